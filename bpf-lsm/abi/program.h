@@ -1,0 +1,53 @@
+// What the warden keeps in the kernel beside the image: the control word, one record per admitted
+// program, and the counters. Written by warden.bpf.c (control: by the manager), read by the manager.
+#pragma once
+
+#include "bpf-lsm/abi/event.h"
+#include "bpf-lsm/decide.h"
+
+enum {
+  BW_SLOTS = 4,  // generation g lives in slot g % BW_SLOTS
+  BW_MAX_PROGRAMS = 65536,
+};
+
+// The map `control`, one element. One aligned 8-byte store flips the active generation.
+struct bw_control {
+  __u64 generation;   // the active one; 0: none, every load is refused
+  __u64 attached_ns;  // CLOCK_BOOTTIME when the last hook was in place; older programs are resident
+};
+
+// bw_program.flags
+enum {
+  BW_PROGRAM_SIGNED = 1,     // this very load carried a verified signature
+  BW_PROGRAM_CONFIRMED = 2,  // lsm/bpf_prog has seen it after the verifier
+  BW_PROGRAM_RUN = 4,        // a loader that has had its one run
+};
+
+// Provenance, keyed by the address of prog->aux: prog itself moves while it is verified.
+struct bw_program {
+  struct bw_facts facts;
+  struct bw_decision decision;
+  __u64 generation;   // that decided
+  __u64 policy_version;
+  __s32 key_serial;
+  __u32 program_id;   // 0 until confirmed
+  __u32 loader_id;
+  __u8 origin;        // enum bw_origin
+  __u8 flags;
+  __u16 reserved;
+  __u8 digest[BW_DIGEST_SIZE];         // at bpf_prog_load, if signed
+  __u8 loader_digest[BW_DIGEST_SIZE];
+};
+
+// The per-CPU map `counters`, one element.
+struct bw_counters {
+  __u64 decided;
+  __u64 refused;     // the caller got an errno
+  __u64 would_deny;  // let through in audit mode only
+  __u64 observed;    // refusals by the kernel itself
+  __u64 dropped;     // events that found no room
+};
+
+BW_STATIC_ASSERT(sizeof(struct bw_facts) == 144, "bw_facts");
+BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
+BW_STATIC_ASSERT(sizeof(struct bw_program) == 144 + 8 + 16 + 16 + 64, "bw_program");

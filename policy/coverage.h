@@ -1,0 +1,23 @@
+// How much of what a load may become a rule speaks about.
+//
+// BPF_PROG_LOAD does not tell all attach points apart, and this version decides nowhere else. So an
+// allow rule admits a program if it names an attach point that the program was loaded for; a deny
+// rule refuses it if it names any that the program can reach.
+#pragma once
+
+#include "policy/attach_point.h"
+#include "policy/model.h"
+
+namespace bpfwarden::policy {
+
+struct Coverage {
+  bool matches = false;  // the rule decides about such programs
+  FamilySet others;      // and, with them, about these, which it does not name
+};
+
+// The families that a rule names whole. Those named by target are never ambiguous.
+[[nodiscard]] FamilySet named_families(const Rule& rule);
+
+[[nodiscard]] Coverage coverage_of(Action action, const FamilySet& named, const LoadClass& load);
+
+}  // namespace bpfwarden::policy

@@ -1,0 +1,77 @@
+// Reads the settings of one table: each with the type it must have, and none that is unknown.
+//
+// A Fields refers to the table, the diagnostics and the names it is given; all must outlive it.
+// Every reader reports what is wrong by itself and then returns nothing.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "policy/diagnostic.h"
+#include "policy/syntax.h"
+
+namespace bpfwarden::policy {
+
+// A word of the language and what it stands for.
+template <class T>
+using Words = std::span<const std::pair<std::string_view, T>>;
+
+struct Names {
+  std::span<const std::string_view> known;
+  std::span<const std::string_view> later;  // of the language, but not of this version
+};
+
+class Fields {
+ public:
+  // Reports unknown names at once. `owner` is for messages: "the policy", "a rule".
+  Fields(const Table& table, SourceRange position, std::string_view owner, const Names& names,
+         DiagnosticList& diagnostics);
+
+  [[nodiscard]] const Entry* find(std::string_view name) const;
+  [[nodiscard]] bool has_later() const { return has_later_; }
+
+  // As find, and reports a missing setting.
+  [[nodiscard]] const Entry* require(std::string_view name, std::string_view hint) const;
+
+  // A non-empty string of at most `limit` bytes without control characters.
+  [[nodiscard]] const std::string* label(const Entry& entry, size_t limit) const;
+  [[nodiscard]] std::optional<int64_t> integer(const Entry& entry) const;
+  // A non-empty array of strings; elements of another type are reported and are to be skipped.
+  [[nodiscard]] const Array* strings(const Entry& entry) const;
+
+  template <class T>
+  [[nodiscard]] std::optional<T> word(const Entry& entry, Words<T> words) const {
+    const std::string* text = string(entry);
+    if (!text) return std::nullopt;
+    std::string list;
+    for (const auto& [name, value] : words) {
+      if (name == *text) return value;
+      list += (list.empty() ? "`" : ", `") + std::string(name) + "`";
+    }
+    std::vector<std::string_view> candidates;
+    for (const auto& word : words) candidates.push_back(word.first);
+    not_a_word(entry, *text, candidates, list);
+    return std::nullopt;
+  }
+
+ private:
+  [[nodiscard]] const std::string* string(const Entry& entry) const;
+  void not_a_word(const Entry& entry, const std::string& text,
+                  std::span<const std::string_view> candidates, const std::string& list) const;
+  void report_unknown(const Entry& entry, const Names& names);
+
+  const Table* table_;
+  SourceRange position_;
+  std::string owner_;
+  DiagnosticList* diagnostics_;
+  bool has_later_ = false;
+};
+
+// "did you mean `x`?", or nothing.
+[[nodiscard]] std::string did_you_mean(std::string_view word,
+                                       std::span<const std::string_view> candidates);
+
+}  // namespace bpfwarden::policy

@@ -1,0 +1,25 @@
+// From the syntax of a policy file to its model: what each setting means, and what is wrong with
+// it.
+#pragma once
+
+#include <string>
+
+#include "policy/diagnostic.h"
+#include "policy/model.h"
+#include "policy/parse.h"
+#include "policy/syntax.h"
+
+namespace bpfwarden::policy {
+
+// What the caller of parse() gave; refers to it.
+struct ReadContext {
+  const std::string& file;
+  const CertificateReader& reader;
+  int64_t now;
+};
+
+// Reads all of it, whatever is wrong; the result is a policy only if `diagnostics` has no errors.
+[[nodiscard]] Policy read_policy(const Table& document, const ReadContext& context,
+                                 DiagnosticList& diagnostics);
+
+}  // namespace bpfwarden::policy

@@ -1,0 +1,60 @@
+#include "fake_reader.h"
+
+#include <cerrno>
+
+#include <catch2/catch_test_macros.hpp>
+
+namespace bpfwarden::policy::test {
+namespace {
+
+CertificateInfo certificate(const std::filesystem::path& path, std::string_view name) {
+  CertificateInfo info;
+  info.path = path.string();
+  info.subject = "CN=" + std::string(name);
+  info.fingerprint_hex = std::string(64, '0');
+  info.public_key = fake_key(name);
+  info.kernel_algorithm = "ecdsa-nist-p256";
+  info.not_before = kNow - 86'400;
+  info.not_after = kNow + 86'400;
+  return info;
+}
+
+}  // namespace
+
+std::vector<uint8_t> fake_key(std::string_view name) {
+  std::vector<uint8_t> key(65, 4);
+  for (size_t i = 0; i < name.size(); i++)
+    key[1 + i % 64] = static_cast<uint8_t>(key[1 + i % 64] * 31 + name[i]);
+  return key;
+}
+
+Result<std::vector<CertificateInfo>> read_fake(const std::filesystem::path& path) {
+  std::string name = path.stem().string();
+  if (name == "missing") return fail_errno(ENOENT, "cannot be read", "check the path");
+  if (name == "empty") return std::vector<CertificateInfo>{};
+  if (name == "bundle")
+    return std::vector{certificate(path, "bundle one"), certificate(path, "bundle two")};
+  if (name.starts_with("copy-of-")) name.erase(0, 8);
+  CertificateInfo info = certificate(path, name);
+  if (name == "expired") info.not_after = kNow - 1;
+  if (name == "future") info.not_before = kNow + 1;
+  if (name == "huge") info.public_key.resize(2000);
+  return std::vector{info};
+}
+
+ParseResult parse_text(std::string_view text) { return parse(text, "test.toml", read_fake, kNow); }
+
+std::string with_header(std::string_view rest) {
+  return "schema = 1\nname = \"test\"\nversion = 1\nmode = \"enforce\"\ndefault = \"deny\"\n"
+         "[keys.netops]\ncertificates = [\"netops.pem\"]\n" +
+         std::string(rest);
+}
+
+Policy must_parse(std::string_view text) {
+  ParseResult result = parse_text(text);
+  INFO(render_all(result.diagnostics, text));
+  REQUIRE(result.policy.has_value());
+  return std::move(*result.policy);
+}
+
+}  // namespace bpfwarden::policy::test

@@ -1,0 +1,117 @@
+# Finding a kernel, choosing KVM or emulation, running QEMU. Sourced by run.
+# shellcheck shell=bash disable=SC2030,SC2031,SC2034,SC2154  # shares variables with tests/vm/run
+
+default_kernel=7.3
+qemu="qemu-system-x86_64"
+qemu_pid=""
+accelerator=""
+
+find_kernel() { # SERIES | RELEASE | PATH
+  local image=$1
+  if [[ $1 != */* ]]; then
+    image=$deps/kernels/$1/vmlinuz
+    [[ -f $image ]] || "$root/scripts/setup" --kernels "$1" >&2 || exit 125
+  fi
+  [[ -f $image ]] || fail "there is no kernel at $image" \
+    "name a series such as 7.3, a Debian release, or an existing vmlinuz"
+  printf '%s\n' "$image"
+}
+
+# /dev/kvm may exist and still not work (nested, or filtered), and QEMU then
+# hangs in "KVM internal error". Only a boot tells; its result holds until the
+# machine reboots.
+choose_accelerator() {
+  local cache=$deps/kvm-probe boot
+  boot=$(</proc/sys/kernel/random/boot_id)
+  exec 8>"$cache.lock"
+  flock 8
+  if [[ ! -f $cache || $(cut -d' ' -f1 "$cache") != "$boot" ]]; then
+    printf '%s %s\n' "$boot" "$(probe_kvm)" >"$cache.new"
+    mv "$cache.new" "$cache"
+  fi
+  exec 8>&-
+  accelerator=$(cut -d' ' -f2 "$cache")
+}
+
+probe_kvm() {
+  [[ -w /dev/kvm ]] || { printf 'tcg'; return; }
+  local probe result=tcg
+  say "trying KVM once (up to 20 s)"
+  probe=$(mktemp -d "$state/probe.XXXXXX")
+  mkdir "$probe/job"
+  printf 'true\n' >"$probe/job/command"
+  : >"$probe/job/fetch"
+  (
+    # A subshell, so that the settings and the process id of the real run survive.
+    work=$probe accelerator=kvm timeout=20 memory=1G append=""
+    trap stop_qemu EXIT
+    build_initramfs "$probe"
+    start_qemu "$(find_kernel "$default_kernel")" "$probe" >/dev/null &
+    local starter=$!
+    while kill -0 "$starter" 2>/dev/null; do
+      if grep -qs 'internal error' "$probe/qemu.err"; then
+        kill "$(cat "$probe/pid")" 2>/dev/null
+      fi
+      sleep 0.2
+    done
+  ) 8>&- 2>/dev/null || true # bash would announce that QEMU aborted
+  ! grep -qx 'exit 0' "$probe/status" 2>/dev/null || result=kvm
+  rm -rf "$probe"
+  say "KVM $([[ $result == kvm ]] && printf 'works' || printf 'does not work here: emulating instead')"
+  printf '%s' "$result"
+}
+
+# -cpu max: emulation must offer rdrand, or the boot waits for entropy.
+machine_arguments() { # IMAGE WORK
+  local cpu=max
+  [[ $accelerator == tcg ]] || cpu=host
+  arguments=(
+    -M "q35,accel=$accelerator" -cpu "$cpu" -m "$memory" -smp 2
+    -nodefaults -no-user-config -display none -no-reboot
+    -kernel "$1" -initrd "$2/initramfs"
+    -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,integrity,bpf$append"
+  )
+}
+
+# Runs the guest to its end, the command's output going to standard output.
+start_qemu() { # IMAGE WORK
+  local arguments status=0 reader
+  machine_arguments "$1" "$2"
+  : >"$2/console"
+  # A FIFO, not our own standard output: QEMU would make that non-blocking.
+  mkfifo "$2/output"
+  cat "$2/output" &
+  reader=$!
+  # pdeathsig: even a SIGKILL of this shell (a test runner's limit) ends QEMU.
+  setpriv --pdeathsig TERM timeout --foreground -k 5 "$timeout" \
+    setpriv --pdeathsig KILL "$qemu" "${arguments[@]}" -pidfile "$2/pid" \
+    -chardev "file,id=console,path=$2/console" -serial chardev:console \
+    -chardev "file,id=output,path=$2/output" -serial chardev:output \
+    -chardev "file,id=status,path=$2/status" -serial chardev:status \
+    -chardev "file,id=files,path=$2/files" -serial chardev:files \
+    </dev/null >"$2/qemu.err" 2>&1 &
+  qemu_pid=$!
+  # wait, not a foreground child: a signal to this shell is acted on at once.
+  wait "$qemu_pid" || status=$?
+  qemu_pid=""
+  # If QEMU never opened the FIFO its reader would wait for ever.
+  [[ -e $2/pid || $status -eq 0 ]] || kill "$reader" 2>/dev/null || true
+  wait "$reader" 2>/dev/null || true
+  return "$status"
+}
+
+stop_qemu() {
+  [[ -n $qemu_pid ]] || return 0
+  # timeout passes this on to QEMU.
+  kill "$qemu_pid" 2>/dev/null || true
+  wait "$qemu_pid" 2>/dev/null || true
+  qemu_pid=""
+}
+
+interactive_qemu() { # IMAGE WORK
+  local arguments
+  [[ -t 0 ]] || fail "a shell needs a terminal" "use tests/vm/run -- COMMAND in scripts"
+  machine_arguments "$1" "$2"
+  say "Ctrl-A X leaves the guest"
+  "$qemu" "${arguments[@]}" -serial mon:stdio
+}
