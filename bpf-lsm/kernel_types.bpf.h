@@ -1,6 +1,7 @@
 // The few kernel types that the warden reads, by hand instead of a generated header of 130,000
-// lines. Only the members in use are named: CO-RE finds their real offsets in the BTF of the running
-// kernel. Where a member may be missing, the code asks bpf_core_field_exists, never a version.
+// lines. Only the members in use are named: CO-RE finds their real offsets in the BTF of the
+// running kernel. Where a member may be missing, the code asks bpf_core_field_exists, never a
+// version.
 #pragma once
 
 typedef unsigned char __u8;
@@ -81,10 +82,10 @@ struct btf_type {
 };
 
 struct btf {
-  struct btf_type **types;
-  const char *strings;
+  struct btf_type** types;
+  const char* strings;
   __u32 nr_types;
-  struct btf *base_btf;
+  struct btf* base_btf;
   __u32 start_id;
   __u32 start_str_off;
 };
@@ -94,10 +95,10 @@ struct bpf_prog;
 struct bpf_prog_aux {
   __u32 id;
   __u32 attach_btf_id;
-  struct btf *attach_btf;
-  struct bpf_prog *dst_prog;
-  struct btf *btf;
-  const char *attach_func_name;
+  struct btf* attach_btf;
+  struct bpf_prog* dst_prog;
+  struct btf* btf;
+  const char* attach_func_name;
   __u64 load_time;
   char name[16];
   struct {
@@ -109,7 +110,7 @@ struct bpf_prog {
   enum bpf_prog_type type;
   enum bpf_attach_type expected_attach_type;
   __u8 digest[32];
-  struct bpf_prog_aux *aux;
+  struct bpf_prog_aux* aux;
 };
 
 struct bpf_map;
@@ -133,7 +134,7 @@ struct files_struct {
 };
 
 struct path {
-  void *dentry;
+  void* dentry;
 };
 
 struct file {
@@ -141,11 +142,11 @@ struct file {
 };
 
 struct task_struct {
-  struct files_struct *files;
+  struct files_struct* files;
 };
 
 union key_payload {
-  void *data[4];
+  void* data[4];
 };
 
 struct key {
@@ -154,13 +155,13 @@ struct key {
 };
 
 struct public_key {
-  void *key;
+  void* key;
   __u32 keylen;
-  const char *pkey_algo;
+  const char* pkey_algo;
 };
 
 struct asymmetric_key_subtype {
-  const char *name;
+  const char* name;
 };
 
 struct public_key_signature {
@@ -168,12 +169,12 @@ struct public_key_signature {
 };
 
 struct pkcs7_signed_info {
-  struct pkcs7_signed_info *next;
-  struct public_key_signature *sig;
+  struct pkcs7_signed_info* next;
+  struct public_key_signature* sig;
 };
 
 struct pkcs7_message {
-  struct pkcs7_signed_info *signed_infos;
+  struct pkcs7_signed_info* signed_infos;
 };
 
 #pragma clang attribute pop

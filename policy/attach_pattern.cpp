@@ -113,17 +113,20 @@ std::optional<Error> malformed(string_view text) {
   return std::nullopt;
 }
 
-std::optional<Error> bad_target(const AttachFamily& family, string_view target) {
+// `star` is what follows the target: a wildcard or nothing.
+std::optional<Error> bad_target(const AttachFamily& family, string_view target, string_view star) {
   const string name(family.name);
   if (target.size() >= BW_NAME_SIZE)
     return Error{0, "the target is longer than 127 bytes", "no name in the kernel's BTF is"};
   if (target.find(':') != string_view::npos)
     return Error{0, "the kernel does not tell of which module a target is",
-                 "write " + quoted(name + "/" + string(target.substr(target.rfind(':') + 1)))};
+                 "write " + quoted(name + "/" + string(target.substr(target.rfind(':') + 1)) +
+                                   string(star))};
   for (const Alias& own : kTargetPrefixes)
     if (own.written == family.name && target.starts_with(own.meant))
-      return Error{0, quoted(own.meant) + " is left out of attach points",
-                   "write " + quoted(name + "/" + string(target.substr(own.meant.size())))};
+      return Error{
+          0, quoted(own.meant) + " is left out of attach points",
+          "write " + quoted(name + "/" + string(target.substr(own.meant.size())) + string(star))};
   return std::nullopt;
 }
 
@@ -142,7 +145,8 @@ Result<AttachPoint> exact_point(string_view text) {
                 "write " + quoted(string(head) + "/*") + " for every target");
   AttachPoint point{*found, string(text.substr(head.size() + 1))};
   if (family.target == Target::load)
-    if (auto error = bad_target(family, point.target)) return std::unexpected(std::move(*error));
+    if (auto error = bad_target(family, point.target, ""))
+      return std::unexpected(std::move(*error));
   return point;
 }
 
@@ -178,7 +182,7 @@ Result<AttachPattern> prefix_pattern(string_view text, string_view body) {
       pattern.families.set(i);
       pattern.match = TargetMatch::prefix;
       pattern.target = body.substr(full.size());
-      auto error = bad_target(family, pattern.target);
+      auto error = bad_target(family, pattern.target, "*");
       if (error) return std::unexpected(std::move(*error));
       return pattern;
     }

@@ -18,6 +18,9 @@ namespace bpfwarden::policy {
 [[nodiscard]] std::string_view next_step(bw_cause cause);
 
 // The words of the policy file and of the events.
+// The word for a cause in events and scripts: "rule", "lsm-bypass".
+[[nodiscard]] std::string_view cause_name(bw_cause cause);
+
 [[nodiscard]] std::string_view signature_name(bw_signature signature);
 [[nodiscard]] std::string_view origin_name(bw_origin origin);
 [[nodiscard]] std::string_view mode_name(bw_mode mode);

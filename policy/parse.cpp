@@ -7,9 +7,15 @@
 #include <memory>
 #include <tuple>
 
+// toml++ 3.3 asserts, and without asserts assumes, what a text such as "[[\n" does not keep, and
+// then handles that very case: neither is wanted.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(expr) static_assert(true)
 #define TOML_EXCEPTIONS 0
 #define TOML_MAX_NESTED_VALUES 16
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include "policy/read_policy.h"
 #include "policy/syntax.h"
@@ -75,49 +81,69 @@ Value value_of(const toml::node& node) {
 
 // ---- Errors of TOML itself ----------------------------------------------------------------------
 
+constexpr std::string_view kBeforeString = " \t\r\n=,[{.\xbf";  // the last: a byte order mark
+
 struct Refusal {
-  uint32_t line;
+  SourceRange where;
   std::string_view message;
 };
 
-// What toml++ would accept and the language has no use for: nesting so deep that taking it apart
-// exhausts the stack, and strings over several lines, behind which such nesting could hide.
+// What toml++ 3.3 must not see. Nesting so deep that taking it apart exhausts the stack; strings
+// over several lines, behind which such nesting could hide; and other than ASCII characters outside
+// strings and comments, where TOML allows none but is_non_ascii_horizontal_whitespace() is
+// undefined.
 std::optional<Refusal> refused_syntax(std::string_view text) {
-  uint32_t line = 1;
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  SourceRange at{1, 0, 1};
   size_t dots = 0;
   char inside = 0;  // a quote, or # in a comment
-  for (size_t i = 0; i < text.size(); i++) {
+  for (size_t i = text.starts_with(byte_order_mark) ? 3 : 0; i < text.size(); i++) {
     const char c = text[i];
+    if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) at.column++;
     if (c == '\n') {
-      line++;
+      at = {at.line + 1, 0, 1};
       dots = 0;
       inside = 0;
-    } else if (inside == '"' && c == '\\' && i + 1 < text.size() && text[i + 1] != '\n') {
+    } else if (inside == '"' && (text.substr(i, 2) == "\\\"" || text.substr(i, 2) == "\\\\")) {
       i++;
+      at.column++;
     } else if (inside) {
       if (c == inside && c != '#') inside = 0;
     } else if (c == '"' || c == '\'' || c == '#') {
       inside = c;
+      if (c != '#' && i > 0 && kBeforeString.find(text[i - 1]) == std::string_view::npos)
+        return Refusal{at, "a string cannot begin here"};
       if (c != '#' && text.substr(i, 3) == std::string(3, c))
-        return Refusal{line, "a policy has no strings over several lines"};
+        return Refusal{at, "a policy has no strings over several lines"};
     } else if (c == '.' && ++dots > kMaxDots) {
-      return Refusal{line, "tables are nested too deeply here"};
+      return Refusal{at, "tables are nested too deeply here"};
+    } else if (static_cast<unsigned char>(c) >= 0x80) {
+      return Refusal{at, "only strings and comments may hold other than ASCII characters"};
     }
   }
   return std::nullopt;
 }
 
+// What toml++ says, in the words of somebody who writes a policy.
 std::string friendly(std::string_view description) {
   constexpr std::string_view lead = "Error while parsing ";
-  std::string text(description);
+  const auto has = [&](std::string_view part) {
+    return description.find(part) != std::string_view::npos;
+  };
+  std::string text(description), where;
   if (text.starts_with(lead)) {
     text.erase(0, lead.size());
-    if (const size_t colon = text.find(": "); colon != std::string::npos)
-      text = text.substr(colon + 2) + " (in this " + text.substr(0, colon) + ")";
-  } else if (!text.empty() && text.front() == 'E') {
-    text.front() = 'e';
+    const size_t colon = text.find(": ");
+    where = text.substr(0, colon);
+    if (colon != std::string::npos) text.erase(0, colon + 2);
   }
-  return "this is not valid TOML: " + text;
+  if (const size_t quote = text.find('\''); has("cannot redefine") && quote != std::string::npos)
+    return text.substr(quote) + " is already defined";
+  if (has("could not determine value type")) return "this is no value";
+  if (where == "string" && has("control characters")) return "the string does not end on its line";
+  if (has("end-of-file")) return "the file ends within this " + where;
+  if (has("utf-8")) return "the file is not in UTF-8 here";
+  return "this is not valid TOML: " + text + (where.empty() ? "" : " (in this " + where + ")");
 }
 
 std::string hint_for(std::string_view description) {
@@ -126,6 +152,7 @@ std::string hint_for(std::string_view description) {
   };
   if (has("cannot redefine")) return "each name can be given only once; `[[rules]]` adds a rule";
   if (has("boolean") || has("parsing value")) return "text needs quotes: name = \"…\"";
+  if (has("utf-8")) return "save it as UTF-8";
   if (has("parsing string")) return "a string ends with the quote it began with, on the same line";
   if (has("array")) return "an array looks so: [\"one\", \"two\"]";
   if (has("table header")) return "a key begins with [keys.its-name], a rule with [[rules]]";
@@ -168,7 +195,7 @@ ParseResult parse(std::string_view text, const std::string& file, const Certific
     return failed(diagnostics, {});
   }
   if (const auto refusal = refused_syntax(text)) {
-    diagnostics.error({refusal->line, 1, 1}, std::string(refusal->message));
+    diagnostics.error(refusal->where, std::string(refusal->message));
     return failed(diagnostics, std::string(text));
   }
   const toml::parse_result document = toml::parse(text, std::string_view(file));

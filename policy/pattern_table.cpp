@@ -10,7 +10,7 @@
 namespace bpfwarden::policy {
 namespace {
 
-// Chances that a seed suits a full table are about one in ten.
+// A full table finds its seed within a few tries; this many mean that something else is wrong.
 constexpr uint64_t kMaxSeeds = 4096;
 
 void unite(bw_vector& into, const bw_vector& from) {

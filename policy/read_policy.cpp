@@ -36,7 +36,9 @@ void read_version(const Fields& fields, Policy& policy, DiagnosticList& diagnost
   const Entry* entry = fields.require("version", "add version = 1, and raise it with every change");
   const auto version = entry ? fields.integer(*entry) : std::nullopt;
   if (!version) return;
-  if (*version < 1) diagnostics.error(entry->value.position, "`version` begins with 1");
+  if (*version < 1)
+    diagnostics.error(entry->value.position, "`version` begins with 1",
+                      "write version = 1, and raise it with every change");
   policy.version = static_cast<uint64_t>(*version);
 }
 
@@ -77,7 +79,8 @@ Policy read_policy(const Table& document, const ReadContext& context, Diagnostic
     policy.rules = read_rules(*rules, policy.keys, diagnostics);
   else
     diagnostics.warning({}, "the policy has no rules", "a rule begins with [[rules]]");
-  warn_of_unused_keys(policy, diagnostics);
+  // A misspelt reference also leaves its key unused: first things first.
+  if (!diagnostics.has_errors()) warn_of_unused_keys(policy, diagnostics);
   return policy;
 }
 

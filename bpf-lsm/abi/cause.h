@@ -2,17 +2,17 @@
 #pragma once
 
 enum bw_cause {
-  BW_CAUSE_RULE = 0,             // a rule of the policy; see bw_decision.rule
-  BW_CAUSE_DEFAULT = 1,          // no rule matched
-  BW_CAUSE_UNKNOWN_ATTACH = 2,   // a program or attach type that this version does not know
-  BW_CAUSE_MISSING_FACT = 3,     // a helper or a lookup failed
-  BW_CAUSE_UNSIGNED_PARTS = 4,   // CO-RE, func_info, line_info or BTF beside a signature
-  BW_CAUSE_LSM_BYPASS = 5,       // fmod_ret on security_*: skips the LSM stack
-  BW_CAUSE_DIGEST_CHANGED = 6,   // the verified instructions were rewritten
-  BW_CAUSE_TARGET_CHANGED = 7,   // the attach target at bpf_prog is not the one at bpf_prog_load
-  BW_CAUSE_KERNEL_LOAD = 8,      // kernel == true outside the run of an admitted signed loader
+  BW_CAUSE_RULE = 0,            // a rule of the policy; see bw_decision.rule
+  BW_CAUSE_DEFAULT = 1,         // no rule matched
+  BW_CAUSE_UNKNOWN_ATTACH = 2,  // a program or attach type that this version does not know
+  BW_CAUSE_MISSING_FACT = 3,    // a helper or a lookup failed
+  BW_CAUSE_UNSIGNED_PARTS = 4,  // CO-RE, func_info, line_info or BTF beside a signature
+  BW_CAUSE_LSM_BYPASS = 5,      // fmod_ret on security_*: skips the LSM stack
+  BW_CAUSE_DIGEST_CHANGED = 6,  // the verified instructions were rewritten
+  BW_CAUSE_TARGET_CHANGED = 7,  // the attach target at bpf_prog is not the one at bpf_prog_load
+  BW_CAUSE_KERNEL_LOAD = 8,     // kernel == true outside the run of an admitted signed loader
   BW_CAUSE_WRITABLE_EXCLUSIVE_MAP = 9,  // excl_prog_hash together with BPF_F_MMAPABLE
-  BW_CAUSE_NO_PROVENANCE = 10,   // a program that never passed bpf_prog_load under the warden
-  BW_CAUSE_KERNEL_REJECTED = 11, // observed: the kernel refused the signature itself
+  BW_CAUSE_NO_PROVENANCE = 10,    // a program that never passed bpf_prog_load under the warden
+  BW_CAUSE_KERNEL_REJECTED = 11,  // observed: the kernel refused the signature itself
   BW_CAUSES,
 };

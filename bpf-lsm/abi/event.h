@@ -31,30 +31,30 @@ enum bw_origin {
 
 struct bw_event {
   __u32 abi;
-  __u8 hook;         // enum bw_hook
-  __u8 refused;      // 1: the caller got `error`
-  __u8 allow;        // what an enforcing policy says
-  __u8 mode;         // enum bw_mode in force
-  __u64 sequence;    // counts every decision, from 1; a gap is a dropped event
-  __u64 time_ns;     // CLOCK_BOOTTIME
+  __u8 hook;       // enum bw_hook
+  __u8 refused;    // 1: the caller got `error`
+  __u8 allow;      // what an enforcing policy says
+  __u8 mode;       // enum bw_mode in force
+  __u64 sequence;  // counts every decision, from 1; a gap is a dropped event
+  __u64 time_ns;   // CLOCK_BOOTTIME
   __u64 generation;
   __u64 policy_version;
   __u8 policy_digest[BW_DIGEST_SIZE];
-  __s32 error;       // errno that the caller gets, positive; 0 if let through
-  __u16 rule;        // BW_NO_RULE unless cause is BW_CAUSE_RULE
-  __u8 cause;        // enum bw_cause
-  __u8 origin;       // enum bw_origin
-  __u8 signature;    // enum bw_signature
+  __s32 error;     // errno that the caller gets, positive; 0 if let through
+  __u16 rule;      // BW_NO_RULE unless cause is BW_CAUSE_RULE
+  __u8 cause;      // enum bw_cause
+  __u8 origin;     // enum bw_origin
+  __u8 signature;  // enum bw_signature
   __u8 attach_class;
   __u16 signer;      // slot in the image; 0: none or unknown
   __s32 key_serial;  // of the key object that verified; 0: none known
   __u32 prog_type;
   __u32 attach_type;
-  __u32 program_id;  // 0 before the kernel has given one
-  __u32 loader_id;   // program id of the signed loader, for origin loader
-  __u8 digest[BW_DIGEST_SIZE];         // SHA-256 of the instructions as signed; 0 if not yet known
+  __u32 program_id;             // 0 before the kernel has given one
+  __u32 loader_id;              // program id of the signed loader, for origin loader
+  __u8 digest[BW_DIGEST_SIZE];  // SHA-256 of the instructions as signed; 0 if not yet known
   __u8 loader_digest[BW_DIGEST_SIZE];
-  __u64 attach_name[BW_NAME_WORDS];    // bytes, NUL padded
+  __u64 attach_name[BW_NAME_WORDS];  // bytes, NUL padded
   char program_name[BW_PROG_NAME_SIZE];
   __u32 tgid;
   __u32 pid;
@@ -62,7 +62,7 @@ struct bw_event {
   __u32 reserved;
   __u64 cgroup_id;
   char comm[BW_COMM_SIZE];
-  char exe[BW_EXE_SIZE];               // empty if it could not be resolved
+  char exe[BW_EXE_SIZE];  // empty if it could not be resolved
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

@@ -18,26 +18,26 @@ enum {
   BW_VECTOR_WORDS = BW_MAX_RULES / 64,
   BW_NO_RULE = 0xffff,
 
-  BW_MAX_SIGNERS = 64,     // slot 0: no signer, or one that the policy does not know
+  BW_MAX_SIGNERS = 64,  // slot 0: no signer, or one that the policy does not know
   BW_SIGNER_UNKNOWN = 0,
-  BW_SIGNER_BUILTIN = 1,   // system keyrings, each trusted as a whole
+  BW_SIGNER_BUILTIN = 1,  // system keyrings, each trusted as a whole
   BW_SIGNER_SECONDARY = 2,
   BW_SIGNER_PLATFORM = 3,
   BW_SIGNER_FIRST_KEY = 4,
-  BW_KEY_SIZE = 1088,      // RSA-8192 is 1,038 bytes
+  BW_KEY_SIZE = 1088,  // RSA-8192 is 1,038 bytes
   BW_KEY_WORDS = BW_KEY_SIZE / 8,
   BW_ALGORITHM_SIZE = 32,
 
-  BW_PROG_TYPES = 64,      // enum bpf_prog_type ends at 33 in Linux 7.3
-  BW_ATTACH_TYPES = 128,   // enum bpf_attach_type ends at 62
+  BW_PROG_TYPES = 64,     // enum bpf_prog_type ends at 33 in Linux 7.3
+  BW_ATTACH_TYPES = 128,  // enum bpf_attach_type ends at 62
   BW_CLASSES = 256,
   BW_CLASS_UNKNOWN = 0,
 
-  BW_PATTERN_SLOTS = 8192, // open addressing, at most half full
+  BW_PATTERN_SLOTS = 8192,  // open addressing, at most half full
   BW_MAX_PATTERNS = BW_PATTERN_SLOTS / 2,
-  BW_MAX_PROBES = 16,      // the compiler picks a seed under which no run is longer
+  BW_MAX_PROBES = 16,  // the compiler picks a seed under which no run is longer
   BW_MAX_VECTORS = 8192,
-  BW_NAME_SIZE = 128,      // with a terminating NUL
+  BW_NAME_SIZE = 128,  // with a terminating NUL
   BW_NAME_WORDS = BW_NAME_SIZE / 8,
   BW_RULE_NAME_SIZE = 96,
   BW_POLICY_NAME_SIZE = 64,
@@ -75,55 +75,55 @@ struct bw_attach_class {
 // Names of attach targets: exact ones, and prefixes (a trailing `*` in the policy).
 // A longer prefix carries the bits of the shorter ones, so the first hit is the whole answer.
 struct bw_pattern {
-  __u64 hash;          // 0: free slot
+  __u64 hash;  // 0: free slot
   __u16 attach_class;
   __u8 is_prefix;
-  __u8 length;         // of name, without NUL
-  __u16 sure;          // index into vectors: rules that match for certain
-  __u16 may;           // rules that may match, once all is known at attach
+  __u8 length;                // of name, without NUL
+  __u16 sure;                 // index into vectors: rules that match for certain
+  __u16 may;                  // rules that may match, once all is known at attach
   __u64 name[BW_NAME_WORDS];  // bytes, padded with NUL
 };
 
 // Who may have signed: a system keyring, or one public key. The key's own bytes are compared, not
 // the serial of a key object and not an identifier that root could choose (docs/adr/0001).
 struct bw_signer {
-  __u32 key_length;    // bytes of key; 0 for a system keyring
+  __u32 key_length;  // bytes of key; 0 for a system keyring
   __u32 reserved;
-  __u64 key[BW_KEY_WORDS];            // struct public_key::key
+  __u64 key[BW_KEY_WORDS];                 // struct public_key::key
   __u64 algorithm[BW_ALGORITHM_SIZE / 8];  // struct public_key::pkey_algo, NUL padded
-  char name[BW_POLICY_NAME_SIZE];     // for people: the policy's name of it
+  char name[BW_POLICY_NAME_SIZE];          // for people: the policy's name of it
 };
 
 struct bw_rule {
   char name[BW_RULE_NAME_SIZE];
-  __u32 line;          // in the policy file, from 1
+  __u32 line;  // in the policy file, from 1
   __u32 reserved;
 };
 
 struct bw_image {
   __u64 magic;
   __u32 abi;
-  __u32 size;          // sizeof(struct bw_image)
+  __u32 size;  // sizeof(struct bw_image)
   __u64 policy_version;
   __u64 hash_seed;
   __u32 rule_count;
-  __u32 signer_count;  // slots in use, the four reserved ones included
-  __u32 mode;          // enum bw_mode
-  __u32 default_allow; // 0 or 1
+  __u32 signer_count;                  // slots in use, the four reserved ones included
+  __u32 mode;                          // enum bw_mode
+  __u32 default_allow;                 // 0 or 1
   __u8 policy_digest[BW_DIGEST_SIZE];  // SHA-256 of the policy file and its certificates
   char policy_name[BW_POLICY_NAME_SIZE];
 
-  struct bw_vector allow;      // the rules whose action is allow
-  struct bw_vector audit;      // rules with a mode of their own
+  struct bw_vector allow;  // the rules whose action is allow
+  struct bw_vector audit;  // rules with a mode of their own
   struct bw_vector enforce;
-  struct bw_vector keyed;      // rules with signed-by
+  struct bw_vector keyed;                     // rules with signed-by
   struct bw_vector signature[BW_SIGNATURES];  // rules content with that signature
   struct bw_vector signer[BW_MAX_SIGNERS];    // rules that the signer satisfies
 
   __u8 class_of[BW_PROG_TYPES][BW_ATTACH_TYPES];
   struct bw_attach_class classes[BW_CLASSES];
   struct bw_pattern patterns[BW_PATTERN_SLOTS];
-  struct bw_vector vectors[BW_MAX_VECTORS];   // 0 is the empty one
+  struct bw_vector vectors[BW_MAX_VECTORS];  // 0 is the empty one
   struct bw_signer signers[BW_MAX_SIGNERS];
   struct bw_rule rules[BW_MAX_RULES];
 };

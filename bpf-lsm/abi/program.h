@@ -1,5 +1,6 @@
 // What the warden keeps in the kernel beside the image: the control word, one record per admitted
-// program, and the counters. Written by warden.bpf.c (control: by the manager), read by the manager.
+// program, and the counters. Written by warden.bpf.c (control: by the manager), read by the
+// manager.
 #pragma once
 
 #include "bpf-lsm/abi/event.h"
@@ -27,15 +28,15 @@ enum {
 struct bw_program {
   struct bw_facts facts;
   struct bw_decision decision;
-  __u64 generation;   // that decided
+  __u64 generation;  // that decided
   __u64 policy_version;
   __s32 key_serial;
-  __u32 program_id;   // 0 until confirmed
+  __u32 program_id;  // 0 until confirmed
   __u32 loader_id;
-  __u8 origin;        // enum bw_origin
+  __u8 origin;  // enum bw_origin
   __u8 flags;
   __u16 reserved;
-  __u8 digest[BW_DIGEST_SIZE];         // at bpf_prog_load, if signed
+  __u8 digest[BW_DIGEST_SIZE];  // at bpf_prog_load, if signed
   __u8 loader_digest[BW_DIGEST_SIZE];
 };
 

@@ -40,7 +40,9 @@ TEST_CASE("a caret beyond the line, an empty line, a line that is not there") {
 TEST_CASE("nothing that a terminal obeys gets through") {
   Diagnostic diagnostic = at(1, 1, 1);
   diagnostic.message = "a\033[31mb\nc";
-  diagnostic.hint = "\xc2\x9b" "31m";
+  diagnostic.hint =
+      "\xc2\x9b"
+      "31m";
   const std::string text = render(diagnostic, "x\033[0m\xff\xc2");
   CHECK(text.find('\033') == std::string::npos);
   CHECK(text.find('\xff') == std::string::npos);

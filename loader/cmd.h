@@ -1,0 +1,28 @@
+// The verbs of the command line: each has its own cmd_*.cpp, registered in main.cpp.
+//
+// A verb adds a subcommand and, when the user chose it, sets `chosen` to what main runs. Exit
+// codes: 0 done, 1 failed or "no", 2 wrong usage.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "base/result.h"
+
+namespace bpfwarden::loader {
+
+using Command = std::function<int()>;
+
+void add_apply(CLI::App& app, Command& chosen);
+void add_check(CLI::App& app, Command& chosen);
+void add_doctor(CLI::App& app, Command& chosen);
+void add_events(CLI::App& app, Command& chosen);
+void add_off(CLI::App& app, Command& chosen);
+void add_run(CLI::App& app, Command& chosen);
+void add_sign(CLI::App& app, Command& chosen);
+void add_status(CLI::App& app, Command& chosen);
+
+// Prints the error and its hint on stderr; returns the exit code 1.
+int report(const Error& error);
+
+}  // namespace bpfwarden::loader

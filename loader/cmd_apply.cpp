@@ -1,0 +1,64 @@
+// bpfwarden apply: make a policy the active one.
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "loader/apply.h"
+#include "loader/cmd.h"
+#include "policy/explain.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct Options {
+  std::string file;
+  bool json = false;
+};
+
+void print(const Options& options, const CompiledPolicy& compiled, const Applied& applied) {
+  const policy::Policy& policy = compiled.policy;
+  const auto mode = policy::mode_name(static_cast<bw_mode>(policy.mode));
+  if (options.json) {
+    const nlohmann::json whole = {{"policy", policy.name},
+                                  {"version", policy.version},
+                                  {"mode", mode},
+                                  {"generation", applied.generation},
+                                  {"keyring", applied.ring},
+                                  {"first", applied.first},
+                                  {"unchanged", applied.unchanged}};
+    std::puts(whole.dump(2).c_str());
+    return;
+  }
+  std::printf("%s: '%s' version %llu, mode %.*s, %zu rules, generation %llu, keyring %d\n",
+              applied.unchanged ? "already active" : "active", policy.name.c_str(),
+              static_cast<unsigned long long>(policy.version), static_cast<int>(mode.size()),
+              mode.data(), policy.rules.size(), static_cast<unsigned long long>(applied.generation),
+              applied.ring);
+}
+
+int run_apply(const Options& options) {
+  policy::ParseResult parsed = parse_policy_file(options.file);
+  std::fputs(policy::render_all(parsed.diagnostics, parsed.text).c_str(), stderr);
+  if (!parsed) return report({0, "the policy has errors; nothing was changed", "correct them"});
+  auto compiled = compile_policy(std::move(parsed));
+  if (!compiled) return report(compiled.error());
+  auto applied = apply(*compiled);
+  if (!applied) return report(applied.error());
+  print(options, *compiled, *applied);
+  return 0;
+}
+
+}  // namespace
+
+void add_apply(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("apply",
+                                      "Make a policy the active one; it stays when this "
+                                      "command ends");
+  verb->add_option("file", options->file, "the policy (TOML)")->required();
+  verb->add_flag("--json", options->json, "the result as JSON");
+  verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml");
+  verb->callback([options, &chosen] { chosen = [options] { return run_apply(*options); }; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,67 @@
+// bpfwarden doctor: can this kernel enforce a policy, and if not, what is missing?
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "loader/cmd.h"
+#include "loader/probe.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+const char* word(Finding finding) {
+  switch (finding) {
+    case Finding::ok:
+      return "ok";
+    case Finding::limited:
+      return "limited";
+    case Finding::missing:
+      return "missing";
+  }
+  return "missing";
+}
+
+void print_json(const std::vector<Capability>& found) {
+  auto list = nlohmann::json::array();
+  for (const auto& capability : found)
+    list.push_back({{"name", capability.name},
+                    {"finding", word(capability.finding)},
+                    {"detail", capability.detail},
+                    {"remedy", capability.remedy}});
+  const nlohmann::json whole = {{"can_enforce", first_missing(found) == nullptr},
+                                {"capabilities", list}};
+  std::puts(whole.dump(2).c_str());
+}
+
+void print_text(const std::vector<Capability>& found) {
+  for (const auto& capability : found) {
+    std::printf("%-8s %s: %s\n", word(capability.finding), capability.name.c_str(),
+                capability.detail.c_str());
+    if (!capability.remedy.empty()) std::printf("         -> %s\n", capability.remedy.c_str());
+  }
+  std::puts(first_missing(found) == nullptr ? "This kernel can enforce a policy."
+                                            : "This kernel cannot enforce a policy.");
+}
+
+int run_doctor(bool json) {
+  const auto found = probe_kernel();
+  if (json)
+    print_json(found);
+  else
+    print_text(found);
+  return first_missing(found) == nullptr ? 0 : 1;
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Command& chosen) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* verb =
+      app.add_subcommand("doctor", "Say what this kernel can enforce and what it lacks");
+  verb->add_flag("--json", *json, "the findings as JSON");
+  verb->footer("example: bpfwarden doctor");
+  verb->callback([json, &chosen] { chosen = [json] { return run_doctor(*json); }; });
+}
+
+}  // namespace bpfwarden::loader

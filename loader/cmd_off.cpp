@@ -1,0 +1,26 @@
+// bpfwarden off: no policy any more.
+#include <cstdio>
+
+#include "loader/apply.h"
+#include "loader/cmd.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+int run_off() {
+  auto dropped = switch_off();
+  if (!dropped) return report(dropped.error());
+  std::puts(*dropped ? "off: the hooks are detached, the policy and its keyring are gone"
+                     : "off: there was nothing to detach");
+  return 0;
+}
+
+}  // namespace
+
+void add_off(CLI::App& app, Command& chosen) {
+  CLI::App* verb = app.add_subcommand("off", "Detach the hooks and forget the policy");
+  verb->footer("example: bpfwarden off");
+  verb->callback([&chosen] { chosen = run_off; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,119 @@
+// bpfwarden run: load a signed bundle on this kernel.
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "keyring/kernel_keyring.h"
+#include "loader/apply.h"
+#include "loader/cmd.h"
+#include "loader/run_bundle.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct Options {
+  std::string file, pin, device;
+  int32_t keyring = -1;
+  bool attach = false;
+  bool json = false;
+};
+
+Result<int32_t> choose_keyring(const Options& options) {
+  if (options.keyring >= 0) return options.keyring;
+  auto ring = keyring::find_ring(kRingName);
+  if (!ring) return std::unexpected(std::move(ring).error().within("no keyring to verify against"));
+  return *ring;
+}
+
+// Pins what was loaded; on failure removes what it pinned.
+class PinnedFolder {
+ public:
+  explicit PinnedFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  Status add(const Fd& object, const std::string& name) {
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    if (error) return fail_errno(error.value(), "cannot make " + folder_.string());
+    auto pinned = pin_object(object, folder_ / name);
+    if (pinned) made_.push_back(folder_ / name);
+    return pinned;
+  }
+
+  void undo() {
+    std::error_code ignored;  // best effort: the caller already has an error to report
+    for (const auto& path : made_) std::filesystem::remove(path, ignored);
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::vector<std::filesystem::path> made_;
+};
+
+Status attach_and_pin(const Options& options, const std::vector<LoadedProgram>& programs,
+                      PinnedFolder& folder) {
+  for (const auto& program : programs) {
+    if (!options.pin.empty()) {
+      auto pinned = folder.add(program.fd, program.entry.name);
+      if (!pinned) return pinned;
+    }
+    if (!options.attach) continue;
+    auto link = attach_program(program, options.device);
+    if (!link) return std::unexpected(std::move(link).error());
+    auto pinned = folder.add(*link, program.entry.name + "_link");
+    if (!pinned) return pinned;
+  }
+  return {};
+}
+
+void print(const Options& options, const std::vector<LoadedProgram>& programs) {
+  auto list = nlohmann::json::array();
+  for (const auto& program : programs) {
+    const std::string pin = options.pin.empty() ? "" : options.pin + "/" + program.entry.name;
+    list.push_back({{"name", program.entry.name}, {"id", program.id}, {"pin", pin}});
+    if (!options.json)
+      std::printf("loaded %s (%s) as program %u%s%s%s\n", program.entry.name.c_str(),
+                  program.entry.section.c_str(), program.id, pin.empty() ? "" : ", pinned at ",
+                  pin.c_str(), options.attach ? ", attached" : "");
+  }
+  if (options.json) std::puts(nlohmann::json({{"programs", list}}).dump(2).c_str());
+}
+
+int run_run(const Options& options) {
+  auto bundle = keyring::read_bundle(options.file);
+  if (!bundle) return report(bundle.error());
+  auto ring = choose_keyring(options);
+  if (!ring) return report(ring.error());
+  auto programs = load_bundle(*bundle, *ring);
+  if (!programs) return report(programs.error());
+  PinnedFolder folder(options.pin);
+  if (auto done = attach_and_pin(options, *programs, folder); !done) {
+    folder.undo();
+    return report(done.error());
+  }
+  print(options, *programs);
+  return 0;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      app.add_subcommand("run", "Load a signed bundle, and pin or attach its programs");
+  verb->add_option("file", options->file, "what `bpfwarden sign` wrote")->required();
+  auto* pin = verb->add_option("--pin", options->pin, "pin the programs in this bpffs folder");
+  verb->add_flag("--attach", options->attach, "attach each; the links are pinned beside them")
+      ->needs(pin);
+  verb->add_option("--dev", options->device, "network device for XDP programs");
+  verb->add_option("--keyring", options->keyring,
+                   "verify against this key serial instead of bpfwarden's ring")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--json", options->json, "the result as JSON");
+  verb->footer("example: bpfwarden run xdp.bundle --pin /sys/fs/bpf/netops --attach --dev eth0");
+  verb->callback([options, &chosen] { chosen = [options] { return run_run(*options); }; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,177 @@
+#include "loader/events.h"
+
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "keyring/x509.h"
+#include "policy/attach_point.h"
+#include "policy/explain.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+// Fixed-size fields of the record: up to the first NUL, and safe for a terminal.
+std::string text_field(const void* bytes, size_t size) {
+  const char* start = static_cast<const char*>(bytes);
+  std::string text(start, ::strnlen(start, size));
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  return text;
+}
+
+const bw_rule* rule_of(const bw_event& event, const bw_image* image) {
+  if (image == nullptr || event.rule >= BW_MAX_RULES || event.rule >= image->rule_count)
+    return nullptr;
+  return &image->rules[event.rule];
+}
+
+std::string rule_name(const bw_event& event, const bw_image* image) {
+  const bw_rule* rule = rule_of(event, image);
+  if (rule != nullptr) return text_field(rule->name, sizeof(rule->name));
+  return event.rule == BW_NO_RULE ? "" : "#" + std::to_string(event.rule + 1);
+}
+
+std::string signer_name(const bw_event& event, const bw_image* image) {
+  if (event.signer == BW_SIGNER_UNKNOWN) return "";
+  if (image == nullptr || event.signer >= BW_MAX_SIGNERS) return "#" + std::to_string(event.signer);
+  return text_field(image->signers[event.signer].name, sizeof(image->signers[event.signer].name));
+}
+
+std::string hook_name(uint8_t hook) {
+  switch (hook) {
+    case BW_HOOK_PROG_LOAD:
+      return "bpf_prog_load";
+    case BW_HOOK_PROG:
+      return "bpf_prog";
+    case BW_HOOK_MAP_CREATE:
+      return "bpf_map_create";
+    default:
+      return "observed";
+  }
+}
+
+bool is_program_event(const bw_event& event) {
+  return event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG;
+}
+
+std::string attach_text(const bw_event& event) {
+  if (!is_program_event(event)) return "";
+  return policy::describe_attach_point(event.prog_type, event.attach_type,
+                                       text_field(event.attach_name, sizeof(event.attach_name)));
+}
+
+nlohmann::json or_null(std::string text) {
+  return text.empty() ? nlohmann::json() : nlohmann::json(std::move(text));
+}
+
+std::string hex_or_empty(std::span<const uint8_t> bytes) {
+  for (const uint8_t byte : bytes)
+    if (byte != 0) return keyring::hex(bytes);
+  return "";
+}
+
+std::string verdict_word(const bw_event& event) {
+  if (event.hook == BW_HOOK_OBSERVED) return "REJECTED BY THE KERNEL";
+  if (event.refused != 0) return "DENIED";
+  return event.allow != 0 ? "allowed" : "would be DENIED (audit mode)";
+}
+
+std::string subject_text(const bw_event& event) {
+  if (event.hook == BW_HOOK_MAP_CREATE) return "a map";
+  if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
+  const std::string name = text_field(event.program_name, sizeof(event.program_name));
+  return attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
+}
+
+}  // namespace
+
+const bw_image* PolicyNames::image(uint64_t generation) {
+  const auto known = images_.find(generation);
+  if (known != images_.end()) return known->second.get();
+  auto found = read_generation(pins_.control.get(), pins_.generations.get(), generation);
+  auto& slot = images_[generation];
+  if (found && *found) slot = std::move((*found)->image);
+  return slot.get();
+}
+
+nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
+  const bw_rule* rule = rule_of(event, image);
+  return {
+      {"sequence", event.sequence},
+      {"time_ns", event.time_ns},
+      {"hook", hook_name(event.hook)},
+      {"decision", event.allow != 0 ? "allow" : "deny"},
+      {"refused", event.refused != 0},
+      {"errno", event.error},
+      {"mode", policy::mode_name(static_cast<bw_mode>(event.mode))},
+      {"rule", or_null(rule_name(event, image))},
+      {"rule_line", rule != nullptr ? nlohmann::json(rule->line) : nlohmann::json()},
+      {"cause", policy::cause_name(static_cast<bw_cause>(event.cause))},
+      {"signature", policy::signature_name(static_cast<bw_signature>(event.signature))},
+      {"origin", policy::origin_name(static_cast<bw_origin>(event.origin))},
+      {"signer", or_null(signer_name(event, image))},
+      {"key_serial", event.key_serial},
+      {"attach", or_null(attach_text(event))},
+      {"program", text_field(event.program_name, sizeof(event.program_name))},
+      {"program_id", event.program_id},
+      {"loader_id", event.loader_id},
+      {"digest", or_null(hex_or_empty(event.digest))},
+      {"loader_digest", or_null(hex_or_empty(event.loader_digest))},
+      {"pid", event.pid},
+      {"tgid", event.tgid},
+      {"uid", event.uid},
+      {"comm", text_field(event.comm, sizeof(event.comm))},
+      {"exe", or_null(text_field(event.exe, sizeof(event.exe)))},
+      {"cgroup_id", event.cgroup_id},
+      {"generation", event.generation},
+      {"policy_version", event.policy_version},
+      {"policy_digest", keyring::hex(event.policy_digest)},
+  };
+}
+
+std::string event_to_text(const bw_event& event, const bw_image* image) {
+  const auto cause = static_cast<bw_cause>(event.cause);
+  const std::string signer = signer_name(event, image), rule = rule_name(event, image);
+  const std::string exe = text_field(event.exe, sizeof(event.exe));
+  std::string text = "#" + std::to_string(event.sequence) + " " + verdict_word(event) + ": " +
+                     subject_text(event) + ", by " + text_field(event.comm, sizeof(event.comm)) +
+                     " (" + (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
+                     ", uid " + std::to_string(event.uid) + ")";
+  if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
+  text += "\n    signature: ";
+  text += policy::signature_name(static_cast<bw_signature>(event.signature));
+  text += signer.empty() ? "" : ", signed by " + signer;
+  text += "\n    why: ";
+  text += rule.empty() ? std::string(policy::cause_text(cause)) : "rule '" + rule + "'";
+  if (event.allow == 0) text += "\n    next: " + std::string(policy::next_step(cause));
+  return text + "\n";
+}
+
+void EventReader::Free::operator()(ring_buffer* owned) const { ring_buffer__free(owned); }
+
+Result<EventReader> EventReader::open(const PinnedMaps& pins, EventHandler handler) {
+  EventReader reader;
+  reader.handler_ = std::make_unique<EventHandler>(std::move(handler));
+  const auto forward = [](void* context, void* data, size_t size) {
+    if (size < sizeof(bw_event)) return 0;
+    const auto* event = static_cast<const bw_event*>(data);
+    if (event->abi == BW_EVENT_ABI) (*static_cast<EventHandler*>(context))(*event);
+    return 0;
+  };
+  reader.ring_.reset(ring_buffer__new(pins.events.get(), forward, reader.handler_.get(), nullptr));
+  if (!reader.ring_) return fail_errno(errno, "cannot open the event stream");
+  return reader;
+}
+
+Status EventReader::read(int timeout_ms) {
+  const int error = timeout_ms == 0 ? ring_buffer__consume(ring_.get())
+                                    : ring_buffer__poll(ring_.get(), timeout_ms);
+  if (error < 0 && error != -EINTR) return fail_errno(-error, "cannot read the event stream");
+  return {};
+}
+
+}  // namespace bpfwarden::loader

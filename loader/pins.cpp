@@ -1,0 +1,148 @@
+#include "loader/pins.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+
+#include "bpf-lsm/abi/program.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr const char* kLockFile = "/run/bpfwarden.lock";
+constexpr const char* kBpffs = "/sys/fs/bpf";
+constexpr const char* kStaging = "/sys/fs/bpf/bpfwarden-staging";  // bpffs reserves names with dots
+constexpr long kBpffsMagic = 0xcafe4a11;
+
+struct Expected {
+  const char* name;
+  uint32_t type;
+  uint32_t value_size;
+};
+
+constexpr Expected kControl = {"control", BPF_MAP_TYPE_ARRAY, sizeof(bw_control)};
+constexpr Expected kGenerations = {"generations", BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t)};
+constexpr Expected kEvents = {"events", BPF_MAP_TYPE_RINGBUF, 0};
+constexpr Expected kCounters = {"counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_counters)};
+
+std::string pin_path(const std::string& folder, const char* kind, const char* name) {
+  return folder + "/" + kind + name;
+}
+
+Result<Fd> open_map(const Expected& expected) {
+  const std::string path = pin_path(kPinFolder, "map_", expected.name);
+  Fd map(bpf_obj_get(path.c_str()));
+  if (!map)
+    return fail_errno(errno, "cannot open " + path,
+                      "the pins are not whole: run `bpfwarden off`, then `bpfwarden apply POLICY`");
+  bpf_map_info info = {};
+  uint32_t size = sizeof(info);
+  if (bpf_map_get_info_by_fd(map.get(), &info, &size) != 0)
+    return fail_errno(errno, "cannot inspect " + path);
+  if (info.type != expected.type || info.value_size != expected.value_size)
+    return fail(path + " is not the map this version of bpfwarden made",
+                "run `bpfwarden off`, then `bpfwarden apply POLICY`");
+  return map;
+}
+
+Status require_bpffs() {
+  struct statfs where = {};
+  if (::statfs(kBpffs, &where) != 0 || where.f_type != kBpffsMagic)
+    return fail(std::string(kBpffs) + " is not a BPF file system",
+                "run `mount -t bpf bpf /sys/fs/bpf`");
+  return {};
+}
+
+// The generated tables have a stride of their own, which grows from one libbpf to the next.
+template <class T>
+const T& entry(const T* table, int index, int stride) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(table);
+  return *reinterpret_cast<const T*>(bytes + static_cast<ptrdiff_t>(index) * stride);
+}
+
+Status pin_in(const std::string& folder, const bpf_object_skeleton& skeleton) {
+  for (int i = 0; i < skeleton.map_cnt; i++) {
+    const bpf_map* map = *entry(skeleton.maps, i, skeleton.map_skel_sz).map;
+    if (bpf_map__is_internal(map)) continue;  // .rodata: held by the programs, opened by nobody
+    const std::string path = pin_path(folder, "map_", bpf_map__name(map));
+    if (bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0)
+      return fail_errno(errno, "cannot pin " + path);
+  }
+  for (int i = 0; i < skeleton.prog_cnt; i++) {
+    const auto& program = entry(skeleton.progs, i, skeleton.prog_skel_sz);
+    const std::string path = pin_path(folder, "link_", program.name);
+    if (bpf_obj_pin(bpf_link__fd(*program.link), path.c_str()) != 0)
+      return fail_errno(errno, "cannot pin " + path);
+  }
+  return {};
+}
+
+Status remove_folder(const char* folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (error) return fail_errno(error.value(), std::string("cannot remove ") + folder);
+  return {};
+}
+
+}  // namespace
+
+Result<Lock> Lock::take() {
+  Fd fd(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno(errno, std::string("cannot open ") + kLockFile, "run as root");
+  if (::flock(fd.get(), LOCK_EX) != 0)
+    return fail_errno(errno, std::string("cannot lock ") + kLockFile);
+  return Lock(std::move(fd));
+}
+
+Result<std::optional<PinnedMaps>> open_pins() {
+  if (::access(kPinFolder, F_OK) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return fail_errno(errno, std::string("cannot look into ") + kPinFolder, "run as root");
+  }
+  auto control = open_map(kControl);
+  if (!control) return std::unexpected(std::move(control).error());
+  auto generations = open_map(kGenerations);
+  if (!generations) return std::unexpected(std::move(generations).error());
+  auto events = open_map(kEvents);
+  if (!events) return std::unexpected(std::move(events).error());
+  auto counters = open_map(kCounters);
+  if (!counters) return std::unexpected(std::move(counters).error());
+  return PinnedMaps{std::move(*control), std::move(*generations), std::move(*events),
+                    std::move(*counters)};
+}
+
+Status pin_all(const bpf_object_skeleton& skeleton) {
+  if (auto mounted = require_bpffs(); !mounted) return mounted;
+  if (auto clean = remove_folder(kStaging); !clean) return clean;
+  if (::mkdir(kStaging, 0700) != 0)
+    return fail_errno(errno, std::string("cannot make ") + kStaging, "run as root");
+  Status done = pin_in(kStaging, skeleton);
+  if (done && ::rename(kStaging, kPinFolder) != 0)
+    done = fail_errno(errno, std::string("cannot publish ") + kPinFolder);
+  if (!done) (void)remove_folder(kStaging);  // the first error is the one to report
+  return done;
+}
+
+std::vector<std::string> pinned_links() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(kPinFolder, error)) {
+    std::string name = entry.path().filename();
+    if (name.starts_with("link_")) names.push_back(std::move(name));
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+Status remove_pins() { return remove_folder(kPinFolder); }
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,50 @@
+// What keeps the warden in the kernel when no process of ours runs: its maps and links, pinned
+// under /sys/fs/bpf/bpfwarden (bpffs, kernel/bpf/inode.c).
+//
+// Pins appear all at once: they are made in a staging folder, which is then renamed. Writers hold
+// the Lock. Recovered maps are checked by type and size before anything trusts them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+struct bpf_object_skeleton;
+
+namespace bpfwarden::loader {
+
+inline constexpr const char* kPinFolder = "/sys/fs/bpf/bpfwarden";
+
+// Held by apply and off, so that two managers never interleave.
+class Lock {
+ public:
+  [[nodiscard]] static Result<Lock> take();
+
+ private:
+  explicit Lock(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+struct PinnedMaps {
+  Fd control;
+  Fd generations;
+  Fd events;
+  Fd counters;
+};
+
+// Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.
+[[nodiscard]] Result<std::optional<PinnedMaps>> open_pins();
+
+// Pins every map and link of a loaded and attached skeleton, or none.
+[[nodiscard]] Status pin_all(const bpf_object_skeleton& skeleton);
+
+// Names of the pinned links, "link_warden_prog_load" and so on.
+[[nodiscard]] std::vector<std::string> pinned_links();
+
+// Drops the last references: the kernel detaches the hooks. No error if there is nothing.
+[[nodiscard]] Status remove_pins();
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,29 @@
+// A policy file made ready for the kernel: parsed with real certificates, digested, compiled.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bpf-lsm/abi/image.h"
+#include "keyring/x509.h"
+#include "policy/parse.h"
+
+namespace bpfwarden::loader {
+
+// Parses with certificates from keyring::read_certificates and the current time.
+[[nodiscard]] policy::ParseResult parse_policy_file(const std::filesystem::path& path);
+
+struct CompiledPolicy {
+  policy::Policy policy;
+  std::unique_ptr<bw_image> image;
+  std::vector<keyring::Certificate> certificates;  // each once, for the sealed keyring
+};
+
+// SHA-256 over the text and the certificates it names: what "the same policy" means.
+// An Error only for what parse() cannot see, such as too many names for the image.
+[[nodiscard]] Result<CompiledPolicy> compile_policy(policy::ParseResult parsed);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,150 @@
+#include "loader/probe.h"
+
+#include <bpf/btf.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+namespace bpfwarden::loader {
+namespace {
+
+struct FreeBtf {
+  void operator()(btf* owned) const { btf__free(owned); }
+};
+using Btf = std::unique_ptr<btf, FreeBtf>;
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// Looks through anonymous members, as union bpf_attr has them.
+bool has_member(const btf* kernel, const btf_type* type, std::string_view name) {
+  const btf_member* members = btf_members(type);
+  for (uint32_t i = 0; i < btf_vlen(type); i++) {
+    const std::string_view found = btf__name_by_offset(kernel, members[i].name_off);
+    if (found == name) return true;
+    const btf_type* inner = btf__type_by_id(kernel, members[i].type);
+    if (found.empty() && btf_is_composite(inner) && has_member(kernel, inner, name)) return true;
+  }
+  return false;
+}
+
+bool type_has(const btf* kernel, const char* type, uint32_t kind, std::string_view member) {
+  const int id = btf__find_by_name_kind(kernel, type, kind);
+  return id > 0 && has_member(kernel, btf__type_by_id(kernel, static_cast<uint32_t>(id)), member);
+}
+
+bool has_function(const btf* kernel, const char* name) {
+  return btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
+}
+
+Capability probe_lsm() {
+  Capability result = {.name = "BPF LSM", .detail = first_line("/sys/kernel/security/lsm")};
+  if (result.detail.empty()) {
+    result.finding = Finding::missing;
+    result.detail = "cannot read /sys/kernel/security/lsm";
+    result.remedy = "run as root, or `mount -t securityfs securityfs /sys/kernel/security`";
+  } else if (("," + result.detail + ",").find(",bpf,") == std::string::npos) {
+    result.finding = Finding::missing;
+    result.detail = "not active; the active ones are " + result.detail;
+    result.remedy = "add bpf to the list: boot with lsm=" + result.detail + ",bpf";
+  } else {
+    result.detail = "active among " + result.detail;
+  }
+  return result;
+}
+
+Capability probe_bpffs() {
+  constexpr long magic = 0xcafe4a11;
+  struct statfs where = {};
+  if (::statfs("/sys/fs/bpf", &where) == 0 && where.f_type == magic)
+    return {.name = "BPF file system", .detail = "mounted at /sys/fs/bpf"};
+  return {.name = "BPF file system",
+          .finding = Finding::missing,
+          .detail = "not mounted",
+          .remedy = "run `mount -t bpf bpf /sys/fs/bpf`"};
+}
+
+Capability probe_root() {
+  if (::geteuid() == 0) return {.name = "privilege", .detail = "root"};
+  return {.name = "privilege",
+          .finding = Finding::missing,
+          .detail = "not root",
+          .remedy = "run as root to apply a policy"};
+}
+
+Capability probe_signatures(const btf* kernel) {
+  if (!type_has(kernel, "bpf_attr", BTF_KIND_UNION, "signature"))
+    return {.name = "signature verification",
+            .finding = Finding::missing,
+            .detail = "this kernel cannot verify signatures on BPF programs",
+            .remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps"};
+  if (type_has(kernel, "bpf_verifier_env", BTF_KIND_STRUCT, "signature"))
+    return {.name = "signature verification",
+            .detail = "prog-only and prog-used-maps: bound maps are folded into the signature"};
+  return {.name = "signature verification",
+          .finding = Finding::limited,
+          .detail = "prog-only: signatures cover the instructions, never a map",
+          .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
+}
+
+Capability probe_hooks(const btf* kernel) {
+  constexpr std::array needed = {
+      "bpf_lsm_bpf",           "bpf_lsm_bpf_prog_load",     "bpf_lsm_bpf_prog",
+      "bpf_lsm_bpf_prog_free", "bpf_lsm_bpf_map_create",    "verify_signature",
+      "pkcs7_validate_trust",  "bpf_prog_test_run_syscall", "__x64_sys_bpf"};
+  std::string lacking;
+  for (const char* name : needed)
+    if (!has_function(kernel, name)) lacking += std::string(lacking.empty() ? "" : ", ") + name;
+  if (lacking.empty()) return {.name = "hooks", .detail = "all in the kernel's BTF"};
+  return {.name = "hooks",
+          .finding = Finding::missing,
+          .detail = "not in the kernel's BTF: " + lacking,
+          .remedy =
+              "use a kernel with CONFIG_BPF_LSM, CONFIG_SYSTEM_DATA_VERIFICATION and "
+              "CONFIG_DEBUG_INFO_BTF, such as Debian's 7.3"};
+}
+
+Capability probe_digest(const btf* kernel) {
+  if (type_has(kernel, "bpf_prog", BTF_KIND_STRUCT, "digest"))
+    return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
+  return {.name = "program digest",
+          .finding = Finding::missing,
+          .detail = "the kernel keeps no SHA-256 of a program",
+          .remedy = "use Linux 6.18 or later"};
+}
+
+}  // namespace
+
+std::vector<Capability> probe_kernel() {
+  std::vector<Capability> found = {probe_root(), probe_lsm(), probe_bpffs()};
+  const Btf kernel(btf__load_vmlinux_btf());
+  if (!kernel) {
+    found.push_back({.name = "kernel BTF",
+                     .finding = Finding::missing,
+                     .detail = "cannot read /sys/kernel/btf/vmlinux",
+                     .remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
+    return found;
+  }
+  found.push_back({.name = "kernel BTF", .detail = "/sys/kernel/btf/vmlinux"});
+  found.push_back(probe_signatures(kernel.get()));
+  found.push_back(probe_hooks(kernel.get()));
+  found.push_back(probe_digest(kernel.get()));
+  return found;
+}
+
+const Capability* first_missing(const std::vector<Capability>& found) {
+  for (const auto& capability : found)
+    if (capability.finding == Finding::missing) return &capability;
+  return nullptr;
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,37 @@
+// The kernel part in this process's hands: opened, loaded and attached from the built-in skeleton.
+//
+// Owns the skeleton. Destroying it before pin() takes every hook out of the kernel again, so a
+// failure half-way leaves nothing behind.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+
+struct warden_bpf;
+
+namespace bpfwarden::loader {
+
+class Warden {
+ public:
+  // Runs libbpf and the verifier; attaches nothing yet.
+  [[nodiscard]] static Result<Warden> load();
+
+  // All hooks or none. A policy must have been published: a warden without one refuses every load.
+  [[nodiscard]] Status attach();
+
+  // See pin_all().
+  [[nodiscard]] Status pin() const;
+
+  [[nodiscard]] int control() const;  // map file descriptors, owned by the warden
+  [[nodiscard]] int generations() const;
+
+ private:
+  struct Free {
+    void operator()(warden_bpf* skeleton) const;
+  };
+  explicit Warden(warden_bpf* skeleton) : skeleton_(skeleton) {}
+  std::unique_ptr<warden_bpf, Free> skeleton_;
+};
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,26 @@
+// A compiled policy that decides loads as the kernel part would: compile() and bw_decide().
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "policy/compile.h"
+#include "reference.h"
+
+namespace bpfwarden::policy::test {
+
+class Compiled {
+ public:
+  // The test fails if the policy does not compile.
+  explicit Compiled(const Policy& policy);
+
+  [[nodiscard]] const bw_image& image() const { return *image_; }
+  [[nodiscard]] Verdict decide(const Load& load) const;
+
+ private:
+  [[nodiscard]] uint32_t slot_of(const Load& load) const;
+
+  std::unique_ptr<bw_image> image_;
+};
+
+}  // namespace bpfwarden::policy::test

@@ -1,0 +1,88 @@
+// The policies in tests/corpus: their first lines say what parse() must find in them.
+//
+//   # expect: ok                     no error and no warning
+//   # expect: error 5:9 unknown key  an error there whose message contains the text
+//   # expect: warning 7:1 …
+//
+// All of them together are the whole outcome, in this order. The certificates are fake_reader.h's.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "fake_reader.h"
+#include "policy/compile.h"
+
+using namespace bpfwarden::policy;
+using namespace bpfwarden::policy::test;
+
+namespace {
+
+const std::filesystem::path kRoot = BPFWARDEN_SOURCE_DIR;
+
+std::string read_all(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  REQUIRE(file.good());
+  return text.str();
+}
+
+std::vector<std::string> expectations(const std::string& text) {
+  constexpr std::string_view mark = "# expect: ";
+  std::vector<std::string> expected;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line) && line.starts_with(mark);)
+    expected.push_back(line.substr(mark.size()));
+  return expected;
+}
+
+bool meets(const Diagnostic& diagnostic, const std::string& expected) {
+  const std::string head = std::string(severity_name(diagnostic.severity)) + " " +
+                           std::to_string(diagnostic.line) + ":" +
+                           std::to_string(diagnostic.column) + " ";
+  const std::string whole = diagnostic.message + " — " + diagnostic.hint;
+  return expected.starts_with(head) && whole.find(expected.substr(head.size())) != whole.npos;
+}
+
+void check_file(const std::filesystem::path& path) {
+  const std::string text = read_all(path);
+  const std::vector<std::string> expected = expectations(text);
+  const ParseResult result = parse(text, path.filename().string(), read_fake, kNow);
+  INFO(path.string() << "\n" << render_all(result.diagnostics, text));
+  REQUIRE_FALSE(expected.empty());
+  const bool ok = expected.front() == "ok";
+  CHECK(result.diagnostics.size() == (ok ? 0 : expected.size()));
+  for (size_t i = 0; !ok && i < std::min(expected.size(), result.diagnostics.size()); i++) {
+    INFO("expected: " << expected[i]);
+    CHECK(meets(result.diagnostics[i], expected[i]));
+  }
+  if (result.policy) CHECK(compile(*result.policy, std::array<uint8_t, 32>{}).has_value());
+}
+
+}  // namespace
+
+TEST_CASE("the corpus meets its expectations") {
+  size_t count = 0;
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(kRoot / "tests/corpus"))
+    if (entry.path().extension() == ".toml") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    check_file(file);
+    count++;
+  }
+  CHECK(count >= 30);
+}
+
+TEST_CASE("examples/broken.toml has six different mistakes, each with a place and a hint") {
+  const auto path = kRoot / "examples/broken.toml";
+  const std::string text = read_all(path);
+  const ParseResult result = parse(text, "broken.toml", read_fake, kNow);
+  INFO(render_all(result.diagnostics, text));
+  CHECK_FALSE(result.policy.has_value());
+  CHECK(result.diagnostics.size() >= 6);
+  for (const Diagnostic& diagnostic : result.diagnostics) CHECK_FALSE(diagnostic.hint.empty());
+}
