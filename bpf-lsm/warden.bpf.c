@@ -22,7 +22,7 @@
 
 #include "bpf-lsm/abi/program.h"
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define EPERM 1
 #define ARRAY_ZERO (&(__u32){0})

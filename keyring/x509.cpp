@@ -157,7 +157,7 @@ Result<std::vector<X509Ptr>> parse_pem(std::span<const uint8_t> bytes) {
 
 Result<std::vector<X509Ptr>> parse(std::span<const uint8_t> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.find("-----BEGIN ") != text.npos) return parse_pem(bytes);
+  if (text.find("-----BEGIN ") != std::string_view::npos) return parse_pem(bytes);
   std::vector<X509Ptr> certs;
   certs.push_back(from_der<X509Ptr, d2i_X509>(bytes));
   if (!certs.front())

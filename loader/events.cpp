@@ -2,6 +2,7 @@
 
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "keyring/x509.h"
 #include "policy/attach_point.h"
 #include "policy/explain.h"
+#include "policy/near_miss.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -74,6 +76,47 @@ std::string hex_or_empty(std::span<const uint8_t> bytes) {
   return "";
 }
 
+bw_facts facts_of(const bw_event& event) {
+  bw_facts facts = {};
+  facts.prog_type = event.prog_type;
+  facts.attach_type = event.attach_type;
+  facts.signer = event.signer;
+  facts.signature = event.signature;
+  std::memcpy(facts.name_bytes, event.attach_name, sizeof(facts.name_bytes));
+  const auto* end = std::ranges::find(facts.name_bytes, 0);
+  facts.name_length = static_cast<uint8_t>(end - std::begin(facts.name_bytes));
+  return facts;
+}
+
+// For a denial by default: the rules that would have admitted it, had it brought what they ask for.
+std::vector<std::string> almost(const bw_event& event, const bw_image* image) {
+  std::vector<std::string> lines;
+  if (image == nullptr || event.allow != 0 || event.cause != BW_CAUSE_DEFAULT) return lines;
+  for (const auto& miss : policy::near_misses(*image, facts_of(event))) {
+    const bw_rule& rule = image->rules[miss.rule];
+    lines.push_back("rule '" + text_field(rule.name, sizeof(rule.name)) + "' (line " +
+                    std::to_string(rule.line) + ") allows it, but asks for " + miss.reason);
+  }
+  return lines;
+}
+
+std::string signature_text(const bw_event& event, const bw_image* image) {
+  const std::string signer = signer_name(event, image);
+  std::string text(policy::signature_name(static_cast<bw_signature>(event.signature)));
+  if (!signer.empty()) return text + ", signed by " + signer;
+  return event.signature == BW_SIGNATURE_UNSIGNED
+             ? text
+             : text + ", signed by a key that the policy does not know";
+}
+
+std::string reason_text(const bw_event& event, const bw_image* image) {
+  const bw_rule* rule = rule_of(event, image);
+  if (rule != nullptr)
+    return "rule '" + rule_name(event, image) + "' (line " + std::to_string(rule->line) + ")";
+  if (event.rule != BW_NO_RULE) return "rule " + rule_name(event, image);
+  return std::string(policy::cause_text(static_cast<bw_cause>(event.cause)));
+}
+
 std::string verdict_word(const bw_event& event) {
   if (event.hook == BW_HOOK_OBSERVED) return "REJECTED BY THE KERNEL";
   if (event.refused != 0) return "DENIED";
@@ -116,6 +159,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"signer", or_null(signer_name(event, image))},
       {"key_serial", event.key_serial},
       {"attach", or_null(attach_text(event))},
+      {"almost", almost(event, image)},
       {"program", text_field(event.program_name, sizeof(event.program_name))},
       {"program_id", event.program_id},
       {"loader_id", event.loader_id},
@@ -134,20 +178,17 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
 }
 
 std::string event_to_text(const bw_event& event, const bw_image* image) {
-  const auto cause = static_cast<bw_cause>(event.cause);
-  const std::string signer = signer_name(event, image), rule = rule_name(event, image);
   const std::string exe = text_field(event.exe, sizeof(event.exe));
   std::string text = "#" + std::to_string(event.sequence) + " " + verdict_word(event) + ": " +
                      subject_text(event) + ", by " + text_field(event.comm, sizeof(event.comm)) +
                      " (" + (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
                      ", uid " + std::to_string(event.uid) + ")";
   if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
-  text += "\n    signature: ";
-  text += policy::signature_name(static_cast<bw_signature>(event.signature));
-  text += signer.empty() ? "" : ", signed by " + signer;
-  text += "\n    why: ";
-  text += rule.empty() ? std::string(policy::cause_text(cause)) : "rule '" + rule + "'";
-  if (event.allow == 0) text += "\n    next: " + std::string(policy::next_step(cause));
+  if (is_program_event(event)) text += "\n    signature: " + signature_text(event, image);
+  text += "\n    why: " + reason_text(event, image);
+  for (const auto& line : almost(event, image)) text += "\n         " + line;
+  if (event.allow == 0)
+    text += "\n    next: " + std::string(policy::next_step(static_cast<bw_cause>(event.cause)));
   return text + "\n";
 }
 

@@ -119,6 +119,13 @@ TEST_CASE("every pattern is found, sure is part of may, and vectors are shared")
   }
   CHECK(hashes.size() == 50 + load_classes().size() - 1);
   CHECK(vectors.size() == 2);  // {b}, {a, b}
+  // Rule a names only part of what a kprobe program may become.
+  const uint8_t kprobe = load_class_of(BPF_PROG_TYPE_KPROBE, 0);
+  for (const bw_pattern& pattern : image.patterns) {
+    if (pattern.hash == 0 || pattern.attach_class != kprobe) continue;
+    CHECK_FALSE(has_bit(image.vectors[pattern.sure], 0));
+    CHECK(has_bit(image.vectors[pattern.may], 0));
+  }
   CHECK(image.vectors[0].words[0] == 0);
 }
 

@@ -1,4 +1,6 @@
-// The policies in tests/corpus: their first lines say what parse() must find in them.
+// The policies in tests/corpus, in the examples and in the documentation.
+//
+// tests/corpus: the first lines of a file say what parse() must find in it.
 //
 //   # expect: ok                     no error and no warning
 //   # expect: error 5:9 unknown key  an error there whose message contains the text
@@ -75,6 +77,24 @@ TEST_CASE("the corpus meets its expectations") {
     count++;
   }
   CHECK(count >= 30);
+}
+
+TEST_CASE("the policy that docs/policy.md begins with is right") {
+  const std::string text = read_all(kRoot / "docs/policy.md");
+  const size_t begin = text.find("```toml\n") + 8;
+  const std::string policy = text.substr(begin, text.find("```", begin) - begin);
+  const ParseResult result = parse(policy, "policy.md", read_fake, kNow);
+  INFO(render_all(result.diagnostics, policy));
+  CHECK(result.policy.has_value());
+  CHECK(result.diagnostics.empty());
+}
+
+TEST_CASE("docs/policy.md lists every attach point") {
+  const std::string text = read_all(kRoot / "docs/policy.md");
+  for (const AttachFamily& family : attach_families()) {
+    INFO(family.name);
+    CHECK(text.find("`" + std::string(family.name) + "`") != std::string::npos);
+  }
 }
 
 TEST_CASE("examples/broken.toml has six different mistakes, each with a place and a hint") {

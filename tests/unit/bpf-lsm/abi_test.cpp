@@ -1,0 +1,138 @@
+// The records that kernel and manager share must lie in memory alike: what clang laid out for BPF,
+// as the BTF of the built object tells it, against what g++ lays out here.
+#include <bpf/btf.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "bpf-lsm/abi/program.h"
+
+namespace {
+
+struct FreeBtf {
+  void operator()(btf* owned) const { btf__free(owned); }
+};
+
+// Size and member offsets of one struct, in bytes.
+class Layout {
+ public:
+  Layout(const btf* types, const char* name)
+      : types_(types), id_(btf__find_by_name_kind(types, name, BTF_KIND_STRUCT)) {
+    INFO(name);
+    REQUIRE(id_ > 0);
+    type_ = btf__type_by_id(types, static_cast<uint32_t>(id_));
+  }
+
+  size_t size() const { return type_->size; }
+  size_t members() const { return btf_vlen(type_); }
+
+  size_t offset(const std::string& member) const {
+    for (uint32_t i = 0; i < btf_vlen(type_); i++)
+      if (member == btf__name_by_offset(types_, btf_members(type_)[i].name_off))
+        return btf_member_bit_offset(type_, i) / 8;
+    return SIZE_MAX;
+  }
+
+ private:
+  const btf* types_;
+  int id_;
+  const btf_type* type_ = nullptr;
+};
+
+std::unique_ptr<btf, FreeBtf> warden_btf() {
+  std::unique_ptr<btf, FreeBtf> types(btf__parse(WARDEN_OBJECT, nullptr));
+  REQUIRE(types);
+  return types;
+}
+
+#define CHECK_MEMBER(layout, type, member) \
+  CHECK((layout).offset(#member) == offsetof(struct type, member))
+
+}  // namespace
+
+TEST_CASE("the policy image lies alike in kernel and manager") {
+  const auto types = warden_btf();
+  const Layout image(types.get(), "bw_image");
+  CHECK(image.size() == sizeof(bw_image));
+  CHECK(image.members() == 23);
+  CHECK_MEMBER(image, bw_image, magic);
+  CHECK_MEMBER(image, bw_image, policy_version);
+  CHECK_MEMBER(image, bw_image, hash_seed);
+  CHECK_MEMBER(image, bw_image, signer_count);
+  CHECK_MEMBER(image, bw_image, mode);
+  CHECK_MEMBER(image, bw_image, default_allow);
+  CHECK_MEMBER(image, bw_image, policy_digest);
+  CHECK_MEMBER(image, bw_image, allow);
+  CHECK_MEMBER(image, bw_image, audit);
+  CHECK_MEMBER(image, bw_image, enforce);
+  CHECK_MEMBER(image, bw_image, keyed);
+  CHECK_MEMBER(image, bw_image, signature);
+  CHECK_MEMBER(image, bw_image, signer);
+  CHECK_MEMBER(image, bw_image, class_of);
+  CHECK_MEMBER(image, bw_image, classes);
+  CHECK_MEMBER(image, bw_image, patterns);
+  CHECK_MEMBER(image, bw_image, vectors);
+  CHECK_MEMBER(image, bw_image, signers);
+  CHECK_MEMBER(image, bw_image, rules);
+
+  const Layout pattern(types.get(), "bw_pattern");
+  CHECK(pattern.size() == sizeof(bw_pattern));
+  CHECK_MEMBER(pattern, bw_pattern, attach_class);
+  CHECK_MEMBER(pattern, bw_pattern, length);
+  CHECK_MEMBER(pattern, bw_pattern, sure);
+  CHECK_MEMBER(pattern, bw_pattern, may);
+  CHECK_MEMBER(pattern, bw_pattern, name);
+
+  const Layout signer(types.get(), "bw_signer");
+  CHECK(signer.size() == sizeof(bw_signer));
+  CHECK_MEMBER(signer, bw_signer, key);
+  CHECK_MEMBER(signer, bw_signer, algorithm);
+  CHECK_MEMBER(signer, bw_signer, name);
+}
+
+TEST_CASE("the event record lies alike in kernel and manager") {
+  const auto types = warden_btf();
+  const Layout event(types.get(), "bw_event");
+  CHECK(event.size() == sizeof(bw_event));
+  CHECK_MEMBER(event, bw_event, sequence);
+  CHECK_MEMBER(event, bw_event, policy_digest);
+  CHECK_MEMBER(event, bw_event, error);
+  CHECK_MEMBER(event, bw_event, rule);
+  CHECK_MEMBER(event, bw_event, cause);
+  CHECK_MEMBER(event, bw_event, signer);
+  CHECK_MEMBER(event, bw_event, key_serial);
+  CHECK_MEMBER(event, bw_event, prog_type);
+  CHECK_MEMBER(event, bw_event, loader_id);
+  CHECK_MEMBER(event, bw_event, digest);
+  CHECK_MEMBER(event, bw_event, loader_digest);
+  CHECK_MEMBER(event, bw_event, attach_name);
+  CHECK_MEMBER(event, bw_event, program_name);
+  CHECK_MEMBER(event, bw_event, tgid);
+  CHECK_MEMBER(event, bw_event, cgroup_id);
+  CHECK_MEMBER(event, bw_event, comm);
+  CHECK_MEMBER(event, bw_event, exe);
+}
+
+TEST_CASE("control word, provenance and counters lie alike in kernel and manager") {
+  const auto types = warden_btf();
+  const Layout control(types.get(), "bw_control");
+  CHECK(control.size() == sizeof(bw_control));
+  CHECK_MEMBER(control, bw_control, attached_ns);
+
+  const Layout program(types.get(), "bw_program");
+  CHECK(program.size() == sizeof(bw_program));
+  CHECK_MEMBER(program, bw_program, decision);
+  CHECK_MEMBER(program, bw_program, origin);
+  CHECK_MEMBER(program, bw_program, digest);
+
+  const Layout facts(types.get(), "bw_facts");
+  CHECK(facts.size() == sizeof(bw_facts));
+  CHECK_MEMBER(facts, bw_facts, signature);
+  CHECK_MEMBER(facts, bw_facts, name_length);
+
+  const Layout counters(types.get(), "bw_counters");
+  CHECK(counters.size() == sizeof(bw_counters));
+  CHECK_MEMBER(counters, bw_counters, dropped);
+}

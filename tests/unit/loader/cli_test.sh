@@ -1,0 +1,56 @@
+#!/bin/bash
+# The command line as a user meets it. usage: cli_test.sh BPFWARDEN SOURCE_FOLDER EXAMPLES_FOLDER
+set -u
+bpfwarden=$1 source=$2 examples=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+check() { # NAME, then a command that must succeed
+  local name=$1
+  shift
+  if "$@" >"$work/out" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'FAILED %s\n' "$name"
+    sed 's/^/  | /' "$work/out"
+  fi
+}
+
+exits() { # CODE COMMAND...
+  local expected=$1 code=0
+  shift
+  "$@" || code=$?
+  [ "$code" -eq "$expected" ] || { echo "exit $code, expected $expected"; return 1; }
+}
+
+broken_lines() { "$bpfwarden" check "$source/examples/broken.toml" | grep -cE '^[^ ]+:[0-9]+:[0-9]+: error: '; }
+at_least_five() { [ "$(broken_lines)" -ge 5 ]; }
+no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x1b'; }
+json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
+each_verb_has_an_example() {
+  local verb
+  for verb in apply check doctor events off run sign status; do
+    "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
+  done
+}
+refuses_and_leaves_nothing() {
+  exits 1 "$bpfwarden" sign "$examples/xdp_bare.bpf.o" --key /nonexistent --cert /nonexistent -o "$work/x.bundle" &&
+    [ ! -e "$work/x.bundle" ]
+}
+
+check "no verb is wrong usage" exits 2 "$bpfwarden"
+check "an unknown verb is wrong usage" exits 2 "$bpfwarden" frobnicate
+check "a missing argument is wrong usage" exits 2 "$bpfwarden" check
+check "help is no error" exits 0 "$bpfwarden" --help
+check "each verb's help has an example" each_verb_has_an_example
+check "a broken policy exits 1" exits 1 "$bpfwarden" check "$source/examples/broken.toml"
+check "a broken policy shows at least five mistakes" at_least_five
+check "no colour when not a terminal" no_escape
+check "diagnostics as JSON" json_ok
+check "a missing file exits 1" exits 1 "$bpfwarden" check /nonexistent.toml
+check "a failed sign writes nothing" refuses_and_leaves_nothing
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

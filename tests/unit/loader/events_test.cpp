@@ -1,0 +1,125 @@
+// How an event record is told: to scripts as JSON, to people in sentences.
+#include "loader/events.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "policy/compile.h"
+#include "policy/parse.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+constexpr const char* kPolicy = R"(schema = 1
+name = "edge"
+version = 3
+mode = "enforce"
+default = "deny"
+
+[keys.distro]
+keyring = "builtin"
+
+[[rules]]
+name = "network"
+allow = ["xdp"]
+signed-by = ["distro"]
+signature = "prog-used-maps"
+)";
+
+std::unique_ptr<bw_image> image() {
+  const auto no_certificates = [](const std::filesystem::path&) {
+    return Result<std::vector<policy::CertificateInfo>>(fail("no certificates here"));
+  };
+  const auto parsed = policy::parse(kPolicy, "edge.toml", no_certificates, 0);
+  REQUIRE(parsed);
+  constexpr std::array<uint8_t, 32> digest = {};
+  auto compiled = policy::compile(*parsed.policy, digest);
+  REQUIRE(compiled);
+  return std::move(*compiled);
+}
+
+bw_event refused_xdp() {
+  bw_event event = {};
+  event.abi = BW_EVENT_ABI;
+  event.hook = BW_HOOK_PROG_LOAD;
+  event.refused = 1;
+  event.mode = BW_MODE_ENFORCE;
+  event.sequence = 7;
+  event.error = EPERM;
+  event.rule = BW_NO_RULE;
+  event.cause = BW_CAUSE_DEFAULT;
+  event.prog_type = 6;  // BPF_PROG_TYPE_XDP
+  std::strcpy(event.comm, "agent");
+  std::strcpy(event.exe, "/usr/bin/agent");
+  std::strcpy(event.program_name, "drop\x1b[2J");
+  event.tgid = 42;
+  return event;
+}
+
+}  // namespace
+
+TEST_CASE("a refusal says who, which rule came near, why, and what to do") {
+  const auto names = image();
+  const std::string text = event_to_text(refused_xdp(), names.get());
+  CHECK_THAT(text, ContainsSubstring("#7 DENIED: xdp program"));
+  CHECK_THAT(text, ContainsSubstring("agent (/usr/bin/agent, pid 42, uid 0), who got EPERM"));
+  CHECK_THAT(text, ContainsSubstring("rule 'network' (line 10) allows it, but asks for signature "
+                                     "prog-used-maps or more and a signer that it names"));
+  CHECK_THAT(text, ContainsSubstring("next: "));
+}
+
+TEST_CASE("names from the kernel cannot drive a terminal") {
+  const auto names = image();
+  const std::string text = event_to_text(refused_xdp(), names.get());
+  CHECK(text.find('\x1b') == std::string::npos);
+  CHECK_THAT(text, ContainsSubstring("'drop?[2J'"));
+}
+
+TEST_CASE("JSON has one meaning a field") {
+  const auto names = image();
+  const nlohmann::json json = event_to_json(refused_xdp(), names.get());
+  CHECK(json["sequence"] == 7);
+  CHECK(json["decision"] == "deny");
+  CHECK(json["refused"] == true);
+  CHECK(json["errno"] == EPERM);
+  CHECK(json["rule"].is_null());
+  CHECK(json["cause"] == "default");
+  CHECK(json["attach"] == "xdp");
+  CHECK(json["signer"].is_null());
+  CHECK(json["almost"].size() == 1);
+}
+
+TEST_CASE("a decision by a rule names it, and the signer") {
+  const auto names = image();
+  bw_event event = refused_xdp();
+  event.refused = 0;
+  event.error = 0;
+  event.allow = 1;
+  event.rule = 0;
+  event.cause = BW_CAUSE_RULE;
+  event.signature = BW_SIGNATURE_PROG_USED_MAPS;
+  event.signer = BW_SIGNER_BUILTIN;
+  const nlohmann::json json = event_to_json(event, names.get());
+  CHECK(json["rule"] == "network");
+  CHECK(json["rule_line"] == 10);
+  CHECK(json["signer"].is_string());
+  const std::string text = event_to_text(event, names.get());
+  CHECK_THAT(text, ContainsSubstring("allowed: xdp"));
+  CHECK_THAT(text, ContainsSubstring("why: rule 'network' (line 10)"));
+  CHECK(text.find("next:") == std::string::npos);
+}
+
+TEST_CASE("without its image an event still tells its rule's number") {
+  bw_event event = refused_xdp();
+  event.rule = 4;
+  event.cause = BW_CAUSE_RULE;
+  CHECK_THAT(event_to_text(event, nullptr), ContainsSubstring("rule #5"));
+  CHECK(event_to_json(event, nullptr)["rule"] == "#5");
+}
+
+}  // namespace bpfwarden::loader
