@@ -113,6 +113,9 @@ static __always_inline struct task_note* task_note(__u64 flags) {
   return bpf_task_storage_get(&notes, bpf_get_current_task_btf(), 0, flags);
 }
 
+// Names the type in the object's BTF, which tests/unit/bpf-lsm compares with the manager's.
+const struct bw_event *event_type __attribute__((unused));
+
 // ---- The active image ---------------------------------------------------------------------------
 
 static __always_inline const struct bw_image* active_image(__u64* generation) {

@@ -7,7 +7,7 @@
 __u64 opened;
 
 SEC("lsm/file_open")
-int BPF_PROG(watch_open, void *file, int ret) {
+int BPF_PROG(watch_open, void* file, int ret) {
   __sync_fetch_and_add(&opened, 1);
   return ret;
 }

@@ -5,6 +5,6 @@
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp")
-int pass(struct xdp_md *context) { return XDP_PASS; }
+int pass(struct xdp_md* context) { return XDP_PASS; }
 
 char LICENSE[] SEC("license") = "GPL";

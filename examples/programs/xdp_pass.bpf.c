@@ -11,9 +11,9 @@ struct {
 } packets SEC(".maps");
 
 SEC("xdp")
-int count_packets(struct xdp_md *context) {
+int count_packets(struct xdp_md* context) {
   __u32 key = 0;
-  __u64 *count = bpf_map_lookup_elem(&packets, &key);
+  __u64* count = bpf_map_lookup_elem(&packets, &key);
   if (count) *count += 1;
   return XDP_PASS;
 }
