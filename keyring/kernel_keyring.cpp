@@ -80,7 +80,7 @@ bool is_ring_called(KeySerial key, std::string_view description) {
   size_t at = 0;
   for (int field = 0; field < 4; ++field) {
     at = found.find(';', at);
-    if (at == found.npos) return false;
+    if (at == std::string_view::npos) return false;
     ++at;
   }
   return found.starts_with("keyring;") && found.substr(at) == description;

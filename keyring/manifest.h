@@ -16,6 +16,6 @@ namespace bpfwarden::keyring {
 
 // Fills the fields encode_manifest() writes. Errors: not JSON, a key missing, unknown or twice, a
 // wrong type, not canonical. On failure `bundle` is unchanged.
-[[nodiscard]] Status decode_manifest(std::string_view json, Bundle& bundle);
+[[nodiscard]] Status decode_manifest(std::string_view text, Bundle& bundle);
 
 }  // namespace bpfwarden::keyring
