@@ -1,0 +1,103 @@
+// Signed light skeletons, step by step: what a loader may do, and when its children lose its name.
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+#include <thread>
+
+#include "tests/vm/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kRules = R"(
+[[rules]]
+name = "network team"
+allow = ["xdp"]
+signed-by = ["netops"]
+signature = "prog-used-maps"
+[[rules]]
+name = "unsigned loaders, as a trap"
+allow = ["syscall"]
+signature = "unsigned"
+)";
+
+bool refused_for(Warden& warden, const std::string& cause) {
+  return std::ranges::any_of(warden.events(), [&](const auto& event) {
+    return event["refused"] == true && event["cause"] == cause;
+  });
+}
+
+struct Prepared {
+  Skeleton skeleton;
+  Attempt map, program;
+
+  explicit Prepared(const Warden& warden, bool is_signed = true)
+      : skeleton{.bundle = sign_object("xdp_pass", warden.netops()), .is_signed = is_signed} {
+    map = skeleton.create_map();
+    REQUIRE(map.error == 0);
+    program = skeleton.load_loader(map.fd, warden.ring());
+    REQUIRE(program.error == 0);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("allow_one_run_of_a_signed_loader", "[vm][loader]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden);
+  CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
+}
+
+TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden);
+  CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
+  (void)warden.events();
+  CHECK(prepared.skeleton.run(prepared.program.fd) == EPERM);
+  CHECK(refused_for(warden, "kernel-load"));
+}
+
+TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden, false);  // a rule admits the loader itself
+  CHECK(prepared.skeleton.run(prepared.program.fd) == EPERM);
+  CHECK(refused_for(warden, "kernel-load"));
+  const Prepared control(warden);
+  CHECK(control.skeleton.run(control.program.fd) == 0);
+}
+
+TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden);
+  std::atomic<bool> done = false;
+  std::thread sibling([&] {
+    while (!done) std::this_thread::yield();
+  });
+  const int error = prepared.skeleton.run(prepared.program.fd);
+  done = true;
+  sibling.join();
+  CHECK(error == EPERM);
+  CHECK(refused_for(warden, "kernel-load"));
+  CHECK(prepared.skeleton.run(prepared.program.fd) == 0);  // alone again, its one run is still due
+}
+
+TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
+  skeleton.bundle.metadata.back() ^= 1;
+  const Attempt map = skeleton.create_map();
+  REQUIRE(map.error == 0);
+  CHECK(skeleton.load_loader(map.fd, warden.ring()).error == EKEYREJECTED);
+  skeleton.bundle.metadata.back() ^= 1;
+  const Attempt good = skeleton.create_map();
+  REQUIRE(good.error == 0);
+  CHECK(skeleton.load_loader(good.fd, warden.ring()).error == 0);
+}
+
+}  // namespace bpfwarden::vm
