@@ -422,6 +422,9 @@ static __always_inline bool target_kept(const struct bw_facts* facts, struct bpf
 static __always_inline bool digest_kept(const struct bw_program* record, struct bpf_prog* prog) {
   __u64 now[BW_DIGEST_SIZE / 8] = {}, then[BW_DIGEST_SIZE / 8];
   if (!(record->flags & BW_PROGRAM_SIGNED)) return true;
+  // Before 7.3 the digest is computed only after the hook: there, only the guard on unsigned parts
+  // keeps the instructions as they were signed.
+  if (!bpf_core_field_exists(struct bpf_verifier_env, signature)) return true;
   if (!bpf_core_field_exists(prog->digest)) return false;
   if (bpf_probe_read_kernel(now, sizeof(now), prog->digest)) return false;
   __builtin_memcpy(then, record->digest, sizeof(then));

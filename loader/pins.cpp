@@ -10,8 +10,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <thread>
 
 #include "bpf-lsm/abi/program.h"
 
@@ -93,6 +95,28 @@ Status remove_folder(const char* folder) {
   return {};
 }
 
+std::vector<uint32_t> pinned_programs() {
+  std::vector<uint32_t> ids;
+  for (const std::string& name : pinned_links()) {
+    const Fd link(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+    bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    if (link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0) ids.push_back(info.prog_id);
+  }
+  return ids;
+}
+
+// A program's id is freed once its link has been released.
+bool is_gone_soon(uint32_t program_id) {
+  constexpr auto step = std::chrono::milliseconds(10);
+  constexpr int steps = 1000;
+  for (int i = 0; i < steps; i++) {
+    if (!Fd(bpf_prog_get_fd_by_id(program_id))) return true;
+    std::this_thread::sleep_for(step);
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<Lock> Lock::take() {
@@ -143,6 +167,15 @@ std::vector<std::string> pinned_links() {
   return names;
 }
 
-Status remove_pins() { return remove_folder(kPinFolder); }
+Status remove_pins() {
+  const std::vector<uint32_t> programs = pinned_programs();
+  if (auto removed = remove_folder(kPinFolder); !removed) return removed;
+  for (const uint32_t id : programs)
+    if (!is_gone_soon(id))
+      return fail(
+          "program " + std::to_string(id) + " is still in the kernel: another process holds it",
+          "find it with `bpftool prog show id " + std::to_string(id) + "` and end it");
+  return {};
+}
 
 }  // namespace bpfwarden::loader

@@ -44,7 +44,8 @@ struct PinnedMaps {
 // Names of the pinned links, "link_warden_prog_load" and so on.
 [[nodiscard]] std::vector<std::string> pinned_links();
 
-// Drops the last references: the kernel detaches the hooks. No error if there is nothing.
+// Drops the last references and waits until the kernel has detached the hooks, which it does later,
+// from a work queue. No error if there is nothing; an Error if somebody else holds a reference.
 [[nodiscard]] Status remove_pins();
 
 }  // namespace bpfwarden::loader

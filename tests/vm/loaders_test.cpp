@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "tests/vm/needs.h"
 #include "tests/vm/scene.h"
 
 namespace bpfwarden::vm {
@@ -44,6 +45,7 @@ struct Prepared {
 }  // namespace
 
 TEST_CASE("allow_one_run_of_a_signed_loader", "[vm][loader]") {
+  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
@@ -51,6 +53,7 @@ TEST_CASE("allow_one_run_of_a_signed_loader", "[vm][loader]") {
 }
 
 TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader]") {
+  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
@@ -61,6 +64,7 @@ TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader]") {
 }
 
 TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader]") {
+  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden, false);  // a rule admits the loader itself
@@ -71,6 +75,7 @@ TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader]") {
 }
 
 TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader]") {
+  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
@@ -87,6 +92,7 @@ TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader]") 
 }
 
 TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader]") {
+  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};

@@ -25,7 +25,8 @@ Load of_type(uint32_t type, int32_t result = 0) {
 nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
 
 std::string link_ids() {
-  return run("for l in /sys/fs/bpf/bpfwarden/link_*; do bpftool -j link show pinned $l; done").output;
+  return run("for l in /sys/fs/bpf/bpfwarden/link_*; do bpftool -j link show pinned $l; done")
+      .output;
 }
 
 }  // namespace
@@ -129,8 +130,7 @@ TEST_CASE("deny_goes_on_with_no_process_of_ours", "[vm][modes]") {
 
 TEST_CASE("allow_programs_from_before", "[vm][modes]") {
   Warden warden;
-  REQUIRE(run("bpftool prog load " + std::string(kObjects) +
-              "/xdp_bare.bpf.o /sys/fs/bpf/resident")
+  REQUIRE(run("bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/resident")
               .status == 0);
   warden.apply("enforce", kRules);
   CHECK(run("bpftool prog show pinned /sys/fs/bpf/resident").status == 0);

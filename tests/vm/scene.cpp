@@ -62,8 +62,7 @@ keyring::KeySerial make_ring(const keyring::Certificate& certificate) {
   return ring;
 }
 
-Signer::Signer(const std::string& name, const test::CertificateOptions& options)
-    : key(nullptr) {
+Signer::Signer(const std::string& name, const test::CertificateOptions& options) : key(nullptr) {
   test::CertificateOptions named = options;
   named.common_name = name.c_str();
   const test::TestKey made = test::make_key(named);
@@ -88,8 +87,8 @@ Warden::~Warden() { run("bpfwarden off"); }
 Ran Warden::try_apply(const std::string& mode, const std::string& rules, uint64_t version) {
   const std::string header = "schema = 1\nname = \"scene\"\nversion = " + std::to_string(version) +
                              "\nmode = \"" + mode + "\"\n";
-  const std::string keys = "[keys.netops]\ncertificates = [\"" +
-                           netops_.certificate_file.string() + "\"]\n";
+  const std::string keys =
+      "[keys.netops]\ncertificates = [\"" + netops_.certificate_file.string() + "\"]\n";
   const size_t at = rules.find("default = ");
   const std::string text = at == 0 ? header + rules.substr(0, rules.find('\n') + 1) + keys +
                                          rules.substr(rules.find('\n') + 1)
@@ -198,8 +197,8 @@ int Skeleton::run(const Fd& loader_program) const {
 }
 
 keyring::Bundle sign_object(const std::string& object, const Signer& signer) {
-  auto bundle = value_of(
-      loader::make_loader_bundle(std::filesystem::path(kObjects) / (object + ".bpf.o")));
+  auto bundle =
+      value_of(loader::make_loader_bundle(std::filesystem::path(kObjects) / (object + ".bpf.o")));
   bundle.signature = signer.sign(keyring::to_be_signed(bundle));
   return bundle;
 }

@@ -56,9 +56,10 @@ class Warden {
   Warden& operator=(const Warden&) = delete;
   ~Warden();
 
-  // `rules` follow the header; [keys.netops] names the certificate of `netops`. Each call raises the
-  // version. Throws with the output if the policy is not accepted.
-  void apply(const std::string& mode, const std::string& rules, const std::string& fallback = "deny");
+  // `rules` follow the header; [keys.netops] names the certificate of `netops`. Each call raises
+  // the version. Throws with the output if the policy is not accepted.
+  void apply(const std::string& mode, const std::string& rules,
+             const std::string& fallback = "deny");
   Ran try_apply(const std::string& mode, const std::string& rules, uint64_t version);
 
   // What was decided since the last call.
@@ -104,9 +105,9 @@ struct Skeleton {
   uint32_t type = BPF_PROG_TYPE_SYSCALL;
   bool is_signed = true;
 
-  Attempt create_map() const;                                  // exclusive, filled, frozen
+  Attempt create_map() const;  // exclusive, filled, frozen
   Attempt load_loader(const Fd& map, int32_t keyring) const;
-  int run(const Fd& loader) const;                             // errno, or what the loader returned
+  int run(const Fd& loader) const;  // errno, or what the loader returned
 };
 
 keyring::Bundle sign_object(const std::string& object, const Signer& signer);

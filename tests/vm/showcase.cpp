@@ -128,8 +128,8 @@ int show() {
   warden.apply("enforce", kRules);
   (void)load(Load{}.signed_by(warden.netops()));
   std::fputs(run("bpfwarden events").output.c_str(), stdout);
-  std::printf("\n%s\n", differing == 0 ? "Every row is as expected."
-                                       : "Some rows are not as expected.");
+  std::printf("\n%s\n",
+              differing == 0 ? "Every row is as expected." : "Some rows are not as expected.");
   return differing == 0 ? 0 : 1;
 }
 

@@ -1,0 +1,18 @@
+# Makes one test of ctest out of each case of vm_tests. All cases run in one boot per kernel, by the
+# fixture test; each listed test then looks its own result up. Run after vm_tests is linked:
+#   cmake -D PROGRAM=… -D KERNELS=… -D OUTPUT=… -D LOOKUP=… -D RESULTS=… -P discover.cmake
+execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet OUTPUT_VARIABLE listed
+                COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX REPLACE "\n+$" "" listed "${listed}")
+string(REPLACE "\n" ";" listed "${listed}")
+set(script "")
+foreach(kernel IN LISTS KERNELS)
+  foreach(case IN LISTS listed)
+    set(name "vm-${kernel}: ${case}")
+    string(APPEND script
+           "add_test([==[${name}]==] ${LOOKUP} ${RESULTS}/${kernel}.xml [==[${case}]==])\n"
+           "set_tests_properties([==[${name}]==] PROPERTIES LABELS vm FIXTURES_REQUIRED "
+           "vm-${kernel} SKIP_RETURN_CODE 77)\n")
+  endforeach()
+endforeach()
+file(WRITE ${OUTPUT} "${script}")
