@@ -114,7 +114,7 @@ static __always_inline struct task_note* task_note(__u64 flags) {
 }
 
 // Names the type in the object's BTF, which tests/unit/bpf-lsm compares with the manager's.
-const struct bw_event *event_type __attribute__((unused));
+const struct bw_event* event_type __attribute__((unused));
 
 // ---- The active image ---------------------------------------------------------------------------
 

@@ -222,6 +222,7 @@ std::string describe_attach_point(uint32_t prog_type, uint32_t attach_type, std:
     if (!chosen || (kFamilies[i].attach_type == attach_type && chosen->attach_type != attach_type))
       chosen = &kFamilies[i];
   }
+  if (!chosen) return "program type " + std::to_string(prog_type);  // no class is without a home
   std::string text(chosen->name);
   if (chosen->target == Target::attach || (chosen->target == Target::load && name.empty()))
     return text + "/…";
