@@ -505,9 +505,9 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   note->loader_aux = 0;
   struct bw_program* loader = bpf_map_lookup_elem(&programs, &key);
   if (!loader || !(loader->flags & BW_PROGRAM_SIGNED)) return 0;
-  if (!(loader->flags & BW_PROGRAM_CONFIRMED) || (loader->flags & BW_PROGRAM_RUN)) return 0;
+  if (!(loader->flags & BW_PROGRAM_CONFIRMED)) return 0;
   if (BPF_CORE_READ(bpf_get_current_task_btf(), files, count.counter) != 1) return 0;
-  loader->flags |= BW_PROGRAM_RUN;
+  if (__sync_lock_test_and_set(&loader->has_run, 1)) return 0;
   note->loader_signature = loader->facts.signature;
   note->loader_signer = loader->facts.signer;
   note->loader_key_serial = loader->key_serial;

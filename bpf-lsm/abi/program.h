@@ -21,7 +21,6 @@ struct bw_control {
 enum {
   BW_PROGRAM_SIGNED = 1,     // this very load carried a verified signature
   BW_PROGRAM_CONFIRMED = 2,  // lsm/bpf_prog has seen it after the verifier
-  BW_PROGRAM_RUN = 4,        // a loader that has had its one run
 };
 
 // Provenance, keyed by the address of prog->aux: prog itself moves while it is verified.
@@ -36,6 +35,8 @@ struct bw_program {
   __u8 origin;  // enum bw_origin
   __u8 flags;
   __u16 reserved;
+  __u32 has_run;  // a loader that has had its one run; set atomically, two may try at once
+  __u32 padding;
   __u8 digest[BW_DIGEST_SIZE];  // at bpf_prog_load, if signed
   __u8 loader_digest[BW_DIGEST_SIZE];
 };
@@ -51,4 +52,4 @@ struct bw_counters {
 
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 144, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
-BW_STATIC_ASSERT(sizeof(struct bw_program) == 144 + 8 + 16 + 16 + 64, "bw_program");
+BW_STATIC_ASSERT(sizeof(struct bw_program) == 144 + 8 + 16 + 24 + 64, "bw_program");

@@ -2,6 +2,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 
 #include "tests/vm/scene.h"
@@ -9,23 +12,18 @@
 namespace bpfwarden::vm {
 namespace {
 
-constexpr const char* kRules = R"(
-[[rules]]
-name = "never outrank the warden"
-deny = ["fmod_ret/security_*", "lsm_cgroup/*"]
+constexpr const char* kPolicy = "/opt/bpfwarden/policies/edge.toml";
 
-[[rules]]
-name = "network team"
-allow = ["xdp", "fentry/tcp_*"]
-signed-by = ["netops"]
-signature = "prog-used-maps"
-
-[[rules]]
-name = "packet filters"
-allow = ["socket"]
-signed-by = ["netops"]
-signature = "prog-only"
-)";
+// The rules of the example policy; version, mode and key are the scene's.
+std::string example_rules() {
+  std::ifstream file(kPolicy);
+  std::ostringstream all;
+  all << file.rdbuf();
+  const std::string text = all.str();
+  const size_t rules = text.find("[[rules]]");
+  if (rules == std::string::npos) throw std::runtime_error(std::string("no rules in ") + kPolicy);
+  return text.substr(rules);
+}
 
 int differing = 0;
 
@@ -99,9 +97,12 @@ void tamper(Warden& warden) {
 }
 
 int show() {
+  const std::string rules = example_rules();
   Warden warden;
-  say("bpfwarden applies a policy and exits; the kernel decides from here on. Keys were made now.");
-  warden.apply("enforce", kRules);
+  say("examples/policies/edge.toml is applied; bpfwarden exits and the kernel decides. Keys were "
+      "made "
+      "now.");
+  warden.apply("enforce", rules);
   std::fputs(run("uname -sr; bpfwarden status").output.c_str(), stdout);
 
   say("Enforcing. netops may load XDP and TCP tracing if the signature covers the maps too:");
@@ -120,12 +121,12 @@ int show() {
       bpftool_load(warden.netops(), warden.ring()), "allow");
 
   say("The same policy in audit mode: everything loads, the events say what would be refused:");
-  warden.apply("audit", kRules);
+  warden.apply("audit", rules);
   header();
   attacks(warden, false);
 
   say("What the administrator reads about the last refusal:");
-  warden.apply("enforce", kRules);
+  warden.apply("enforce", rules);
   (void)load(Load{}.signed_by(warden.netops()));
   std::fputs(run("bpfwarden events").output.c_str(), stdout);
   std::printf("\n%s\n",

@@ -35,6 +35,21 @@ each_verb_has_an_example() {
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
+new_key() { # NAME: NAME.key and NAME.pem in the work folder
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
+    -keyout "$work/$1.key" -out "$work/$1.pem"
+}
+example_policy_is_good() {
+  new_key netops && cp "$source/examples/policies/edge.toml" "$work/" && "$bpfwarden" check "$work/edge.toml"
+}
+policy_of_the_readme_is_good() {
+  new_key netops && sed -n '/^```toml$/,/^```$/{/^```/d;p}' "$source/README.md" >"$work/readme.toml" &&
+    [ "$(wc -l <"$work/readme.toml")" -eq 9 ] && "$bpfwarden" check "$work/readme.toml"
+}
+signs_what_it_says() {
+  new_key signer && "$bpfwarden" sign "$examples/connects.bpf.o" --key "$work/signer.key" \
+    --cert "$work/signer.pem" -o "$work/c.bundle" --json | jq -e '.signature == "prog-used-maps"'
+}
 refuses_and_leaves_nothing() {
   exits 1 "$bpfwarden" sign "$examples/xdp_bare.bpf.o" --key /nonexistent --cert /nonexistent -o "$work/x.bundle" &&
     [ ! -e "$work/x.bundle" ]
@@ -50,6 +65,9 @@ check "a broken policy shows at least five mistakes" at_least_five
 check "no colour when not a terminal" no_escape
 check "diagnostics as JSON" json_ok
 check "a missing file exits 1" exits 1 "$bpfwarden" check /nonexistent.toml
+check "the example policy is good" example_policy_is_good
+check "the policy of the README is good" policy_of_the_readme_is_good
+check "sign says what the signature covers" signs_what_it_says
 check "a failed sign writes nothing" refuses_and_leaves_nothing
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
