@@ -1,0 +1,113 @@
+// What the warden keeps: the policy generations, the provenance of programs, the event stream, and
+// the notes that the hooks of one task leave each other within one bpf(2) call.
+#pragma once
+
+#include "bpf-lsm/kernel_types.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf-lsm/abi/program.h"
+
+#define ARRAY_ZERO (&(__u32){0})
+
+// What the manager fills and freezes before it flips the control word.
+struct image_map {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(map_flags, BPF_F_RDONLY_PROG);
+  __type(key, __u32);
+  __type(value, struct bw_image);
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, BW_SLOTS);
+  __type(key, __u32);
+  __array(values, struct image_map);
+} generations SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(map_flags, BPF_F_RDONLY_PROG);
+  __type(key, __u32);
+  __type(value, struct bw_control);
+} control SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_PROGRAMS);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u64);
+  __type(value, struct bw_program);
+} programs SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1 << 22);
+} events SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} sequence SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bw_counters);
+} counters SEC(".maps");
+
+enum key_evidence { KEY_NONE, KEY_VERIFIED, KEY_SOLE_SIGNER };
+
+// What the hooks of one task tell each other within one bpf(2) call.
+struct task_note {
+  __u8 signed_load;   // a load with a signature is under way, its verdict not yet known
+  __u8 key_evidence;  // enum key_evidence, of that load
+  __u8 loader_signature;
+  __u8 reserved;
+  __u32 loader_signer;
+  __u64 loader_aux;  // != 0: an admitted signed loader runs in this task
+  __u32 loader_id;
+  __s32 loader_key_serial;
+  __u8 loader_digest[BW_DIGEST_SIZE];
+  __u64 verified_sig;  // address of the public_key_signature that verified
+  __s32 key_serial;
+  __u32 key_length;
+  __u64 algorithm[BW_ALGORITHM_SIZE / 8];
+  __u64 key[BW_KEY_WORDS];
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct task_note);
+} notes SEC(".maps");
+
+static __always_inline struct task_note* task_note(__u64 flags) {
+  return bpf_task_storage_get(&notes, bpf_get_current_task_btf(), 0, flags);
+}
+
+// Names the type in the object's BTF, which tests/unit/bpf-lsm compares with the manager's.
+const struct bw_event* event_type __attribute__((unused));
+
+// ---- The active image ---------------------------------------------------------------------------
+
+static __always_inline const struct bw_image* active_image(__u64* generation) {
+  struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  if (!word) return 0;
+  *generation = *(volatile __u64*)&word->generation;
+  if (!*generation) return 0;
+  __u32 slot = *generation % BW_SLOTS;
+  void* image_map = bpf_map_lookup_elem(&generations, &slot);
+  if (!image_map) return 0;
+  const struct bw_image* image = bpf_map_lookup_elem(image_map, ARRAY_ZERO);
+  if (!image || image->magic != BW_IMAGE_MAGIC || image->abi != BW_IMAGE_ABI) return 0;
+  return image;
+}
