@@ -117,12 +117,10 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
 
 static __always_inline void inherit_from_loader(struct bw_program* record,
                                                 const struct task_note* note) {
-  if (!note || !note->loader_aux) {
-    record->origin = BW_ORIGIN_KERNEL;
+  if (record->origin != BW_ORIGIN_LOADER || !note) {
     record->facts.guard = BW_CAUSE_KERNEL_LOAD;
     return;
   }
-  record->origin = BW_ORIGIN_LOADER;
   record->facts.signature = note->loader_signature;
   record->facts.signer = note->loader_signer;
   record->key_serial = note->loader_key_serial;
@@ -138,6 +136,7 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   __u32 attach_class =
       bw_class_of(image, record->facts.prog_type, record->facts.attach_type) & (BW_CLASSES - 1);
   if (image->classes[attach_class].flags & BW_CLASS_NAMED) gather_target(&record->facts, prog);
+  if (kernel) record->origin = note && note->loader_aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
   if (is_verified(prog, attr))
     gather_signature(record, prog, attr, image, note);
   else if (kernel)

@@ -62,11 +62,13 @@ probe_kvm() {
 }
 
 # -cpu max: emulation must offer rdrand, or the boot waits for entropy.
+# One thread for both CPUs: with one each, QEMU 7.2 may run an instruction that the
+# other CPU is patching (static keys, trampolines), and the guest's kernel panics.
 machine_arguments() { # IMAGE WORK
-  local cpu=max
-  [[ $accelerator == tcg ]] || cpu=host
+  local cpu=max accel=tcg,thread=single
+  [[ $accelerator == tcg ]] || { cpu=host accel=$accelerator; }
   arguments=(
-    -M "q35,accel=$accelerator" -cpu "$cpu" -m "$memory" -smp 2
+    -M q35 -accel "$accel" -cpu "$cpu" -m "$memory" -smp 2
     -nodefaults -no-user-config -display none -no-reboot
     -kernel "$1" -initrd "$2/initramfs"
     -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,integrity,bpf$append"
