@@ -23,18 +23,37 @@
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #endif
 
+// A name, or the reason why there is none: not known.
+struct bw_name {
+  union {  // NUL padded
+    __u64 words[BW_NAME_WORDS];
+    __u8 bytes[BW_NAME_SIZE];
+  };
+  __u8 length;  // without NUL
+  __u8 known;
+  __u8 reserved[6];
+};
+
+enum bw_stage {
+  BW_STAGE_LOAD = 0,    // the target of an attachment may not be known yet
+  BW_STAGE_ATTACH = 1,  // all is known
+};
+
 struct bw_facts {
   __u32 prog_type;    // enum bpf_prog_type
   __u32 attach_type;  // expected_attach_type
   __u32 signer;       // slot in bw_image.signers
   __u8 signature;     // enum bw_signature
   __u8 guard;         // a violated invariant, enum bw_cause, or 0
-  __u8 name_length;   // of name, without NUL
-  __u8 attach_class;  // set by bw_decide
-  union {             // attach target at load, NUL padded; empty where there is none
-    __u64 name[BW_NAME_WORDS];
-    __u8 name_bytes[BW_NAME_SIZE];
-  };
+  __u8 origin;        // enum bw_origin
+  __u8 stage;         // enum bw_stage
+  __u8 traits[BW_TRAITS];
+  __u8 family;       // at attach: which of the families of its class
+  __u16 load_class;  // set by bw_decide
+  __u16 reserved;
+  __s64 time;  // Unix seconds
+  struct bw_name names[BW_NAMES];
+  struct bw_match_sets found[BW_NAMES];  // set by bw_decide
 };
 
 struct bw_decision {
@@ -43,7 +62,7 @@ struct bw_decision {
   __u8 cause;  // enum bw_cause
   __u8 reserved;
   __u16 rule;  // BW_NO_RULE unless cause is BW_CAUSE_RULE
-  __u16 attach_class;
+  __u16 load_class;
 };
 
 // What the caller gets: audit mode never refuses.
@@ -53,8 +72,8 @@ BW_INLINE int bw_refused(const struct bw_decision* decision) {
 
 #define BW_FNV_PRIME 0x100000001b3ULL
 
-BW_INLINE __u64 bw_hash_start(__u64 seed, __u32 attach_class) {
-  return (seed ^ attach_class) * BW_FNV_PRIME;
+BW_INLINE __u64 bw_hash_start(__u64 seed, __u32 name_class) {
+  return (seed ^ name_class) * BW_FNV_PRIME;
 }
 
 BW_INLINE __u64 bw_hash_byte(__u64 hash, __u8 byte) { return (hash ^ byte) * BW_FNV_PRIME; }
@@ -66,51 +85,99 @@ BW_INLINE __u64 bw_hash_finish(__u64 hash, __u32 is_prefix) {
   return hash | 1;
 }
 
-BW_INLINE int bw_name_equal(const struct bw_pattern* pattern, const struct bw_facts* facts,
-                            __u32 length) {
+BW_INLINE int bw_begins_with(const struct bw_name* name, const struct bw_pattern* pattern,
+                             __u32 length) {
   for (__u32 i = 0; i < BW_NAME_WORDS; i++) {
     __u64 mask = ~0ULL;
     if (length <= i * 8) return 1;
     if (length < i * 8 + 8) mask = (1ULL << (8 * (length - i * 8))) - 1;
-    if ((pattern->name[i] ^ facts->name[i]) & mask) return 0;
+    if ((pattern->name[i] ^ name->words[i]) & mask) return 0;
   }
   return 1;
 }
 
-// The pattern that is the first `length` bytes of the name. The compiler of the image sees to it
-// that no two patterns share a hash, so one comparison of names settles it.
-BW_SUBPROGRAM const struct bw_pattern* bw_probe(const struct bw_image* image,
-                                                const struct bw_facts* facts, __u64 hash,
-                                                __u32 is_prefix, __u32 length) {
-  hash = bw_hash_finish(hash, is_prefix);
+// What is looked for: the first `length` bytes of a name, as a prefix or as the whole.
+struct bw_probe {
+  __u64 hash;
+  __u32 name_class;
+  __u32 is_prefix;
+  __u32 length;
+};
+
+// The compiler of the image sees to it that no two patterns share a hash, so one comparison of
+// names settles it.
+BW_SUBPROGRAM const struct bw_pattern* bw_find_one(const struct bw_image* image,
+                                                   const struct bw_name* name,
+                                                   const struct bw_probe* probe) {
+  const __u64 hash = bw_hash_finish(probe->hash, probe->is_prefix);
   for (__u32 i = 0; i < BW_MAX_PROBES; i++) {
     const struct bw_pattern* pattern = &image->patterns[(hash + i) & (BW_PATTERN_SLOTS - 1)];
     if (pattern->hash == 0) return 0;
     if (pattern->hash != hash) continue;
-    if (pattern->attach_class != facts->attach_class) return 0;
-    if (pattern->is_prefix != is_prefix || pattern->length != length) return 0;
-    return bw_name_equal(pattern, facts, length) ? pattern : 0;
+    if (pattern->name_class != probe->name_class) return 0;
+    if (pattern->is_prefix != probe->is_prefix || pattern->length != probe->length) return 0;
+    return bw_begins_with(name, pattern, probe->length) ? pattern : 0;
   }
   return 0;
 }
 
-// The exact name, else the longest prefix (the empty one included), else none.
-BW_INLINE const struct bw_pattern* bw_find(const struct bw_image* image,
-                                           const struct bw_facts* facts) {
+BW_INLINE int bw_has_prefix_of(const struct bw_class_info* info, __u32 length) {
+  return (info->prefix_lengths[(length / 64) & 1] >> (length % 64)) & 1;
+}
+
+// The exact name, else the longest prefix, else none.
+BW_SUBPROGRAM const struct bw_pattern* bw_find(const struct bw_image* image, __u32 name_class,
+                                               const struct bw_name* name) {
+  const struct bw_class_info* info = &image->classes[name_class & (BW_CLASSES - 1)];
   const struct bw_pattern *longest = 0, *found;
-  __u64 hash = bw_hash_start(image->hash_seed, facts->attach_class);
-  __u32 length = facts->name_length;
+  struct bw_probe probe = {bw_hash_start(image->hash_seed, name_class), name_class, 1, 0};
+  const __u32 length = name->length;
   int i;
   if (length >= BW_NAME_SIZE) return 0;
   bw_for(i, length) {
-    found = bw_probe(image, facts, hash, 1, (__u32)i);
+    probe.hash = bw_hash_byte(probe.hash, name->bytes[(__u32)i & (BW_NAME_SIZE - 1)]);
+    probe.length = (__u32)i + 1;
+    if (!bw_has_prefix_of(info, probe.length)) continue;
+    found = bw_find_one(image, name, &probe);
     if (found) longest = found;
-    hash = bw_hash_byte(hash, facts->name_bytes[(__u32)i & (BW_NAME_SIZE - 1)]);
   }
-  found = bw_probe(image, facts, hash, 0, length);
-  if (found) return found;
-  found = bw_probe(image, facts, hash, 1, length);
+  probe.is_prefix = 0;
+  probe.length = length;
+  found = bw_find_one(image, name, &probe);
   return found ? found : longest;
+}
+
+// Where the names of a dimension are looked up; BW_CLASS_UNKNOWN: nowhere.
+BW_INLINE __u32 bw_name_class(const struct bw_image* image, const struct bw_facts* facts,
+                              __u32 dimension) {
+  const __u32 family = facts->family & (BW_MAX_FAMILIES - 1);
+  const __u32 load_class = facts->load_class & (BW_LOAD_CLASSES - 1);
+  if (dimension >= BW_NAME_EXE) return BW_CLASS_SUBJECT + dimension;
+  if (dimension == BW_NAME_PLACE)
+    return facts->stage == BW_STAGE_ATTACH ? BW_CLASS_PLACE + family : BW_CLASS_UNKNOWN;
+  if (facts->stage == BW_STAGE_LOAD || (image->classes[load_class].flags & BW_CLASS_NAMED))
+    return load_class;
+  return BW_CLASS_ATTACH + family;
+}
+
+// What the rules say about one name. At load, a place is no condition yet: what falls there is in
+// the `may` of the target.
+BW_INLINE struct bw_match_sets bw_look_up(const struct bw_image* image,
+                                          const struct bw_facts* facts, __u32 dimension) {
+  const struct bw_match_sets all = {BW_VECTOR_ALL, BW_VECTOR_ALL};
+  struct bw_match_sets unknown;
+  const __u32 name_class = bw_name_class(image, facts, dimension);
+  const struct bw_name* name = &facts->names[dimension];
+  const struct bw_class_info* info = &image->classes[name_class & (BW_CLASSES - 1)];
+  const struct bw_pattern* pattern;
+  if (name_class == BW_CLASS_UNKNOWN) return all;
+  if (!name->known) {
+    unknown = info->unknown;
+    if (facts->stage == BW_STAGE_ATTACH) unknown.may = unknown.sure;  // nothing more will be known
+    return unknown;
+  }
+  pattern = bw_find(image, name_class, name);
+  return pattern ? pattern->rules : info->other;
 }
 
 BW_INLINE __u32 bw_class_of(const struct bw_image* image, __u32 prog_type, __u32 attach_type) {
@@ -133,35 +200,75 @@ struct bw_first {
   __u32 own_mode;   // names the attach point and has a mode of its own
 };
 
+BW_INLINE const struct bw_vector* bw_sure(const struct bw_image* image,
+                                          const struct bw_facts* facts, __u32 dimension) {
+  return &image->vectors[facts->found[dimension].sure & (BW_MAX_VECTORS - 1)];
+}
+
+BW_INLINE const struct bw_vector* bw_may(const struct bw_image* image, const struct bw_facts* facts,
+                                         __u32 dimension) {
+  return &image->vectors[facts->found[dimension].may & (BW_MAX_VECTORS - 1)];
+}
+
+BW_INLINE const struct bw_vector* bw_trait(const struct bw_image* image,
+                                           const struct bw_facts* facts, __u32 trait) {
+  return &image->trait[trait][facts->traits[trait] & 1];
+}
+
+// The rules that dates leave in force.
+BW_SUBPROGRAM const struct bw_vector* bw_in_force(const struct bw_image* image, __s64 time) {
+  __u32 last = 0;
+  int i;
+  bw_for(i, image->period_count) {
+    const __u32 n = (__u32)i & (BW_MAX_TIMES - 1);
+    if (image->periods[n].from > time) break;
+    last = n;
+  }
+  return &image->periods[last].rules;
+}
+
 BW_INLINE void bw_keep_first(__u32* first, __u32 word_index, __u64 word) {
   if (word && *first == BW_NO_RULE)
     *first = word_index * 64 + bw_bit_of[((word & (0 - word)) * BW_DE_BRUIJN) >> 58];
 }
 
 BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts* facts,
-                            const struct bw_pattern* pattern, struct bw_first* first) {
-  __u32 covered = facts->signature;
+                            struct bw_first* first) {
+  __u32 covered = facts->signature, origin = facts->origin;
   BW_OPAQUE(covered);
+  BW_OPAQUE(origin);
   if (covered >= BW_SIGNATURES) covered = BW_SIGNATURE_UNSIGNED;
+  if (origin >= BW_ORIGINS) origin = BW_ORIGIN_KERNEL;
   const struct bw_vector* signature = &image->signature[covered];
   const struct bw_vector* signer = &image->signer[facts->signer & (BW_MAX_SIGNERS - 1)];
-  const struct bw_vector* sure =
-      &image->vectors[pattern ? pattern->sure & (BW_MAX_VECTORS - 1) : 0];
-  const struct bw_vector* may = &image->vectors[pattern ? pattern->may & (BW_MAX_VECTORS - 1) : 0];
-  const __u32 flags = image->classes[facts->attach_class & (BW_CLASSES - 1)].flags;
+  const struct bw_vector* from = &image->origin[origin];
+  const struct bw_vector* in_force = bw_in_force(image, facts->time);
+  const __u32 flags = image->classes[facts->load_class & (BW_LOAD_CLASSES - 1)].flags;
   const int is_loader = (flags & BW_CLASS_LOADER) && facts->signature != BW_SIGNATURE_UNSIGNED &&
-                        facts->signer != BW_SIGNER_UNKNOWN;
+                        facts->signer != BW_SIGNER_UNKNOWN && facts->stage == BW_STAGE_LOAD;
   const __u64 loader_mask = is_loader ? ~0ULL : 0;
   int n;
   bw_for(n, BW_VECTOR_WORDS) {
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
-    const __u64 who = signature->words[i] & signer->words[i];
+    const __u64 target = bw_may(image, facts, BW_NAME_TARGET)->words[i] &
+                         bw_may(image, facts, BW_NAME_PLACE)->words[i];
+    const __u64 who = signature->words[i] & signer->words[i] & in_force->words[i] &
+                      bw_sure(image, facts, BW_NAME_EXE)->words[i] &
+                      bw_sure(image, facts, BW_NAME_CGROUP)->words[i] &
+                      bw_sure(image, facts, BW_NAME_UID)->words[i];
+    const __u64 what = who & from->words[i] & bw_trait(image, facts, BW_TRAIT_SLEEPABLE)->words[i] &
+                       bw_trait(image, facts, BW_TRAIT_DELEGATED)->words[i] &
+                       bw_trait(image, facts, BW_TRAIT_GPL_COMPATIBLE)->words[i];
+    const __u64 sure = what & bw_sure(image, facts, BW_NAME_TARGET)->words[i] &
+                       bw_sure(image, facts, BW_NAME_PLACE)->words[i] &
+                       bw_sure(image, facts, BW_NAME_DIGEST)->words[i];
+    const __u64 may = what & target & bw_may(image, facts, BW_NAME_DIGEST)->words[i];
     // A signed loader may load whatever its key may: each child is decided again, by its own facts.
-    const __u64 children = image->keyed.words[i] & loader_mask;
-    bw_keep_first(&first->sure, i, sure->words[i] & who);
-    bw_keep_first(&first->may_allow, i, (may->words[i] | children) & who & image->allow.words[i]);
-    bw_keep_first(&first->own_mode, i,
-                  may->words[i] & (image->audit.words[i] | image->enforce.words[i]));
+    const __u64 children =
+        who & loader_mask & image->keyed.words[i] & image->origin[BW_ORIGIN_LOADER].words[i];
+    bw_keep_first(&first->sure, i, sure);
+    bw_keep_first(&first->may_allow, i, (may | children) & image->allow.words[i]);
+    bw_keep_first(&first->own_mode, i, target & (image->audit.words[i] | image->enforce.words[i]));
   }
 }
 
@@ -175,6 +282,24 @@ BW_INLINE __u8 bw_mode_of(const struct bw_image* image, __u32 rule) {
   return image->mode == BW_MODE_AUDIT ? BW_MODE_AUDIT : BW_MODE_ENFORCE;
 }
 
+BW_INLINE int bw_is_denied_digest(const struct bw_image* image, const struct bw_facts* facts) {
+  const struct bw_name* digest = &facts->names[BW_NAME_DIGEST];
+  return digest->known && bw_find(image, BW_CLASS_DENIED_DIGEST, digest) != 0;
+}
+
+// What is denied before any rule is looked at; 0 if nothing is.
+BW_INLINE __u32 bw_fixed_cause(const struct bw_image* image, const struct bw_facts* facts) {
+  if (facts->guard != BW_CAUSE_RULE) return facts->guard;
+  if (facts->load_class == BW_CLASS_UNKNOWN) return BW_CAUSE_UNKNOWN_ATTACH;
+  return bw_is_denied_digest(image, facts) ? BW_CAUSE_DENIED_DIGEST : 0;
+}
+
+// At load, load-only is as good as allow; nothing admits it to an attachment.
+BW_INLINE int bw_admits(const struct bw_image* image, const struct bw_facts* facts, __u32 rule) {
+  if (!bw_test_bit(&image->allow, rule)) return 0;
+  return facts->stage == BW_STAGE_LOAD || !bw_test_bit(&image->load_only, rule);
+}
+
 // First match wins. What is known only at attach may still match: such an allow rule admits the
 // load if it stands before the first rule that matches for certain. Where no rule matches, the mode
 // is that of the first rule which names the attach point and has a mode of its own
@@ -182,18 +307,21 @@ BW_INLINE __u8 bw_mode_of(const struct bw_image* image, __u32 rule) {
 BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
                          struct bw_decision* decision) {
   struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
-  facts->attach_class = (__u8)bw_class_of(image, facts->prog_type, facts->attach_type);
+  int n;
+  facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
   decision->allow = 0;
   decision->reserved = 0;
   decision->rule = BW_NO_RULE;
-  decision->attach_class = facts->attach_class;
+  decision->load_class = facts->load_class;
   decision->mode = bw_mode_of(image, BW_NO_RULE);
-  decision->cause = facts->guard;
-  if (facts->guard != BW_CAUSE_RULE) return;
-  decision->cause = BW_CAUSE_UNKNOWN_ATTACH;
-  if (facts->attach_class == BW_CLASS_UNKNOWN) return;
+  decision->cause = (__u8)bw_fixed_cause(image, facts);
+  if (decision->cause != BW_CAUSE_RULE) return;
 
-  bw_match(image, facts, bw_find(image, facts), &first);
+  bw_for(n, BW_NAMES) {
+    const __u32 dimension = (__u32)n;
+    if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);
+  }
+  bw_match(image, facts, &first);
   if (first.may_allow != BW_NO_RULE && first.may_allow <= first.sure) first.sure = first.may_allow;
   if (first.sure == BW_NO_RULE) {
     decision->cause = BW_CAUSE_DEFAULT;
@@ -201,9 +329,8 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
     decision->mode = bw_mode_of(image, first.own_mode);
     return;
   }
-  decision->cause = BW_CAUSE_RULE;
   decision->rule = (__u16)first.sure;
-  decision->allow = (__u8)bw_test_bit(&image->allow, first.sure);
+  decision->allow = (__u8)bw_admits(image, facts, first.sure);
   decision->mode = bw_mode_of(image, first.sure);
 }
 

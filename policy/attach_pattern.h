@@ -1,7 +1,8 @@
 // Attach points as the policy writes them: exact ones, and patterns with a trailing `*`.
 //
 // A `*` stands for any rest of the full text of an attach point, so `tcx/*`, `cgroup/*`, `fentry*`
-// and `*` may cover several families; nothing else is a wildcard. Values own their text. Errors
+// and `*` may cover several families; nothing else is a wildcard. `@` narrows them to a place, with
+// a `*` of its own: `xdp@eth*`, `cgroup/connect4@/system.slice/*`. Values own their text. Errors
 // carry a message and, wherever there is something to do, a hint.
 #pragma once
 
@@ -19,22 +20,34 @@ enum class TargetMatch : uint8_t {
   exact,   // AttachPattern::target itself
 };
 
-struct AttachPattern {
-  std::string text;    // as written
-  FamilySet families;  // exactly one, of Target::load, unless match is all
+// What a pattern says about the target, or about the place.
+struct TextMatch {
   TargetMatch match = TargetMatch::all;
-  std::string target;
+  std::string text;
 };
 
-// Refuses what this version cannot decide: `@where`, and a target that is known only at attach.
+struct AttachPattern {
+  std::string text;    // as written
+  FamilySet families;  // exactly one where a target is given
+  TextMatch target;
+  TextMatch place;  // what follows `@`; not `all` only where all families have that kind of place
+};
+
+// Whether the pattern leaves something to be decided when the program is attached.
+[[nodiscard]] bool falls_at_attach(const AttachPattern& pattern);
+
 [[nodiscard]] Result<AttachPattern> parse_attach_pattern(std::string_view text);
 
 // One attach point, without wildcard, as `explain` takes it.
 struct AttachPoint {
   size_t family = 0;   // index into attach_families()
-  std::string target;  // as in bw_facts.name for Target::load; informative for Target::attach
+  std::string target;  // as in bw_facts.names; empty where the family has none
+  std::string place;   // empty: not given
 };
 
 [[nodiscard]] Result<AttachPoint> parse_attach_point(std::string_view text);
+
+// `text` with its family's target and place: what parse_attach_point() reads.
+[[nodiscard]] std::string attach_point_text(const AttachPoint& point);
 
 }  // namespace bpfwarden::policy

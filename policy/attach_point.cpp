@@ -14,18 +14,18 @@ namespace {
 using enum Scope;
 
 constexpr AttachFamily none(std::string_view name, uint32_t prog_type, uint32_t attach_type,
-                            Scope scope) {
-  return {name, prog_type, attach_type, scope, Target::none};
+                            Scope scope, Place place = Place::none) {
+  return {name, prog_type, attach_type, scope, Target::none, place};
 }
 
 constexpr AttachFamily at_load(std::string_view name, uint32_t prog_type, uint32_t attach_type,
-                               Scope scope = exact) {
-  return {name, prog_type, attach_type, scope, Target::load};
+                               Scope scope = exact, Place place = Place::none) {
+  return {name, prog_type, attach_type, scope, Target::load, place};
 }
 
 constexpr AttachFamily at_attach(std::string_view name, uint32_t prog_type, uint32_t attach_type,
                                  Scope scope) {
-  return {name, prog_type, attach_type, scope, Target::attach};
+  return {name, prog_type, attach_type, scope, Target::attach, Place::none};
 }
 
 constexpr auto kFamilies = std::to_array<AttachFamily>({
@@ -48,11 +48,11 @@ constexpr auto kFamilies = std::to_array<AttachFamily>({
     at_attach("uretprobe.multi", BPF_PROG_TYPE_KPROBE, BPF_TRACE_UPROBE_MULTI, exact),
     at_attach("uprobe.session", BPF_PROG_TYPE_KPROBE, BPF_TRACE_UPROBE_SESSION, exact),
 
-    none("tc", BPF_PROG_TYPE_SCHED_CLS, 0, rest),
-    none("tcx/ingress", BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS, rest),
-    none("tcx/egress", BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_EGRESS, rest),
-    none("netkit/primary", BPF_PROG_TYPE_SCHED_CLS, BPF_NETKIT_PRIMARY, rest),
-    none("netkit/peer", BPF_PROG_TYPE_SCHED_CLS, BPF_NETKIT_PEER, rest),
+    none("tc", BPF_PROG_TYPE_SCHED_CLS, 0, rest, Place::device),
+    none("tcx/ingress", BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_INGRESS, rest, Place::device),
+    none("tcx/egress", BPF_PROG_TYPE_SCHED_CLS, BPF_TCX_EGRESS, rest, Place::device),
+    none("netkit/primary", BPF_PROG_TYPE_SCHED_CLS, BPF_NETKIT_PRIMARY, rest, Place::device),
+    none("netkit/peer", BPF_PROG_TYPE_SCHED_CLS, BPF_NETKIT_PEER, rest, Place::device),
     none("action", BPF_PROG_TYPE_SCHED_ACT, 0, rest),
 
     at_attach("tp", BPF_PROG_TYPE_TRACEPOINT, 0, rest),
@@ -69,20 +69,20 @@ constexpr auto kFamilies = std::to_array<AttachFamily>({
     at_attach("fsession.multi", BPF_PROG_TYPE_TRACING, BPF_TRACE_FSESSION_MULTI, exact),
     at_load("freplace", BPF_PROG_TYPE_EXT, 0),
     at_load("lsm", BPF_PROG_TYPE_LSM, BPF_LSM_MAC),
-    at_load("lsm_cgroup", BPF_PROG_TYPE_LSM, BPF_LSM_CGROUP),
+    at_load("lsm_cgroup", BPF_PROG_TYPE_LSM, BPF_LSM_CGROUP, exact, Place::cgroup),
     // expected_attach_type is the index of a member of the struct.
     at_load("struct_ops", BPF_PROG_TYPE_STRUCT_OPS, 0, rest),
     none("syscall", BPF_PROG_TYPE_SYSCALL, 0, exact),
     none("perf_event", BPF_PROG_TYPE_PERF_EVENT, 0, rest),
 
-    none("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, rest),
+    none("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, rest, Place::device),
     none("xdp/devmap", BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, exact),
     none("xdp/cpumap", BPF_PROG_TYPE_XDP, BPF_XDP_CPUMAP, exact),
     none("lwt_in", BPF_PROG_TYPE_LWT_IN, 0, rest),
     none("lwt_out", BPF_PROG_TYPE_LWT_OUT, 0, rest),
     none("lwt_xmit", BPF_PROG_TYPE_LWT_XMIT, 0, rest),
     none("lwt_seg6local", BPF_PROG_TYPE_LWT_SEG6LOCAL, 0, rest),
-    none("sockops", BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, rest),
+    none("sockops", BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, rest, Place::cgroup),
     none("sk_skb/stream_parser", BPF_PROG_TYPE_SK_SKB, BPF_SK_SKB_STREAM_PARSER, rest),
     none("sk_skb/stream_verdict", BPF_PROG_TYPE_SK_SKB, BPF_SK_SKB_STREAM_VERDICT, rest),
     none("sk_skb/verdict", BPF_PROG_TYPE_SK_SKB, BPF_SK_SKB_VERDICT, rest),
@@ -92,39 +92,58 @@ constexpr auto kFamilies = std::to_array<AttachFamily>({
     none("sk_lookup", BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, exact),
     none("netfilter", BPF_PROG_TYPE_NETFILTER, BPF_NETFILTER, exact),
 
-    none("cgroup_skb/ingress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS, rest),
-    none("cgroup_skb/egress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, rest),
-    none("cgroup/dev", BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE, rest),
-    none("cgroup/sysctl", BPF_PROG_TYPE_CGROUP_SYSCTL, BPF_CGROUP_SYSCTL, rest),
-    none("cgroup/getsockopt", BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_CGROUP_GETSOCKOPT, exact),
-    none("cgroup/setsockopt", BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_CGROUP_SETSOCKOPT, exact),
-    none("cgroup/sock_create", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE, exact),
-    none("cgroup/sock_release", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE, exact),
-    none("cgroup/post_bind4", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET4_POST_BIND, exact),
-    none("cgroup/post_bind6", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET6_POST_BIND, exact),
-    none("cgroup/bind4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_BIND, exact),
-    none("cgroup/bind6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_BIND, exact),
-    none("cgroup/connect4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, exact),
-    none("cgroup/connect6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_CONNECT, exact),
-    none("cgroup/connect_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_CONNECT, exact),
-    none("cgroup/sendmsg4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_SENDMSG, exact),
-    none("cgroup/sendmsg6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG, exact),
-    none("cgroup/sendmsg_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_SENDMSG, exact),
-    none("cgroup/recvmsg4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_RECVMSG, exact),
-    none("cgroup/recvmsg6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_RECVMSG, exact),
-    none("cgroup/recvmsg_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_RECVMSG, exact),
-    none("cgroup/getpeername4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETPEERNAME,
-         exact),
-    none("cgroup/getpeername6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETPEERNAME,
-         exact),
+    none("cgroup_skb/ingress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS, rest,
+         Place::cgroup),
+    none("cgroup_skb/egress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, rest,
+         Place::cgroup),
+    none("cgroup/dev", BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE, rest, Place::cgroup),
+    none("cgroup/sysctl", BPF_PROG_TYPE_CGROUP_SYSCTL, BPF_CGROUP_SYSCTL, rest, Place::cgroup),
+    none("cgroup/getsockopt", BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_CGROUP_GETSOCKOPT, exact,
+         Place::cgroup),
+    none("cgroup/setsockopt", BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_CGROUP_SETSOCKOPT, exact,
+         Place::cgroup),
+    none("cgroup/sock_create", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE, exact,
+         Place::cgroup),
+    none("cgroup/sock_release", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE, exact,
+         Place::cgroup),
+    none("cgroup/post_bind4", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET4_POST_BIND, exact,
+         Place::cgroup),
+    none("cgroup/post_bind6", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET6_POST_BIND, exact,
+         Place::cgroup),
+    none("cgroup/bind4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_BIND, exact,
+         Place::cgroup),
+    none("cgroup/bind6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_BIND, exact,
+         Place::cgroup),
+    none("cgroup/connect4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, exact,
+         Place::cgroup),
+    none("cgroup/connect6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_CONNECT, exact,
+         Place::cgroup),
+    none("cgroup/connect_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_CONNECT, exact,
+         Place::cgroup),
+    none("cgroup/sendmsg4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_SENDMSG, exact,
+         Place::cgroup),
+    none("cgroup/sendmsg6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG, exact,
+         Place::cgroup),
+    none("cgroup/sendmsg_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_SENDMSG, exact,
+         Place::cgroup),
+    none("cgroup/recvmsg4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_RECVMSG, exact,
+         Place::cgroup),
+    none("cgroup/recvmsg6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_RECVMSG, exact,
+         Place::cgroup),
+    none("cgroup/recvmsg_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_RECVMSG, exact,
+         Place::cgroup),
+    none("cgroup/getpeername4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETPEERNAME, exact,
+         Place::cgroup),
+    none("cgroup/getpeername6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETPEERNAME, exact,
+         Place::cgroup),
     none("cgroup/getpeername_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_GETPEERNAME,
-         exact),
-    none("cgroup/getsockname4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETSOCKNAME,
-         exact),
-    none("cgroup/getsockname6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETSOCKNAME,
-         exact),
+         exact, Place::cgroup),
+    none("cgroup/getsockname4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETSOCKNAME, exact,
+         Place::cgroup),
+    none("cgroup/getsockname6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETSOCKNAME, exact,
+         Place::cgroup),
     none("cgroup/getsockname_unix", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UNIX_GETSOCKNAME,
-         exact),
+         exact, Place::cgroup),
 });
 static_assert(kFamilies.size() <= kMaxFamilies);
 

@@ -24,6 +24,13 @@ enum class Target : uint8_t {
   attach,  // something that only the attachment names: `kprobe/tcp_connect`
 };
 
+// What `@` names: known only at attach.
+enum class Place : uint8_t {
+  none,
+  device,  // a network device: `xdp@eth0`
+  cgroup,  // a path: `cgroup/connect4@/system.slice/a.service`
+};
+
 // How far expected_attach_type at load decides about a family.
 enum class Scope : uint8_t {
   exact,   // only a program loaded with this value can be attached here
@@ -37,6 +44,7 @@ struct AttachFamily {
   uint32_t attach_type;  // expected_attach_type as libbpf sets it
   Scope scope;
   Target target;
+  Place place;
 };
 
 inline constexpr size_t kMaxFamilies = 128;

@@ -96,28 +96,35 @@ std::string_view severity_name(Severity severity) {
 
 void DiagnosticList::error(SourceRange where, std::string message, std::string hint) {
   has_errors_ = true;
-  add(Severity::error, where, std::move(message), std::move(hint));
+  add(Severity::error, kInvalid, where, std::move(message), std::move(hint));
 }
 
-void DiagnosticList::warning(SourceRange where, std::string message, std::string hint) {
-  add(Severity::warning, where, std::move(message), std::move(hint));
+void DiagnosticList::warning(std::string_view code, SourceRange where, std::string message,
+                             std::string hint) {
+  add(Severity::warning, code, where, std::move(message), std::move(hint));
 }
 
-void DiagnosticList::add(Severity severity, SourceRange where, std::string message,
-                         std::string hint) {
+void DiagnosticList::add(Severity severity, std::string_view code, SourceRange where,
+                         std::string message, std::string hint) {
   if (found_.size() > kMaxDiagnostics) return;
   if (found_.size() == kMaxDiagnostics)
     message = "too much is wrong here to list it all", hint = {};
-  found_.push_back({severity, file_, where.line, where.column, where.width, std::move(message),
-                    std::move(hint)});
+  std::string file = where.file < files_.size() ? files_[where.file] : std::string();
+  found_.push_back({where.file,
+                    {severity, std::move(file), where.line, where.column, where.width,
+                     std::move(message), std::move(hint), code}});
 }
 
 std::vector<Diagnostic> DiagnosticList::take() {
-  std::stable_sort(found_.begin(), found_.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+  std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.file, a.diagnostic.line, a.diagnostic.column) <
+           std::tie(b.file, b.diagnostic.line, b.diagnostic.column);
   });
+  std::vector<Diagnostic> taken;
+  for (Found& found : found_) taken.push_back(std::move(found.diagnostic));
+  found_.clear();
   has_errors_ = false;
-  return std::exchange(found_, {});
+  return taken;
 }
 
 std::string render(const Diagnostic& diagnostic, std::string_view source, bool colour) {
@@ -127,16 +134,23 @@ std::string render(const Diagnostic& diagnostic, std::string_view source, bool c
   std::string text = painted(place, kBold, colour) + " ";
   text += painted(std::string(severity_name(diagnostic.severity)) + ":", is_error ? kRed : kMagenta,
                   colour);
-  text += " " + printable(diagnostic.message) + "\n";
+  text += " " + printable(diagnostic.message);
+  if (!is_error) text += " [" + std::string(diagnostic.code) + "]";
+  text += "\n";
   text += snippet(diagnostic, source, colour);
   if (!diagnostic.hint.empty()) text += "  hint: " + printable(diagnostic.hint) + "\n";
   return text;
 }
 
-std::string render_all(std::span<const Diagnostic> diagnostics, std::string_view source,
-                       bool colour) {
+std::string render_all(std::span<const Diagnostic> diagnostics,
+                       std::span<const SourceFile> sources, bool colour) {
   std::string text;
-  for (const Diagnostic& diagnostic : diagnostics) text += render(diagnostic, source, colour);
+  for (const Diagnostic& diagnostic : diagnostics) {
+    const auto source = std::find_if(sources.begin(), sources.end(), [&](const SourceFile& file) {
+      return file.name == diagnostic.file;
+    });
+    text += render(diagnostic, source == sources.end() ? std::string_view() : source->text, colour);
+  }
   return text;
 }
 

@@ -22,6 +22,9 @@ enum class Severity : uint8_t { error, warning };
 
 [[nodiscard]] std::string_view severity_name(Severity severity);
 
+// The code of an error: the text is not a policy. Every warning has a code of its own.
+inline constexpr std::string_view kInvalid = "invalid";
+
 struct Diagnostic {
   Severity severity = Severity::error;
   std::string file;
@@ -29,27 +32,42 @@ struct Diagnostic {
   uint32_t column = 1;
   uint32_t width = 1;
   std::string message;
-  std::string hint;  // may be empty
+  std::string hint;                  // may be empty
+  std::string_view code = kInvalid;  // a static word, stable over versions; see docs/policy.md
 };
 
-// Collects the diagnostics of one file, in the order in which they are found; up to a thousand,
-// then one that says so.
+// One of the files of a policy, as it was read.
+struct SourceFile {
+  std::string name;
+  std::string text;
+};
+
+// Collects the diagnostics of the files of one policy, in the order in which they are found; up to
+// a thousand, then one that says so. `files` are the names that SourceRange::file counts.
 class DiagnosticList {
  public:
-  explicit DiagnosticList(std::string file) : file_(std::move(file)) {}
+  explicit DiagnosticList(std::vector<std::string> files) : files_(std::move(files)) {}
 
   void error(SourceRange where, std::string message, std::string hint = {});
-  void warning(SourceRange where, std::string message, std::string hint = {});
+  // `code` is static.
+  void warning(std::string_view code, SourceRange where, std::string message,
+               std::string hint = {});
   [[nodiscard]] bool has_errors() const { return has_errors_; }
 
-  // Sorted by position; those of one position as they were found. Leaves the list empty.
+  // Sorted by file and position; those of one position as they were found. Leaves the list empty.
   [[nodiscard]] std::vector<Diagnostic> take();
 
  private:
-  void add(Severity severity, SourceRange where, std::string message, std::string hint);
+  struct Found {
+    uint32_t file;
+    Diagnostic diagnostic;
+  };
 
-  std::string file_;
-  std::vector<Diagnostic> found_;
+  void add(Severity severity, std::string_view code, SourceRange where, std::string message,
+           std::string hint);
+
+  std::vector<std::string> files_;
+  std::vector<Found> found_;
   bool has_errors_ = false;
 };
 
@@ -57,6 +75,6 @@ class DiagnosticList {
 [[nodiscard]] std::string render(const Diagnostic& diagnostic, std::string_view source,
                                  bool colour = false);
 [[nodiscard]] std::string render_all(std::span<const Diagnostic> diagnostics,
-                                     std::string_view source, bool colour = false);
+                                     std::span<const SourceFile> sources, bool colour = false);
 
 }  // namespace bpfwarden::policy

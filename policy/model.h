@@ -4,9 +4,11 @@
 // compile() turns it into the image. Numbers of enums are those of bpf-lsm/abi/image.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bpf-lsm/abi/image.h"
@@ -16,7 +18,9 @@
 namespace bpfwarden::policy {
 
 enum class Mode : uint8_t { audit = BW_MODE_AUDIT, enforce = BW_MODE_ENFORCE };
-enum class Action : uint8_t { deny = 0, allow = 1 };
+
+// load_only: verified by the kernel, never attached or run.
+enum class Action : uint8_t { deny, allow, load_only };
 
 // Weakest first: a rule's signature is the least it is content with.
 enum class Signature : uint8_t {
@@ -31,6 +35,12 @@ enum class SystemKeyring : uint8_t {
   platform = BW_SIGNER_PLATFORM,
 };
 
+enum class Origin : uint8_t { user = BW_ORIGIN_USER, loader = BW_ORIGIN_LOADER };
+
+enum class License : uint8_t { proprietary = 0, gpl_compatible = 1 };
+
+using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
+
 // A certificate as the reader of the caller understood it (keyring/x509.h). The kernel knows its
 // key by `public_key` and `kernel_algorithm`: struct public_key in include/crypto/public_key.h.
 struct CertificateInfo {
@@ -39,17 +49,34 @@ struct CertificateInfo {
   std::string fingerprint_hex;  // SHA-256 of der
   std::vector<uint8_t> public_key;
   std::string kernel_algorithm;
+  unsigned bits = 0;  // of the key; 0 where unknown
+  bool is_ca = false;
   int64_t not_before = 0;  // Unix seconds
   int64_t not_after = 0;
   std::vector<uint8_t> der;
 };
 
-// A whole keyring of the kernel, or certificates: never both, never neither.
+// Where each setting of a table was given, for diagnostics about it.
+struct SettingPlace {
+  std::string name;
+  SourceRange position;  // of its value
+};
+
+// `otherwise` where there is no such setting.
+[[nodiscard]] SourceRange place_of(const std::vector<SettingPlace>& settings, std::string_view name,
+                                   SourceRange otherwise);
+
+// Keys by their certificates, by the certificate of their issuer, or a whole keyring of the kernel;
+// certificates together with a keyring: these, in that keyring.
 struct Key {
   std::string name;
+  std::string description;
   std::optional<SystemKeyring> keyring;
-  std::vector<CertificateInfo> certificates;
-  SourceRange position;  // of the name
+  std::vector<CertificateInfo> certificates;  // without the revoked ones
+  std::vector<CertificateInfo> issuers;
+  std::vector<CertificateInfo> revoked;  // issued ones that are no longer trusted
+  SourceRange position;                  // of the name
+  std::vector<SettingPlace> settings;
 };
 
 struct AttachEntry {
@@ -63,28 +90,52 @@ struct KeyReference {
   SourceRange position;
 };
 
+// Text that must be met whole, or by its beginning: a path.
+struct PathPattern {
+  std::string text;        // without the `*`
+  bool is_prefix = false;  // a trailing `*` was given
+};
+
 struct Rule {
   std::string name;
+  std::string description;
   Action action = Action::deny;
   std::vector<AttachEntry> attach;      // at least one
   std::vector<KeyReference> signed_by;  // empty: whoever signed, or nobody
   Signature signature = Signature::unsigned_;
+  std::vector<ProgramDigest> digests;  // empty, as for all that follow: no condition
+  std::optional<Origin> origin;
+  std::vector<uint32_t> uids;
+  std::vector<PathPattern> exes;
+  std::vector<PathPattern> cgroups;
+  std::optional<bool> sleepable;
+  std::optional<bool> delegated;
+  std::optional<License> license;
+  std::optional<int64_t> not_before;  // Unix seconds: in force from here
+  std::optional<int64_t> expires;     // and no longer from here
   std::optional<Mode> mode;
+  bool log = true;  // false: what it admits leaves no event
   SourceRange position;
+  std::vector<SettingPlace> settings;
 };
 
 struct Policy {
-  std::string file;
+  std::vector<std::string> files;  // by SourceRange::file
   uint32_t schema = 1;
   std::string name;
+  std::string description;
   uint64_t version = 0;  // from 1
   Mode mode = Mode::audit;
-  Action default_action = Action::deny;
-  std::vector<Key> keys;    // in the order of the file
-  std::vector<Rule> rules;  // the first that matches decides
+  Action default_action = Action::deny;     // never load_only
+  std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
+  std::vector<Key> keys;                    // in the order of the files
+  std::vector<Rule> rules;                  // the first that matches decides
 };
 
-// The number of public keys that differ; two names may hold one.
-[[nodiscard]] size_t count_public_keys(const std::vector<Key>& keys);
+// The number of slots of bw_image.signers that the keys take.
+[[nodiscard]] size_t count_signers(const std::vector<Key>& keys);
+
+// Whether something in the policy can be decided only when a program is attached.
+[[nodiscard]] bool decides_at_attach(const Policy& policy);
 
 }  // namespace bpfwarden::policy

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -35,56 +36,69 @@ constexpr size_t kMaxDots = 16;
 
 // ---- TOML to syntax -----------------------------------------------------------------------------
 
-SourceRange range_of(const toml::source_region& region) {
-  SourceRange range{region.begin.line, region.begin.column, 1};
+SourceRange range_of(const toml::source_region& region, uint32_t file) {
+  SourceRange range{region.begin.line, region.begin.column, 1, file};
   if (region.end.line == region.begin.line && region.end.column > region.begin.column)
     range.width = region.end.column - region.begin.column;
   return range;
 }
 
-std::string_view kind_of(toml::node_type type) {
-  switch (type) {
-    case toml::node_type::floating_point:
-      return "a float";
-    case toml::node_type::boolean:
-      return "a boolean";
-    case toml::node_type::date:
-      return "a date";
-    case toml::node_type::time:
-      return "a time";
-    default:
-      return "a date and time";
+int64_t seconds_of(const toml::date& date) {
+  const std::chrono::year_month_day day{std::chrono::year(date.year),
+                                        std::chrono::month(date.month),
+                                        std::chrono::day(date.day)};
+  return std::chrono::sys_seconds(std::chrono::sys_days(day)).time_since_epoch().count();
+}
+
+int64_t seconds_of(const toml::date_time& moment) {
+  const toml::time& time = moment.time;
+  return seconds_of(moment.date) + time.hour * 3600 + time.minute * 60 + time.second -
+         (moment.offset ? moment.offset->minutes * 60 : 0);
+}
+
+// A syntax tree of one file.
+class Reader {
+ public:
+  explicit Reader(uint32_t file) : file_(file) {}
+
+  [[nodiscard]] Table table(const toml::table& source) const {
+    Table table;
+    for (const auto& [key, node] : source)
+      table.push_back({std::string(key.str()), range_of(key.source(), file_), value(node)});
+    std::sort(table.begin(), table.end(), [](const Entry& a, const Entry& b) {
+      return std::tie(a.position.line, a.position.column) <
+             std::tie(b.position.line, b.position.column);
+    });
+    return table;
   }
-}
 
-Value value_of(const toml::node& node);
+ private:
+  [[nodiscard]] Value value(const toml::node& node) const {
+    return {range_of(node.source(), file_), data(node)};
+  }
 
-Table table_of(const toml::table& source) {
-  Table table;
-  for (const auto& [key, node] : source)
-    table.push_back({std::string(key.str()), range_of(key.source()), value_of(node)});
-  std::sort(table.begin(), table.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.position.line, a.position.column) <
-           std::tie(b.position.line, b.position.column);
-  });
-  return table;
-}
-
-Value value_of(const toml::node& node) {
-  Value value{range_of(node.source()), OtherValue{kind_of(node.type())}};
-  if (const auto* text = node.as_string()) {
-    value.data = text->get();
-  } else if (const auto* number = node.as_integer()) {
-    value.data = int64_t{number->get()};
-  } else if (const auto* table = node.as_table()) {
-    value.data = table_of(*table);
-  } else if (const auto* source = node.as_array()) {
+  [[nodiscard]] decltype(Value::data) data(const toml::node& node) const {
+    if (const auto* text = node.as_string()) return text->get();
+    if (const auto* number = node.as_integer()) return int64_t{number->get()};
+    if (const auto* truth = node.as_boolean()) return truth->get();
+    if (const auto* date = node.as_date()) return Time{seconds_of(date->get())};
+    if (const auto* moment = node.as_date_time(); moment && moment->get().offset)
+      return Time{seconds_of(moment->get())};
+    if (const auto* inner = node.as_table()) return table(*inner);
+    const auto* source = node.as_array();
+    if (!source) return OtherValue{other_kind(node)};
     Array array;
-    for (const toml::node& element : *source) array.push_back(value_of(element));
-    value.data = std::move(array);
+    for (const toml::node& element : *source) array.push_back(value(element));
+    return array;
   }
-  return value;
-}
+
+  static std::string_view other_kind(const toml::node& node) {
+    if (node.is_floating_point()) return "a float";
+    return node.is_time() ? "a time" : "a date and time without a zone";
+  }
+
+  uint32_t file_;
+};
 
 // ---- Errors of TOML itself ----------------------------------------------------------------------
 
@@ -161,10 +175,6 @@ std::string hint_for(std::string_view description) {
   return {};
 }
 
-ParseResult failed(DiagnosticList& diagnostics, std::string text) {
-  return {std::nullopt, diagnostics.take(), std::move(text)};
-}
-
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -186,40 +196,84 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   return text;
 }
 
+std::optional<Table> read_syntax(const SourceFile& source, uint32_t number,
+                                 DiagnosticList& diagnostics) {
+  if (source.text.size() > kMaxPolicyBytes) {
+    diagnostics.error({1, 1, 1, number}, "the policy is larger than 10 MiB");
+    return std::nullopt;
+  }
+  if (auto refusal = refused_syntax(source.text)) {
+    refusal->where.file = number;
+    diagnostics.error(refusal->where, std::string(refusal->message));
+    return std::nullopt;
+  }
+  const toml::parse_result document =
+      toml::parse(std::string_view(source.text), std::string_view(source.name));
+  if (document) return Reader(number).table(document.table());
+  const toml::parse_error& error = document.error();
+  diagnostics.error(range_of(error.source(), number), friendly(error.description()),
+                    hint_for(error.description()));
+  return std::nullopt;
+}
+
+std::vector<std::string> names_of(const std::vector<SourceFile>& files) {
+  std::vector<std::string> names;
+  for (const SourceFile& file : files) names.push_back(file.name);
+  return names;
+}
+
+// The files beside `path` whose rules follow its own, in the order of their names.
+Result<std::vector<std::filesystem::path>> drop_ins(std::filesystem::path path) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(path.replace_extension(".d"), error), end;
+       !error && entry != end; entry.increment(error))
+    if (entry->path().extension() == ".toml") found.push_back(entry->path());
+  if (error && error != std::errc::no_such_file_or_directory &&
+      error != std::errc::not_a_directory)
+    return fail_errno(error.value(), "the folder " + path.string() + " cannot be read");
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 }  // namespace
 
-ParseResult parse(std::string_view text, const std::string& file, const CertificateReader& reader,
-                  int64_t now) {
-  DiagnosticList diagnostics(file);
-  if (text.size() > kMaxPolicyBytes) {
-    diagnostics.error({}, "the policy is larger than 10 MiB");
-    return failed(diagnostics, {});
+ParseResult parse(std::vector<SourceFile> files, const CertificateReader& reader, int64_t now) {
+  DiagnosticList diagnostics(names_of(files));
+  std::vector<Table> documents;
+  for (uint32_t i = 0; i < files.size(); i++) {
+    auto document = read_syntax(files[i], i, diagnostics);
+    documents.push_back(document ? std::move(*document) : Table());
   }
-  if (const auto refusal = refused_syntax(text)) {
-    diagnostics.error(refusal->where, std::string(refusal->message));
-    return failed(diagnostics, std::string(text));
+  ParseResult result;
+  if (!diagnostics.has_errors()) {
+    Policy policy = read_policy(documents, {names_of(files), reader, now}, diagnostics);
+    if (!diagnostics.has_errors()) result.policy = std::move(policy);
   }
-  const toml::parse_result document = toml::parse(text, std::string_view(file));
-  if (!document) {
-    const toml::parse_error& error = document.error();
-    diagnostics.error(range_of(error.source()), friendly(error.description()),
-                      hint_for(error.description()));
-    return failed(diagnostics, std::string(text));
-  }
-  const ReadContext context{file, reader, now};
-  Policy policy = read_policy(table_of(document.table()), context, diagnostics);
-  if (diagnostics.has_errors()) return failed(diagnostics, std::string(text));
-  return {std::move(policy), diagnostics.take(), std::string(text)};
+  result.diagnostics = diagnostics.take();
+  result.sources = std::move(files);
+  return result;
 }
 
 ParseResult parse_file(const std::filesystem::path& path, const CertificateReader& reader,
                        int64_t now) {
-  auto text = read_text(path);
-  if (text) return parse(*text, path.string(), reader, now);
-  DiagnosticList diagnostics(path.string());
-  diagnostics.error({}, "the policy " + text.error().message,
-                    "check the path, and that you may read the file");
-  return failed(diagnostics, {});
+  std::vector<std::filesystem::path> paths = {path};
+  std::vector<SourceFile> files;
+  const auto others = drop_ins(path);
+  if (others) paths.insert(paths.end(), others->begin(), others->end());
+  DiagnosticList diagnostics({path.string()});
+  if (!others) diagnostics.error({}, others.error().message, others.error().hint);
+  for (const std::filesystem::path& file : paths) {
+    auto text = read_text(file);
+    if (!text) {
+      diagnostics.error({}, file.string() + " " + text.error().message,
+                        "check the path, and that you may read the file");
+    } else {
+      files.push_back({file.string(), std::move(*text)});
+    }
+  }
+  if (!diagnostics.has_errors()) return parse(std::move(files), reader, now);
+  return {std::nullopt, diagnostics.take(), std::move(files)};
 }
 
 }  // namespace bpfwarden::policy

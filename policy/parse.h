@@ -29,18 +29,21 @@ using CertificateReader =
 
 struct ParseResult {
   std::optional<Policy> policy;         // exactly if there is no error
-  std::vector<Diagnostic> diagnostics;  // sorted by position
-  std::string text;                     // what was parsed, for render() and for the digest
+  std::vector<Diagnostic> diagnostics;  // sorted by file and position
+  std::vector<SourceFile> sources;      // what was parsed, for render_all() and for the digest
 
   [[nodiscard]] explicit operator bool() const { return policy.has_value(); }
 };
 
-// `file` names the text in diagnostics and is where relative paths start. `now` is in Unix seconds;
-// certificates must be valid at that time.
-[[nodiscard]] ParseResult parse(std::string_view text, const std::string& file,
-                                const CertificateReader& reader, int64_t now);
+// The first file has the settings of the policy; all may have keys and rules, which follow each
+// other in the order of the files. A file's name is also where its relative paths start. `now` is
+// in Unix seconds; certificates must be valid at that time.
+[[nodiscard]] ParseResult parse(std::vector<SourceFile> files, const CertificateReader& reader,
+                                int64_t now);
 
-// Reads up to kMaxPolicyBytes; that the file cannot be read or is longer is a diagnostic at 1:1.
+// Reads the file and the drop-ins beside it: `x.toml` is followed by `x.d/*.toml` in the order of
+// their names. Each up to kMaxPolicyBytes; that one cannot be read or is longer is a diagnostic at
+// its 1:1.
 [[nodiscard]] ParseResult parse_file(const std::filesystem::path& path,
                                      const CertificateReader& reader, int64_t now);
 

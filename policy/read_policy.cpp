@@ -53,7 +53,7 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
   if (!entry) return;
   policy.default_action = fields.word<Action>(*entry, kDefaults).value_or(Action::deny);
   if (policy.default_action == Action::allow)
-    diagnostics.warning(entry->value.position, "whatever no rule names is allowed",
+    diagnostics.warning("default-allow", entry->value.position, "whatever no rule names is allowed",
                         "`default = \"deny\"` names what is allowed instead");
 }
 
@@ -63,7 +63,7 @@ void warn_of_unused_keys(const Policy& policy, DiagnosticList& diagnostics) {
     for (const KeyReference& reference : rule.signed_by) used[reference.key] = true;
   for (size_t i = 0; i < policy.keys.size(); i++)
     if (!used[i])
-      diagnostics.warning(policy.keys[i].position,
+      diagnostics.warning("unused-key", policy.keys[i].position,
                           "no rule's `signed-by` names key `" + policy.keys[i].name + "`");
 }
 
@@ -78,7 +78,7 @@ Policy read_policy(const Table& document, const ReadContext& context, Diagnostic
   if (const Entry* rules = fields.find("rules"))
     policy.rules = read_rules(*rules, policy.keys, diagnostics);
   else
-    diagnostics.warning({}, "the policy has no rules", "a rule begins with [[rules]]");
+    diagnostics.warning("no-rules", {}, "the policy has no rules", "a rule begins with [[rules]]");
   // A misspelt reference also leaves its key unused: first things first.
   if (!diagnostics.has_errors()) warn_of_unused_keys(policy, diagnostics);
   return policy;

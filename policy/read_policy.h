@@ -2,7 +2,9 @@
 // it.
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "policy/diagnostic.h"
 #include "policy/model.h"
@@ -13,13 +15,14 @@ namespace bpfwarden::policy {
 
 // What the caller of parse() gave; refers to it.
 struct ReadContext {
-  const std::string& file;
+  std::vector<std::string> files;  // by SourceRange::file
   const CertificateReader& reader;
   int64_t now;
 };
 
 // Reads all of it, whatever is wrong; the result is a policy only if `diagnostics` has no errors.
-[[nodiscard]] Policy read_policy(const Table& document, const ReadContext& context,
+// The first document has the settings of the policy, the others add keys and rules.
+[[nodiscard]] Policy read_policy(std::span<const Table> documents, const ReadContext& context,
                                  DiagnosticList& diagnostics);
 
 }  // namespace bpfwarden::policy

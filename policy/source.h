@@ -10,6 +10,7 @@ struct SourceRange {
   uint32_t line = 1;
   uint32_t column = 1;
   uint32_t width = 1;
+  uint32_t file = 0;  // index into the files that were parsed together
 };
 
 }  // namespace bpfwarden::policy

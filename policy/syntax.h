@@ -18,14 +18,19 @@ struct Entry;
 using Array = std::vector<Value>;
 using Table = std::vector<Entry>;  // in the order of the file
 
-// A float, a boolean, a date or a time: the language has no use for them.
+// A float or a time without a date or a zone: the language has no use for them.
 struct OtherValue {
-  std::string_view kind;  // "a date", static
+  std::string_view kind;  // "a float", static
+};
+
+// A point in time. A date alone is its first second in UTC.
+struct Time {
+  int64_t seconds = 0;  // Unix time
 };
 
 struct Value {
   SourceRange position;
-  std::variant<OtherValue, int64_t, std::string, Array, Table> data;
+  std::variant<OtherValue, bool, int64_t, Time, std::string, Array, Table> data;
 
   // For messages: "a string", "an array".
   [[nodiscard]] std::string_view kind() const;
@@ -39,7 +44,9 @@ struct Entry {
 
 inline std::string_view Value::kind() const {
   if (const auto* other = std::get_if<OtherValue>(&data)) return other->kind;
+  if (std::holds_alternative<bool>(data)) return "a boolean";
   if (std::holds_alternative<int64_t>(data)) return "an integer";
+  if (std::holds_alternative<Time>(data)) return "a date";
   if (std::holds_alternative<std::string>(data)) return "a string";
   return std::holds_alternative<Array>(data) ? "an array" : "a table";
 }

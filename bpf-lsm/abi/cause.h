@@ -14,5 +14,6 @@ enum bw_cause {
   BW_CAUSE_WRITABLE_EXCLUSIVE_MAP = 9,  // excl_prog_hash together with BPF_F_MMAPABLE
   BW_CAUSE_NO_PROVENANCE = 10,    // a program that never passed bpf_prog_load under the warden
   BW_CAUSE_KERNEL_REJECTED = 11,  // observed: the kernel refused the signature itself
+  BW_CAUSE_DENIED_DIGEST = 12,    // the policy's deny-digests names exactly this program
   BW_CAUSES,
 };

@@ -6,7 +6,7 @@
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
 
-#define BW_EVENT_ABI 1
+#define BW_EVENT_ABI 2
 
 enum {
   BW_COMM_SIZE = 16,
@@ -21,14 +21,6 @@ enum bw_hook {
   BW_HOOK_OBSERVED = 4,    // a tracing program: the kernel refused by itself
 };
 
-// Where a program comes from.
-enum bw_origin {
-  BW_ORIGIN_USER = 0,
-  BW_ORIGIN_LOADER = 1,    // loaded by a running, admitted signed loader; inherits its signature
-  BW_ORIGIN_KERNEL = 2,    // kernel == true outside of such a run
-  BW_ORIGIN_RESIDENT = 3,  // there before the warden
-};
-
 struct bw_event {
   __u32 abi;
   __u8 hook;       // enum bw_hook
@@ -40,12 +32,12 @@ struct bw_event {
   __u64 generation;
   __u64 policy_version;
   __u8 policy_digest[BW_DIGEST_SIZE];
-  __s32 error;     // errno that the caller gets, positive; 0 if let through
-  __u16 rule;      // BW_NO_RULE unless cause is BW_CAUSE_RULE
-  __u8 cause;      // enum bw_cause
-  __u8 origin;     // enum bw_origin
-  __u8 signature;  // enum bw_signature
-  __u8 attach_class;
+  __s32 error;       // errno that the caller gets, positive; 0 if let through
+  __u16 rule;        // BW_NO_RULE unless cause is BW_CAUSE_RULE
+  __u8 cause;        // enum bw_cause
+  __u8 origin;       // enum bw_origin
+  __u8 signature;    // enum bw_signature
+  __u8 traits;       // bit n: enum bw_trait
   __u16 signer;      // slot in the image; 0: none or unknown
   __s32 key_serial;  // of the key object that verified; 0: none known
   __u32 prog_type;
@@ -62,7 +54,9 @@ struct bw_event {
   __u32 reserved;
   __u64 cgroup_id;
   char comm[BW_COMM_SIZE];
-  char exe[BW_EXE_SIZE];  // empty if it could not be resolved
+  char exe[BW_EXE_SIZE];      // empty if it could not be resolved
+  char cgroup[BW_NAME_SIZE];  // path; empty unless the policy asks for cgroups
+  __s64 wall_time;            // Unix seconds, as the rules' dates were judged by
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

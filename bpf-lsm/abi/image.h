@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 1
+#define BW_IMAGE_ABI 2
 
 enum {
   BW_MAX_RULES = 1024,
@@ -20,7 +20,7 @@ enum {
 
   BW_MAX_SIGNERS = 64,  // slot 0: no signer, or one that the policy does not know
   BW_SIGNER_UNKNOWN = 0,
-  BW_SIGNER_BUILTIN = 1,  // system keyrings, each trusted as a whole
+  BW_SIGNER_BUILTIN = 1,  // system keyrings: any key in them that has no slot of its own
   BW_SIGNER_SECONDARY = 2,
   BW_SIGNER_PLATFORM = 3,
   BW_SIGNER_FIRST_KEY = 4,
@@ -30,18 +30,42 @@ enum {
 
   BW_PROG_TYPES = 64,     // enum bpf_prog_type ends at 33 in Linux 7.3
   BW_ATTACH_TYPES = 128,  // enum bpf_attach_type ends at 62
-  BW_CLASSES = 256,
-  BW_CLASS_UNKNOWN = 0,
+  BW_MAX_FAMILIES = 128,
+  BW_MAX_TIMES = 256,
 
-  BW_PATTERN_SLOTS = 8192,  // open addressing, at most half full
+  BW_PATTERN_SLOTS = 16384,  // open addressing, at most half full
   BW_MAX_PATTERNS = BW_PATTERN_SLOTS / 2,
   BW_MAX_PROBES = 16,  // the compiler picks a seed under which no run is longer
   BW_MAX_VECTORS = 8192,
+  BW_VECTOR_NONE = 0,
+  BW_VECTOR_ALL = 1,
   BW_NAME_SIZE = 128,  // with a terminating NUL
   BW_NAME_WORDS = BW_NAME_SIZE / 8,
   BW_RULE_NAME_SIZE = 96,
   BW_POLICY_NAME_SIZE = 64,
   BW_DIGEST_SIZE = 32,
+};
+
+// What a decision looks up by name. A digest is its 32 bytes, a uid its 4.
+enum bw_dimension {
+  BW_NAME_TARGET = 0,  // what follows the family: `tcp_connect` of fentry/tcp_connect
+  BW_NAME_PLACE = 1,   // what follows `@`, known only at attach: a device, a cgroup
+  BW_NAME_EXE = 2,     // who loads
+  BW_NAME_CGROUP = 3,
+  BW_NAME_UID = 4,
+  BW_NAME_DIGEST = 5,
+  BW_NAMES = 6,
+};
+
+// Names of different kinds live in one table; their class keeps them apart.
+enum bw_class {
+  BW_CLASS_UNKNOWN = 0,
+  BW_LOAD_CLASSES = 256,   // 1 to 255: attach points that BPF_PROG_LOAD cannot tell apart
+  BW_CLASS_ATTACH = 256,   // plus the family: targets known only at attach
+  BW_CLASS_PLACE = 384,    // plus the family
+  BW_CLASS_SUBJECT = 512,  // plus bw_dimension, from BW_NAME_EXE on
+  BW_CLASS_DENIED_DIGEST = BW_CLASS_SUBJECT + BW_NAMES,
+  BW_CLASSES = 1024,
 };
 
 // What a signature covers, weakest first (KERNEL-FACTS section 2).
@@ -57,38 +81,71 @@ enum bw_mode {
   BW_MODE_ENFORCE = 1,
 };
 
+// Where a program comes from.
+enum bw_origin {
+  BW_ORIGIN_USER = 0,
+  BW_ORIGIN_LOADER = 1,    // loaded by a running, admitted signed loader; inherits its signature
+  BW_ORIGIN_KERNEL = 2,    // kernel == true outside of such a run
+  BW_ORIGIN_RESIDENT = 3,  // there before the warden
+  BW_ORIGINS = 4,
+};
+
+// Yes-or-no facts of a program.
+enum bw_trait {
+  BW_TRAIT_SLEEPABLE = 0,       // BPF_F_SLEEPABLE
+  BW_TRAIT_DELEGATED = 1,       // loaded with a BPF token
+  BW_TRAIT_GPL_COMPATIBLE = 2,  // its license, as the kernel reads it
+  BW_TRAITS = 3,
+};
+
 struct bw_vector {
   __u64 words[BW_VECTOR_WORDS];
 };
 
-// bw_attach_class.flags
+// bw_class_info.flags
 enum {
   BW_CLASS_NAMED = 1,   // the exact BTF target is known at load
   BW_CLASS_LOADER = 2,  // BPF_PROG_TYPE_SYSCALL: a signed loader is judged by what its key may load
 };
 
-// One or more attach-point families that BPF_PROG_LOAD cannot tell apart.
-struct bw_attach_class {
-  __u32 flags;
+// Two sets of rules, as indices into vectors.
+struct bw_match_sets {
+  __u16 sure;  // match for certain
+  __u16 may;   // may match, once all is known; those of `sure` included
 };
 
-// Names of attach targets: exact ones, and prefixes (a trailing `*` in the policy).
+struct bw_class_info {
+  __u32 flags;
+  struct bw_match_sets other;    // for a name that no pattern fits
+  struct bw_match_sets unknown;  // for a name that is not known, not yet or not at all
+  __u32 reserved;
+  __u64 prefix_lengths[BW_NAME_WORDS / 8];  // bit n: there is a prefix of n bytes
+};
+
+// Names: exact ones, and prefixes (a trailing `*` in the policy), the empty one excepted.
 // A longer prefix carries the bits of the shorter ones, so the first hit is the whole answer.
 struct bw_pattern {
   __u64 hash;  // 0: free slot
-  __u16 attach_class;
+  __u16 name_class;
   __u8 is_prefix;
-  __u8 length;                // of name, without NUL
-  __u16 sure;                 // index into vectors: rules that match for certain
-  __u16 may;                  // rules that may match, once all is known at attach
+  __u8 length;  // of name, without NUL
+  struct bw_match_sets rules;
   __u64 name[BW_NAME_WORDS];  // bytes, padded with NUL
+};
+
+// bw_signer.kind
+enum {
+  BW_SIGNER_KEY = 0,      // the key itself signed
+  BW_SIGNER_ISSUER = 1,   // it issued, directly or not, the certificate of the key that signed
+  BW_SIGNER_REVOKED = 2,  // trusted as little as an unknown one, whoever issued it
 };
 
 // Who may have signed: a system keyring, or one public key. The key's own bytes are compared, not
 // the serial of a key object and not an identifier that root could choose (docs/adr/0001).
 struct bw_signer {
   __u32 key_length;  // bytes of key; 0 for a system keyring
-  __u32 reserved;
+  __u16 kind;
+  __u16 keyring;                           // the slot of the system keyring it must be in; 0: none
   __u64 key[BW_KEY_WORDS];                 // struct public_key::key
   __u64 algorithm[BW_ALGORITHM_SIZE / 8];  // struct public_key::pkey_algo, NUL padded
   char name[BW_POLICY_NAME_SIZE];          // for people: the policy's name of it
@@ -97,7 +154,21 @@ struct bw_signer {
 struct bw_rule {
   char name[BW_RULE_NAME_SIZE];
   __u32 line;  // in the policy file, from 1
-  __u32 reserved;
+  __u32 file;  // 0: the policy itself, else the number of the drop-in
+};
+
+// From `from` on these rules are in force, as far as dates go.
+struct bw_period {
+  __s64 from;  // Unix seconds
+  struct bw_vector rules;
+};
+
+// bw_image.flags: which facts the rules ask for, so that no other is gathered.
+enum {
+  BW_IMAGE_EXE = 1,
+  BW_IMAGE_CGROUP = 2,
+  BW_IMAGE_DIGEST = 4,
+  BW_IMAGE_ATTACH = 8,  // some rules can be decided only at attach
 };
 
 struct bw_image {
@@ -110,20 +181,27 @@ struct bw_image {
   __u32 signer_count;                  // slots in use, the four reserved ones included
   __u32 mode;                          // enum bw_mode
   __u32 default_allow;                 // 0 or 1
-  __u8 policy_digest[BW_DIGEST_SIZE];  // SHA-256 of the policy file and its certificates
+  __u8 policy_digest[BW_DIGEST_SIZE];  // SHA-256 of the policy's files and certificates
   char policy_name[BW_POLICY_NAME_SIZE];
+  __u32 flags;         // BW_IMAGE_*
+  __u32 period_count;  // at least 1; the first begins at the beginning of time
 
-  struct bw_vector allow;  // the rules whose action is allow
-  struct bw_vector audit;  // rules with a mode of their own
+  struct bw_vector allow;      // the rules whose action is allow or load-only
+  struct bw_vector load_only;  // of these, the ones that refuse at attach
+  struct bw_vector audit;      // rules with a mode of their own
   struct bw_vector enforce;
   struct bw_vector keyed;                     // rules with signed-by
+  struct bw_vector quiet;                     // rules that log nothing they admit
   struct bw_vector signature[BW_SIGNATURES];  // rules content with that signature
   struct bw_vector signer[BW_MAX_SIGNERS];    // rules that the signer satisfies
+  struct bw_vector origin[BW_ORIGINS];
+  struct bw_vector trait[BW_TRAITS][2];
+  struct bw_period periods[BW_MAX_TIMES];
 
   __u8 class_of[BW_PROG_TYPES][BW_ATTACH_TYPES];
-  struct bw_attach_class classes[BW_CLASSES];
+  struct bw_class_info classes[BW_CLASSES];
   struct bw_pattern patterns[BW_PATTERN_SLOTS];
-  struct bw_vector vectors[BW_MAX_VECTORS];  // 0 is the empty one
+  struct bw_vector vectors[BW_MAX_VECTORS];
   struct bw_signer signers[BW_MAX_SIGNERS];
   struct bw_rule rules[BW_MAX_RULES];
 };
@@ -133,7 +211,9 @@ BW_STATIC_ASSERT(sizeof(struct bw_pattern) == 144, "bw_pattern");
 BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64, "bw_signer");
 BW_STATIC_ASSERT(sizeof(struct bw_rule) == 104, "bw_rule");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, policy_digest) == 48, "bw_image header");
-BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, allow) == 144, "bw_image vectors");
-BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, class_of) == 144 + 128 * (4 + 3 + 64),
-                 "bw_image classes");
+BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, allow) == 152, "bw_image vectors");
+BW_STATIC_ASSERT(sizeof(struct bw_class_info) == 32, "bw_class_info");
+BW_STATIC_ASSERT(sizeof(struct bw_period) == 136, "bw_period");
+BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, periods) == 152 + 128 * (6 + 3 + 64 + 4 + 6),
+                 "bw_image periods");
 BW_STATIC_ASSERT(sizeof(struct bw_image) % 8 == 0, "bw_image has no tail padding");

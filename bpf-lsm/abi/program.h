@@ -50,6 +50,8 @@ struct bw_counters {
   __u64 dropped;     // events that found no room
 };
 
-BW_STATIC_ASSERT(sizeof(struct bw_facts) == 144, "bw_facts");
+BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
+BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
-BW_STATIC_ASSERT(sizeof(struct bw_program) == 144 + 8 + 16 + 24 + 64, "bw_program");
+BW_STATIC_ASSERT(sizeof(struct bw_program) == sizeof(struct bw_facts) + 8 + 16 + 24 + 64,
+                 "bw_program");

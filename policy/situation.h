@@ -1,0 +1,55 @@
+// A load or an attachment as people describe it, and what an image says to it.
+//
+// Situations come from the command line, from policy tests and from recorded events; decide_on()
+// turns them into bw_facts and asks bw_decide(), as the kernel part does. Plain data; nothing
+// refers to its source.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "bpf-lsm/decide.h"
+#include "policy/attach_pattern.h"
+#include "policy/model.h"
+
+namespace bpfwarden::policy {
+
+struct Situation {
+  AttachPoint attach;
+  Signature signature = Signature::unsigned_;
+  uint32_t signer = BW_SIGNER_UNKNOWN;  // slot in the image, see signer_slot()
+  Origin origin = Origin::user;
+  std::optional<uint32_t> uid = 0;  // nullopt here and below: could not be read
+  std::optional<std::string> exe = "";
+  std::optional<std::string> cgroup = "/";
+  std::optional<ProgramDigest> digest;  // nullopt: not yet known
+  bool sleepable = false;
+  bool delegated = false;
+  License license = License::gpl_compatible;
+  int64_t time = 0;  // Unix seconds
+};
+
+// The slot of the signer that stands for key `name` of the policy (the first of its certificates).
+// Errors: there is no such key; the hint lists those there are.
+[[nodiscard]] Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy,
+                                           std::string_view name);
+
+// The facts as the kernel part would gather them at that stage.
+[[nodiscard]] bw_facts facts_of(const Situation& situation, bw_stage stage);
+
+struct Outcome {
+  bw_facts load_facts, attach_facts;
+  bw_decision load;
+  std::optional<bw_decision> attach;  // only where the policy decides at attach, and load allowed
+  [[nodiscard]] const bw_decision& last() const { return attach ? *attach : load; }
+  [[nodiscard]] const bw_facts& last_facts() const { return attach ? attach_facts : load_facts; }
+};
+
+// What becomes of it under the image: at load, and then, if the image has rules that fall at
+// attach, at attach.
+[[nodiscard]] Outcome decide_on(const bw_image& image, const Situation& situation);
+
+}  // namespace bpfwarden::policy
