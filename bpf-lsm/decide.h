@@ -153,8 +153,8 @@ BW_INLINE __u32 bw_name_class(const struct bw_image* image, const struct bw_fact
   const __u32 family = facts->family & (BW_MAX_FAMILIES - 1);
   const __u32 load_class = facts->load_class & (BW_LOAD_CLASSES - 1);
   if (dimension >= BW_NAME_EXE) return BW_CLASS_SUBJECT + dimension;
-  if (dimension == BW_NAME_PLACE)
-    return facts->stage == BW_STAGE_ATTACH ? BW_CLASS_PLACE + family : BW_CLASS_UNKNOWN;
+  if (dimension == BW_NAME_PLACE && facts->stage == BW_STAGE_LOAD) return BW_CLASS_UNKNOWN;
+  if (dimension == BW_NAME_PLACE) return BW_CLASS_PLACE + family;
   if (facts->stage == BW_STAGE_LOAD || (image->classes[load_class].flags & BW_CLASS_NAMED))
     return load_class;
   return BW_CLASS_ATTACH + family;
@@ -164,20 +164,21 @@ BW_INLINE __u32 bw_name_class(const struct bw_image* image, const struct bw_fact
 // the `may` of the target.
 BW_INLINE struct bw_match_sets bw_look_up(const struct bw_image* image,
                                           const struct bw_facts* facts, __u32 dimension) {
-  const struct bw_match_sets all = {BW_VECTOR_ALL, BW_VECTOR_ALL};
-  struct bw_match_sets unknown;
+  struct bw_match_sets sets = {BW_VECTOR_ALL, BW_VECTOR_ALL};
   const __u32 name_class = bw_name_class(image, facts, dimension);
   const struct bw_name* name = &facts->names[dimension];
   const struct bw_class_info* info = &image->classes[name_class & (BW_CLASSES - 1)];
   const struct bw_pattern* pattern;
-  if (name_class == BW_CLASS_UNKNOWN) return all;
-  if (!name->known) {
-    unknown = info->unknown;
-    if (facts->stage == BW_STAGE_ATTACH) unknown.may = unknown.sure;  // nothing more will be known
-    return unknown;
-  }
-  pattern = bw_find(image, name_class, name);
-  return pattern ? pattern->rules : info->other;
+  if (name_class == BW_CLASS_UNKNOWN) return sets;
+  pattern = name->known ? bw_find(image, name_class, name) : 0;
+  sets = pattern ? pattern->rules : name->known ? info->other : info->unknown;
+  if (facts->stage == BW_STAGE_LOAD) return sets;
+  // Nothing more will be known. What was open about a target was its place, which is judged now.
+  if (!name->known)
+    sets.may = sets.sure;
+  else
+    sets.sure = sets.may;
+  return sets;
 }
 
 BW_INLINE __u32 bw_class_of(const struct bw_image* image, __u32 prog_type, __u32 attach_type) {
@@ -210,8 +211,8 @@ BW_INLINE const struct bw_vector* bw_may(const struct bw_image* image, const str
   return &image->vectors[facts->found[dimension].may & (BW_MAX_VECTORS - 1)];
 }
 
-BW_INLINE const struct bw_vector* bw_trait(const struct bw_image* image,
-                                           const struct bw_facts* facts, __u32 trait) {
+BW_INLINE const struct bw_vector* bw_trait_rules(const struct bw_image* image,
+                                                 const struct bw_facts* facts, __u32 trait) {
   return &image->trait[trait][facts->traits[trait] & 1];
 }
 
@@ -256,9 +257,10 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
                       bw_sure(image, facts, BW_NAME_EXE)->words[i] &
                       bw_sure(image, facts, BW_NAME_CGROUP)->words[i] &
                       bw_sure(image, facts, BW_NAME_UID)->words[i];
-    const __u64 what = who & from->words[i] & bw_trait(image, facts, BW_TRAIT_SLEEPABLE)->words[i] &
-                       bw_trait(image, facts, BW_TRAIT_DELEGATED)->words[i] &
-                       bw_trait(image, facts, BW_TRAIT_GPL_COMPATIBLE)->words[i];
+    const __u64 what = who & from->words[i] &
+                       bw_trait_rules(image, facts, BW_TRAIT_SLEEPABLE)->words[i] &
+                       bw_trait_rules(image, facts, BW_TRAIT_DELEGATED)->words[i] &
+                       bw_trait_rules(image, facts, BW_TRAIT_GPL_COMPATIBLE)->words[i];
     const __u64 sure = what & bw_sure(image, facts, BW_NAME_TARGET)->words[i] &
                        bw_sure(image, facts, BW_NAME_PLACE)->words[i] &
                        bw_sure(image, facts, BW_NAME_DIGEST)->words[i];

@@ -2,7 +2,7 @@
 // cannot be read is left out, and denied for it.
 #pragma once
 
-#include "bpf-lsm/maps.bpf.h"
+#include "bpf-lsm/subject.bpf.h"
 
 // Reads the name of a BTF type. The id comes from the loader and is not yet validated here.
 static __always_inline const char* btf_type_name(struct btf* btf, __u32 id) {
@@ -42,20 +42,31 @@ static __always_inline __u32 read_target(char* target, const char* name, __u32 p
 }
 
 static __always_inline void gather_target(struct bw_facts* facts, struct bpf_prog* prog) {
+  struct bw_name* target = &facts->names[BW_NAME_TARGET];
   struct bpf_prog_aux* aux = prog->aux;
   struct btf* btf = aux->attach_btf;
   if (!btf && aux->dst_prog) btf = BPF_CORE_READ(aux, dst_prog, aux, btf);
   const char* name = btf ? btf_type_name(btf, aux->attach_btf_id) : 0;
-  facts->name_length =
-      read_target((char*)facts->name_bytes, name, facts->prog_type, facts->attach_type);
-  if (!facts->name_length) {
+  target->length = read_target((char*)target->bytes, name, facts->prog_type, facts->attach_type);
+  target->known = target->length != 0;
+  if (!target->known) {
     facts->guard = BW_CAUSE_MISSING_FACT;
     return;
   }
   // A positive return value from there ends the walk of the LSM hooks before it reaches us.
   if (facts->prog_type == BPF_PROG_TYPE_TRACING && facts->attach_type == BPF_MODIFY_RETURN &&
-      !__builtin_memcmp(facts->name_bytes, "security_", 9))
+      !__builtin_memcmp(target->bytes, "security_", 9))
     facts->guard = BW_CAUSE_LSM_BYPASS;
+}
+
+// The digest covers the instructions as they are now: CO-RE relocations change it.
+static __always_inline bool gather_digest(struct bw_facts* facts, struct bpf_prog* prog) {
+  struct bw_name* digest = &facts->names[BW_NAME_DIGEST];
+  if (!bpf_core_field_exists(prog->digest)) return false;
+  if (bpf_probe_read_kernel(digest->bytes, BW_DIGEST_SIZE, prog->digest)) return false;
+  digest->length = BW_DIGEST_SIZE;
+  digest->known = 1;
+  return true;
 }
 
 static __always_inline bool is_verified(struct bpf_prog* prog, union bpf_attr* attr) {
@@ -69,37 +80,56 @@ static __always_inline __u8 signature_type(union bpf_attr* attr) {
   return attr->fd_array_cnt ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
 }
 
-static __always_inline bool same_key(const struct bw_signer* signer, const struct task_note* note) {
-  const __u32 words = (note->key_length + 7) / 8;
+static __always_inline bool same_key(const struct bw_signer* signer, const struct noted_key* key) {
+  const __u32 words = (key->length + 7) / 8;
   int i;
-  if (signer->key_length != note->key_length) return false;
+  if (signer->key_length != key->length) return false;
   for (__u32 word = 0; word < BW_ALGORITHM_SIZE / 8; word++)
-    if (signer->algorithm[word] != note->algorithm[word]) return false;
+    if (signer->algorithm[word] != key->algorithm[word]) return false;
   bpf_for(i, 0, (int)words) {
     __u32 word = (__u32)i;
-    if (word >= BW_KEY_WORDS || signer->key[word] != note->key[word]) return false;
+    if (word >= BW_KEY_WORDS || signer->key[word] != key->bytes[word]) return false;
   }
   return true;
 }
 
-static __noinline __u32 signer_of_key(const struct bw_image* image, const struct task_note* note) {
+// The slot of that key, of that kind, in that system keyring; BW_SIGNER_UNKNOWN if there is none.
+static __noinline __u32 signer_of_key(const struct bw_image* image, const struct noted_key* key,
+                                      __u32 kind, __u32 keyring) {
   int i;
-  if (!note->key_length) return BW_SIGNER_UNKNOWN;
+  if (!key->length) return BW_SIGNER_UNKNOWN;
   bpf_for(i, BW_SIGNER_FIRST_KEY, (int)image->signer_count) {
     __u32 slot = (__u32)i;
     if (slot >= BW_MAX_SIGNERS) break;
-    if (same_key(&image->signers[slot], note)) return slot;
+    const struct bw_signer* signer = &image->signers[slot];
+    if (signer->kind == kind && signer->keyring == keyring && same_key(signer, key)) return slot;
   }
   return BW_SIGNER_UNKNOWN;
 }
 
-static __always_inline __u32 find_signer(const struct bw_image* image, struct task_note* note,
-                                         __s32 keyring_id) {
+static __always_inline __u32 system_keyring(__s32 keyring_id) {
   if (keyring_id == 0) return BW_SIGNER_BUILTIN;
   if (keyring_id == 1) return BW_SIGNER_SECONDARY;  // VERIFY_USE_SECONDARY_KEYRING
   if (keyring_id == 2) return BW_SIGNER_PLATFORM;   // VERIFY_USE_PLATFORM_KEYRING
-  if (!note || note->key_evidence != KEY_SOLE_SIGNER) return BW_SIGNER_UNKNOWN;
-  return signer_of_key(image, note);
+  return 0;
+}
+
+// A revoked key is nobody's, even in a keyring that is trusted as a whole.
+static __always_inline bool is_revoked(const struct bw_image* image, const struct task_note* note) {
+  const struct noted_key* signer =
+      note->key_evidence == KEY_ISSUER ? &note->issued : &note->verified;
+  return signer_of_key(image, signer, BW_SIGNER_REVOKED, 0) != BW_SIGNER_UNKNOWN;
+}
+
+static __always_inline __u32 find_signer(const struct bw_image* image, struct task_note* note,
+                                         __s32 keyring_id) {
+  const __u32 keyring = system_keyring(keyring_id);
+  if (!note || note->key_evidence < KEY_SOLE_SIGNER) return keyring;
+  if (is_revoked(image, note)) return BW_SIGNER_UNKNOWN;
+  const bool issued = note->key_evidence == KEY_ISSUER;
+  const __u32 slot =
+      signer_of_key(image, &note->verified, issued ? BW_SIGNER_ISSUER : BW_SIGNER_KEY, keyring);
+  return slot == BW_SIGNER_UNKNOWN ? keyring : slot;
 }
 
 static __always_inline void gather_signature(struct bw_program* record, struct bpf_prog* prog,
@@ -108,16 +138,17 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
   record->flags |= BW_PROGRAM_SIGNED;
   record->facts.signature = signature_type(attr);
   record->facts.signer = find_signer(image, note, attr->keyring_id);
-  if (note && note->key_evidence == KEY_SOLE_SIGNER) record->key_serial = note->key_serial;
-  if (bpf_core_field_exists(prog->digest))
-    bpf_probe_read_kernel(record->digest, sizeof(record->digest), prog->digest);
+  if (note && note->key_evidence >= KEY_SOLE_SIGNER) record->key_serial = note->key_serial;
+  // Before 7.3 it is computed only after the hook.
+  if (bpf_core_field_exists(struct bpf_verifier_env, signature))
+    gather_digest(&record->facts, prog);
   if (attr->core_relo_cnt || attr->func_info_cnt || attr->line_info_cnt || attr->prog_btf_fd)
     record->facts.guard = BW_CAUSE_UNSIGNED_PARTS;
 }
 
 static __always_inline void inherit_from_loader(struct bw_program* record,
                                                 const struct task_note* note) {
-  if (record->origin != BW_ORIGIN_LOADER || !note) {
+  if (record->facts.origin != BW_ORIGIN_LOADER) {
     record->facts.guard = BW_CAUSE_KERNEL_LOAD;
     return;
   }
@@ -131,12 +162,18 @@ static __always_inline void inherit_from_loader(struct bw_program* record,
 static __always_inline void gather(struct bw_program* record, struct bpf_prog* prog,
                                    union bpf_attr* attr, bool kernel, const struct bw_image* image,
                                    struct task_note* note) {
-  record->facts.prog_type = prog->type;
-  record->facts.attach_type = prog->expected_attach_type;
-  __u32 attach_class =
-      bw_class_of(image, record->facts.prog_type, record->facts.attach_type) & (BW_CLASSES - 1);
-  if (image->classes[attach_class].flags & BW_CLASS_NAMED) gather_target(&record->facts, prog);
-  if (kernel) record->origin = note && note->loader_aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
+  struct bw_facts* facts = &record->facts;
+  facts->prog_type = prog->type;
+  facts->attach_type = prog->expected_attach_type;
+  facts->traits[BW_TRAIT_SLEEPABLE] = !!(attr->prog_flags & BPF_F_SLEEPABLE);
+  facts->traits[BW_TRAIT_DELEGATED] = BPF_CORE_READ(prog, aux, token) != 0;
+  facts->traits[BW_TRAIT_GPL_COMPATIBLE] = BPF_CORE_READ_BITFIELD(prog, gpl_compatible);
+  facts->time = bpf_ktime_get_tai_ns() / 1000000000;
+  gather_subject(facts, image, note);
+  __u32 load_class =
+      bw_class_of(image, facts->prog_type, facts->attach_type) & (BW_LOAD_CLASSES - 1);
+  if (image->classes[load_class].flags & BW_CLASS_NAMED) gather_target(facts, prog);
+  if (kernel) facts->origin = note->loader_aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
   if (is_verified(prog, attr))
     gather_signature(record, prog, attr, image, note);
   else if (kernel)

@@ -38,6 +38,7 @@ enum bpf_map_type {
 enum {
   BPF_ANY = 0,
   BPF_F_NO_PREALLOC = 1U << 0,
+  BPF_F_SLEEPABLE = 1U << 4,
   BPF_F_RDONLY_PROG = 1U << 7,
   BPF_F_MMAPABLE = 1U << 10,
   BPF_LOCAL_STORAGE_GET_F_CREATE = 1ULL << 0,
@@ -67,6 +68,7 @@ union bpf_attr {
   struct {  // BPF_PROG_LOAD
     __u32 prog_type;
     __u32 expected_attach_type;
+    __u32 prog_flags;
     __u32 prog_btf_fd;
     __u32 func_info_cnt;
     __u32 line_info_cnt;
@@ -91,8 +93,10 @@ struct btf {
 };
 
 struct bpf_prog;
+struct bpf_token;
 
 struct bpf_prog_aux {
+  struct bpf_token* token;
   __u32 id;
   __u32 attach_btf_id;
   struct btf* attach_btf;
@@ -107,6 +111,7 @@ struct bpf_prog_aux {
 };
 
 struct bpf_prog {
+  __u16 gpl_compatible : 1;
   enum bpf_prog_type type;
   enum bpf_attach_type expected_attach_type;
   __u8 digest[32];
@@ -114,7 +119,6 @@ struct bpf_prog {
 };
 
 struct bpf_map;
-struct bpf_token;
 
 // Open-coded iterator, opaque; bpf_for() of libbpf keeps one on the stack.
 struct bpf_iter_num {
@@ -141,8 +145,22 @@ struct file {
   struct path f_path;
 };
 
+struct kernfs_node {
+  struct kernfs_node* __parent;  // `parent` before 6.15
+  const char* name;
+};
+
+struct cgroup {
+  struct kernfs_node* kn;
+};
+
+struct css_set {
+  struct cgroup* dfl_cgrp;
+};
+
 struct task_struct {
   struct files_struct* files;
+  struct css_set* cgroups;
 };
 
 union key_payload {
@@ -168,8 +186,15 @@ struct public_key_signature {
   __u32 s_size;
 };
 
+struct x509_certificate {
+  struct x509_certificate* signer;  // the certificate that issued it
+  struct public_key* pub;
+  struct public_key_signature* sig;
+};
+
 struct pkcs7_signed_info {
   struct pkcs7_signed_info* next;
+  struct x509_certificate* signer;
   struct public_key_signature* sig;
 };
 

@@ -63,9 +63,23 @@ struct {
   __type(value, struct bw_counters);
 } counters SEC(".maps");
 
-enum key_evidence { KEY_NONE, KEY_VERIFIED, KEY_SOLE_SIGNER };
+enum key_evidence {
+  KEY_NONE,
+  KEY_VERIFIED,
+  KEY_SOLE_SIGNER,  // `verified` is the key that signed, and no other did
+  KEY_ISSUER,       // `verified` issued the certificate of `issued`, the only one that signed
+};
 
-// What the hooks of one task tell each other within one bpf(2) call.
+// struct public_key, copied.
+struct noted_key {
+  __u32 length;
+  __u32 reserved;
+  __u64 algorithm[BW_ALGORITHM_SIZE / 8];
+  __u64 bytes[BW_KEY_WORDS];
+};
+
+// What the hooks of one task tell each other within one bpf(2) call, and room for what one of them
+// works on.
 struct task_note {
   __u8 signed_load;   // a load with a signature is under way, its verdict not yet known
   __u8 key_evidence;  // enum key_evidence, of that load
@@ -78,9 +92,12 @@ struct task_note {
   __u8 loader_digest[BW_DIGEST_SIZE];
   __u64 verified_sig;  // address of the public_key_signature that verified
   __s32 key_serial;
-  __u32 key_length;
-  __u64 algorithm[BW_ALGORITHM_SIZE / 8];
-  __u64 key[BW_KEY_WORDS];
+  __u32 padding;
+  struct noted_key verified;
+  struct noted_key issued;
+  struct bw_program draft;  // the load that lsm/bpf_prog_load decides
+  __u64 cgroup_nodes[16];   // leaf first
+  __u8 cgroup_path[2 * BW_NAME_SIZE];
 };
 
 struct {

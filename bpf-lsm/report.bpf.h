@@ -2,15 +2,18 @@
 // record that finds no room is counted as dropped.
 #pragma once
 
-#include "bpf-lsm/maps.bpf.h"
+#include "bpf-lsm/subject.bpf.h"
 
 #define EPERM 1
 
-struct file* bpf_get_task_exe_file(struct task_struct* task) __ksym __weak;
-void bpf_put_file(struct file* file) __ksym __weak;
-int bpf_path_d_path(const struct path* path, char* buf, size_t buf__sz) __ksym __weak;
-
 static __always_inline void add_one(__u64* counter) { __sync_fetch_and_add(counter, 1); }
+
+// A rule with `log = false` leaves no event of what it admits.
+static __always_inline bool is_quiet(const struct bw_image* image,
+                                     const struct bw_decision* decision) {
+  return image && decision->allow && decision->rule < BW_MAX_RULES &&
+         bw_test_bit(&image->quiet, decision->rule);
+}
 
 // Atomic although per CPU: another task may interrupt this one in the middle of an addition.
 static __always_inline void count(const struct bw_decision* decision, bool observed, bool dropped) {
@@ -20,6 +23,11 @@ static __always_inline void count(const struct bw_decision* decision, bool obser
   if (!observed && bw_refused(decision)) add_one(&now->refused);
   if (!observed && !decision->allow && decision->mode == BW_MODE_AUDIT) add_one(&now->would_deny);
   if (dropped) add_one(&now->dropped);
+}
+
+static __always_inline void count_quiet(void) {
+  struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  if (now) add_one(&now->quiet);
 }
 
 static __always_inline __u64 next_sequence(void) {
@@ -36,14 +44,6 @@ static __always_inline void describe_task(struct bw_event* event) {
   bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
-static __always_inline void describe_exe(struct bw_event* event) {
-  if (!bpf_get_task_exe_file || !bpf_put_file || !bpf_path_d_path) return;
-  struct file* exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
-  if (!exe) return;
-  if (bpf_path_d_path(&exe->f_path, event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
-  bpf_put_file(exe);
-}
-
 static __always_inline void describe_policy(struct bw_event* event, const struct bw_image* image) {
   if (!image) return;
   event->policy_version = image->policy_version;
@@ -57,8 +57,7 @@ static __always_inline void describe_program(struct bw_event* event,
   event->mode = record->decision.mode;
   event->rule = record->decision.rule;
   event->cause = record->decision.cause;
-  event->attach_class = record->facts.attach_class;
-  event->origin = record->origin;
+  event->origin = record->facts.origin;
   event->signature = record->facts.signature;
   event->signer = record->facts.signer;
   event->key_serial = record->key_serial;
@@ -66,15 +65,23 @@ static __always_inline void describe_program(struct bw_event* event,
   event->attach_type = record->facts.attach_type;
   event->program_id = record->program_id;
   event->loader_id = record->loader_id;
-  __builtin_memcpy(event->digest, record->digest, sizeof(event->digest));
+  __builtin_memcpy(event->digest, record->facts.names[BW_NAME_DIGEST].bytes, BW_DIGEST_SIZE);
   __builtin_memcpy(event->loader_digest, record->loader_digest, sizeof(event->loader_digest));
-  __builtin_memcpy(event->attach_name, record->facts.name, sizeof(event->attach_name));
+  __builtin_memcpy(event->attach_name, record->facts.names[BW_NAME_TARGET].words, BW_NAME_SIZE);
+  __builtin_memcpy(event->cgroup, record->facts.names[BW_NAME_CGROUP].bytes, BW_NAME_SIZE);
+  for (__u32 i = 0; i < BW_TRAITS; i++) event->traits |= (record->facts.traits[i] & 1) << i;
+  event->wall_time = record->facts.time;
 }
 
 // Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.
 static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
                                     const struct bw_image* image, struct bpf_prog* prog) {
   const bool refused = bw_refused(&record->decision);
+  if (is_quiet(image, &record->decision)) {
+    count(&record->decision, false, false);
+    count_quiet();
+    return 0;
+  }
   struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
   const __u64 number = next_sequence();
   count(&record->decision, false, !event);
@@ -89,7 +96,7 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
     describe_program(event, record);
     describe_policy(event, image);
     describe_task(event);
-    describe_exe(event);
+    if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
     if (prog) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, prog->aux->name);
     bpf_ringbuf_submit(event, 0);
   }

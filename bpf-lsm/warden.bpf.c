@@ -36,74 +36,114 @@ int BPF_PROG(warden_bpf, int cmd, union bpf_attr* attr, unsigned int size, bool 
   return ret;
 }
 
-static __always_inline int refuse_blind(enum bw_hook hook, struct bw_program* record,
-                                        struct bpf_prog* prog) {
-  record->decision = (struct bw_decision){
-      .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_MISSING_FACT, .rule = BW_NO_RULE};
-  return conclude(hook, record, 0, prog);
+// No image, or no memory to work in.
+static __always_inline int refuse_blind(enum bw_hook hook, struct bpf_prog* prog) {
+  static const struct bw_program blind = {.decision = {
+                                              .mode = BW_MODE_ENFORCE,
+                                              .cause = BW_CAUSE_MISSING_FACT,
+                                              .rule = BW_NO_RULE,
+                                          }};
+  return conclude(hook, &blind, 0, prog);
+}
+
+// A denial that needs no rule: only the policy's mode is asked for.
+static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
+                                      struct bw_program* record, struct bpf_prog* prog) {
+  const struct bw_image* image = active_image(&record->generation);
+  if (!image) return refuse_blind(hook, prog);
+  record->facts.guard = cause;
+  bw_decide(image, &record->facts, &record->decision);
+  return conclude(hook, record, image, prog);
+}
+
+static __always_inline struct bw_program* new_draft(struct task_note* note) {
+  if (!note) return 0;
+  __builtin_memset(&note->draft, 0, sizeof(note->draft));
+  return &note->draft;
+}
+
+static __always_inline void remember(struct bw_program* record, struct bpf_prog* prog) {
+  __u64 key = (__u64)prog->aux;
+  if (!bpf_map_update_elem(&programs, &key, record, BPF_ANY)) return;
+  record->decision.allow = 0;
+  record->decision.cause = BW_CAUSE_MISSING_FACT;
+  record->decision.rule = BW_NO_RULE;
 }
 
 SEC("lsm/bpf_prog_load")
 int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
-  struct bw_program record = {};
-  struct task_note* note = task_note(0);
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (note) note->signed_load = 0;  // from here on a failure is not the signature's
   if (ret) return ret;
-  const struct bw_image* image = active_image(&record.generation);
-  if (!image) return refuse_blind(BW_HOOK_PROG_LOAD, &record, prog);
-  record.policy_version = image->policy_version;
-  gather(&record, prog, attr, kernel, image, note);
-  bw_decide(image, &record.facts, &record.decision);
-  if (!bw_refused(&record.decision)) {
-    __u64 key = (__u64)prog->aux;
-    if (bpf_map_update_elem(&programs, &key, &record, BPF_ANY)) {
-      record.decision.allow = 0;
-      record.decision.cause = BW_CAUSE_MISSING_FACT;
-      record.decision.rule = BW_NO_RULE;
-    }
-  }
-  return conclude(BW_HOOK_PROG_LOAD, &record, image, prog);
+  struct bw_program* record = new_draft(note);
+  if (!record) return refuse_blind(BW_HOOK_PROG_LOAD, prog);
+  const struct bw_image* image = active_image(&record->generation);
+  if (!image) return refuse_blind(BW_HOOK_PROG_LOAD, prog);
+  record->policy_version = image->policy_version;
+  gather(record, prog, attr, kernel, image, note);
+  bw_decide(image, &record->facts, &record->decision);
+  if (!bw_refused(&record->decision)) remember(record, prog);
+  return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
 
 // The attach target that the verifier resolved must be the one that was decided upon.
 static __always_inline bool target_kept(const struct bw_facts* facts, struct bpf_prog* prog) {
+  const struct bw_name* then = &facts->names[BW_NAME_TARGET];
   __u64 now[BW_NAME_WORDS] = {};
-  if (!facts->name_length || facts->prog_type == BPF_PROG_TYPE_STRUCT_OPS) return true;
+  if (!then->known || facts->prog_type == BPF_PROG_TYPE_STRUCT_OPS) return true;
   if (!read_target((char*)now, prog->aux->attach_func_name, facts->prog_type, facts->attach_type))
     return false;
   for (__u32 i = 0; i < BW_NAME_WORDS; i++)
-    if (now[i] != facts->name[i]) return false;
+    if (now[i] != then->words[i]) return false;
   return true;
 }
 
+// Before 7.3 the digest is not yet known when a signed program is decided upon: there, only the
+// guard on unsigned parts keeps the instructions as they were signed.
 static __always_inline bool digest_kept(const struct bw_program* record, struct bpf_prog* prog) {
-  __u64 now[BW_DIGEST_SIZE / 8] = {}, then[BW_DIGEST_SIZE / 8];
-  if (!(record->flags & BW_PROGRAM_SIGNED)) return true;
-  // Before 7.3 the digest is computed only after the hook: there, only the guard on unsigned parts
-  // keeps the instructions as they were signed.
-  if (!bpf_core_field_exists(struct bpf_verifier_env, signature)) return true;
-  if (!bpf_core_field_exists(prog->digest)) return false;
+  const struct bw_name* then = &record->facts.names[BW_NAME_DIGEST];
+  __u64 now[BW_DIGEST_SIZE / 8] = {};
+  if (!then->known) return true;
   if (bpf_probe_read_kernel(now, sizeof(now), prog->digest)) return false;
-  __builtin_memcpy(then, record->digest, sizeof(then));
   for (__u32 i = 0; i < BW_DIGEST_SIZE / 8; i++)
-    if (now[i] != then[i]) return false;
+    if (now[i] != then->words[i]) return false;
   return true;
 }
 
 // A program that the warden has no record of: resident from before, or one that went around it.
 static __always_inline int judge_stranger(struct bpf_prog* prog) {
-  struct bw_program record = {};
   struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
   if (word && (!word->attached_ns || prog->aux->load_time <= word->attached_ns)) return 0;
-  const struct bw_image* image = active_image(&record.generation);
-  if (!image) return refuse_blind(BW_HOOK_PROG, &record, prog);
-  record.facts.prog_type = prog->type;
-  record.facts.attach_type = prog->expected_attach_type;
-  record.facts.guard = BW_CAUSE_NO_PROVENANCE;
-  record.program_id = prog->aux->id;
-  bw_decide(image, &record.facts, &record.decision);
-  return conclude(BW_HOOK_PROG, &record, image, prog);
+  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
+  if (!record) return refuse_blind(BW_HOOK_PROG, prog);
+  record->facts.prog_type = prog->type;
+  record->facts.attach_type = prog->expected_attach_type;
+  record->program_id = prog->aux->id;
+  return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_PROG, record, prog);
+}
+
+static __always_inline enum bw_cause what_changed(const struct bw_program* known,
+                                                  struct bpf_prog* prog) {
+  if (!digest_kept(known, prog)) return BW_CAUSE_DIGEST_CHANGED;
+  return target_kept(&known->facts, prog) ? BW_CAUSE_RULE : BW_CAUSE_TARGET_CHANGED;
+}
+
+// Decides again where a rule asks for the digest and it was not yet known. What stays as it was
+// decided is not reported twice.
+static __always_inline int settle(struct bw_program* known, struct bpf_prog* prog) {
+  const struct bw_decision before = known->decision;
+  const bool was_known = known->facts.names[BW_NAME_DIGEST].known;
+  const bool is_known = gather_digest(&known->facts, prog);
+  const struct bw_image* image = active_image(&known->generation);
+  if (was_known || !image || !(image->flags & BW_IMAGE_DIGEST)) return 0;
+  if (!is_known) known->facts.guard = BW_CAUSE_MISSING_FACT;
+  bw_decide(image, &known->facts, &known->decision);
+  const struct bw_decision* now = &known->decision;
+  if (now->allow == before.allow && now->rule == before.rule && now->mode == before.mode &&
+      now->cause == before.cause)
+    return 0;
+  return conclude(BW_HOOK_PROG, known, image, prog);
 }
 
 SEC("lsm/bpf_prog")
@@ -115,34 +155,23 @@ int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   if (known->flags & BW_PROGRAM_CONFIRMED) return 0;
 
   known->program_id = prog->aux->id;
-  if (!digest_kept(known, prog))
-    known->facts.guard = BW_CAUSE_DIGEST_CHANGED;
-  else if (!target_kept(&known->facts, prog))
-    known->facts.guard = BW_CAUSE_TARGET_CHANGED;
-  else {
-    known->flags |= BW_PROGRAM_CONFIRMED;
-    return 0;
-  }
-  const struct bw_image* image = active_image(&known->generation);
-  if (!image) return refuse_blind(BW_HOOK_PROG, known, prog);
-  bw_decide(image, &known->facts, &known->decision);
-  if (!bw_refused(&known->decision)) known->flags |= BW_PROGRAM_CONFIRMED;
-  return conclude(BW_HOOK_PROG, known, image, prog);
+  const enum bw_cause change = what_changed(known, prog);
+  const int error =
+      change == BW_CAUSE_RULE ? settle(known, prog) : refuse_for(change, BW_HOOK_PROG, known, prog);
+  if (!error) known->flags |= BW_PROGRAM_CONFIRMED;
+  return error;
 }
 
 SEC("lsm/bpf_map_create")
 int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
-  struct bw_program record = {};
   if (ret) return ret;
   if (!bpf_core_field_exists(attr->excl_prog_hash)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
-  const struct bw_image* image = active_image(&record.generation);
-  if (!image) return refuse_blind(BW_HOOK_MAP_CREATE, &record, 0);
-  record.facts.guard = BW_CAUSE_WRITABLE_EXCLUSIVE_MAP;
-  record.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
-  bw_decide(image, &record.facts, &record.decision);
-  return conclude(BW_HOOK_MAP_CREATE, &record, image, 0);
+  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
+  if (!record) return refuse_blind(BW_HOOK_MAP_CREATE, 0);
+  record->facts.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
+  return refuse_for(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, BW_HOOK_MAP_CREATE, record, 0);
 }
 
 SEC("lsm/bpf_prog_free")
@@ -170,7 +199,8 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   note->loader_signer = loader->facts.signer;
   note->loader_key_serial = loader->key_serial;
   note->loader_id = loader->program_id;
-  __builtin_memcpy(note->loader_digest, loader->digest, sizeof(note->loader_digest));
+  __builtin_memcpy(note->loader_digest, loader->facts.names[BW_NAME_DIGEST].bytes,
+                   sizeof(note->loader_digest));
   note->loader_aux = key;
   return 0;
 }
@@ -190,22 +220,22 @@ static __always_inline bool is_public_key(const struct key* key) {
   return !__builtin_memcmp(name, expected, sizeof(expected));
 }
 
-static __always_inline void note_public_key(struct task_note* note, const struct key* key) {
-  struct public_key* public = BPF_CORE_READ(key, payload.data[0]);
+// Leaves a length of 0 where something cannot be read.
+static __always_inline void note_public_key(struct noted_key* noted,
+                                            const struct public_key* public) {
+  noted->length = 0;
   __u32 length = BPF_CORE_READ(public, keylen);
   if (!length || length >= BW_KEY_SIZE) return;
   __u32 last = length / 8;
   barrier_var(last);
   if (last >= BW_KEY_WORDS) return;
-  note->key[last] = 0;  // pads the last word: keys are compared word by word
-  if (bpf_probe_read_kernel(note->key, length, BPF_CORE_READ(public, key))) return;
-  __builtin_memset(note->algorithm, 0, sizeof(note->algorithm));
-  if (bpf_probe_read_kernel_str(note->algorithm, sizeof(note->algorithm),
+  noted->bytes[last] = 0;  // pads the last word: keys are compared word by word
+  if (bpf_probe_read_kernel(noted->bytes, length, BPF_CORE_READ(public, key))) return;
+  __builtin_memset(noted->algorithm, 0, sizeof(noted->algorithm));
+  if (bpf_probe_read_kernel_str(noted->algorithm, sizeof(noted->algorithm),
                                 BPF_CORE_READ(public, pkey_algo)) < 0)
     return;
-  note->key_length = length;
-  note->key_serial = key->serial;
-  note->key_evidence = KEY_VERIFIED;
+  noted->length = length;
 }
 
 SEC("fexit/verify_signature")
@@ -215,36 +245,59 @@ int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_s
   if (!note || !note->signed_load) return 0;
   note->key_evidence = KEY_NONE;
   if (ret || !is_public_key(key)) return 0;
+  note_public_key(&note->verified, BPF_CORE_READ(key, payload.data[0]));
+  if (!note->verified.length) return 0;
   note->verified_sig = (__u64)sig;
-  note_public_key(note, key);
+  note->key_serial = key->serial;
+  note->key_evidence = KEY_VERIFIED;
   return 0;
 }
 
-// One signer, and the key verified that signer's signature, not a certificate that it brought
-// along.
+#define MAX_CHAIN 8
+
+// Whether the signature that the trusted key verified is that of a certificate between it and the
+// signer. The kernel has verified the links below.
+static __always_inline bool is_in_chain(struct x509_certificate* signer, __u64 verified_sig) {
+  struct x509_certificate* certificate = signer;
+  for (int i = 0; i < MAX_CHAIN && certificate; i++) {
+    if ((__u64)BPF_CORE_READ(certificate, sig) == verified_sig) return true;
+    struct x509_certificate* issuer = BPF_CORE_READ(certificate, signer);
+    if (issuer == certificate) return false;
+    certificate = issuer;
+  }
+  return false;
+}
+
+// One signer only. The trusted key verified that signer's signature, or issued its certificate.
 SEC("fexit/pkcs7_validate_trust")
 int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, int ret) {
   struct task_note* note = task_note(0);
   if (!note || !note->signed_load || ret || note->key_evidence != KEY_VERIFIED) return 0;
   struct pkcs7_signed_info* info = message->signed_infos;
   if (!info || BPF_CORE_READ(info, next)) return 0;
-  if ((__u64)BPF_CORE_READ(info, sig) != note->verified_sig) return 0;
-  note->key_evidence = KEY_SOLE_SIGNER;
+  struct x509_certificate* signer = BPF_CORE_READ(info, signer);
+  if ((__u64)BPF_CORE_READ(info, sig) == note->verified_sig) {
+    note->key_evidence = KEY_SOLE_SIGNER;
+  } else if (signer && is_in_chain(signer, note->verified_sig)) {
+    note_public_key(&note->issued, BPF_CORE_READ(signer, pub));
+    if (note->issued.length) note->key_evidence = KEY_ISSUER;
+  }
   return 0;
 }
 
 // A load that carried a signature and failed before lsm/bpf_prog_load: the kernel refused it.
 SEC("fexit/__x64_sys_bpf")
 int BPF_PROG(observe_rejection, const void* regs, long ret) {
-  struct bw_program record = {};
+  const struct bw_decision refused = {.mode = BW_MODE_ENFORCE};
+  __u64 generation = 0;
   struct task_note* note = task_note(0);
   if (!note || !note->signed_load) return 0;
   note->signed_load = 0;
   if (ret >= 0) return 0;
-  const struct bw_image* image = active_image(&record.generation);
+  const struct bw_image* image = active_image(&generation);
   struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
   const __u64 number = next_sequence();
-  count(&record.decision, true, !event);
+  count(&refused, true, !event);
   if (!event) return 0;
   __builtin_memset(event, 0, sizeof(*event));
   event->abi = BW_EVENT_ABI;
@@ -253,7 +306,7 @@ int BPF_PROG(observe_rejection, const void* regs, long ret) {
   event->error = -ret;
   event->sequence = number;
   event->time_ns = bpf_ktime_get_boot_ns();
-  event->generation = record.generation;
+  event->generation = generation;
   event->mode = BW_MODE_ENFORCE;
   event->rule = BW_NO_RULE;
   event->cause = BW_CAUSE_KERNEL_REJECTED;

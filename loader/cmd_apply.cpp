@@ -1,4 +1,5 @@
 // bpfwarden apply: make a policy the active one.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -36,12 +37,27 @@ void print(const Options& options, const CompiledPolicy& compiled, const Applied
               applied.ring);
 }
 
+// The kernel part decides at load only: an enforcing policy must not promise more.
+Status require_decided_at_load(const policy::Policy& policy) {
+  const bool enforces = policy.mode == policy::Mode::enforce ||
+                        std::ranges::any_of(policy.rules, [](const policy::Rule& rule) {
+                          return rule.mode == policy::Mode::enforce;
+                        });
+  if (!enforces || !policy::decides_at_attach(policy)) return {};
+  return fail(
+      "the policy enforces, and some of its rules can be decided only when a program is "
+      "attached, which this version does not do; nothing was changed",
+      "`bpfwarden check` names the first of them; apply it with mode = \"audit\", or take "
+      "`@`, targets known at attach and load-only out");
+}
+
 int run_apply(const Options& options) {
   policy::ParseResult parsed = parse_policy_file(options.file);
-  std::fputs(policy::render_all(parsed.diagnostics, parsed.text).c_str(), stderr);
+  std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
   if (!parsed) return report({0, "the policy has errors; nothing was changed", "correct them"});
   auto compiled = compile_policy(std::move(parsed));
   if (!compiled) return report(compiled.error());
+  if (auto fit = require_decided_at_load(compiled->policy); !fit) return report(fit.error());
   auto applied = apply(*compiled);
   if (!applied) return report(applied.error());
   print(options, *compiled, *applied);

@@ -35,7 +35,7 @@ int check(const Options& options) {
   if (options.json) {
     print_json(parsed);
   } else {
-    std::fputs(policy::render_all(parsed.diagnostics, parsed.text).c_str(), stdout);
+    std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stdout);
   }
   if (!parsed) return 1;
   const size_t rules = parsed.policy->rules.size();

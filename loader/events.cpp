@@ -11,7 +11,7 @@
 #include "keyring/x509.h"
 #include "policy/attach_point.h"
 #include "policy/explain.h"
-#include "policy/near_miss.h"
+#include "policy/reasons.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -76,15 +76,33 @@ std::string hex_or_empty(std::span<const uint8_t> bytes) {
   return "";
 }
 
+bool has_trait(const bw_event& event, bw_trait trait) { return ((event.traits >> trait) & 1) != 0; }
+
+void set_name(bw_name& name, const void* bytes, size_t size) {
+  if (size == 0 || size >= BW_NAME_SIZE) return;
+  std::memcpy(name.bytes, bytes, size);
+  name.length = static_cast<uint8_t>(size);
+  name.known = 1;
+}
+
+// As the kernel part had them at load.
 bw_facts facts_of(const bw_event& event) {
   bw_facts facts = {};
   facts.prog_type = event.prog_type;
   facts.attach_type = event.attach_type;
   facts.signer = event.signer;
   facts.signature = event.signature;
-  std::memcpy(facts.name_bytes, event.attach_name, sizeof(facts.name_bytes));
-  const auto* end = std::ranges::find(facts.name_bytes, 0);
-  facts.name_length = static_cast<uint8_t>(end - std::begin(facts.name_bytes));
+  facts.origin = event.origin;
+  facts.time = event.wall_time;
+  for (size_t trait = 0; trait < BW_TRAITS; trait++)
+    facts.traits[trait] = (event.traits >> trait) & 1;
+  const char* target = reinterpret_cast<const char*>(event.attach_name);
+  set_name(facts.names[BW_NAME_TARGET], target, ::strnlen(target, sizeof(event.attach_name)));
+  set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
+  set_name(facts.names[BW_NAME_CGROUP], event.cgroup, ::strnlen(event.cgroup, BW_NAME_SIZE));
+  set_name(facts.names[BW_NAME_UID], &event.uid, sizeof(event.uid));
+  if (!hex_or_empty(event.digest).empty())
+    set_name(facts.names[BW_NAME_DIGEST], event.digest, BW_DIGEST_SIZE);
   return facts;
 }
 
@@ -171,6 +189,11 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"comm", text_field(event.comm, sizeof(event.comm))},
       {"exe", or_null(text_field(event.exe, sizeof(event.exe)))},
       {"cgroup_id", event.cgroup_id},
+      {"cgroup", or_null(text_field(event.cgroup, sizeof(event.cgroup)))},
+      {"sleepable", has_trait(event, BW_TRAIT_SLEEPABLE)},
+      {"delegated", has_trait(event, BW_TRAIT_DELEGATED)},
+      {"gpl_compatible", has_trait(event, BW_TRAIT_GPL_COMPATIBLE)},
+      {"wall_time", event.wall_time},
       {"generation", event.generation},
       {"policy_version", event.policy_version},
       {"policy_digest", keyring::hex(event.policy_digest)},

@@ -1,5 +1,6 @@
 #include "loader/policy_file.h"
 
+#include <algorithm>
 #include <ctime>
 #include <set>
 
@@ -14,26 +15,66 @@ policy::CertificateInfo to_info(keyring::Certificate certificate) {
           .fingerprint_hex = keyring::hex(certificate.fingerprint),
           .public_key = std::move(certificate.public_key),
           .kernel_algorithm = std::move(certificate.kernel_algorithm),
+          .bits = certificate.bits,
+          .is_ca = certificate.is_ca,
           .not_before = certificate.not_before,
           .not_after = certificate.not_after,
           .der = std::move(certificate.der)};
 }
 
+bool names_a_certificate(const std::filesystem::path& path) {
+  const auto extension = path.extension();
+  return extension == ".pem" || extension == ".crt" || extension == ".cer" || extension == ".der";
+}
+
+// The files of a folder in the order of their names, or the file itself.
+Result<std::vector<std::filesystem::path>> files_of(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) return std::vector{path};
+  std::vector<std::filesystem::path> files;
+  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error))
+    if (names_a_certificate(entry->path())) files.push_back(entry->path());
+  if (error) return fail_errno(error.value(), "the folder cannot be read");
+  std::ranges::sort(files);
+  return files;
+}
+
 Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::path& path) {
-  auto certificates = keyring::read_certificates(path);
-  if (!certificates) return std::unexpected(std::move(certificates).error());
+  auto files = files_of(path);
+  if (!files) return std::unexpected(std::move(files).error());
   std::vector<policy::CertificateInfo> infos;
-  for (auto& certificate : *certificates) infos.push_back(to_info(std::move(certificate)));
+  for (const auto& file : *files) {
+    auto certificates = keyring::read_certificates(file);
+    if (!certificates) return std::unexpected(std::move(certificates).error());
+    for (auto& certificate : *certificates) infos.push_back(to_info(std::move(certificate)));
+  }
   return infos;
 }
 
+// What the sealed keyring holds: not what is revoked, nor what is in a keyring of the kernel.
 std::vector<const policy::CertificateInfo*> distinct_certificates(const policy::Policy& policy) {
   std::vector<const policy::CertificateInfo*> found;
   std::set<std::string> seen;
-  for (const auto& key : policy.keys)
-    for (const auto& info : key.certificates)
-      if (seen.insert(info.fingerprint_hex).second) found.push_back(&info);
+  for (const auto& key : policy.keys) {
+    if (key.keyring) continue;
+    for (const auto* certificates : {&key.certificates, &key.issuers})
+      for (const auto& info : *certificates)
+        if (seen.insert(info.fingerprint_hex).second) found.push_back(&info);
+  }
   return found;
+}
+
+// Everything that the policy says: its files and all the certificates that it names.
+std::vector<uint8_t> digested_bytes(const policy::ParseResult& parsed) {
+  std::vector<uint8_t> bytes;
+  for (const auto& source : parsed.sources)
+    bytes.insert(bytes.end(), source.text.begin(), source.text.end());
+  for (const auto& key : parsed.policy->keys)
+    for (const auto* certificates : {&key.certificates, &key.issuers, &key.revoked})
+      for (const auto& info : *certificates)
+        bytes.insert(bytes.end(), info.der.begin(), info.der.end());
+  return bytes;
 }
 
 }  // namespace
@@ -44,10 +85,9 @@ policy::ParseResult parse_policy_file(const std::filesystem::path& path) {
 
 Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   if (!parsed.policy) return fail("the policy has errors", "run `bpfwarden check` on it");
+  const std::vector<uint8_t> digested = digested_bytes(parsed);
   CompiledPolicy compiled = {.policy = std::move(*parsed.policy), .image = {}, .certificates = {}};
-  std::vector<uint8_t> digested(parsed.text.begin(), parsed.text.end());
   for (const auto* info : distinct_certificates(compiled.policy)) {
-    digested.insert(digested.end(), info->der.begin(), info->der.end());
     keyring::Certificate certificate = {};
     certificate.path = info->path;
     certificate.fingerprint = keyring::sha256(info->der);

@@ -103,14 +103,29 @@ std::optional<Error> malformed(string_view text) {
   for (const char c : text)
     if (c <= ' ' || c > '~')
       return Error{0, "an attach point has only printable ASCII characters and no spaces", ""};
-  if (const size_t at = text.find('@'); at != string_view::npos)
-    return Error{
-        0, quoted(text) + ": `@` is not supported by this version",
-        "where a program is attached will be decided at attach, by a later version; write " +
-            quoted(text.substr(0, at)) + " to decide for every place"};
-  if (text.find('*') < text.size() - 1)
-    return Error{0, quoted(text) + ": `*` stands only at the end of an attach point", ""};
   return std::nullopt;
+}
+
+std::optional<Error> star_within(string_view text, string_view part) {
+  if (part.find('*') < part.size() - 1)
+    return Error{0, quoted(text) + ": `*` stands only at the end of an attach point or of a place",
+                 ""};
+  return std::nullopt;
+}
+
+// An attach point and its place. What is known only at attach may hold anything, such as the path
+// of a binary.
+struct Parts {
+  string_view body;
+  std::optional<string_view> place;
+};
+
+Parts split(string_view text) {
+  const auto found = find_family(head_of(text));
+  const size_t at = text.find('@');
+  const bool free_form = found && attach_families()[*found].target == Target::attach;
+  if (free_form || at == string_view::npos) return {text, std::nullopt};
+  return {text.substr(0, at), text.substr(at + 1)};
 }
 
 // `star` is what follows the target: a wildcard or nothing.
@@ -118,6 +133,7 @@ std::optional<Error> bad_target(const AttachFamily& family, string_view target, 
   const string name(family.name);
   if (target.size() >= BW_NAME_SIZE)
     return Error{0, "the target is longer than 127 bytes", "no name in the kernel's BTF is"};
+  if (family.target == Target::attach) return std::nullopt;
   if (target.find(':') != string_view::npos)
     return Error{0, "the kernel does not tell of which module a target is",
                  "write " + quoted(name + "/" + string(target.substr(target.rfind(':') + 1)) +
@@ -132,7 +148,7 @@ std::optional<Error> bad_target(const AttachFamily& family, string_view target, 
 
 Result<AttachPoint> exact_point(string_view text) {
   const auto whole = find_family(text);
-  if (whole && attach_families()[*whole].target == Target::none) return AttachPoint{*whole, {}};
+  if (whole && attach_families()[*whole].target == Target::none) return AttachPoint{*whole, {}, {}};
   const string_view head = head_of(text);
   const auto found = find_family(head);
   if (auto error = other_spelling(text)) return std::unexpected(std::move(*error));
@@ -143,46 +159,33 @@ Result<AttachPoint> exact_point(string_view text) {
   if (head.size() + 1 >= text.size())
     return fail(quoted(head) + " needs a target",
                 "write " + quoted(string(head) + "/*") + " for every target");
-  AttachPoint point{*found, string(text.substr(head.size() + 1))};
-  if (family.target == Target::load)
-    if (auto error = bad_target(family, point.target, ""))
-      return std::unexpected(std::move(*error));
+  AttachPoint point{*found, string(text.substr(head.size() + 1)), {}};
+  if (auto error = bad_target(family, point.target, "")) return std::unexpected(std::move(*error));
   return point;
-}
-
-// A target that is known only at attach.
-Error not_yet(string_view text, const AttachFamily& family) {
-  const string every = quoted(string(family.name) + "/*");
-  return Error{
-      0, quoted(text) + ": this version cannot decide by the target of " + quoted(family.name),
-      "the kernel names it only at attach, which a later version will decide; write " + every};
 }
 
 Result<AttachPattern> exact_pattern(string_view text) {
   auto point = exact_point(text);
   if (!point) return std::unexpected(std::move(point.error()));
-  const AttachFamily& family = attach_families()[point->family];
-  if (family.target == Target::attach) return std::unexpected(not_yet(text, family));
-  AttachPattern pattern{string(text), {}, TargetMatch::all, std::move(point->target)};
+  AttachPattern pattern{string(text), {}, {}, {}};
   pattern.families.set(point->family);
-  if (family.target == Target::load) pattern.match = TargetMatch::exact;
+  if (attach_families()[point->family].target != Target::none)
+    pattern.target = {TargetMatch::exact, std::move(point->target)};
   return pattern;
 }
 
 // `body` is the text without its `*`.
 Result<AttachPattern> prefix_pattern(string_view text, string_view body) {
-  AttachPattern pattern{string(text), {}, TargetMatch::all, {}};
+  AttachPattern pattern{string(text), {}, {}, {}};
   for (size_t i = 0; i < attach_families().size(); i++) {
     const AttachFamily& family = attach_families()[i];
     const string full = string(family.name) + (family.target == Target::none ? "" : "/");
     if (full.starts_with(body)) {
       pattern.families.set(i);
     } else if (family.target != Target::none && body.starts_with(full)) {
-      if (family.target == Target::attach) return std::unexpected(not_yet(text, family));
       pattern.families.set(i);
-      pattern.match = TargetMatch::prefix;
-      pattern.target = body.substr(full.size());
-      auto error = bad_target(family, pattern.target, "*");
+      pattern.target = {TargetMatch::prefix, string(body.substr(full.size()))};
+      auto error = bad_target(family, pattern.target.text, "*");
       if (error) return std::unexpected(std::move(*error));
       return pattern;
     }
@@ -195,23 +198,92 @@ Result<AttachPattern> prefix_pattern(string_view text, string_view body) {
   return std::unexpected(unknown(text));
 }
 
+// What is wrong with `place` for that family; `text` is the whole attach point.
+std::optional<Error> bad_place(const AttachFamily& family, string_view place, string_view text) {
+  constexpr size_t longest_device = 15;  // IFNAMSIZ without NUL
+  const string_view plain = place.ends_with('*') ? place.substr(0, place.size() - 1) : place;
+  if (family.place == Place::none)
+    return Error{0, quoted(text) + ": " + quoted(family.name) + " has no place to name after `@`",
+                 "devices have xdp, tc, tcx and netkit; cgroups have cgroup, cgroup_skb, sockops "
+                 "and lsm_cgroup"};
+  if (plain.empty())
+    return Error{0, quoted(text) + ": nothing is said after `@`",
+                 "name a place, or leave `@` out for every place"};
+  if (family.place == Place::cgroup && !plain.starts_with('/'))
+    return Error{0, quoted(text) + ": a cgroup is a path from the root of the hierarchy",
+                 "write " + quoted(text.substr(0, text.find('@') + 1)) + " with `/` after it"};
+  if (family.place == Place::cgroup && plain.size() > 1 && plain == place && plain.ends_with('/'))
+    return Error{0, quoted(text) + ": a cgroup's path does not end with `/`",
+                 "write " + quoted(text.substr(0, text.size() - 1)) + ", or a `*` after it"};
+  if (family.place == Place::device &&
+      (plain.size() > longest_device || plain.find('/') != string_view::npos))
+    return Error{0, quoted(text) + " names no network device",
+                 "a device's name has at most 15 bytes and no `/`"};
+  if (plain.size() >= BW_NAME_SIZE)
+    return Error{0, quoted(text) + ": the place is longer than 127 bytes",
+                 "end it earlier, with `*`"};
+  return std::nullopt;
+}
+
+Status set_place(AttachPattern& pattern, string_view place, string_view text) {
+  if (auto error = star_within(text, place)) return std::unexpected(std::move(*error));
+  for (size_t i = 0; i < attach_families().size(); i++)
+    if (pattern.families.test(i))
+      if (auto error = bad_place(attach_families()[i], place, text))
+        return std::unexpected(std::move(*error));
+  const bool is_prefix = place.ends_with('*');
+  pattern.place = {is_prefix ? TargetMatch::prefix : TargetMatch::exact,
+                   string(place.substr(0, place.size() - (is_prefix ? 1 : 0)))};
+  return {};
+}
+
 }  // namespace
+
+bool falls_at_attach(const AttachPattern& pattern) {
+  if (pattern.place.match != TargetMatch::all) return true;
+  if (pattern.target.match == TargetMatch::all) return false;
+  for (size_t i = 0; i < attach_families().size(); i++)
+    if (pattern.families.test(i) && attach_families()[i].target == Target::attach) return true;
+  return false;
+}
 
 Result<AttachPattern> parse_attach_pattern(string_view text) {
   if (auto error = malformed(text)) return std::unexpected(std::move(*error));
-  if (text.ends_with('*')) return prefix_pattern(text, text.substr(0, text.size() - 1));
-  return exact_pattern(text);
+  const Parts parts = split(text);
+  if (parts.body.empty()) return fail(quoted(text) + ": an attach point is missing before `@`");
+  if (auto error = star_within(text, parts.body)) return std::unexpected(std::move(*error));
+  auto pattern = parts.body.ends_with('*')
+                     ? prefix_pattern(parts.body, parts.body.substr(0, parts.body.size() - 1))
+                     : exact_pattern(parts.body);
+  if (!pattern) return pattern;
+  pattern->text = text;
+  if (parts.place)
+    if (auto set = set_place(*pattern, *parts.place, text); !set)
+      return std::unexpected(std::move(set.error()));
+  return pattern;
 }
 
 Result<AttachPoint> parse_attach_point(string_view text) {
-  if (text.ends_with('*'))
+  const Parts parts = split(text);
+  const auto is_pattern = [](string_view part) { return part.ends_with('*'); };
+  if (is_pattern(parts.body) || (parts.place && is_pattern(*parts.place)))
     return fail("one attach point is needed, not a pattern", "write it without `*`");
-  // What is known only at attach may hold anything, such as the path of a binary.
-  const auto found = find_family(head_of(text));
-  const bool free_form = found && attach_families()[*found].target == Target::attach;
-  if (!free_form)
+  const bool has_target = find_family(head_of(text)) && parts.body.size() == text.size();
+  if (!has_target || text.empty())
     if (auto error = malformed(text)) return std::unexpected(std::move(*error));
-  return exact_point(text);
+  auto point = exact_point(parts.body);
+  if (!point || !parts.place) return point;
+  if (auto error = bad_place(attach_families()[point->family], *parts.place, text))
+    return std::unexpected(std::move(*error));
+  point->place = *parts.place;
+  return point;
+}
+
+string attach_point_text(const AttachPoint& point) {
+  const AttachFamily& family = attach_families()[point.family];
+  string text(family.name);
+  if (family.target != Target::none) text += "/" + point.target;
+  return point.place.empty() ? text : text + "@" + point.place;
 }
 
 }  // namespace bpfwarden::policy

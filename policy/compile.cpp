@@ -40,6 +40,10 @@ void write_classes(bw_image& image) {
       image.class_of[prog_type][attach_type] = load_class_of(prog_type, attach_type);
   for (size_t i = 0; i < load_classes().size(); i++)
     image.classes[i].flags = load_classes()[i].flags;
+  // Where no rule names a place or a subject, none is asked for.
+  constexpr bw_match_sets all = {BW_VECTOR_ALL, BW_VECTOR_ALL};
+  for (size_t i = BW_CLASS_PLACE; i < size_t{BW_CLASS_SUBJECT} + BW_NAMES; i++)
+    image.classes[i].other = image.classes[i].unknown = all;
 }
 
 // ---- Signers ------------------------------------------------------------------------------------
@@ -48,25 +52,34 @@ struct Signers {
   std::vector<std::set<size_t>> slots_of_key;  // by index into Policy::keys
 };
 
-bool holds(const bw_signer& signer, const CertificateInfo& certificate) {
+// What a slot stands for, beside the public key.
+struct SlotKind {
+  uint16_t kind;     // BW_SIGNER_*
+  uint16_t keyring;  // slot of the system keyring, or 0
+};
+
+bool holds(const bw_signer& signer, const CertificateInfo& certificate, SlotKind kind) {
   const char* algorithm = reinterpret_cast<const char*>(signer.algorithm);
-  return signer.key_length == certificate.public_key.size() &&
+  return signer.kind == kind.kind && signer.keyring == kind.keyring &&
+         signer.key_length == certificate.public_key.size() &&
          std::memcmp(signer.key, certificate.public_key.data(), signer.key_length) == 0 &&
          certificate.kernel_algorithm ==
              std::string(algorithm, strnlen(algorithm, BW_ALGORITHM_SIZE));
 }
 
 // The slot of a public key, a new one where needed.
-Result<size_t> slot_for(const CertificateInfo& certificate, const std::string& name,
+Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const std::string& name,
                         bw_image& image) {
   for (size_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++)
-    if (holds(image.signers[slot], certificate)) return slot;
+    if (holds(image.signers[slot], certificate, kind)) return slot;
   if (image.signer_count == BW_MAX_SIGNERS) return fail("the policy has too many public keys");
   if (certificate.public_key.empty() || certificate.public_key.size() >= BW_KEY_SIZE ||
       certificate.kernel_algorithm.size() >= BW_ALGORITHM_SIZE)
     return fail("the public key of " + certificate.path + " does not fit");
   bw_signer& signer = image.signers[image.signer_count];
   if (!copy_text(signer.name, name)) return fail("the name of key `" + name + "` is too long");
+  signer.kind = kind.kind;
+  signer.keyring = kind.keyring;
   signer.key_length = static_cast<uint32_t>(certificate.public_key.size());
   std::memcpy(signer.key, certificate.public_key.data(), certificate.public_key.size());
   std::memcpy(signer.algorithm, certificate.kernel_algorithm.data(),
@@ -74,23 +87,49 @@ Result<size_t> slot_for(const CertificateInfo& certificate, const std::string& n
   return image.signer_count++;
 }
 
+Status write_key(const Key& key, std::set<size_t>& slots, bw_image& image) {
+  const auto keyring = static_cast<uint16_t>(key.keyring ? static_cast<int>(*key.keyring) : 0);
+  const auto add = [&](const std::vector<CertificateInfo>& certificates, SlotKind kind) -> Status {
+    for (const CertificateInfo& certificate : certificates) {
+      const auto slot = slot_for(certificate, kind, key.name, image);
+      if (!slot) return std::unexpected(slot.error());
+      if (kind.kind != BW_SIGNER_REVOKED) slots.insert(*slot);
+    }
+    return {};
+  };
+  if (Status added = add(key.certificates, {BW_SIGNER_KEY, keyring}); !added) return added;
+  if (Status added = add(key.issuers, {BW_SIGNER_ISSUER, keyring}); !added) return added;
+  return add(key.revoked, {BW_SIGNER_REVOKED, 0});
+}
+
+bool is_whole_keyring(const Key& key) {
+  return key.keyring && key.certificates.empty() && key.issuers.empty();
+}
+
+// A whole keyring: its own slot, and the slots of single keys that are said to be in it.
+Status write_keyring(const Key& key, std::set<size_t>& slots, bw_image& image) {
+  const auto own = static_cast<size_t>(*key.keyring);
+  if (image.signers[own].name[0] == 0 && !copy_text(image.signers[own].name, key.name))
+    return fail("the name of key `" + key.name + "` is too long");
+  slots.insert(own);
+  for (size_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++)
+    if (image.signers[slot].keyring == own && image.signers[slot].kind != BW_SIGNER_REVOKED)
+      slots.insert(slot);
+  return {};
+}
+
 Result<Signers> write_signers(const Policy& policy, bw_image& image) {
   Signers signers;
+  signers.slots_of_key.resize(policy.keys.size());
   image.signer_count = BW_SIGNER_FIRST_KEY;
-  for (const Key& key : policy.keys) {
-    std::set<size_t>& slots = signers.slots_of_key.emplace_back();
-    if (key.keyring) {
-      const auto slot = static_cast<size_t>(*key.keyring);
-      if (image.signers[slot].name[0] == 0 && !copy_text(image.signers[slot].name, key.name))
-        return fail("the name of key `" + key.name + "` is too long");
-      slots.insert(slot);
+  for (const bool whole : {false, true})
+    for (size_t i = 0; i < policy.keys.size(); i++) {
+      const Key& key = policy.keys[i];
+      if (is_whole_keyring(key) != whole) continue;
+      std::set<size_t>& slots = signers.slots_of_key[i];
+      Status written = whole ? write_keyring(key, slots, image) : write_key(key, slots, image);
+      if (!written) return std::unexpected(std::move(written.error()));
     }
-    for (const CertificateInfo& certificate : key.certificates) {
-      auto slot = slot_for(certificate, key.name, image);
-      if (!slot) return std::unexpected(std::move(slot.error()));
-      slots.insert(*slot);
-    }
-  }
   return signers;
 }
 
@@ -109,34 +148,197 @@ void write_who(const Rule& rule, size_t index, const Signers& signers, bw_image&
       set_bit(image.signer[slot], index);
 }
 
-void add_patterns(const Rule& rule, uint32_t index, PatternTable& patterns) {
+NameKind kind_of(TargetMatch match) {
+  return match == TargetMatch::exact    ? NameKind::exact
+         : match == TargetMatch::prefix ? NameKind::prefix
+                                        : NameKind::any;
+}
+
+// What a load says about an entry that is not about whole families.
+void add_narrow_at_load(const AttachEntry& entry, const LoadClass& load, uint16_t number,
+                        uint32_t index, PatternTable& patterns) {
+  const AttachPattern& pattern = entry.pattern;
+  if (is_whole(pattern) || (pattern.families & load.home).none()) return;
+  if ((load.flags & BW_CLASS_NAMED) == 0)
+    return patterns.add(number, NameKind::unknown, "", index, {false, true});
+  const bool sure = pattern.place.match == TargetMatch::all;
+  patterns.add(number, kind_of(pattern.target.match), pattern.target.text, index, {sure, true});
+}
+
+void add_at_load(const Rule& rule, uint32_t index, PatternTable& patterns) {
   const FamilySet named = named_families(rule);
   for (size_t i = 1; i < load_classes().size(); i++) {
     const LoadClass& load = load_classes()[i];
-    const auto number = static_cast<uint8_t>(i);
+    const auto number = static_cast<uint16_t>(i);
     const Coverage coverage = coverage_of(rule.action, named, load);
-    // What falls at attach is not decided there yet, so a deny rule decides for all of the class.
+    // A deny rule about whole families decides for all that a load may become.
     const bool sure = coverage.others.none() || rule.action == Action::deny;
-    if (coverage.matches) patterns.add(number, true, "", index, {sure, true});
+    if (coverage.matches) patterns.add(number, NameKind::any, "", index, {sure, true});
     for (const AttachEntry& entry : rule.attach)
-      if (entry.pattern.match != TargetMatch::all && (entry.pattern.families & load.home).any())
-        patterns.add(number, entry.pattern.match == TargetMatch::prefix, entry.pattern.target,
-                     index, {true, true});
+      add_narrow_at_load(entry, load, number, index, patterns);
   }
+}
+
+// A name that cannot be found out at attach meets the conditions of deny rules and of no others.
+void add_exactly(const TextMatch& text, uint16_t name_class, const Rule& rule, uint32_t index,
+                 PatternTable& patterns) {
+  patterns.add(name_class, kind_of(text.match), text.text, index, {true, true});
+  if (rule.action == Action::deny)
+    patterns.add(name_class, NameKind::unknown, "", index, {true, true});
+}
+
+void add_at_attach(const Rule& rule, uint32_t index, const FamilySet& with_places,
+                   PatternTable& patterns) {
+  for (const AttachEntry& entry : rule.attach) {
+    const AttachPattern& pattern = entry.pattern;
+    for (size_t i = 0; i < attach_families().size(); i++) {
+      if (!pattern.families.test(i)) continue;
+      if (attach_families()[i].target != Target::load)
+        add_exactly(pattern.target, static_cast<uint16_t>(BW_CLASS_ATTACH + i), rule, index,
+                    patterns);
+      if (with_places.test(i))
+        add_exactly(pattern.place, static_cast<uint16_t>(BW_CLASS_PLACE + i), rule, index,
+                    patterns);
+    }
+  }
+}
+
+FamilySet families_with_places(const Policy& policy) {
+  FamilySet found;
+  for (const Rule& rule : policy.rules)
+    for (const AttachEntry& entry : rule.attach)
+      if (entry.pattern.place.match != TargetMatch::all) found |= entry.pattern.families;
+  return found;
+}
+
+// ---- Subjects and programs ----------------------------------------------------------------------
+
+// The names that rules put on one dimension; empty for a rule without such a condition.
+using NamesOf = std::vector<PathPattern> (*)(const Rule&);
+
+std::vector<PathPattern> exes_of(const Rule& rule) { return rule.exes; }
+
+std::vector<PathPattern> cgroups_of(const Rule& rule) { return rule.cgroups; }
+
+std::vector<PathPattern> uids_of(const Rule& rule) {
+  std::vector<PathPattern> names;
+  for (const uint32_t uid : rule.uids) {
+    std::string bytes(sizeof(uid), 0);
+    std::memcpy(bytes.data(), &uid, sizeof(uid));
+    names.push_back({std::move(bytes), false});
+  }
+  return names;
+}
+
+std::vector<PathPattern> digests_of(const Rule& rule) {
+  std::vector<PathPattern> names;
+  for (const ProgramDigest& digest : rule.digests)
+    names.push_back({std::string(digest.begin(), digest.end()), false});
+  return names;
+}
+
+// True if any rule has such a condition. Who could not be identified meets the conditions of deny
+// rules and of no others; a digest that is not yet known leaves the question open.
+bool add_condition(const Policy& policy, bw_dimension dimension, NamesOf names_of,
+                   PatternTable& patterns) {
+  const auto name_class = static_cast<uint16_t>(BW_CLASS_SUBJECT + int{dimension});
+  const auto has_names = [&](const Rule& rule) { return !names_of(rule).empty(); };
+  if (std::none_of(policy.rules.begin(), policy.rules.end(), has_names)) return false;
+  for (uint32_t i = 0; i < policy.rules.size(); i++) {
+    const Rule& rule = policy.rules[i];
+    const auto names = names_of(rule);
+    if (names.empty()) patterns.add(name_class, NameKind::any, "", i, {true, true});
+    for (const PathPattern& name : names)
+      patterns.add(name_class, name.is_prefix ? NameKind::prefix : NameKind::exact, name.text, i,
+                   {true, true});
+    if (names.empty()) continue;
+    if (dimension == BW_NAME_DIGEST)
+      patterns.add(name_class, NameKind::unknown, "", i, {false, true});
+    else if (rule.action == Action::deny)
+      patterns.add(name_class, NameKind::unknown, "", i, {true, true});
+  }
+  return true;
+}
+
+void add_names(const Policy& policy, PatternTable& patterns, bw_image& image) {
+  const FamilySet with_places = families_with_places(policy);
+  for (uint32_t i = 0; i < policy.rules.size(); i++) {
+    add_at_load(policy.rules[i], i, patterns);
+    add_at_attach(policy.rules[i], i, with_places, patterns);
+  }
+  if (add_condition(policy, BW_NAME_EXE, exes_of, patterns)) image.flags |= BW_IMAGE_EXE;
+  if (add_condition(policy, BW_NAME_CGROUP, cgroups_of, patterns)) image.flags |= BW_IMAGE_CGROUP;
+  (void)add_condition(policy, BW_NAME_UID, uids_of, patterns);  // always gathered
+  if (add_condition(policy, BW_NAME_DIGEST, digests_of, patterns)) image.flags |= BW_IMAGE_DIGEST;
+  for (const ProgramDigest& digest : policy.deny_digests) {
+    patterns.add(BW_CLASS_DENIED_DIGEST, NameKind::exact, std::string(digest.begin(), digest.end()),
+                 0, {});
+    image.flags |= BW_IMAGE_DIGEST;
+  }
+}
+
+// ---- Dates --------------------------------------------------------------------------------------
+
+bool is_in_force(const Rule& rule, int64_t time) {
+  return time >= rule.not_before.value_or(INT64_MIN) && (!rule.expires || time < *rule.expires);
+}
+
+Status write_periods(const Policy& policy, bw_image& image) {
+  std::set<int64_t> starts = {INT64_MIN};
+  for (const Rule& rule : policy.rules)
+    for (const auto& date : {rule.not_before, rule.expires})
+      if (date) starts.insert(*date);
+  if (starts.size() > BW_MAX_TIMES)
+    return fail("the rules have " + std::to_string(starts.size() - 1) + " different dates; " +
+                    std::to_string(BW_MAX_TIMES - 1) + " fit",
+                "let rules expire on common days");
+  for (const int64_t start : starts) {
+    bw_period& period = image.periods[image.period_count++];
+    period.from = start;
+    for (size_t i = 0; i < policy.rules.size(); i++)
+      if (is_in_force(policy.rules[i], start)) set_bit(period.rules, i);
+  }
+  return {};
+}
+
+void write_traits(const Rule& rule, size_t index, bw_image& image) {
+  for (size_t origin = 0; origin < BW_ORIGINS; origin++)
+    if (!rule.origin || static_cast<size_t>(*rule.origin) == origin)
+      set_bit(image.origin[origin], index);
+  const auto add = [&](bw_trait trait, std::optional<bool> wanted) {
+    for (const bool value : {false, true})
+      if (wanted.value_or(value) == value) set_bit(image.trait[trait][value], index);
+  };
+  add(BW_TRAIT_SLEEPABLE, rule.sleepable);
+  add(BW_TRAIT_DELEGATED, rule.delegated);
+  add(BW_TRAIT_GPL_COMPATIBLE,
+      rule.license ? std::optional(*rule.license == License::gpl_compatible) : std::nullopt);
 }
 
 Status write_rule(const Rule& rule, size_t index, const Signers& signers, bw_image& image) {
   if (!copy_text(image.rules[index].name, rule.name))
     return fail("the name of rule `" + rule.name + "` is too long");
   image.rules[index].line = rule.position.line;
-  if (rule.action == Action::allow) set_bit(image.allow, index);
+  image.rules[index].file = rule.position.file;
+  if (rule.action != Action::deny) set_bit(image.allow, index);
+  if (rule.action == Action::load_only) set_bit(image.load_only, index);
   if (rule.mode == Mode::audit) set_bit(image.audit, index);
   if (rule.mode == Mode::enforce) set_bit(image.enforce, index);
+  if (!rule.log) set_bit(image.quiet, index);
   write_who(rule, index, signers, image);
+  write_traits(rule, index, image);
   return {};
 }
 
 }  // namespace
+
+bool decides_at_attach(const Policy& policy) {
+  return std::any_of(policy.rules.begin(), policy.rules.end(), [](const Rule& rule) {
+    return rule.action == Action::load_only ||
+           std::any_of(rule.attach.begin(), rule.attach.end(),
+                       [](const AttachEntry& entry) { return falls_at_attach(entry.pattern); });
+  });
+}
 
 Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
                                           std::span<const uint8_t, 32> digest) {
@@ -147,12 +349,14 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
   write_classes(*image);
   const auto signers = write_signers(policy, *image);
   if (!signers) return std::unexpected(signers.error());
-  PatternTable patterns;
-  for (size_t i = 0; i < policy.rules.size(); i++) {
+  for (size_t i = 0; i < policy.rules.size(); i++)
     if (Status rule = write_rule(policy.rules[i], i, *signers, *image); !rule)
       return std::unexpected(std::move(rule.error()));
-    add_patterns(policy.rules[i], static_cast<uint32_t>(i), patterns);
-  }
+  if (Status periods = write_periods(policy, *image); !periods)
+    return std::unexpected(std::move(periods.error()));
+  PatternTable patterns;
+  add_names(policy, patterns, *image);
+  if (decides_at_attach(policy)) image->flags |= BW_IMAGE_ATTACH;
   if (Status written = patterns.write(*image); !written)
     return std::unexpected(std::move(written.error()));
   return image;

@@ -15,7 +15,10 @@ struct Coverage {
   FamilySet others;      // and, with them, about these, which it does not name
 };
 
-// The families that a rule names whole. Those named by target are never ambiguous.
+// Whether a pattern stands for all of its families, whatever the target and the place.
+[[nodiscard]] bool is_whole(const AttachPattern& pattern);
+
+// The families that a rule names whole. What falls at attach is decided there, exactly.
 [[nodiscard]] FamilySet named_families(const Rule& rule);
 
 [[nodiscard]] Coverage coverage_of(Action action, const FamilySet& named, const LoadClass& load);

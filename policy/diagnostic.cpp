@@ -142,8 +142,8 @@ std::string render(const Diagnostic& diagnostic, std::string_view source, bool c
   return text;
 }
 
-std::string render_all(std::span<const Diagnostic> diagnostics,
-                       std::span<const SourceFile> sources, bool colour) {
+std::string render_all(std::span<const Diagnostic> diagnostics, std::span<const SourceFile> sources,
+                       bool colour) {
   std::string text;
   for (const Diagnostic& diagnostic : diagnostics) {
     const auto source = std::find_if(sources.begin(), sources.end(), [&](const SourceFile& file) {

@@ -56,6 +56,8 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "Check that the keyring which the loader names holds the signer's key; if it does, the file "
      "is "
      "not what was signed: get it again, or sign it with `bpfwarden sign`."},
+    {"denied-digest", "the policy's `deny-digests` names exactly this program",
+     "Load a version that is not on the list; whoever put this one there knows why."},
 }};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",

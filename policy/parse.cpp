@@ -45,8 +45,7 @@ SourceRange range_of(const toml::source_region& region, uint32_t file) {
 
 int64_t seconds_of(const toml::date& date) {
   const std::chrono::year_month_day day{std::chrono::year(date.year),
-                                        std::chrono::month(date.month),
-                                        std::chrono::day(date.day)};
+                                        std::chrono::month(date.month), std::chrono::day(date.day)};
   return std::chrono::sys_seconds(std::chrono::sys_days(day)).time_since_epoch().count();
 }
 
@@ -229,8 +228,7 @@ Result<std::vector<std::filesystem::path>> drop_ins(std::filesystem::path path) 
   for (std::filesystem::directory_iterator entry(path.replace_extension(".d"), error), end;
        !error && entry != end; entry.increment(error))
     if (entry->path().extension() == ".toml") found.push_back(entry->path());
-  if (error && error != std::errc::no_such_file_or_directory &&
-      error != std::errc::not_a_directory)
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
     return fail_errno(error.value(), "the folder " + path.string() + " cannot be read");
   std::sort(found.begin(), found.end());
   return found;

@@ -1,20 +1,26 @@
-// The names of attach targets, on their way into bw_image.patterns and bw_image.vectors.
+// The names of an image: which rules speak about which name, and about names that no rule gives.
 //
-// decide.h takes the first pattern it finds: the exact name, else the longest prefix. So what is
-// written carries the bits of every shorter prefix, and an exact name those of all its prefixes.
+// One open-addressed table holds the names of all classes (bw_class of the ABI); the compiler
+// searches a hash seed under which every probe is short. Owns what it is given; adding never fails.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "bpf-lsm/abi/image.h"
 
 namespace bpfwarden::policy {
+
+enum class NameKind : uint8_t {
+  exact,    // this name
+  prefix,   // names that begin so; not empty
+  any,      // every name, and where the name is not known
+  unknown,  // only where the name is not known
+};
 
 class PatternTable {
  public:
@@ -23,11 +29,12 @@ class PatternTable {
     bool may = false;   // it may, once all is known at attach
   };
 
-  // `name` is shorter than BW_NAME_SIZE; the empty prefix stands for the whole class.
-  void add(uint8_t attach_class, bool is_prefix, std::string_view name, uint32_t rule, Match match);
+  // `name` is shorter than BW_NAME_SIZE; empty for the two kinds that have none.
+  void add(uint16_t name_class, NameKind kind, std::string_view name, uint32_t rule, Match match);
 
-  // Fills hash_seed, patterns and vectors of a zeroed image; the same patterns always give the same
-  // bytes. Errors: more patterns or different vectors than fit.
+  // Fills hash_seed, classes, patterns and vectors of an image whose classes say all of names that
+  // are in no table; the same names always give the same bytes. Errors: more names or different
+  // sets of rules than fit.
   [[nodiscard]] Status write(bw_image& image) const;
 
  private:
@@ -35,13 +42,17 @@ class PatternTable {
     bw_vector sure = {};
     bw_vector may = {};
   };
-  using Names = std::map<std::pair<uint8_t, std::string>, Bits>;
+  using Names = std::map<std::pair<uint16_t, std::string>, Bits>;
 
   [[nodiscard]] Bits with_prefixes(const Names::value_type& entry, bool is_prefix) const;
-  [[nodiscard]] Status collect(bw_image& image, std::vector<bw_pattern>& patterns) const;
+  [[nodiscard]] Bits bits_of_any(uint16_t name_class) const;
+
+  friend class TableWriter;
 
   Names prefixes_;
   Names exact_;
+  std::map<uint16_t, Bits> any_;
+  std::map<uint16_t, Bits> unknown_;
 };
 
 }  // namespace bpfwarden::policy

@@ -1,10 +1,14 @@
 #include "policy/read_keys.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <set>
+#include <tuple>
 
+#include "policy/date.h"
 #include "policy/fields.h"
+#include "policy/language.h"
+#include "policy/words.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -12,27 +16,8 @@ namespace {
 using std::string;
 using std::string_view;
 
-constexpr auto kKeyNames = std::to_array<string_view>({"keyring", "certificates"});
-constexpr auto kKeyrings = std::to_array<std::pair<string_view, SystemKeyring>>({
-    {"builtin", SystemKeyring::builtin},
-    {"secondary", SystemKeyring::secondary},
-    {"platform", SystemKeyring::platform},
-});
 constexpr size_t kMaxPublicKeys = BW_MAX_SIGNERS - BW_SIGNER_FIRST_KEY;
-
-// YYYY-MM-DD in UTC, by the civil calendar (Howard Hinnant, chrono-compatible date algorithms).
-string date_text(int64_t seconds) {
-  const int64_t day = (seconds >= 0 ? seconds : seconds - 86399) / 86400 + 719468;
-  const int64_t era = (day >= 0 ? day : day - 146096) / 146097;
-  const int64_t of_era = day - era * 146097;
-  const int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-  const int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const int64_t shifted_month = (5 * of_year + 2) / 153;
-  const int64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-  const auto two = [](int64_t number) { return (number < 10 ? "0" : "") + std::to_string(number); };
-  return std::to_string(year_of_era + era * 400 + (month <= 2)) + "-" + two(month) + "-" +
-         two(of_year - (153 * shifted_month + 2) / 5 + 1);
-}
+constexpr string_view kFingerprint = "sha256:";
 
 // What keeps the kernel part from recognizing a certificate; empty if nothing does.
 string unusable(const CertificateInfo& certificate, int64_t now) {
@@ -48,27 +33,49 @@ string unusable(const CertificateInfo& certificate, int64_t now) {
   return {};
 }
 
-void read_certificate(const Value& value, const ReadContext& context, Key& key,
-                      DiagnosticList& diagnostics) {
-  const auto* written = std::get_if<string>(&value.data);
-  if (!written) return;
-  if (written->empty()) return diagnostics.error(value.position, "the path is empty");
-  const auto path = std::filesystem::path(context.file).parent_path() / *written;
-  auto read = context.reader ? context.reader(path)
-                             : Result<std::vector<CertificateInfo>>(fail("no reader was given"));
-  if (!read)
-    return diagnostics.error(value.position,
-                             "certificate `" + *written + "`: " + read.error().message,
-                             read.error().hint);
-  if (read->empty())
-    return diagnostics.error(value.position, "`" + *written + "` holds no certificate");
-  for (CertificateInfo& certificate : *read) {
-    const string problem = unusable(certificate, context.now);
-    if (!problem.empty())
-      diagnostics.error(value.position,
-                        "certificate `" + *written + "` (" + certificate.subject + ")" + problem);
-    key.certificates.push_back(std::move(certificate));
+// What reads the certificates of one setting of one key.
+class CertificateSetting {
+ public:
+  CertificateSetting(const ReadContext& context, DiagnosticList& diagnostics)
+      : context_(context), diagnostics_(diagnostics) {}
+
+  // Of a file or folder; nothing if something is wrong with it.
+  std::vector<CertificateInfo> read(const Value& value, const string& written) const {
+    if (written.empty()) return wrong(value, "the path is empty", {});
+    const auto folder = std::filesystem::path(context_.files[value.position.file]).parent_path();
+    auto found = context_.reader ? context_.reader(folder / written)
+                                 : Result<std::vector<CertificateInfo>>(fail("no reader is there"));
+    if (!found)
+      return wrong(value, "certificate `" + written + "`: " + found.error().message,
+                   found.error().hint);
+    if (found->empty()) return wrong(value, "`" + written + "` holds no certificate", {});
+    return std::move(*found);
   }
+
+  // As read(), and each certificate must be of use now.
+  std::vector<CertificateInfo> read_usable(const Value& value, const string& written) const {
+    auto found = read(value, written);
+    for (const CertificateInfo& certificate : found) {
+      const string problem = unusable(certificate, context_.now);
+      if (!problem.empty())
+        (void)wrong(value, "certificate `" + written + "` (" + certificate.subject + ")" + problem,
+                    {});
+    }
+    return found;
+  }
+
+ private:
+  std::vector<CertificateInfo> wrong(const Value& value, string message, string hint) const {
+    diagnostics_.error(value.position, std::move(message), std::move(hint));
+    return {};
+  }
+
+  const ReadContext& context_;
+  DiagnosticList& diagnostics_;
+};
+
+void append(std::vector<CertificateInfo>& to, std::vector<CertificateInfo> from) {
+  std::move(from.begin(), from.end(), std::back_inserter(to));
 }
 
 void read_keyring(const Fields& fields, const Entry& entry, Key& key, DiagnosticList& diagnostics) {
@@ -78,11 +85,70 @@ void read_keyring(const Fields& fields, const Entry& entry, Key& key, Diagnostic
                       "this version knows `builtin`, `secondary` and `platform`");
     return;
   }
-  key.keyring = fields.word<SystemKeyring>(entry, kKeyrings);
+  key.keyring = fields.word<SystemKeyring>(entry, kKeyringWords);
+}
+
+// One of `certificates` that no longer counts.
+void revoke_fingerprint(const Value& value, const string& written, Key& key,
+                        DiagnosticList& diagnostics) {
+  const string wanted = written.substr(kFingerprint.size());
+  const auto same = [&](const CertificateInfo& info) { return info.fingerprint_hex == wanted; };
+  if (std::erase_if(key.certificates, same) == 0)
+    diagnostics.error(value.position,
+                      "no certificate of key `" + key.name + "` has that fingerprint",
+                      "`bpfwarden check` names a certificate by SHA-256 of its DER form, in small "
+                      "hexadecimal digits; for one that `issuer` issued, name its file");
+}
+
+void read_revoked(const Value& value, const CertificateSetting& setting, Key& key,
+                  DiagnosticList& diagnostics) {
+  const auto* written = std::get_if<string>(&value.data);
+  if (!written) return;
+  if (written->starts_with(kFingerprint))
+    return revoke_fingerprint(value, *written, key, diagnostics);
+  if (key.issuers.empty())
+    return diagnostics.error(value.position, "`revoked` names a file, but the key has no `issuer`",
+                             "write sha256: and the fingerprint of one of `certificates`");
+  append(key.revoked, setting.read(value, *written));
+}
+
+void require_anchor(const Key& key, const Fields& fields, DiagnosticList& diagnostics) {
+  const string owner = "key `" + key.name + "`";
+  if (!fields.find("keyring") && !fields.find("certificates") && !fields.find("issuer"))
+    diagnostics.error(key.position, owner + " has no `certificates`, `issuer` or `keyring`",
+                      "add certificates = [\"…\"]");
+  const bool had_some = fields.find("certificates") != nullptr;
+  if (had_some && fields.find("revoked") && key.certificates.empty() && key.issuers.empty() &&
+      !diagnostics.has_errors())
+    diagnostics.error(key.position, "every certificate of " + owner + " is revoked",
+                      "take the key out, and out of the rules that name it");
+}
+
+void read_anchors(const Fields& fields, const ReadContext& context, Key& key,
+                  DiagnosticList& diagnostics) {
+  const CertificateSetting setting(context, diagnostics);
+  const auto each = [&](std::string_view name, auto&& take) {
+    const Entry* entry = fields.find(name);
+    const Array* values = entry ? fields.strings(*entry) : nullptr;
+    if (!values) return;
+    for (const Value& value : *values) take(value, std::get_if<string>(&value.data));
+  };
+  each("certificates", [&](const Value& value, const string* written) {
+    if (written) append(key.certificates, setting.read_usable(value, *written));
+  });
+  each("issuer", [&](const Value& value, const string* written) {
+    if (written) append(key.issuers, setting.read_usable(value, *written));
+  });
+  each("revoked",
+       [&](const Value& value, const string*) { read_revoked(value, setting, key, diagnostics); });
+  if (const Entry* keyring = fields.find("keyring"))
+    read_keyring(fields, *keyring, key, diagnostics);
 }
 
 Key read_key(const Entry& entry, const ReadContext& context, DiagnosticList& diagnostics) {
-  Key key{entry.key, std::nullopt, {}, entry.position};
+  Key key;
+  key.name = entry.key;
+  key.position = entry.position;
   if (entry.key.empty() || entry.key.size() >= BW_POLICY_NAME_SIZE)
     diagnostics.error(entry.position, "a key's name has 1 to " +
                                           std::to_string(BW_POLICY_NAME_SIZE - 1) + " bytes");
@@ -93,31 +159,37 @@ Key read_key(const Entry& entry, const ReadContext& context, DiagnosticList& dia
                       "write [keys." + entry.key + "] on a line of its own");
     return key;
   }
-  const string owner = "key `" + entry.key + "`";
-  const Fields fields(*table, entry.position, owner, {kKeyNames, {}}, diagnostics);
-  const Entry* keyring = fields.find("keyring");
-  const Entry* certificates = fields.find("certificates");
-  if (!keyring == !certificates)
-    diagnostics.error(entry.position,
-                      owner + (keyring ? " has both `keyring` and `certificates`"
-                                       : " has neither `keyring` nor `certificates`"),
-                      keyring ? "give each a key of its own: a rule's `signed-by` may name both"
-                              : "add certificates = [\"…\"] or keyring = \"builtin\"");
-  if (keyring) read_keyring(fields, *keyring, key, diagnostics);
-  if (!certificates) return key;
-  if (const Array* paths = fields.strings(*certificates))
-    for (const Value& path : *paths) read_certificate(path, context, key, diagnostics);
+  const Fields fields(*table, entry.position, "key `" + entry.key + "`", names_of(TableKind::key),
+                      diagnostics);
+  key.description = read_description(fields);
+  key.settings = fields.places();
+  read_anchors(fields, context, key, diagnostics);
+  require_anchor(key, fields, diagnostics);
   return key;
 }
 
 }  // namespace
 
-size_t count_public_keys(const std::vector<Key>& keys) {
-  std::set<std::pair<string, std::vector<uint8_t>>> found;
-  for (const Key& key : keys)
-    for (const CertificateInfo& certificate : key.certificates)
-      found.emplace(certificate.kernel_algorithm, certificate.public_key);
+size_t count_signers(const std::vector<Key>& keys) {
+  std::set<std::tuple<string, std::vector<uint8_t>, int, int>> found;
+  for (const Key& key : keys) {
+    const int keyring = key.keyring ? static_cast<int>(*key.keyring) : 0;
+    for (const CertificateInfo& info : key.certificates)
+      found.emplace(info.kernel_algorithm, info.public_key, BW_SIGNER_KEY, keyring);
+    for (const CertificateInfo& info : key.issuers)
+      found.emplace(info.kernel_algorithm, info.public_key, BW_SIGNER_ISSUER, keyring);
+    for (const CertificateInfo& info : key.revoked)
+      found.emplace(info.kernel_algorithm, info.public_key, BW_SIGNER_REVOKED, 0);
+  }
   return found.size();
+}
+
+void check_signers(const std::vector<Key>& keys, DiagnosticList& diagnostics) {
+  const size_t count = count_signers(keys);
+  if (count > kMaxPublicKeys)
+    diagnostics.error(keys.back().position, "the policy has " + std::to_string(count) +
+                                                " different public keys; " +
+                                                std::to_string(kMaxPublicKeys) + " fit");
 }
 
 std::vector<Key> read_keys(const Entry& entry, const ReadContext& context,
@@ -131,10 +203,6 @@ std::vector<Key> read_keys(const Entry& entry, const ReadContext& context,
     return keys;
   }
   for (const Entry& key : *table) keys.push_back(read_key(key, context, diagnostics));
-  if (const size_t count = count_public_keys(keys); count > kMaxPublicKeys)
-    diagnostics.error(entry.position, "the policy has " + std::to_string(count) +
-                                          " different public keys; " +
-                                          std::to_string(kMaxPublicKeys) + " fit");
   return keys;
 }
 

@@ -11,4 +11,7 @@ namespace bpfwarden::policy {
 [[nodiscard]] std::vector<Key> read_keys(const Entry& entry, const ReadContext& context,
                                          DiagnosticList& diagnostics);
 
+// Reports more different public keys than an image holds.
+void check_signers(const std::vector<Key>& keys, DiagnosticList& diagnostics);
+
 }  // namespace bpfwarden::policy

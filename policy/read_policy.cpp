@@ -1,9 +1,10 @@
 #include "policy/read_policy.h"
 
 #include <algorithm>
-#include <array>
 
 #include "policy/fields.h"
+#include "policy/language.h"
+#include "policy/read_conditions.h"
 #include "policy/read_keys.h"
 #include "policy/read_rule.h"
 #include "policy/words.h"
@@ -12,24 +13,15 @@ namespace bpfwarden::policy {
 namespace {
 
 using std::string;
-using std::string_view;
 
-constexpr auto kPolicyNames =
-    std::to_array<string_view>({"schema", "name", "version", "mode", "default", "keys", "rules"});
-constexpr auto kDefaults = std::to_array<std::pair<string_view, Action>>({
-    {"deny", Action::deny},
-    {"allow", Action::allow},
-});
+constexpr size_t kMaxDescription = 500;
 
-void read_schema(const Fields& fields, Policy& policy, DiagnosticList& diagnostics) {
-  const Entry* entry = fields.require("schema", "add schema = 1");
+void read_schema(const Entry* entry, const Fields& fields, DiagnosticList& diagnostics) {
   const auto schema = entry ? fields.integer(*entry) : std::nullopt;
-  if (!schema) return;
-  if (*schema != 1)
+  if (schema && *schema != 1)
     diagnostics.error(entry->value.position,
                       "schema " + std::to_string(*schema) + " is not known to this version",
                       "this version reads schema 1");
-  policy.schema = 1;
 }
 
 void read_version(const Fields& fields, Policy& policy, DiagnosticList& diagnostics) {
@@ -43,44 +35,86 @@ void read_version(const Fields& fields, Policy& policy, DiagnosticList& diagnost
 }
 
 void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnostics) {
-  read_schema(fields, policy, diagnostics);
+  read_schema(fields.require("schema", "add schema = 1"), fields, diagnostics);
   if (const Entry* entry = fields.require("name", "add name = \"…\""))
     if (const string* name = fields.label(*entry, BW_POLICY_NAME_SIZE - 1)) policy.name = *name;
+  policy.description = read_description(fields);
   read_version(fields, policy, diagnostics);
   if (const Entry* entry = fields.require("mode", "add mode = \"audit\" to try the policy first"))
     policy.mode = fields.word<Mode>(*entry, kModeWords).value_or(Mode::audit);
-  const Entry* entry = fields.require("default", "add default = \"deny\"");
-  if (!entry) return;
-  policy.default_action = fields.word<Action>(*entry, kDefaults).value_or(Action::deny);
-  if (policy.default_action == Action::allow)
-    diagnostics.warning("default-allow", entry->value.position, "whatever no rule names is allowed",
-                        "`default = \"deny\"` names what is allowed instead");
+  if (const Entry* entry = fields.require("default", "add default = \"deny\""))
+    policy.default_action = fields.word<Action>(*entry, kDefaultWords).value_or(Action::deny);
 }
 
-void warn_of_unused_keys(const Policy& policy, DiagnosticList& diagnostics) {
-  std::vector<bool> used(policy.keys.size());
-  for (const Rule& rule : policy.rules)
-    for (const KeyReference& reference : rule.signed_by) used[reference.key] = true;
-  for (size_t i = 0; i < policy.keys.size(); i++)
-    if (!used[i])
-      diagnostics.warning("unused-key", policy.keys[i].position,
-                          "no rule's `signed-by` names key `" + policy.keys[i].name + "`");
+// Only the policy itself has settings that hold for the whole.
+void refuse_settings(const Fields& fields, const Table& document, const std::vector<string>& files,
+                     DiagnosticList& diagnostics) {
+  for (const std::string_view name : {"name", "description", "version", "mode", "default"}) {
+    const Entry* entry = fields.find(name);
+    if (!entry) continue;
+    const auto first =
+        std::find_if(document.begin(), document.end(), [&](auto& e) { return e.key == name; });
+    string place = files.front();
+    if (first != document.end()) place += ":" + std::to_string(first->position.line);
+    diagnostics.error(entry->position, "`" + entry->key + "` of the policy is set in " + place,
+                      "a drop-in adds keys, rules and deny-digests; take it out here");
+  }
+}
+
+void merge_keys(std::vector<Key> added, Policy& policy, DiagnosticList& diagnostics) {
+  for (Key& key : added) {
+    const auto first = std::find_if(policy.keys.begin(), policy.keys.end(),
+                                    [&](const Key& known) { return known.name == key.name; });
+    if (first != policy.keys.end())
+      diagnostics.error(key.position, "two keys are called `" + key.name + "`",
+                        "the first one is at " + place_text(policy.files, first->position));
+    policy.keys.push_back(std::move(key));
+  }
 }
 
 }  // namespace
 
-Policy read_policy(const Table& document, const ReadContext& context, DiagnosticList& diagnostics) {
+string read_description(const Fields& fields) {
+  const Entry* entry = fields.find("description");
+  const string* text = entry ? fields.label(*entry, kMaxDescription) : nullptr;
+  return text ? *text : string();
+}
+
+string place_text(const std::vector<string>& files, SourceRange where) {
+  const string file = where.file < files.size() ? files[where.file] : string();
+  return file + ":" + std::to_string(where.line);
+}
+
+SourceRange place_of(const std::vector<SettingPlace>& settings, std::string_view name,
+                     SourceRange otherwise) {
+  for (const SettingPlace& setting : settings)
+    if (setting.name == name) return setting.position;
+  return otherwise;
+}
+
+Policy read_policy(std::span<const Table> documents, const ReadContext& context,
+                   DiagnosticList& diagnostics) {
   Policy policy;
-  policy.file = context.file;
-  const Fields fields(document, {}, "the policy", {kPolicyNames, {}}, diagnostics);
-  read_header(fields, policy, diagnostics);
-  if (const Entry* keys = fields.find("keys")) policy.keys = read_keys(*keys, context, diagnostics);
-  if (const Entry* rules = fields.find("rules"))
-    policy.rules = read_rules(*rules, policy.keys, diagnostics);
-  else
-    diagnostics.warning("no-rules", {}, "the policy has no rules", "a rule begins with [[rules]]");
-  // A misspelt reference also leaves its key unused: first things first.
-  if (!diagnostics.has_errors()) warn_of_unused_keys(policy, diagnostics);
+  policy.files = context.files;
+  std::vector<Fields> all;
+  for (const Table& document : documents) {
+    const auto number = static_cast<uint32_t>(all.size());
+    all.emplace_back(document, SourceRange{1, 1, 1, number}, number ? "a drop-in" : "the policy",
+                     names_of(TableKind::policy), diagnostics);
+    if (number == 0) {
+      read_header(all.front(), policy, diagnostics);
+    } else {
+      read_schema(all.back().find("schema"), all.back(), diagnostics);
+      refuse_settings(all.back(), documents.front(), context.files, diagnostics);
+    }
+    if (const Entry* entry = all.back().find("deny-digests"))
+      read_digests(all.back(), *entry, policy.deny_digests, diagnostics);
+    if (const Entry* keys = all.back().find("keys"))
+      merge_keys(read_keys(*keys, context, diagnostics), policy, diagnostics);
+  }
+  check_signers(policy.keys, diagnostics);
+  for (const Fields& fields : all)
+    if (const Entry* rules = fields.find("rules")) read_rules(*rules, policy, diagnostics);
   return policy;
 }
 

@@ -25,4 +25,12 @@ struct ReadContext {
 [[nodiscard]] Policy read_policy(std::span<const Table> documents, const ReadContext& context,
                                  DiagnosticList& diagnostics);
 
+class Fields;
+
+// The setting `description` of any table; empty if there is none.
+[[nodiscard]] std::string read_description(const Fields& fields);
+
+// `edge.toml:12`, for hints that point elsewhere.
+[[nodiscard]] std::string place_text(const std::vector<std::string>& files, SourceRange where);
+
 }  // namespace bpfwarden::policy

@@ -1,12 +1,13 @@
 #include "policy/read_rule.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 
 #include "policy/coverage.h"
 #include "policy/fields.h"
+#include "policy/language.h"
+#include "policy/read_conditions.h"
 #include "policy/words.h"
 
 namespace bpfwarden::policy {
@@ -14,16 +15,6 @@ namespace {
 
 using std::string;
 using std::string_view;
-
-constexpr auto kRuleNames =
-    std::to_array<string_view>({"name", "allow", "deny", "signed-by", "signature", "mode"});
-constexpr auto kLaterNames = std::to_array<string_view>(
-    {"load-only", "digests", "expires", "origin", "uid", "exe", "cgroup"});
-constexpr auto kSignatures = std::to_array<std::pair<string_view, Signature>>({
-    {"unsigned", Signature::unsigned_},
-    {"prog-only", Signature::prog_only},
-    {"prog-used-maps", Signature::prog_used_maps},
-});
 
 void read_name(const Fields& fields, Rule& rule) {
   const Entry* entry = fields.require("name", "events and reports call the rule by it");
@@ -40,7 +31,7 @@ void read_attach(const Fields& fields, const Entry& entry, Rule& rule,
     const auto* text = std::get_if<string>(&value.data);
     if (!text) continue;
     if (!seen.insert(*text).second)
-      diagnostics.warning(value.position, "`" + *text + "` stands twice in this rule");
+      diagnostics.warning("duplicate", value.position, "`" + *text + "` stands twice in this rule");
     auto pattern = parse_attach_pattern(*text);
     if (pattern)
       rule.attach.push_back({std::move(*pattern), value.position});
@@ -49,19 +40,42 @@ void read_attach(const Fields& fields, const Entry& entry, Rule& rule,
   }
 }
 
+// A cgroup LSM program has both a target and a place, which are looked up apart: two pairs in one
+// rule would also stand for the pairs that mix them.
+void refuse_mixed_places(const Rule& rule, DiagnosticList& diagnostics) {
+  const auto family = find_family("lsm_cgroup");
+  std::vector<const AttachEntry*> entries;
+  bool has_place = false;
+  for (const AttachEntry& entry : rule.attach) {
+    if (!family || !entry.pattern.families.test(*family)) continue;
+    entries.push_back(&entry);
+    has_place = has_place || entry.pattern.place.match != TargetMatch::all;
+  }
+  if (has_place && entries.size() > 1)
+    diagnostics.error(entries[1]->position,
+                      "one rule cannot hold several `lsm_cgroup` attach points with places",
+                      "make it a rule of its own");
+}
+
 void read_action(const Fields& fields, Rule& rule, DiagnosticList& diagnostics) {
-  const Entry* allow = fields.find("allow");
-  const Entry* deny = fields.find("deny");
-  rule.action = allow ? Action::allow : Action::deny;
-  if (allow && deny)
-    diagnostics.error(std::max(allow->position, deny->position,
-                               [](SourceRange a, SourceRange b) { return a.line < b.line; }),
-                      "a rule has either `allow` or `deny`, not both", "make it two rules");
-  if (!allow && !deny && !fields.has_later())
-    diagnostics.error(rule.position, "this rule has neither `allow` nor `deny`",
+  const Entry* found = nullptr;
+  for (const auto& [word, action] : kActionWords) {
+    const Entry* entry = fields.find(word);
+    if (!entry) continue;
+    if (found)
+      diagnostics.error(
+          entry->position.line < found->position.line ? found->position : entry->position,
+          "a rule has either `" + found->key + "` or `" + entry->key + "`, not both",
+          "make it two rules");
+    else
+      rule.action = action;
+    found = entry;
+    read_attach(fields, *entry, rule, diagnostics);
+  }
+  if (!found)
+    diagnostics.error(rule.position, "this rule has neither `allow` nor `deny` nor `load-only`",
                       "add allow = [\"…\"] or deny = [\"…\"] with attach points");
-  for (const Entry* entry : {allow, deny})
-    if (entry) read_attach(fields, *entry, rule, diagnostics);
+  refuse_mixed_places(rule, diagnostics);
 }
 
 void read_signers(const Fields& fields, const Entry& entry, const std::vector<Key>& keys,
@@ -75,7 +89,8 @@ void read_signers(const Fields& fields, const Entry& entry, const std::vector<Ke
     const auto* name = std::get_if<string>(&value.data);
     if (!name) continue;
     if (!seen.insert(*name).second)
-      diagnostics.warning(value.position, "key `" + *name + "` stands twice in this rule");
+      diagnostics.warning("duplicate", value.position,
+                          "key `" + *name + "` stands twice in this rule");
     const auto found = std::find(candidates.begin(), candidates.end(), *name);
     if (found != candidates.end()) {
       const auto index = static_cast<size_t>(found - candidates.begin());
@@ -89,20 +104,20 @@ void read_signers(const Fields& fields, const Entry& entry, const std::vector<Ke
 }
 
 // signed-by and signature depend on each other.
-void read_conditions(const Fields& fields, const std::vector<Key>& keys, Rule& rule,
-                     DiagnosticList& diagnostics) {
+void read_signature(const Fields& fields, const std::vector<Key>& keys, Rule& rule,
+                    DiagnosticList& diagnostics) {
   const Entry* signed_by = fields.find("signed-by");
   const Entry* signature = fields.find("signature");
   if (signed_by) read_signers(fields, *signed_by, keys, rule, diagnostics);
   rule.signature = signed_by ? Signature::prog_only : Signature::unsigned_;
   if (signature) {
-    const auto least = fields.word<Signature>(*signature, kSignatures);
+    const auto least = fields.word<Signature>(*signature, kSignatureWords);
     if (least == Signature::unsigned_ && signed_by)
       diagnostics.error(signature->value.position,
                         "`signature = \"unsigned\"` contradicts `signed-by`",
                         "what a key signed is signed: leave `signature` out, or `signed-by`");
     if (least) rule.signature = *least;
-  } else if (!signed_by && rule.action == Action::allow && !rule.attach.empty()) {
+  } else if (!signed_by && rule.action != Action::deny && !rule.attach.empty()) {
     diagnostics.error(rule.position, "this rule allows programs but does not say whose",
                       "add signed-by = [\"a-key\"], or say signature = \"unsigned\" to allow "
                       "everyone's");
@@ -132,12 +147,13 @@ void warn_of_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
     found.others |= coverage.others;
   }
   for (const auto& [type, found] : by_type) {
-    const auto first = std::find_if(
-        rule.attach.begin(), rule.attach.end(),
-        [&](const AttachEntry& entry) { return (entry.pattern.families & found.named).any(); });
-    const bool allows = rule.action == Action::allow;
+    const auto first =
+        std::find_if(rule.attach.begin(), rule.attach.end(), [&](const AttachEntry& entry) {
+          return is_whole(entry.pattern) && (entry.pattern.families & found.named).any();
+        });
+    const bool allows = rule.action != Action::deny;
     diagnostics.warning(
-        first->position,
+        "ambiguous-at-load", first->position,
         "what is loaded for " + list_families(found.named) +
             (allows ? " can be attached as " : " is not known from ") +
             list_families(found.others) + ": this rule " + (allows ? "admits" : "denies") +
@@ -155,43 +171,45 @@ Rule read_rule(const Value& value, const std::vector<Key>& keys, DiagnosticList&
                       "a rule begins with [[rules]]");
     return rule;
   }
-  const Fields fields(*table, value.position, "a rule", {kRuleNames, kLaterNames}, diagnostics);
+  const Fields fields(*table, value.position, "a rule", names_of(TableKind::rule), diagnostics);
+  rule.settings = fields.places();
   read_name(fields, rule);
+  rule.description = read_description(fields);
   read_action(fields, rule, diagnostics);
-  read_conditions(fields, keys, rule, diagnostics);
+  read_signature(fields, keys, rule, diagnostics);
+  read_conditions(fields, rule, diagnostics);
   if (const Entry* mode = fields.find("mode")) rule.mode = fields.word<Mode>(*mode, kModeWords);
+  if (const Entry* log = fields.find("log")) rule.log = fields.boolean(*log).value_or(true);
+  if (!rule.log && rule.action == Action::deny)
+    diagnostics.error(place_of(rule.settings, "log", rule.position), "denials are always logged",
+                      "take `log` out of this rule");
   warn_of_ambiguity(rule, diagnostics);
   return rule;
 }
 
 }  // namespace
 
-std::vector<Rule> read_rules(const Entry& entry, const std::vector<Key>& keys,
-                             DiagnosticList& diagnostics) {
-  std::vector<Rule> rules;
+void read_rules(const Entry& entry, Policy& policy, DiagnosticList& diagnostics) {
   const auto* array = std::get_if<Array>(&entry.value.data);
-  if (!array) {
-    diagnostics.error(entry.value.position,
-                      "`rules` must be an array of tables, not " + string(entry.value.kind()),
-                      "a rule begins with [[rules]]");
-    return rules;
-  }
-  if (array->size() > BW_MAX_RULES)
-    diagnostics.error((*array)[BW_MAX_RULES].position,
-                      "the policy has " + std::to_string(array->size()) + " rules; " +
-                          std::to_string(BW_MAX_RULES) + " fit",
-                      "join rules that differ only in their attach points");
-  std::map<string, uint32_t> lines;
+  if (!array)
+    return diagnostics.error(
+        entry.value.position,
+        "`rules` must be an array of tables, not " + string(entry.value.kind()),
+        "a rule begins with [[rules]]");
   for (const Value& value : *array) {
-    rules.push_back(read_rule(value, keys, diagnostics));
-    const Rule& rule = rules.back();
-    if (rule.name.empty()) continue;
-    const auto [known, is_new] = lines.emplace(rule.name, rule.position.line);
-    if (!is_new)
+    Rule rule = read_rule(value, policy.keys, diagnostics);
+    const auto first = std::find_if(
+        policy.rules.begin(), policy.rules.end(),
+        [&](const Rule& known) { return !known.name.empty() && known.name == rule.name; });
+    if (first != policy.rules.end())
       diagnostics.error(rule.position, "two rules are called `" + rule.name + "`",
-                        "the first one is in line " + std::to_string(known->second));
+                        "the first one is at " + place_text(policy.files, first->position));
+    policy.rules.push_back(std::move(rule));
+    if (policy.rules.size() > BW_MAX_RULES)
+      return diagnostics.error(
+          value.position, "the policy has more than " + std::to_string(BW_MAX_RULES) + " rules",
+          "join rules that differ only in their attach points");
   }
-  return rules;
 }
 
 }  // namespace bpfwarden::policy

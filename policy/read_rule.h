@@ -7,8 +7,8 @@
 
 namespace bpfwarden::policy {
 
-// `entry` is the setting `rules`; `keys` are those that signed-by may name.
-[[nodiscard]] std::vector<Rule> read_rules(const Entry& entry, const std::vector<Key>& keys,
-                                           DiagnosticList& diagnostics);
+// `entry` is the setting `rules` of one file; its rules are added to those of `policy`, whose keys
+// are all read.
+void read_rules(const Entry& entry, Policy& policy, DiagnosticList& diagnostics);
 
 }  // namespace bpfwarden::policy

@@ -1,9 +1,10 @@
-// The words for modes, which the policy and its rules share.
+// The words that stand for a value, one array a setting.
 #pragma once
 
 #include <array>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "policy/model.h"
 
@@ -13,5 +14,39 @@ inline constexpr auto kModeWords = std::to_array<std::pair<std::string_view, Mod
     {"audit", Mode::audit},
     {"enforce", Mode::enforce},
 });
+inline constexpr auto kDefaultWords = std::to_array<std::pair<std::string_view, Action>>({
+    {"deny", Action::deny},
+    {"allow", Action::allow},
+});
+inline constexpr auto kActionWords = std::to_array<std::pair<std::string_view, Action>>({
+    {"allow", Action::allow},
+    {"deny", Action::deny},
+    {"load-only", Action::load_only},
+});
+inline constexpr auto kSignatureWords = std::to_array<std::pair<std::string_view, Signature>>({
+    {"unsigned", Signature::unsigned_},
+    {"prog-only", Signature::prog_only},
+    {"prog-used-maps", Signature::prog_used_maps},
+});
+inline constexpr auto kKeyringWords = std::to_array<std::pair<std::string_view, SystemKeyring>>({
+    {"builtin", SystemKeyring::builtin},
+    {"secondary", SystemKeyring::secondary},
+    {"platform", SystemKeyring::platform},
+});
+inline constexpr auto kOriginWords = std::to_array<std::pair<std::string_view, Origin>>({
+    {"user", Origin::user},
+    {"loader", Origin::loader},
+});
+inline constexpr auto kLicenseWords = std::to_array<std::pair<std::string_view, License>>({
+    {"gpl-compatible", License::gpl_compatible},
+    {"proprietary", License::proprietary},
+});
+
+template <class Words>
+[[nodiscard]] std::vector<std::string_view> spellings(const Words& words) {
+  std::vector<std::string_view> found;
+  for (const auto& word : words) found.push_back(word.first);
+  return found;
+}
 
 }  // namespace bpfwarden::policy

@@ -64,7 +64,7 @@ enum bw_class {
   BW_CLASS_ATTACH = 256,   // plus the family: targets known only at attach
   BW_CLASS_PLACE = 384,    // plus the family
   BW_CLASS_SUBJECT = 512,  // plus bw_dimension, from BW_NAME_EXE on
-  BW_CLASS_DENIED_DIGEST = BW_CLASS_SUBJECT + BW_NAMES,
+  BW_CLASS_DENIED_DIGEST = 520,
   BW_CLASSES = 1024,
 };
 

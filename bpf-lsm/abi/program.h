@@ -32,12 +32,10 @@ struct bw_program {
   __s32 key_serial;
   __u32 program_id;  // 0 until confirmed
   __u32 loader_id;
-  __u8 origin;  // enum bw_origin
   __u8 flags;
-  __u16 reserved;
+  __u8 reserved[3];
   __u32 has_run;  // a loader that has had its one run; set atomically, two may try at once
   __u32 padding;
-  __u8 digest[BW_DIGEST_SIZE];  // at bpf_prog_load, if signed
   __u8 loader_digest[BW_DIGEST_SIZE];
 };
 
@@ -48,10 +46,11 @@ struct bw_counters {
   __u64 would_deny;  // let through in audit mode only
   __u64 observed;    // refusals by the kernel itself
   __u64 dropped;     // events that found no room
+  __u64 quiet;       // admitted by a rule that logs nothing: no event, no sequence number
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
-BW_STATIC_ASSERT(sizeof(struct bw_program) == sizeof(struct bw_facts) + 8 + 16 + 24 + 64,
+BW_STATIC_ASSERT(sizeof(struct bw_program) == sizeof(struct bw_facts) + 8 + 16 + 24 + 32,
                  "bw_program");

@@ -35,7 +35,7 @@ std::unique_ptr<bw_image> image() {
   const auto no_certificates = [](const std::filesystem::path&) {
     return Result<std::vector<policy::CertificateInfo>>(fail("no certificates here"));
   };
-  const auto parsed = policy::parse(kPolicy, "edge.toml", no_certificates, 0);
+  const auto parsed = policy::parse({{"edge.toml", kPolicy}}, no_certificates, 0);
   REQUIRE(parsed);
   constexpr std::array<uint8_t, 32> digest = {};
   auto compiled = policy::compile(*parsed.policy, digest);

@@ -122,7 +122,7 @@ TEST_CASE("every pattern is found, sure is part of may, and vectors are shared")
   // Rule a names only part of what a kprobe program may become.
   const uint8_t kprobe = load_class_of(BPF_PROG_TYPE_KPROBE, 0);
   for (const bw_pattern& pattern : image.patterns) {
-    if (pattern.hash == 0 || pattern.attach_class != kprobe) continue;
+    if (pattern.hash == 0 || pattern.name_class != kprobe) continue;
     CHECK_FALSE(has_bit(image.vectors[pattern.sure], 0));
     CHECK(has_bit(image.vectors[pattern.may], 0));
   }

@@ -17,34 +17,78 @@ Compiled::Compiled(const Policy& policy) {
   image_ = std::move(*image);
 }
 
+// As find_signer() in bpf-lsm/facts.bpf.h.
 uint32_t Compiled::slot_of(const Load& load) const {
-  if (load.keyring) return static_cast<uint32_t>(*load.keyring);
-  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image_->signer_count; slot++)
-    if (image_->signers[slot].key_length == load.public_key.size() &&
-        std::memcmp(image_->signers[slot].key, load.public_key.data(), load.public_key.size()) == 0)
+  const uint32_t keyring = load.keyring ? static_cast<uint32_t>(*load.keyring) : 0;
+  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image_->signer_count; slot++) {
+    const bw_signer& signer = image_->signers[slot];
+    if (signer.kind == (load.issued ? BW_SIGNER_ISSUER : BW_SIGNER_KEY) &&
+        signer.keyring == keyring && signer.key_length == load.public_key.size() &&
+        std::memcmp(signer.key, load.public_key.data(), load.public_key.size()) == 0)
       return slot;
-  return BW_SIGNER_UNKNOWN;
+  }
+  return keyring;
 }
 
-Verdict Compiled::decide(const Load& load) const {
+namespace {
+
+void set_name(bw_name& name, const void* bytes, size_t size) {
+  REQUIRE(size < BW_NAME_SIZE);
+  std::memcpy(name.bytes, bytes, size);
+  name.length = static_cast<uint8_t>(size);
+  name.known = 1;
+}
+
+void set_names(const Load& load, bw_facts& facts) {
+  const auto set = [&](bw_dimension dimension, const std::string& text) {
+    set_name(facts.names[dimension], text.data(), text.size());
+  };
+  const uint8_t load_class = load_class_of(load.prog_type, load.attach_type);
+  if (load.attach)
+    set(BW_NAME_TARGET, load.attach->target);
+  else if (load_classes()[load_class].flags & BW_CLASS_NAMED)
+    set(BW_NAME_TARGET, load.name);
+  if (load.attach && !load.attach->place.empty()) set(BW_NAME_PLACE, load.attach->place);
+  if (load.exe) set(BW_NAME_EXE, *load.exe);
+  if (load.cgroup) set(BW_NAME_CGROUP, *load.cgroup);
+  set_name(facts.names[BW_NAME_UID], &load.uid, sizeof(load.uid));
+  if (load.digest) set_name(facts.names[BW_NAME_DIGEST], load.digest->data(), load.digest->size());
+}
+
+}  // namespace
+
+bw_facts Compiled::facts_of(const Load& load) const {
   bw_facts facts = {};
   facts.prog_type = load.prog_type;
   facts.attach_type = load.attach_type;
   facts.signer = slot_of(load);
   facts.signature = static_cast<uint8_t>(load.signature);
   facts.guard = static_cast<uint8_t>(load.guard);
-  facts.name_length = static_cast<uint8_t>(load.name.size());
-  REQUIRE(load.name.size() < BW_NAME_SIZE);
-  std::memcpy(facts.name_bytes, load.name.data(), load.name.size());
+  facts.origin = static_cast<uint8_t>(load.origin);
+  facts.stage = load.attach ? BW_STAGE_ATTACH : BW_STAGE_LOAD;
+  facts.family = static_cast<uint8_t>(load.attach ? load.attach->family : 0);
+  facts.traits[BW_TRAIT_SLEEPABLE] = load.sleepable;
+  facts.traits[BW_TRAIT_DELEGATED] = load.delegated;
+  facts.traits[BW_TRAIT_GPL_COMPATIBLE] = load.license == License::gpl_compatible;
+  facts.time = load.time;
+  set_names(load, facts);
+  return facts;
+}
 
-  bw_decision decision = {};
-  bw_decide(image_.get(), &facts, &decision);
+Verdict verdict_of(const bw_decision& decision) {
   Verdict verdict{decision.allow != 0,
                   static_cast<Mode>(decision.mode),
                   static_cast<bw_cause>(decision.cause),
                   {}};
   if (decision.rule != BW_NO_RULE) verdict.rule = decision.rule;
   return verdict;
+}
+
+Verdict Compiled::decide(const Load& load) const {
+  bw_facts facts = facts_of(load);
+  bw_decision decision = {};
+  bw_decide(image_.get(), &facts, &decision);
+  return verdict_of(decision);
 }
 
 }  // namespace bpfwarden::policy::test

@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 
+#include "bpf-lsm/decide.h"
 #include "policy/compile.h"
 #include "reference.h"
 
@@ -15,6 +16,7 @@ class Compiled {
   explicit Compiled(const Policy& policy);
 
   [[nodiscard]] const bw_image& image() const { return *image_; }
+  [[nodiscard]] bw_facts facts_of(const Load& load) const;
   [[nodiscard]] Verdict decide(const Load& load) const;
 
  private:
@@ -22,5 +24,7 @@ class Compiled {
 
   std::unique_ptr<bw_image> image_;
 };
+
+[[nodiscard]] Verdict verdict_of(const bw_decision& decision);
 
 }  // namespace bpfwarden::policy::test

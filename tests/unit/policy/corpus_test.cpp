@@ -52,8 +52,8 @@ bool meets(const Diagnostic& diagnostic, const std::string& expected) {
 void check_file(const std::filesystem::path& path) {
   const std::string text = read_all(path);
   const std::vector<std::string> expected = expectations(text);
-  const ParseResult result = parse(text, path.filename().string(), read_fake, kNow);
-  INFO(path.string() << "\n" << render_all(result.diagnostics, text));
+  const ParseResult result = parse({{path.filename().string(), text}}, read_fake, kNow);
+  INFO(path.string() << "\n" << render_all(result.diagnostics, result.sources));
   REQUIRE_FALSE(expected.empty());
   const bool ok = expected.front() == "ok";
   CHECK(result.diagnostics.size() == (ok ? 0 : expected.size()));
@@ -83,8 +83,8 @@ TEST_CASE("the policy that docs/policy.md begins with is right") {
   const std::string text = read_all(kRoot / "docs/policy.md");
   const size_t begin = text.find("```toml\n") + 8;
   const std::string policy = text.substr(begin, text.find("```", begin) - begin);
-  const ParseResult result = parse(policy, "policy.md", read_fake, kNow);
-  INFO(render_all(result.diagnostics, policy));
+  const ParseResult result = parse({{"policy.md", policy}}, read_fake, kNow);
+  INFO(render_all(result.diagnostics, result.sources));
   CHECK(result.policy.has_value());
   CHECK(result.diagnostics.empty());
 }
@@ -100,8 +100,8 @@ TEST_CASE("docs/policy.md lists every attach point") {
 TEST_CASE("examples/broken.toml has six different mistakes, each with a place and a hint") {
   const auto path = kRoot / "examples/broken.toml";
   const std::string text = read_all(path);
-  const ParseResult result = parse(text, "broken.toml", read_fake, kNow);
-  INFO(render_all(result.diagnostics, text));
+  const ParseResult result = parse({{"broken.toml", text}}, read_fake, kNow);
+  INFO(render_all(result.diagnostics, result.sources));
   CHECK_FALSE(result.policy.has_value());
   CHECK(result.diagnostics.size() >= 6);
   for (const Diagnostic& diagnostic : result.diagnostics) CHECK_FALSE(diagnostic.hint.empty());

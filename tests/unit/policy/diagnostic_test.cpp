@@ -9,7 +9,7 @@ using namespace bpfwarden::policy;
 namespace {
 
 Diagnostic at(uint32_t line, uint32_t column, uint32_t width) {
-  return {Severity::error, "p.toml", line, column, width, "wrong", ""};
+  return {Severity::error, "p.toml", line, column, width, "wrong", "", kInvalid};
 }
 
 }  // namespace

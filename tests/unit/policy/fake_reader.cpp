@@ -11,11 +11,13 @@ CertificateInfo certificate(const std::filesystem::path& path, std::string_view 
   CertificateInfo info;
   info.path = path.string();
   info.subject = "CN=" + std::string(name);
-  info.fingerprint_hex = std::string(64, '0');
+  for (const char c : name) info.fingerprint_hex += "0123456789abcdef"[c % 16];
+  info.fingerprint_hex.resize(64, '0');
+  info.bits = 256;
   info.public_key = fake_key(name);
   info.kernel_algorithm = "ecdsa-nist-p256";
   info.not_before = kNow - 86'400;
-  info.not_after = kNow + 86'400;
+  info.not_after = kNow + 365 * 86'400;
   return info;
 }
 
@@ -39,10 +41,13 @@ Result<std::vector<CertificateInfo>> read_fake(const std::filesystem::path& path
   if (name == "expired") info.not_after = kNow - 1;
   if (name == "future") info.not_before = kNow + 1;
   if (name == "huge") info.public_key.resize(2000);
+  if (name.starts_with("ca")) info.is_ca = true;
   return std::vector{info};
 }
 
-ParseResult parse_text(std::string_view text) { return parse(text, "test.toml", read_fake, kNow); }
+ParseResult parse_text(std::string_view text) {
+  return parse({{"test.toml", std::string(text)}}, read_fake, kNow);
+}
 
 std::string with_header(std::string_view rest) {
   return "schema = 1\nname = \"test\"\nversion = 1\nmode = \"enforce\"\ndefault = \"deny\"\n"
@@ -52,7 +57,7 @@ std::string with_header(std::string_view rest) {
 
 Policy must_parse(std::string_view text) {
   ParseResult result = parse_text(text);
-  INFO(render_all(result.diagnostics, text));
+  INFO(render_all(result.diagnostics, result.sources));
   REQUIRE(result.policy.has_value());
   return std::move(*result.policy);
 }

@@ -3,6 +3,7 @@
 //   missing.pem        cannot be read          empty.pem         no certificate in it
 //   expired.pem        not valid any more      future.pem        not yet valid
 //   huge.pem           a key too long          bundle.pem        two certificates
+//   ca….pem            the certificate of a CA
 //   copy-of-X.pem      the public key of X.pem
 //   anything else      one valid certificate whose public key follows from the name
 #pragma once

@@ -87,8 +87,8 @@ TEST_CASE("a full policy becomes a typed model") {
 }
 
 TEST_CASE("the text is kept for rendering and for the digest") {
-  CHECK(parse_text(kFull).text == kFull);
-  CHECK(parse_text("broken").text == "broken");
+  CHECK(parse_text(kFull).sources.at(0).text == kFull);
+  CHECK(parse_text("broken").sources.at(0).text == "broken");
 }
 
 TEST_CASE("relative certificate paths start at the policy's folder, absolute ones do not") {
@@ -100,7 +100,7 @@ TEST_CASE("relative certificate paths start at the policy's folder, absolute one
   const std::string text =
       "schema=1\nname=\"a\"\nversion=1\nmode=\"audit\"\ndefault=\"deny\"\n[keys.k]\n"
       "certificates=[\"certs/a.pem\", \"/etc/b.pem\"]\n";
-  REQUIRE(parse(text, "/etc/bpfwarden/policy.toml", reader, kNow).policy.has_value());
+  REQUIRE(parse({{"/etc/bpfwarden/policy.toml", text}}, reader, kNow).policy.has_value());
   CHECK(asked == std::vector<std::string>{"/etc/bpfwarden/certs/a.pem", "/etc/b.pem"});
 }
 

@@ -7,14 +7,17 @@
 namespace bpfwarden::policy::test {
 namespace {
 
-// The full texts of the attach points that a load may end up at. `declared`: those it is loaded
-// for, else also those that the kernel does not keep it from.
-std::vector<std::string> destinations(const Load& load, bool declared) {
-  std::vector<std::string> texts;
+// What is known only at attach.
+constexpr char kUnknown[] = "?";
+
+// The attach points that a load may end up at. `declared`: those it is loaded for, else also those
+// that the kernel does not keep it from.
+std::vector<const AttachFamily*> destinations(const Load& load, bool declared) {
+  std::vector<const AttachFamily*> found;
   const uint32_t known = load.prog_type == BPF_PROG_TYPE_STRUCT_OPS
                              ? 128
                              : static_cast<uint32_t>(__MAX_BPF_ATTACH_TYPE);
-  if (load.attach_type >= known) return texts;
+  if (load.attach_type >= known) return found;
   const auto is_declared = [&](const AttachFamily& family) {
     return family.prog_type == load.prog_type && family.scope == Scope::exact &&
            family.attach_type == load.attach_type;
@@ -25,45 +28,145 @@ std::vector<std::string> destinations(const Load& load, bool declared) {
     if (family.prog_type == load.prog_type && family.scope == Scope::rest) reached = !claimed;
     if (family.prog_type == load.prog_type && family.scope == Scope::always)
       reached = !claimed || !declared;
-    if (!reached) continue;
-    std::string text(family.name);
-    if (family.target == Target::load) text += "/" + load.name;
-    if (family.target == Target::attach) text += "/whatever-it-will-be";
-    texts.push_back(text);
+    if (reached) found.push_back(&family);
   }
-  return texts;
+  return found;
 }
 
-bool is_meant(const std::string& pattern, const std::string& attach_point) {
-  if (!pattern.ends_with('*')) return pattern == attach_point;
-  return attach_point.starts_with(pattern.substr(0, pattern.size() - 1));
+std::string text_at_load(const AttachFamily& family, const Load& load) {
+  std::string text(family.name);
+  if (family.target == Target::load) text += "/" + load.name;
+  if (family.target == Target::attach) text += std::string("/") + kUnknown;
+  return text;
 }
 
-bool names(const Rule& rule, const Load& load) {
-  for (const std::string& text : destinations(load, rule.action == Action::allow))
-    for (const AttachEntry& entry : rule.attach)
-      if (is_meant(entry.pattern.text, text)) return true;
+bool is_meant(const std::string& pattern, const std::string& text) {
+  if (!pattern.ends_with('*')) return pattern == text;
+  return text.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+// The pattern as the policy has it, cut at its `@`.
+struct Written {
+  std::string body, place;
+};
+
+Written cut(const std::string& text) {
+  for (const AttachFamily& family : attach_families())
+    if (family.target == Target::attach && text.starts_with(std::string(family.name) + "/"))
+      return {text, ""};
+  const size_t at = text.find('@');
+  if (at == std::string::npos) return {text, ""};
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+enum class Match { no, may, yes };
+
+// Whether the body leaves a target open that only the attachment names.
+bool asks_for_target(const Written& written, const AttachFamily& family) {
+  const std::string head = std::string(family.name) + "/";
+  return family.target == Target::attach && written.body.size() > head.size() + 1 &&
+         written.body.starts_with(head);
+}
+
+Match match_at_load(const Written& written, const Rule& rule, const Load& load) {
+  Match best = Match::no;
+  const bool denies = rule.action == Action::deny;
+  const auto declared = destinations(load, true);
+  for (const AttachFamily* family : destinations(load, false)) {
+    const bool is_home = std::find(declared.begin(), declared.end(), family) != declared.end();
+    if (asks_for_target(written, *family)) {
+      if (is_home) best = std::max(best, Match::may);
+    } else if (is_meant(written.body, text_at_load(*family, load))) {
+      if (!written.place.empty() && is_home) best = std::max(best, Match::may);
+      if (written.place.empty() && (is_home || denies)) best = Match::yes;
+    }
+  }
+  return best;
+}
+
+bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint& attach) {
+  AttachPoint plain = attach;
+  plain.place.clear();
+  if (!is_meant(written.body, attach_point_text(plain))) return false;
+  if (written.place.empty()) return true;
+  return attach.place.empty() ? rule.action == Action::deny : is_meant(written.place, attach.place);
+}
+
+Match match_attach_point(const Rule& rule, const Load& load) {
+  Match best = Match::no;
+  for (const AttachEntry& entry : rule.attach) {
+    const Written written = cut(entry.pattern.text);
+    if (!load.attach)
+      best = std::max(best, match_at_load(written, rule, load));
+    else if (match_at_attach(written, rule, *load.attach))
+      best = Match::yes;
+  }
+  return best;
+}
+
+// ---- Who, which, when ---------------------------------------------------------------------------
+
+bool names_key(const Key& key, const Load& load) {
+  if (key.keyring != load.keyring) return false;
+  if (key.certificates.empty() && key.issuers.empty()) return true;
+  for (const CertificateInfo& certificate : load.issued ? key.issuers : key.certificates)
+    if (!load.public_key.empty() && certificate.public_key == load.public_key) return true;
   return false;
 }
 
 bool vouched(const Policy& policy, const Rule& rule, const Load& load) {
   if (load.signature < rule.signature) return false;
   if (rule.signed_by.empty()) return true;
-  for (const KeyReference& reference : rule.signed_by) {
-    const Key& key = policy.keys[reference.key];
-    if (load.keyring && key.keyring == load.keyring) return true;
-    for (const CertificateInfo& certificate : key.certificates)
-      if (!load.public_key.empty() && certificate.public_key == load.public_key) return true;
-  }
-  return false;
+  return std::any_of(rule.signed_by.begin(), rule.signed_by.end(), [&](const KeyReference& name) {
+    return names_key(policy.keys[name.key], load);
+  });
 }
 
 bool knows_signer(const Policy& policy, const Load& load) {
   if (load.keyring) return true;
-  for (const Key& key : policy.keys)
-    for (const CertificateInfo& certificate : key.certificates)
-      if (!load.public_key.empty() && certificate.public_key == load.public_key) return true;
-  return false;
+  return std::any_of(policy.keys.begin(), policy.keys.end(),
+                     [&](const Key& key) { return names_key(key, load); });
+}
+
+bool path_fits(const std::vector<PathPattern>& patterns, const std::optional<std::string>& path,
+               bool denies) {
+  if (patterns.empty()) return true;
+  if (!path) return denies;
+  return std::any_of(patterns.begin(), patterns.end(), [&](const PathPattern& pattern) {
+    return pattern.is_prefix ? path->starts_with(pattern.text) : *path == pattern.text;
+  });
+}
+
+template <class T>
+bool holds(const std::vector<T>& values, const T& value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+bool subject_fits(const Rule& rule, const Load& load) {
+  const bool denies = rule.action == Action::deny;
+  if (rule.not_before && load.time < *rule.not_before) return false;
+  if (rule.expires && load.time >= *rule.expires) return false;
+  if (!rule.uids.empty() && !holds(rule.uids, load.uid)) return false;
+  return path_fits(rule.exes, load.exe, denies) && path_fits(rule.cgroups, load.cgroup, denies);
+}
+
+bool program_fits(const Rule& rule, const Load& load) {
+  return rule.origin.value_or(load.origin) == load.origin &&
+         rule.sleepable.value_or(load.sleepable) == load.sleepable &&
+         rule.delegated.value_or(load.delegated) == load.delegated &&
+         rule.license.value_or(load.license) == load.license;
+}
+
+// A digest that is not yet known may turn out to be any.
+Match match_digest(const Rule& rule, const Load& load) {
+  if (rule.digests.empty()) return Match::yes;
+  if (!load.digest) return load.attach ? Match::no : Match::may;
+  return holds(rule.digests, *load.digest) ? Match::yes : Match::no;
+}
+
+bool admits_children(const Rule& rule) {
+  return rule.action != Action::deny && !rule.signed_by.empty() &&
+         rule.origin.value_or(Origin::loader) == Origin::loader;
 }
 
 }  // namespace
@@ -71,19 +174,25 @@ bool knows_signer(const Policy& policy, const Load& load) {
 Verdict judge(const Policy& policy, const Load& load) {
   if (load.guard != BW_CAUSE_RULE) return {false, policy.mode, load.guard, {}};
   if (destinations(load, true).empty()) return {false, policy.mode, BW_CAUSE_UNKNOWN_ATTACH, {}};
+  if (load.digest && holds(policy.deny_digests, *load.digest))
+    return {false, policy.mode, BW_CAUSE_DENIED_DIGEST, {}};
 
-  const bool signed_loader = load.prog_type == BPF_PROG_TYPE_SYSCALL &&
+  const bool signed_loader = load.prog_type == BPF_PROG_TYPE_SYSCALL && !load.attach &&
                              load.signature != Signature::unsigned_ && knows_signer(policy, load);
   std::optional<Mode> trial;
   for (size_t i = 0; i < policy.rules.size(); i++) {
     const Rule& rule = policy.rules[i];
-    const bool named = names(rule, load);
-    if (named && rule.mode && !trial) trial = rule.mode;
-    if (!vouched(policy, rule, load)) continue;
-    const bool for_children =
-        signed_loader && rule.action == Action::allow && !rule.signed_by.empty();
-    if (named || for_children)
-      return {rule.action == Action::allow, rule.mode.value_or(policy.mode), BW_CAUSE_RULE, i};
+    const Match attach = match_attach_point(rule, load);
+    if (attach != Match::no && rule.mode && !trial) trial = rule.mode;
+    if (!vouched(policy, rule, load) || !subject_fits(rule, load)) continue;
+    // What may match admits; only what surely matches refuses.
+    const Match needed = rule.action == Action::deny ? Match::yes : Match::may;
+    const bool matches =
+        attach >= needed && match_digest(rule, load) >= needed && program_fits(rule, load);
+    if (!matches && !(signed_loader && admits_children(rule))) continue;
+    const bool allows =
+        rule.action == Action::allow || (rule.action == Action::load_only && !load.attach);
+    return {allows, rule.mode.value_or(policy.mode), BW_CAUSE_RULE, i};
   }
   return {
       policy.default_action == Action::allow, trial.value_or(policy.mode), BW_CAUSE_DEFAULT, {}};

@@ -16,10 +16,25 @@ struct Load {
   uint32_t attach_type = 0;
   std::string name;  // target, where the load names one
   Signature signature = Signature::unsigned_;
-  // Who signed: a system keyring, or a public key; neither if nobody or somebody unknown.
+  // Who signed: a public key, or one that it issued; in a system keyring or another; neither if
+  // nobody or somebody unknown.
   std::optional<SystemKeyring> keyring;
   std::vector<uint8_t> public_key;
+  bool issued = false;
   bw_cause guard = BW_CAUSE_RULE;
+
+  Origin origin = Origin::user;
+  uint32_t uid = 0;
+  std::optional<std::string> exe = "/usr/bin/loader";  // nullopt: could not be read
+  std::optional<std::string> cgroup = "/";
+  std::optional<ProgramDigest> digest;
+  bool sleepable = false;
+  bool delegated = false;
+  License license = License::gpl_compatible;
+  int64_t time = 0;
+
+  // Given: the program is being attached, here. An empty place could not be found out.
+  std::optional<AttachPoint> attach;
 };
 
 struct Verdict {

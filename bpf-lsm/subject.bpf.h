@@ -1,0 +1,87 @@
+// Who loads: user, executable, cgroup. What cannot be read stays unknown: it meets the conditions
+// of deny rules and of no others.
+#pragma once
+
+#include "bpf-lsm/maps.bpf.h"
+
+struct file* bpf_get_task_exe_file(struct task_struct* task) __ksym __weak;
+void bpf_put_file(struct file* file) __ksym __weak;
+int bpf_path_d_path(const struct path* path, char* buf, size_t buf__sz) __ksym __weak;
+
+struct kernfs_node___before_6_15 {
+  struct kernfs_node* parent;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct kernfs_node* parent_of(struct kernfs_node* node) {
+  struct kernfs_node___before_6_15* old = (void*)node;
+  if (bpf_core_field_exists(node->__parent)) return BPF_CORE_READ(node, __parent);
+  return BPF_CORE_READ(old, parent);
+}
+
+#define MAX_CGROUP_DEPTH 16
+
+// The path of the task's cgroup (v2), root first. `path` has room for one component too many: a
+// component is read where the last one ended.
+static __noinline void read_cgroup(struct task_note* note, struct bw_name* name) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  struct kernfs_node* node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+  __u32 depth = 0, length = 0;
+  int i;
+  bpf_for(i, 0, MAX_CGROUP_DEPTH + 1) {
+    struct kernfs_node* parent = node ? parent_of(node) : 0;
+    if (!parent) break;
+    note->cgroup_nodes[i & (MAX_CGROUP_DEPTH - 1)] = (__u64)node;
+    depth = i + 1;
+    node = parent;
+  }
+  if (!node || depth > MAX_CGROUP_DEPTH) return;
+  bpf_for(i, 0, (int)depth) {
+    const __u32 level = (depth - 1 - (__u32)i) & (MAX_CGROUP_DEPTH - 1);
+    struct kernfs_node* component = (void*)note->cgroup_nodes[level];
+    if (length >= BW_NAME_SIZE - 1) return;
+    note->cgroup_path[length & (BW_NAME_SIZE - 1)] = '/';
+    const __u32 start = (length + 1) & (BW_NAME_SIZE - 1);
+    long size = bpf_probe_read_kernel_str(note->cgroup_path + start, BW_NAME_SIZE,
+                                          BPF_CORE_READ(component, name));
+    if (size < 1 || size > BW_NAME_SIZE) return;
+    length = start + (__u32)size - 1;
+  }
+  if (!depth) {
+    note->cgroup_path[0] = '/';
+    length = 1;
+  }
+  if (length >= BW_NAME_SIZE) return;
+  bpf_for(i, 0, (int)length) {
+    const __u32 at = (__u32)i & (BW_NAME_SIZE - 1);
+    name->bytes[at] = note->cgroup_path[at];
+  }
+  name->length = length;
+  name->known = 1;
+}
+
+// The length with NUL; not positive if it could not be read or does not fit.
+static __always_inline int read_exe_path(char* path, __u32 path__sz) {
+  if (!bpf_get_task_exe_file || !bpf_put_file || !bpf_path_d_path) return 0;
+  struct file* exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
+  if (!exe) return 0;
+  const int size = bpf_path_d_path(&exe->f_path, path, path__sz);
+  bpf_put_file(exe);
+  return size;
+}
+
+static __always_inline void read_exe(struct bw_name* name) {
+  const int size = read_exe_path((char*)name->bytes, BW_NAME_SIZE);
+  if (size <= 1 || size > BW_NAME_SIZE) return;
+  name->length = size - 1;
+  name->known = 1;
+}
+
+static __always_inline void gather_subject(struct bw_facts* facts, const struct bw_image* image,
+                                           struct task_note* note) {
+  struct bw_name* uid = &facts->names[BW_NAME_UID];
+  uid->words[0] = (__u32)bpf_get_current_uid_gid();
+  uid->length = sizeof(__u32);
+  uid->known = 1;
+  if (image->flags & BW_IMAGE_EXE) read_exe(&facts->names[BW_NAME_EXE]);
+  if (image->flags & BW_IMAGE_CGROUP) read_cgroup(note, &facts->names[BW_NAME_CGROUP]);
+}

@@ -1,0 +1,17 @@
+// The conditions of a rule beside attach point and signer: which programs, loaded by whom, when.
+#pragma once
+
+#include <vector>
+
+#include "policy/fields.h"
+
+namespace bpfwarden::policy {
+
+// `entry` is a setting of `fields` that lists programs by their digests.
+void read_digests(const Fields& fields, const Entry& entry, std::vector<ProgramDigest>& digests,
+                  DiagnosticList& diagnostics);
+
+// All of them.
+void read_conditions(const Fields& fields, Rule& rule, DiagnosticList& diagnostics);
+
+}  // namespace bpfwarden::policy

@@ -1,0 +1,85 @@
+#include "policy/situation.h"
+
+#include <cstring>
+
+namespace bpfwarden::policy {
+namespace {
+
+// What does not fit is not known: the kernel part cannot read it either.
+void set_name(bw_name& name, const void* bytes, size_t size) {
+  if (size >= BW_NAME_SIZE) return;
+  std::memcpy(name.bytes, bytes, size);
+  name.length = static_cast<uint8_t>(size);
+  name.known = 1;
+}
+
+void set_name(bw_name& name, const std::optional<std::string>& text) {
+  if (text) set_name(name, text->data(), text->size());
+}
+
+void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
+  const AttachFamily& family = attach_families()[situation.attach.family];
+  if (stage == BW_STAGE_ATTACH || family.target == Target::load)
+    set_name(facts.names[BW_NAME_TARGET], situation.attach.target);
+  if (stage == BW_STAGE_ATTACH && !situation.attach.place.empty())
+    set_name(facts.names[BW_NAME_PLACE], situation.attach.place);
+  set_name(facts.names[BW_NAME_EXE], situation.exe);
+  set_name(facts.names[BW_NAME_CGROUP], situation.cgroup);
+  if (situation.uid) set_name(facts.names[BW_NAME_UID], &*situation.uid, sizeof(*situation.uid));
+  if (situation.digest)
+    set_name(facts.names[BW_NAME_DIGEST], situation.digest->data(), situation.digest->size());
+}
+
+}  // namespace
+
+Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::string_view name) {
+  std::string known;
+  for (const Key& key : policy.keys) {
+    known += (known.empty() ? "`" : ", `") + key.name + "`";
+    if (key.name != name) continue;
+    const auto& certificates = key.certificates.empty() ? key.issuers : key.certificates;
+    if (certificates.empty()) return static_cast<uint32_t>(*key.keyring);
+    for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
+      const bw_signer& signer = image.signers[slot];
+      const CertificateInfo& info = certificates.front();
+      const bool is_issuer = key.certificates.empty();
+      if (signer.key_length == info.public_key.size() &&
+          std::memcmp(signer.key, info.public_key.data(), signer.key_length) == 0 &&
+          signer.kind == (is_issuer ? BW_SIGNER_ISSUER : BW_SIGNER_KEY) &&
+          signer.keyring == (key.keyring ? static_cast<uint16_t>(*key.keyring) : 0))
+        return slot;
+    }
+  }
+  return fail("the policy has no key `" + std::string(name) + "`",
+              known.empty() ? "it has no keys at all" : "it has " + known);
+}
+
+bw_facts facts_of(const Situation& situation, bw_stage stage) {
+  const AttachFamily& family = attach_families()[situation.attach.family];
+  bw_facts facts = {};
+  facts.prog_type = family.prog_type;
+  facts.attach_type = family.attach_type;
+  facts.signer = situation.signer;
+  facts.signature = static_cast<uint8_t>(situation.signature);
+  facts.origin = static_cast<uint8_t>(situation.origin);
+  facts.stage = stage;
+  facts.traits[BW_TRAIT_SLEEPABLE] = situation.sleepable;
+  facts.traits[BW_TRAIT_DELEGATED] = situation.delegated;
+  facts.traits[BW_TRAIT_GPL_COMPATIBLE] = situation.license == License::gpl_compatible;
+  facts.family = static_cast<uint8_t>(situation.attach.family);
+  facts.time = situation.time;
+  set_names(situation, stage, facts);
+  return facts;
+}
+
+Outcome decide_on(const bw_image& image, const Situation& situation) {
+  Outcome outcome = {};
+  outcome.load_facts = facts_of(situation, BW_STAGE_LOAD);
+  bw_decide(&image, &outcome.load_facts, &outcome.load);
+  if ((image.flags & BW_IMAGE_ATTACH) == 0 || outcome.load.allow == 0) return outcome;
+  outcome.attach_facts = facts_of(situation, BW_STAGE_ATTACH);
+  bw_decide(&image, &outcome.attach_facts, &outcome.attach.emplace());
+  return outcome;
+}
+
+}  // namespace bpfwarden::policy
