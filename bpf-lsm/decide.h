@@ -270,7 +270,8 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
         who & loader_mask & image->keyed.words[i] & image->origin[BW_ORIGIN_LOADER].words[i];
     bw_keep_first(&first->sure, i, sure);
     bw_keep_first(&first->may_allow, i, (may | children) & image->allow.words[i]);
-    bw_keep_first(&first->own_mode, i, target & (image->audit.words[i] | image->enforce.words[i]));
+    bw_keep_first(&first->own_mode, i,
+                  target & in_force->words[i] & (image->audit.words[i] | image->enforce.words[i]));
   }
 }
 
@@ -304,7 +305,7 @@ BW_INLINE int bw_admits(const struct bw_image* image, const struct bw_facts* fac
 
 // First match wins. What is known only at attach may still match: such an allow rule admits the
 // load if it stands before the first rule that matches for certain. Where no rule matches, the mode
-// is that of the first rule which names the attach point and has a mode of its own
+// is that of the first rule in force which names the attach point and has a mode of its own
 // (docs/adr/0003): a rule past its trial is enforced for everyone who tries its attach points.
 BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
                          struct bw_decision* decision) {

@@ -17,11 +17,13 @@ void add_apply(CLI::App& app, Command& chosen);
 void add_check(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);
 void add_events(CLI::App& app, Command& chosen);
+void add_explain(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);
 void add_schema(CLI::App& app, Command& chosen);
 void add_sign(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
+void add_test(CLI::App& app, Command& chosen);
 
 // Prints the error and its hint on stderr; returns the exit code 1.
 int report(const Error& error);

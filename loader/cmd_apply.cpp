@@ -6,7 +6,7 @@
 
 #include "loader/apply.h"
 #include "loader/cmd.h"
-#include "policy/explain.h"
+#include "policy/wording.h"
 
 namespace bpfwarden::loader {
 namespace {

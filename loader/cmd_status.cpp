@@ -6,7 +6,7 @@
 #include "keyring/x509.h"
 #include "loader/cmd.h"
 #include "loader/status.h"
-#include "policy/explain.h"
+#include "policy/wording.h"
 
 namespace bpfwarden::loader {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "keyring/x509.h"
 #include "policy/attach_point.h"
-#include "policy/explain.h"
 #include "policy/reasons.h"
+#include "policy/wording.h"
 
 namespace bpfwarden::loader {
 namespace {

@@ -13,8 +13,8 @@
 
 namespace bpfwarden::loader {
 
-// Parses with certificates from keyring::read_certificates and the current time; a folder stands for
-// the *.pem, *.crt, *.cer and *.der in it.
+// Parses with certificates from keyring::read_certificates and the current time; a folder stands
+// for the *.pem, *.crt, *.cer and *.der in it.
 [[nodiscard]] policy::ParseResult parse_policy_file(const std::filesystem::path& path);
 
 struct CompiledPolicy {
@@ -23,8 +23,8 @@ struct CompiledPolicy {
   std::vector<keyring::Certificate> certificates;  // each once, for the sealed keyring
 };
 
-// The image's digest is the SHA-256 of the files and the certificates they name: what "the same policy" means.
-// An Error only for what parse() cannot see, such as too many names for the image.
+// The image's digest is the SHA-256 of the files and the certificates they name: what "the same
+// policy" means. An Error only for what parse() cannot see, such as too many names for the image.
 [[nodiscard]] Result<CompiledPolicy> compile_policy(policy::ParseResult parsed);
 
 }  // namespace bpfwarden::loader

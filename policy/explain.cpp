@@ -1,94 +1,89 @@
 #include "policy/explain.h"
 
-#include <array>
-#include <cstddef>
+#include "policy/wording.h"
+#include "policy/read_policy.h"
 
 namespace bpfwarden::policy {
 namespace {
 
-struct CauseTexts {
-  std::string_view name;
-  std::string_view what;
-  std::string_view next;
-};
+using std::string;
 
-// By enum bw_cause.
-constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
-    {"rule", "a rule of the policy decided",
-     "Read the rule: if it is right, sign the program with a key that a rule admits; if not, "
-     "change "
-     "the rule and apply the policy."},
-    {"default", "no rule of the policy matched, so its default decided",
-     "If the program is wanted, add a rule that names its attach point and the key that signs it, "
-     "and apply the policy."},
-    {"unknown-attach", "the program or attach type is unknown to this version of bpfwarden",
-     "Find out which program asks for it; if it is wanted, a bpfwarden as new as the kernel is "
-     "needed."},
-    {"missing-fact",
-     "the kernel part could not read a fact it needs, and denies rather than guesses",
-     "Run `bpfwarden doctor`; if memory was short or the attach target has no BTF name, try again "
-     "once that is mended."},
-    {"unsigned-parts",
-     "the program carries a signature together with parts that it does not cover: CO-RE "
-     "relocations, function or line information, or BTF",
-     "Build it as a signed light skeleton, which carries none of them, and sign that."},
-    {"lsm-bypass",
-     "an fmod_ret program on security_* would skip every security module, this one included",
-     "Use an LSM program instead; no policy can allow this, so find out who loads it."},
-    {"digest-changed", "the instructions were changed after their signature was verified",
-     "Treat it as an attack until its loader is found: a signed program must run exactly as it was "
-     "signed."},
-    {"target-changed",
-     "the program would be attached to another target than the one that was decided upon",
-     "Treat it as an attack until its loader is found, and load the program again without "
-     "anything else touching it."},
-    {"kernel-load",
-     "the kernel was asked to load a program outside the run of an admitted signed loader",
-     "Run the light skeleton's loader once, from a thread that shares its file table with nobody, "
-     "after it was itself admitted."},
-    {"writable-exclusive-map",
-     "a map that a signature covers was asked for in a form that stays writable (BPF_F_MMAPABLE)",
-     "Create the loader's metadata map without BPF_F_MMAPABLE; a current libbpf does."},
-    {"no-provenance",
-     "the program never passed this enforcer's load hook, and was not there before it either",
-     "See `bpftool prog show` for how it came to be, and load it again through bpf(2)."},
-    {"kernel-rejected", "the kernel itself refused the program's signature",
-     "Check that the keyring which the loader names holds the signer's key; if it does, the file "
-     "is "
-     "not what was signed: get it again, or sign it with `bpfwarden sign`."},
-    {"denied-digest", "the policy's `deny-digests` names exactly this program",
-     "Load a version that is not on the list; whoever put this one there knows why."},
-}};
+string joined(const std::vector<string>& clauses) {
+  string text;
+  for (const string& clause : clauses) text += (text.empty() ? "" : " and ") + clause;
+  return text;
+}
 
-constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
-                                                                     "prog-used-maps"};
-constexpr std::array<std::string_view, 4> kOrigins = {"user", "loader", "kernel", "resident"};
-constexpr std::array<std::string_view, 2> kModes = {"audit", "enforce"};
+StageExplanation explain_stage(const bw_image& image, const bw_facts& facts,
+                               const bw_decision& decision) {
+  StageExplanation stage;
+  stage.stage = static_cast<bw_stage>(facts.stage);
+  stage.decision = decision;
+  if (decision.cause != BW_CAUSE_RULE && decision.cause != BW_CAUSE_DEFAULT) return stage;
+  for (uint32_t rule = 0; rule < image.rule_count && rule != decision.rule; rule++)
+    stage.passed.push_back({rule, reasons_against(image, facts, rule)});
+  if (decision.allow == 0) stage.near_misses = near_misses(image, facts);
+  return stage;
+}
 
-template <size_t size>
-std::string_view name_of(const std::array<std::string_view, size>& names, unsigned number) {
-  return number < size ? names[number] : "unknown";
+string stage_text(const StageExplanation& stage, const Policy& policy) {
+  const bw_decision& decision = stage.decision;
+  string text = stage.stage == BW_STAGE_LOAD ? "  at load: " : "  at attach: ";
+  text += string(decision.allow != 0 ? "allowed by " : "denied by ") +
+          decider_text(policy, decision) + ", mode " +
+          string(mode_name(static_cast<bw_mode>(decision.mode))) + "\n";
+  if (decision.rule != BW_NO_RULE && !policy.rules[decision.rule].description.empty())
+    text += "      " + policy.rules[decision.rule].description + "\n";
+  for (const PassedRule& passed : stage.passed)
+    text += "    not " + rule_text(policy, passed.rule) + ": " +
+            (passed.reasons.empty() ? "it may match only at attach"
+                                    : "it asks for " + joined(passed.reasons)) +
+            "\n";
+  for (const NearMiss& miss : stage.near_misses)
+    text += "    " + rule_text(policy, miss.rule) + " would have allowed it, with " + miss.reason +
+            "\n";
+  return text;
 }
 
 }  // namespace
 
-std::string_view cause_text(bw_cause cause) {
-  return cause < BW_CAUSES ? kCauses[cause].what : "the cause is unknown to this version";
+Explanation explain(const bw_image& image, const Situation& situation) {
+  const Outcome outcome = decide_on(image, situation);
+  Explanation explanation;
+  explanation.stages.push_back(explain_stage(image, outcome.load_facts, outcome.load));
+  if (outcome.attach)
+    explanation.stages.push_back(explain_stage(image, outcome.attach_facts, *outcome.attach));
+  return explanation;
 }
 
-std::string_view cause_name(bw_cause cause) {
-  return cause < BW_CAUSES ? kCauses[cause].name : "unknown";
+string rule_text(const Policy& policy, uint32_t rule) {
+  const Rule& found = policy.rules[rule];
+  return "rule `" + found.name + "` (" + place_text(policy.files, found.position) + ")";
 }
 
-std::string_view next_step(bw_cause cause) {
-  return cause < BW_CAUSES ? kCauses[cause].next
-                           : "Use the bpfwarden that came with the kernel part in force.";
+string decider_text(const Policy& policy, const bw_decision& decision) {
+  if (decision.rule != BW_NO_RULE) return rule_text(policy, decision.rule);
+  if (decision.cause == BW_CAUSE_DEFAULT) return "the default";
+  return string(cause_text(static_cast<bw_cause>(decision.cause)));
 }
 
-std::string_view signature_name(bw_signature signature) { return name_of(kSignatures, signature); }
+std::string_view effect_text(const bw_decision& decision) {
+  if (decision.allow != 0) return "allowed";
+  return bw_refused(&decision) != 0 ? "refused with EPERM"
+                                    : "let through (audit: enforcing would refuse it)";
+}
 
-std::string_view origin_name(bw_origin origin) { return name_of(kOrigins, origin); }
-
-std::string_view mode_name(bw_mode mode) { return name_of(kModes, mode); }
+string to_text(const Explanation& explanation, const Policy& policy) {
+  const bw_decision& decision = explanation.decision();
+  string text = string(effect_text(decision)) + "\n";
+  for (const StageExplanation& stage : explanation.stages) text += stage_text(stage, policy);
+  if (explanation.stages.size() > 1)
+    text +=
+        "  note: the kernel part of this version decides at load only; `apply` refuses to "
+        "enforce what falls at attach\n";
+  if (decision.allow == 0)
+    text += "  next: " + string(next_step(static_cast<bw_cause>(decision.cause))) + "\n";
+  return text;
+}
 
 }  // namespace bpfwarden::policy

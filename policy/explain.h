@@ -1,28 +1,45 @@
-// What the numbers of a decision mean, in words for the person who is woken by one.
+// Why a policy decides as it does: the rule, and what kept each rule before it from deciding.
 //
-// All texts are static. A number that this version does not know has a text that says so.
+// Owns its texts. Built from what decide_on() says, so it tells what the kernel part does.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
-#include "bpf-lsm/abi/cause.h"
-#include "bpf-lsm/abi/event.h"
-#include "bpf-lsm/abi/image.h"
+#include "policy/reasons.h"
+#include "policy/situation.h"
 
 namespace bpfwarden::policy {
 
-// What happened, as one clause: "no rule of the policy matched".
-[[nodiscard]] std::string_view cause_text(bw_cause cause);
+struct PassedRule {
+  uint32_t rule;
+  std::vector<std::string> reasons;  // none: it may still match at attach
+};
 
-// What to do about it, as one sentence.
-[[nodiscard]] std::string_view next_step(bw_cause cause);
+struct StageExplanation {
+  bw_stage stage = BW_STAGE_LOAD;
+  bw_decision decision = {};
+  std::vector<PassedRule> passed;     // the rules before the one that decided, or all
+  std::vector<NearMiss> near_misses;  // for a denial: what would have admitted it
+};
 
-// The words of the policy file and of the events.
-// The word for a cause in events and scripts: "rule", "lsm-bypass".
-[[nodiscard]] std::string_view cause_name(bw_cause cause);
+struct Explanation {
+  std::vector<StageExplanation> stages;  // load; attach too if the policy decides there
+  [[nodiscard]] const bw_decision& decision() const { return stages.back().decision; }
+};
 
-[[nodiscard]] std::string_view signature_name(bw_signature signature);
-[[nodiscard]] std::string_view origin_name(bw_origin origin);
-[[nodiscard]] std::string_view mode_name(bw_mode mode);
+[[nodiscard]] Explanation explain(const bw_image& image, const Situation& situation);
+
+// "rule `network team` (edge.toml:14)", "the default", or the cause in words.
+[[nodiscard]] std::string decider_text(const Policy& policy, const bw_decision& decision);
+[[nodiscard]] std::string rule_text(const Policy& policy, uint32_t rule);
+
+// What the caller gets: "allowed", "refused with EPERM", "let through (audit: …)".
+[[nodiscard]] std::string_view effect_text(const bw_decision& decision);
+
+// All of it for people, several lines.
+[[nodiscard]] std::string to_text(const Explanation& explanation, const Policy& policy);
 
 }  // namespace bpfwarden::policy

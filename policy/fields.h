@@ -38,6 +38,7 @@ class Fields {
 
   // A non-empty string of at most `limit` bytes without control characters.
   [[nodiscard]] const std::string* label(const Entry& entry, size_t limit) const;
+  [[nodiscard]] const std::string* string(const Entry& entry) const;
   [[nodiscard]] std::optional<int64_t> integer(const Entry& entry) const;
   [[nodiscard]] std::optional<bool> boolean(const Entry& entry) const;
   [[nodiscard]] std::optional<int64_t> date(const Entry& entry) const;  // Unix seconds
@@ -60,7 +61,6 @@ class Fields {
   }
 
  private:
-  [[nodiscard]] const std::string* string(const Entry& entry) const;
   template <class T>
   [[nodiscard]] const T* value(const Entry& entry, std::string_view wanted) const;
   template <class T>

@@ -26,7 +26,7 @@
 #pragma pop_macro("NDEBUG")
 
 #include "policy/read_policy.h"
-#include "policy/syntax.h"
+#include "policy/syntax_reader.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -178,7 +178,27 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
-// At most kMaxPolicyBytes + 1, so that the caller sees that it is too long.
+std::vector<std::string> names_of(const std::vector<SourceFile>& files) {
+  std::vector<std::string> names;
+  for (const SourceFile& file : files) names.push_back(file.name);
+  return names;
+}
+
+// The files beside `path` whose rules follow its own, in the order of their names.
+Result<std::vector<std::filesystem::path>> drop_ins(std::filesystem::path path) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(path.replace_extension(".d"), error), end;
+       !error && entry != end; entry.increment(error))
+    if (entry->path().extension() == ".toml") found.push_back(entry->path());
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+    return fail_errno(error.value(), "the folder " + path.string() + " cannot be read");
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
 Result<std::string> read_text(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return fail_errno(EISDIR, "cannot be read");
@@ -214,27 +234,6 @@ std::optional<Table> read_syntax(const SourceFile& source, uint32_t number,
                     hint_for(error.description()));
   return std::nullopt;
 }
-
-std::vector<std::string> names_of(const std::vector<SourceFile>& files) {
-  std::vector<std::string> names;
-  for (const SourceFile& file : files) names.push_back(file.name);
-  return names;
-}
-
-// The files beside `path` whose rules follow its own, in the order of their names.
-Result<std::vector<std::filesystem::path>> drop_ins(std::filesystem::path path) {
-  std::vector<std::filesystem::path> found;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(path.replace_extension(".d"), error), end;
-       !error && entry != end; entry.increment(error))
-    if (entry->path().extension() == ".toml") found.push_back(entry->path());
-  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
-    return fail_errno(error.value(), "the folder " + path.string() + " cannot be read");
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-}  // namespace
 
 ParseResult parse(std::vector<SourceFile> files, const CertificateReader& reader, int64_t now) {
   DiagnosticList diagnostics(names_of(files));

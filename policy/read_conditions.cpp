@@ -16,20 +16,6 @@ int nibble(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-std::optional<ProgramDigest> parse_digest(std::string_view text) {
-  constexpr std::string_view mark = "sha256:";
-  ProgramDigest digest;
-  if (!text.starts_with(mark) || text.size() != mark.size() + 2 * digest.size())
-    return std::nullopt;
-  text.remove_prefix(mark.size());
-  for (size_t i = 0; i < digest.size(); i++) {
-    const int high = nibble(text[2 * i]), low = nibble(text[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest[i] = static_cast<uint8_t>(high * 16 + low);
-  }
-  return digest;
-}
-
 void read_uids(const Fields& fields, const Entry& entry, Rule& rule, DiagnosticList& diagnostics) {
   const Array* values = fields.integers(entry);
   if (!values) return;
@@ -89,6 +75,20 @@ void read_dates(const Fields& fields, Rule& rule, DiagnosticList& diagnostics) {
 }
 
 }  // namespace
+
+std::optional<ProgramDigest> parse_digest(std::string_view text) {
+  constexpr std::string_view mark = "sha256:";
+  ProgramDigest digest;
+  if (!text.starts_with(mark) || text.size() != mark.size() + 2 * digest.size())
+    return std::nullopt;
+  text.remove_prefix(mark.size());
+  for (size_t i = 0; i < digest.size(); i++) {
+    const int high = nibble(text[2 * i]), low = nibble(text[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest[i] = static_cast<uint8_t>(high * 16 + low);
+  }
+  return digest;
+}
 
 void read_digests(const Fields& fields, const Entry& entry, std::vector<ProgramDigest>& digests,
                   DiagnosticList& diagnostics) {

@@ -1,6 +1,6 @@
 #include "policy/reasons.h"
 
-#include "policy/explain.h"
+#include "policy/wording.h"
 
 namespace bpfwarden::policy {
 namespace {

@@ -31,9 +31,28 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check doctor events off run sign status; do
+  for verb in apply check doctor events explain off run schema sign status test; do
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
+}
+policies=$source/examples/policies
+tests_pass_and_cover() { "$bpfwarden" test "$policies"/*.test.toml | grep -q 'coverage: 6 of 6 rules (100 %)'; }
+breaking_a_rule_fails_a_test() {
+  cp -r "$policies" "$work/broken" &&
+    sed -i 's/signature = "prog-used-maps"/signature = "prog-only"/' "$work/broken/team.toml" &&
+    exits 1 "$bpfwarden" test "$work/broken/team.test.toml" >"$work/result" &&
+    grep -q 'FAILED  nor with maps that nobody vouched for' "$work/result" &&
+    grep -q 'expected deny, got allow from rule `network team`' "$work/result"
+}
+junit_is_xml() { "$bpfwarden" test --format junit "$policies/team.test.toml" | python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.stdin)'; }
+tap_has_a_plan() { "$bpfwarden" test --format tap "$policies/team.test.toml" | grep -q '^1\.\.12$'; }
+explain() { "$bpfwarden" explain "$policies/team.toml" --key netops --signature prog-used-maps --time 2027-01-01 --attach "$@"; }
+explain_allows() { exits 0 explain xdp@eth0 >"$work/why" && grep -q 'allowed by rule `network team`' "$work/why"; }
+explain_denies() { exits 1 explain xdp@lo >"$work/why" && grep -q 'would have allowed it, with another place' "$work/why"; }
+explain_json() { explain xdp@eth0 --json | jq -e '.decision == "allow" and .stages[1].rule == "network team"'; }
+explain_event() {
+  echo '{"attach":"fentry/tcp_connect","signature":"prog-only","signer":"tracing","origin":"user","uid":0,"wall_time":1800000000}' >"$work/event.json"
+  exits 0 "$bpfwarden" explain "$policies/team.toml" --event "$work/event.json"
 }
 new_key() { # NAME: NAME.key and NAME.pem in the work folder
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
@@ -67,6 +86,16 @@ check "diagnostics as JSON" json_ok
 check "a missing file exits 1" exits 1 "$bpfwarden" check /nonexistent.toml
 check "the example policy is good" example_policy_is_good
 check "the policy of the README is good" policy_of_the_readme_is_good
+check "policy tests pass and cover all rules" tests_pass_and_cover
+check "breaking a rule fails a test, with the reason" breaking_a_rule_fails_a_test
+check "a wrong test file exits 2" exits 2 "$bpfwarden" test "$policies/team.toml"
+check "JUnit output is XML" junit_is_xml
+check "TAP output has a plan" tap_has_a_plan
+check "explain: allowed" explain_allows
+check "explain: denied, and what would have been enough" explain_denies
+check "explain as JSON" explain_json
+check "explain a recorded event" explain_event
+check "explain: an attach point that there is not exits 2" exits 2 explain xpd
 check "sign says what the signature covers" signs_what_it_says
 check "a failed sign writes nothing" refuses_and_leaves_nothing
 

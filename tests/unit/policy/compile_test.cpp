@@ -10,7 +10,7 @@
 #include "bpf-lsm/decide.h"
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/explain.h"
+#include "policy/wording.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

@@ -142,10 +142,13 @@ bool holds(const std::vector<T>& values, const T& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
+bool is_in_force(const Rule& rule, const Load& load) {
+  return (!rule.not_before || load.time >= *rule.not_before) &&
+         (!rule.expires || load.time < *rule.expires);
+}
+
 bool subject_fits(const Rule& rule, const Load& load) {
   const bool denies = rule.action == Action::deny;
-  if (rule.not_before && load.time < *rule.not_before) return false;
-  if (rule.expires && load.time >= *rule.expires) return false;
   if (!rule.uids.empty() && !holds(rule.uids, load.uid)) return false;
   return path_fits(rule.exes, load.exe, denies) && path_fits(rule.cgroups, load.cgroup, denies);
 }
@@ -182,6 +185,7 @@ Verdict judge(const Policy& policy, const Load& load) {
   std::optional<Mode> trial;
   for (size_t i = 0; i < policy.rules.size(); i++) {
     const Rule& rule = policy.rules[i];
+    if (!is_in_force(rule, load)) continue;
     const Match attach = match_attach_point(rule, load);
     if (attach != Match::no && rule.mode && !trial) trial = rule.mode;
     if (!vouched(policy, rule, load) || !subject_fits(rule, load)) continue;

@@ -1,0 +1,169 @@
+// bpfwarden explain: what a policy says to a load or an attachment, and why.
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "loader/cmd.h"
+#include "loader/policy_file.h"
+#include "loader/recorded_event.h"
+#include "policy/explain.h"
+#include "policy/read_policy.h"
+#include "policy/read_situation.h"
+#include "policy/syntax_reader.h"
+#include "policy/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kUsage = 2;
+
+struct Options {
+  std::string file;
+  std::string event;
+  // By the name of the setting in a policy test, which is that of the option.
+  std::map<std::string, std::string> texts;
+  std::optional<uint32_t> uid;
+  bool sleepable = false;
+  bool delegated = false;
+  bool json = false;
+};
+
+// The options as the settings of a policy test: one reader, one set of words and messages.
+policy::Table settings_table(const Options& options, policy::DiagnosticList& diagnostics) {
+  policy::Table table;
+  const auto add = [&](const std::string& name, decltype(policy::Value::data) value) {
+    table.push_back({name, {}, {{}, std::move(value)}});
+  };
+  for (const auto& [name, text] : options.texts) {
+    if (text.empty()) continue;
+    if (name != "time") {
+      add(name, text);
+      continue;
+    }
+    const auto date = policy::read_syntax({"--time", "time = " + text}, 0, diagnostics);
+    if (date && !date->empty()) table.push_back(date->front());
+  }
+  if (options.uid) add("uid", int64_t{*options.uid});
+  if (options.sleepable) add("sleepable", true);
+  if (options.delegated) add("delegated", true);
+  return table;
+}
+
+Result<policy::Situation> situation_from_options(const Options& options,
+                                                 const CompiledPolicy& compiled) {
+  policy::DiagnosticList diagnostics({"the command line"});
+  const policy::Table table = settings_table(options, diagnostics);
+  policy::SituationSettings settings;
+  const policy::Fields fields(table, {}, "the command line", policy::situation_names(),
+                              diagnostics);
+  policy::read_situation(fields, settings, diagnostics);
+  if (diagnostics.has_errors()) {
+    const auto first = diagnostics.take().front();
+    return fail(first.message, first.hint);
+  }
+  return policy::situation_of(settings, compiled.policy, *compiled.image, std::time(nullptr));
+}
+
+Result<policy::Situation> situation_from_event(const Options& options,
+                                               const CompiledPolicy& compiled) {
+  std::ifstream file(options.event);
+  const json event = json::parse(file, nullptr, false);
+  if (!event.is_object())
+    return fail(options.event + " holds no event", "record one with `bpfwarden events --json`");
+  return situation_of_event(event, compiled.policy, *compiled.image);
+}
+
+json to_json(const policy::Explanation& explanation, const policy::Policy& policy) {
+  const auto rule_name = [&](uint32_t rule) { return policy.rules[rule].name; };
+  auto stages = json::array();
+  for (const auto& stage : explanation.stages) {
+    auto passed = json::array();
+    for (const auto& one : stage.passed)
+      passed.push_back({{"rule", rule_name(one.rule)}, {"reasons", one.reasons}});
+    auto near = json::array();
+    for (const auto& miss : stage.near_misses)
+      near.push_back({{"rule", rule_name(miss.rule)}, {"reason", miss.reason}});
+    const bw_decision& decision = stage.decision;
+    const bool has_rule = decision.rule != BW_NO_RULE;
+    stages.push_back(
+        {{"stage", stage.stage == BW_STAGE_LOAD ? "load" : "attach"},
+         {"decision", decision.allow != 0 ? "allow" : "deny"},
+         {"mode", policy::mode_name(static_cast<bw_mode>(decision.mode))},
+         {"cause", policy::cause_name(static_cast<bw_cause>(decision.cause))},
+         {"rule", has_rule ? json(rule_name(decision.rule)) : json()},
+         {"rule_line", has_rule ? json(policy.rules[decision.rule].position.line) : json()},
+         {"passed", passed},
+         {"near_misses", near}});
+  }
+  const bw_decision& last = explanation.decision();
+  return {{"decision", last.allow != 0 ? "allow" : "deny"},
+          {"refused", bw_refused(&last) != 0},
+          {"effect", policy::effect_text(last)},
+          {"stages", stages}};
+}
+
+int run_explain(const Options& options) {
+  policy::ParseResult parsed = parse_policy_file(options.file);
+  if (!parsed) {
+    std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
+    (void)report({0, "the policy has errors", "correct them"});
+    return kUsage;
+  }
+  auto compiled = compile_policy(std::move(parsed));
+  if (!compiled) {
+    (void)report(compiled.error());
+    return kUsage;
+  }
+  const auto situation = options.event.empty() ? situation_from_options(options, *compiled)
+                                               : situation_from_event(options, *compiled);
+  if (!situation) {
+    (void)report(situation.error());
+    return kUsage;
+  }
+  const auto explanation = policy::explain(*compiled->image, *situation);
+  if (options.json)
+    std::puts(to_json(explanation, compiled->policy).dump(2).c_str());
+  else
+    std::printf("%s: %s", policy::attach_point_text(situation->attach).c_str(),
+                policy::to_text(explanation, compiled->policy).c_str());
+  return explanation.decision().allow != 0 ? 0 : 1;
+}
+
+void add_facts(CLI::App& verb, Options& options) {
+  const auto add = [&](const std::string& name, const char* meaning) {
+    return verb.add_option("--" + name, options.texts[name], meaning);
+  };
+  add("attach", "the attach point, such as xdp@eth0 or fentry/tcp_connect");
+  add("key", "the key of the policy that signed");
+  add("signature", "what the signature covers; prog-only if a key is given, else unsigned");
+  add("digest", "SHA-256 of the instructions; not given: not known");
+  add("origin", "user or loader");
+  verb.add_option("--uid", options.uid, "who loads; 0 if not given");
+  add("exe", "the executable that loads");
+  add("cgroup", "its cgroup");
+  verb.add_flag("--sleepable", options.sleepable, "the program may sleep");
+  verb.add_flag("--delegated", options.delegated, "loaded with a BPF token");
+  add("license", "gpl-compatible or proprietary");
+  add("time", "a date or a date and time with a zone; now if not given");
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      app.add_subcommand("explain", "Say what a policy decides, by which rule, and why");
+  verb->add_option("file", options->file, "the policy (TOML)")->required();
+  verb->add_option("--event", options->event, "a file with one event of `events --json`");
+  add_facts(*verb, *options);
+  verb->add_flag("--json", options->json, "the explanation as JSON");
+  verb->footer("example: bpfwarden explain policy.toml --attach xdp@eth0 --key netops");
+  verb->callback([options, &chosen] { chosen = [options] { return run_explain(*options); }; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,94 @@
+#include "policy/wording.h"
+
+#include <array>
+#include <cstddef>
+
+namespace bpfwarden::policy {
+namespace {
+
+struct CauseTexts {
+  std::string_view name;
+  std::string_view what;
+  std::string_view next;
+};
+
+// By enum bw_cause.
+constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
+    {"rule", "a rule of the policy decided",
+     "Read the rule: if it is right, sign the program with a key that a rule admits; if not, "
+     "change "
+     "the rule and apply the policy."},
+    {"default", "no rule of the policy matched, so its default decided",
+     "If the program is wanted, add a rule that names its attach point and the key that signs it, "
+     "and apply the policy."},
+    {"unknown-attach", "the program or attach type is unknown to this version of bpfwarden",
+     "Find out which program asks for it; if it is wanted, a bpfwarden as new as the kernel is "
+     "needed."},
+    {"missing-fact",
+     "the kernel part could not read a fact it needs, and denies rather than guesses",
+     "Run `bpfwarden doctor`; if memory was short or the attach target has no BTF name, try again "
+     "once that is mended."},
+    {"unsigned-parts",
+     "the program carries a signature together with parts that it does not cover: CO-RE "
+     "relocations, function or line information, or BTF",
+     "Build it as a signed light skeleton, which carries none of them, and sign that."},
+    {"lsm-bypass",
+     "an fmod_ret program on security_* would skip every security module, this one included",
+     "Use an LSM program instead; no policy can allow this, so find out who loads it."},
+    {"digest-changed", "the instructions were changed after their signature was verified",
+     "Treat it as an attack until its loader is found: a signed program must run exactly as it was "
+     "signed."},
+    {"target-changed",
+     "the program would be attached to another target than the one that was decided upon",
+     "Treat it as an attack until its loader is found, and load the program again without "
+     "anything else touching it."},
+    {"kernel-load",
+     "the kernel was asked to load a program outside the run of an admitted signed loader",
+     "Run the light skeleton's loader once, from a thread that shares its file table with nobody, "
+     "after it was itself admitted."},
+    {"writable-exclusive-map",
+     "a map that a signature covers was asked for in a form that stays writable (BPF_F_MMAPABLE)",
+     "Create the loader's metadata map without BPF_F_MMAPABLE; a current libbpf does."},
+    {"no-provenance",
+     "the program never passed this enforcer's load hook, and was not there before it either",
+     "See `bpftool prog show` for how it came to be, and load it again through bpf(2)."},
+    {"kernel-rejected", "the kernel itself refused the program's signature",
+     "Check that the keyring which the loader names holds the signer's key; if it does, the file "
+     "is "
+     "not what was signed: get it again, or sign it with `bpfwarden sign`."},
+    {"denied-digest", "the policy's `deny-digests` names exactly this program",
+     "Load a version that is not on the list; whoever put this one there knows why."},
+}};
+
+constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
+                                                                     "prog-used-maps"};
+constexpr std::array<std::string_view, 4> kOrigins = {"user", "loader", "kernel", "resident"};
+constexpr std::array<std::string_view, 2> kModes = {"audit", "enforce"};
+
+template <size_t size>
+std::string_view name_of(const std::array<std::string_view, size>& names, unsigned number) {
+  return number < size ? names[number] : "unknown";
+}
+
+}  // namespace
+
+std::string_view cause_text(bw_cause cause) {
+  return cause < BW_CAUSES ? kCauses[cause].what : "the cause is unknown to this version";
+}
+
+std::string_view cause_name(bw_cause cause) {
+  return cause < BW_CAUSES ? kCauses[cause].name : "unknown";
+}
+
+std::string_view next_step(bw_cause cause) {
+  return cause < BW_CAUSES ? kCauses[cause].next
+                           : "Use the bpfwarden that came with the kernel part in force.";
+}
+
+std::string_view signature_name(bw_signature signature) { return name_of(kSignatures, signature); }
+
+std::string_view origin_name(bw_origin origin) { return name_of(kOrigins, origin); }
+
+std::string_view mode_name(bw_mode mode) { return name_of(kModes, mode); }
+
+}  // namespace bpfwarden::policy
