@@ -42,6 +42,9 @@ Result<std::vector<CertificateInfo>> read_fake(const std::filesystem::path& path
   if (name == "future") info.not_before = kNow + 1;
   if (name == "huge") info.public_key.resize(2000);
   if (name.starts_with("ca")) info.is_ca = true;
+  if (name == "expiring") info.not_after = kNow + 10 * 86'400;
+  if (name == "weak") info.bits = 1024, info.kernel_algorithm = "rsa";
+  if (name == "weak-curve") info.bits = 192, info.kernel_algorithm = "ecdsa-nist-p192";
   return std::vector{info};
 }
 

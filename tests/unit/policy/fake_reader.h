@@ -4,6 +4,8 @@
 //   expired.pem        not valid any more      future.pem        not yet valid
 //   huge.pem           a key too long          bundle.pem        two certificates
 //   ca….pem            the certificate of a CA
+//   expiring.pem       expires in ten days     weak.pem          RSA of 1,024 bits
+//   weak-curve.pem     a curve of 192 bits
 //   copy-of-X.pem      the public key of X.pem
 //   anything else      one valid certificate whose public key follows from the name
 #pragma once
