@@ -167,7 +167,7 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   facts->attach_type = prog->expected_attach_type;
   facts->traits[BW_TRAIT_SLEEPABLE] = !!(attr->prog_flags & BPF_F_SLEEPABLE);
   facts->traits[BW_TRAIT_DELEGATED] = BPF_CORE_READ(prog, aux, token) != 0;
-  facts->traits[BW_TRAIT_GPL_COMPATIBLE] = BPF_CORE_READ_BITFIELD(prog, gpl_compatible);
+  facts->traits[BW_TRAIT_GPL_COMPATIBLE] = BPF_CORE_READ_BITFIELD_PROBED(prog, gpl_compatible);
   facts->time = bpf_ktime_get_tai_ns() / 1000000000;
   gather_subject(facts, image, note);
   __u32 load_class =

@@ -56,7 +56,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 23);
+  CHECK(image.members() == 30);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);
@@ -68,6 +68,10 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, audit);
   CHECK_MEMBER(image, bw_image, enforce);
   CHECK_MEMBER(image, bw_image, keyed);
+  CHECK_MEMBER(image, bw_image, quiet);
+  CHECK_MEMBER(image, bw_image, origin);
+  CHECK_MEMBER(image, bw_image, trait);
+  CHECK_MEMBER(image, bw_image, periods);
   CHECK_MEMBER(image, bw_image, signature);
   CHECK_MEMBER(image, bw_image, signer);
   CHECK_MEMBER(image, bw_image, class_of);
@@ -79,14 +83,15 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
 
   const Layout pattern(types.get(), "bw_pattern");
   CHECK(pattern.size() == sizeof(bw_pattern));
-  CHECK_MEMBER(pattern, bw_pattern, attach_class);
+  CHECK_MEMBER(pattern, bw_pattern, name_class);
   CHECK_MEMBER(pattern, bw_pattern, length);
-  CHECK_MEMBER(pattern, bw_pattern, sure);
-  CHECK_MEMBER(pattern, bw_pattern, may);
+  CHECK_MEMBER(pattern, bw_pattern, rules);
   CHECK_MEMBER(pattern, bw_pattern, name);
 
   const Layout signer(types.get(), "bw_signer");
   CHECK(signer.size() == sizeof(bw_signer));
+  CHECK_MEMBER(signer, bw_signer, kind);
+  CHECK_MEMBER(signer, bw_signer, keyring);
   CHECK_MEMBER(signer, bw_signer, key);
   CHECK_MEMBER(signer, bw_signer, algorithm);
   CHECK_MEMBER(signer, bw_signer, name);
@@ -113,6 +118,8 @@ TEST_CASE("the event record lies alike in kernel and manager") {
   CHECK_MEMBER(event, bw_event, cgroup_id);
   CHECK_MEMBER(event, bw_event, comm);
   CHECK_MEMBER(event, bw_event, exe);
+  CHECK_MEMBER(event, bw_event, cgroup);
+  CHECK_MEMBER(event, bw_event, wall_time);
 }
 
 TEST_CASE("control word, provenance and counters lie alike in kernel and manager") {
@@ -124,15 +131,28 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   const Layout program(types.get(), "bw_program");
   CHECK(program.size() == sizeof(bw_program));
   CHECK_MEMBER(program, bw_program, decision);
-  CHECK_MEMBER(program, bw_program, origin);
-  CHECK_MEMBER(program, bw_program, digest);
+  CHECK_MEMBER(program, bw_program, flags);
+  CHECK_MEMBER(program, bw_program, loader_digest);
 
   const Layout facts(types.get(), "bw_facts");
   CHECK(facts.size() == sizeof(bw_facts));
   CHECK_MEMBER(facts, bw_facts, signature);
-  CHECK_MEMBER(facts, bw_facts, name_length);
+  CHECK_MEMBER(facts, bw_facts, traits);
+  CHECK_MEMBER(facts, bw_facts, time);
+  CHECK_MEMBER(facts, bw_facts, names);
+  CHECK_MEMBER(facts, bw_facts, found);
+
+  const Layout name(types.get(), "bw_name");
+  CHECK(name.size() == sizeof(bw_name));
+  CHECK_MEMBER(name, bw_name, known);
+
+  const Layout info(types.get(), "bw_class_info");
+  CHECK(info.size() == sizeof(bw_class_info));
+  CHECK_MEMBER(info, bw_class_info, unknown);
+  CHECK_MEMBER(info, bw_class_info, prefix_lengths);
 
   const Layout counters(types.get(), "bw_counters");
   CHECK(counters.size() == sizeof(bw_counters));
   CHECK_MEMBER(counters, bw_counters, dropped);
+  CHECK_MEMBER(counters, bw_counters, quiet);
 }

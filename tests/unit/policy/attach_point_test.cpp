@@ -155,12 +155,12 @@ TEST_CASE("patterns: exact, by target prefix, and over several families") {
 
   const auto exact = parse_attach_pattern("lsm/file_open");
   REQUIRE(exact.has_value());
-  CHECK(exact->match == TargetMatch::exact);
-  CHECK(exact->target == "file_open");
+  CHECK(exact->target.match == TargetMatch::exact);
+  CHECK(exact->target.text == "file_open");
   const auto prefix = parse_attach_pattern("fentry/tcp_*");
   REQUIRE(prefix.has_value());
-  CHECK(prefix->match == TargetMatch::prefix);
-  CHECK(prefix->target == "tcp_");
+  CHECK(prefix->target.match == TargetMatch::prefix);
+  CHECK(prefix->target.text == "tcp_");
   CHECK(parse_attach_pattern("fentry/" + std::string(127, 'a')).has_value());
 }
 
@@ -203,12 +203,45 @@ TEST_CASE("patterns that are refused, and what to write instead") {
   CHECK(error_of("there-is-no-such-thing-at-all") != "");
 }
 
-TEST_CASE("patterns that only a later version can decide are refused") {
-  CHECK(error_of("xdp@eth0").find("not supported by this version") != std::string::npos);
-  CHECK(hint_of("kprobe/tcp_connect").find("`kprobe/*`") != std::string::npos);
-  CHECK(error_of("tp/sched/*").find("this version cannot decide") != std::string::npos);
-  CHECK(error_of("fentry.multi/tcp_*") != "");
-  CHECK(error_of("uprobe//usr/bin/bash:readline") != "");
+TEST_CASE("patterns with a place, and targets that are known only at attach") {
+  const auto device = parse_attach_pattern("xdp@eth*");
+  REQUIRE(device.has_value());
+  CHECK(device->target.match == TargetMatch::all);
+  CHECK(device->place.match == TargetMatch::prefix);
+  CHECK(device->place.text == "eth");
+  CHECK(falls_at_attach(*device));
+  const auto cgroup = parse_attach_pattern("lsm_cgroup/socket_*@/system.slice/a.service");
+  REQUIRE(cgroup.has_value());
+  CHECK(cgroup->target.text == "socket_");
+  CHECK(cgroup->place.match == TargetMatch::exact);
+  CHECK(families_of("tc*@eth0").size() == 3);
+  const auto symbol = parse_attach_pattern("kprobe/tcp_*");
+  REQUIRE(symbol.has_value());
+  CHECK(symbol->target.match == TargetMatch::prefix);
+  CHECK(falls_at_attach(*symbol));
+  CHECK_FALSE(falls_at_attach(*parse_attach_pattern("kprobe/*")));
+  CHECK_FALSE(falls_at_attach(*parse_attach_pattern("lsm/file_open")));
+  const auto binary = parse_attach_pattern("uprobe//opt/a@b/bin:main");
+  REQUIRE(binary.has_value());
+  CHECK(binary->target.text == "/opt/a@b/bin:main");
+  CHECK(binary->place.match == TargetMatch::all);
+}
+
+TEST_CASE("places that are refused") {
+  CHECK(error_of("kprobe.multi/*@eth0") == "");  // `@` may be part of such a target
+  CHECK(error_of("perf_event@cpu0").find("no place") != std::string::npos);
+  CHECK(error_of("xdp*@eth0").find("`xdp/devmap` has no place") != std::string::npos);
+  CHECK(error_of("xdp@").find("nothing is said") != std::string::npos);
+  CHECK(error_of("xdp@*").find("nothing is said") != std::string::npos);
+  CHECK(error_of("xdp@a-name-that-is-too-long") != "");
+  CHECK(error_of("xdp@eth0/1") != "");
+  CHECK(error_of("xdp@e*0") != "");
+  CHECK(error_of("@eth0") != "");
+  CHECK(error_of("cgroup/connect4@system.slice") != "");
+  CHECK(error_of("cgroup/connect4@/system.slice/") != "");
+  CHECK(error_of("cgroup/connect4@/system.slice/*") == "");
+  CHECK(error_of("cgroup/connect4@/") == "");
+  CHECK(error_of("cgroup/connect4@/" + std::string(127, 'a')) != "");
 }
 
 TEST_CASE("one attach point, as explain takes it") {
@@ -219,6 +252,13 @@ TEST_CASE("one attach point, as explain takes it") {
   const auto uprobe = parse_attach_point("uprobe//usr/bin/bash:readline");
   REQUIRE(uprobe.has_value());
   CHECK(uprobe->target == "/usr/bin/bash:readline");
+  const auto xdp = parse_attach_point("xdp@eth0");
+  REQUIRE(xdp.has_value());
+  CHECK(xdp->place == "eth0");
+  CHECK(attach_point_text(*xdp) == "xdp@eth0");
+  CHECK(attach_point_text(*uprobe) == "uprobe//usr/bin/bash:readline");
+  CHECK_FALSE(parse_attach_point("xdp@eth*").has_value());
+  CHECK_FALSE(parse_attach_point("perf_event@0").has_value());
   CHECK_FALSE(parse_attach_point("fentry/*").has_value());
   CHECK_FALSE(parse_attach_point("fentry").has_value());
 }

@@ -1,142 +1,16 @@
 // bw_decide() over compiled policies, against the plain reference evaluator and by hand.
 #include <linux/bpf.h>
 
-#include <cstdlib>
-#include <random>
-
 #include <catch2/catch_test_macros.hpp>
 
 #include "compiled.h"
 #include "fake_reader.h"
+#include "random_policy.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;
 
 namespace {
-
-// ---- Random policies and loads ------------------------------------------------------------------
-
-const std::vector<std::string> kNames = {"t",
-                                         "tcp",
-                                         "tcp_",
-                                         "tcp_c",
-                                         "tcp_connect",
-                                         "tcp_close",
-                                         "tcp_connect6",
-                                         "file_open",
-                                         "bpf",
-                                         "bpf_prog",
-                                         "a",
-                                         "sched_switch",
-                                         std::string(127, 'x'),
-                                         std::string(126, 'x'),
-                                         std::string(64, 'x'),
-                                         std::string(8, 'q'),
-                                         std::string(7, 'q')};
-
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : engine_(seed) {}
-  size_t below(size_t end) { return engine_() % end; }
-  bool once_in(size_t n) { return below(n) == 0; }
-  template <class T>
-  const T& pick(const std::vector<T>& from) {
-    return from[below(from.size())];
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-// Mostly one of a few, so that rules and loads often meet.
-const AttachFamily& random_family(Dice& dice) {
-  static const std::vector<std::string> hot = {"xdp",         "fentry",      "lsm",    "kprobe",
-                                               "uprobe",      "tc",          "tp_btf", "syscall",
-                                               "tcx/ingress", "kprobe.multi"};
-  if (dice.once_in(3)) return attach_families()[dice.below(attach_families().size())];
-  return attach_families()[*find_family(dice.pick(hot))];
-}
-
-std::string random_pattern(Dice& dice) {
-  static const std::vector<std::string> wide = {"*",    "cgroup/*", "tcx/*", "xdp*",   "f*",
-                                                "k*",   "fentry*",  "lsm*",  "sk_*",   "kprobe*",
-                                                "tcx*", "t*",       "u*",    "uprobe*"};
-  if (dice.once_in(8)) return dice.pick(wide);
-  const AttachFamily& family = random_family(dice);
-  std::string text(family.name);
-  if (family.target == Target::none) return text;
-  if (family.target == Target::attach || dice.once_in(4)) return text + "/*";
-  const std::string& name = dice.pick(kNames);
-  text += "/" + name.substr(0, dice.once_in(3) ? 1 + dice.below(name.size()) : name.size());
-  return dice.once_in(2) ? text + "*" : text;
-}
-
-std::string random_rule(Dice& dice, size_t number) {
-  std::string text = "[[rules]]\nname = \"rule " + std::to_string(number) + "\"\n";
-  text += dice.once_in(3) ? "deny = [" : "allow = [";
-  for (size_t i = 1 + dice.below(4); i > 0; i--) text += "\"" + random_pattern(dice) + "\", ";
-  text += "]\n";
-  const bool keyed = !dice.once_in(3);
-  static const std::vector<std::string> keys = {"distro", "second", "ops", "dev", "copy"};
-  if (keyed) text += "signed-by = [\"" + dice.pick(keys) + "\", \"" + dice.pick(keys) + "\"]\n";
-  static const std::vector<std::string> signatures = {"prog-only", "prog-used-maps", "unsigned"};
-  if (!keyed || dice.once_in(3))
-    text += "signature = \"" + signatures[dice.below(keyed ? 2 : 3)] + "\"\n";
-  if (dice.once_in(4))
-    text += std::string("mode = \"") + (dice.once_in(2) ? "audit" : "enforce") + "\"\n";
-  return text;
-}
-
-std::string random_policy(Dice& dice) {
-  std::string text = "schema = 1\nname = \"random\"\nversion = 1\n";
-  text += dice.once_in(2) ? "mode = \"audit\"\n" : "mode = \"enforce\"\n";
-  text += dice.once_in(4) ? "default = \"allow\"\n" : "default = \"deny\"\n";
-  text +=
-      "[keys]\ndistro.keyring = \"builtin\"\nsecond.keyring = \"secondary\"\n"
-      "ops.certificates = [\"ops.pem\", \"bundle.pem\"]\ndev.certificates = [\"dev.pem\"]\n"
-      "copy.certificates = [\"copy-of-ops.pem\", \"own.pem\"]\n";
-  const size_t rules = dice.once_in(20) ? 200 : dice.below(12);
-  for (size_t i = 0; i < rules; i++) text += random_rule(dice, i);
-  return text;
-}
-
-void random_signer(Dice& dice, Load& load) {
-  static const std::vector<std::string> keys = {"ops", "dev", "own", "bundle two", "stranger"};
-  load.signature = static_cast<Signature>(dice.below(3));
-  if (dice.once_in(4))
-    load.keyring = static_cast<SystemKeyring>(BW_SIGNER_BUILTIN + dice.below(3));
-  else if (!dice.once_in(4))
-    load.public_key = fake_key(dice.pick(keys));
-}
-
-Load random_load(Dice& dice) {
-  Load load;
-  const AttachFamily& family = random_family(dice);
-  load.prog_type = family.prog_type;
-  load.attach_type = family.attach_type;
-  if (dice.once_in(10)) load.attach_type = static_cast<uint32_t>(dice.below(140));
-  if (dice.once_in(40)) load.prog_type = static_cast<uint32_t>(dice.below(80));
-  random_signer(dice, load);
-  if (dice.once_in(50)) load.guard = static_cast<bw_cause>(2 + dice.below(BW_CAUSES - 2));
-  const uint8_t load_class = load_class_of(load.prog_type, load.attach_type);
-  if (!(load_classes()[load_class].flags & BW_CLASS_NAMED)) return load;
-  load.name = dice.pick(kNames);
-  if (dice.once_in(4)) load.name = load.name.substr(0, 1 + dice.below(load.name.size()));
-  if (dice.once_in(6)) load.name.back() = 'z';
-  return load;
-}
-
-std::string text_of(const Verdict& verdict) {
-  return std::string(verdict.allow ? "allow" : "deny") + " mode " +
-         std::to_string(static_cast<int>(verdict.mode)) + " cause " +
-         std::to_string(verdict.cause) + " rule " +
-         (verdict.rule ? std::to_string(*verdict.rule) : "none");
-}
-
-uint64_t seed() {
-  const char* given = std::getenv("BPFWARDEN_TEST_SEED");
-  return given ? std::strtoull(given, nullptr, 0) : 20260101;
-}
 
 // ---- Cases by hand ------------------------------------------------------------------------------
 
@@ -165,7 +39,7 @@ Load fentry(std::string name) {
 Verdict decide(const std::string& rules, const Load& load) {
   const Policy policy = must_parse(with_header(rules));
   const Verdict verdict = Compiled(policy).decide(load);
-  CHECK(text_of(verdict) == text_of(judge(policy, load)));
+  CHECK(describe(verdict) == describe(judge(policy, load)));
   return verdict;
 }
 
@@ -174,32 +48,6 @@ std::string rule(std::string_view name, std::string_view rest) {
 }
 
 }  // namespace
-
-TEST_CASE("bw_decide says what the reference says, 20,000 times") {
-  Dice dice(seed());
-  WARN("BPFWARDEN_TEST_SEED=" << seed());
-  size_t allowed = 0, by_rule = 0;
-  for (int i = 0; i < 400; i++) {
-    const std::string text = random_policy(dice);
-    const Policy policy = must_parse(text);
-    const Compiled compiled(policy);
-    for (int j = 0; j < 50; j++) {
-      const Load load = random_load(dice);
-      const Verdict expected = judge(policy, load), got = compiled.decide(load);
-      allowed += got.allow;
-      by_rule += got.cause == BW_CAUSE_RULE;
-      if (got == expected) continue;
-      FAIL(text << "\nprog_type " << load.prog_type << " attach_type " << load.attach_type
-                << " name '" << load.name << "' signature " << static_cast<int>(load.signature)
-                << "\nexpected " << text_of(expected) << "\ngot      " << text_of(got));
-    }
-  }
-  // The dice are loaded such that all kinds of answers occur.
-  CHECK(allowed > 2'000);
-  CHECK(allowed < 18'000);
-  CHECK(by_rule > 4'000);
-  CHECK(by_rule < 19'000);
-}
 
 TEST_CASE("the first match wins") {
   const std::string allow = rule("yes", "allow=[\"xdp\"]\nsigned-by=[\"netops\"]");

@@ -65,8 +65,13 @@ TEST_CASE("colour only when asked for") {
 }
 
 TEST_CASE("a list is sorted by position, knows its errors, and is bounded") {
-  DiagnosticList list("f");
-  list.warning({3, 1, 1}, "c");
+  DiagnosticList list({"f", "g"});
+  list.error({1, 1, 1, 1}, "d");
+  CHECK(list.has_errors());
+  CHECK(list.take().at(0).file == "g");
+  list.error({1, 1, 1, 1}, "d");
+  (void)list.take();
+  list.warning("code", {3, 1, 1}, "c");
   CHECK_FALSE(list.has_errors());
   list.error({1, 5, 1}, "b");
   list.error({1, 2, 1}, "a");
@@ -75,6 +80,8 @@ TEST_CASE("a list is sorted by position, knows its errors, and is bounded") {
   REQUIRE(sorted.size() == 3);
   CHECK(sorted[0].message == "a");
   CHECK(sorted[2].severity == Severity::warning);
+  CHECK(sorted[2].code == "code");
+  CHECK(render(sorted[2], "").find("warning: c [code]") != std::string::npos);
   for (int i = 0; i < 100'000; i++) list.error({}, "again");
   CHECK(list.take().size() == 1001);
 }

@@ -64,8 +64,8 @@ enum class Match { no, may, yes };
 // Whether the body leaves a target open that only the attachment names.
 bool asks_for_target(const Written& written, const AttachFamily& family) {
   const std::string head = std::string(family.name) + "/";
-  return family.target == Target::attach && written.body.size() > head.size() + 1 &&
-         written.body.starts_with(head);
+  return family.target == Target::attach && written.body.starts_with(head) &&
+         written.body != head + "*";
 }
 
 Match match_at_load(const Written& written, const Rule& rule, const Load& load) {
