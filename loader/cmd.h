@@ -19,6 +19,7 @@ void add_doctor(CLI::App& app, Command& chosen);
 void add_events(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);
+void add_schema(CLI::App& app, Command& chosen);
 void add_sign(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
 

@@ -256,19 +256,19 @@ ParseResult parse(std::vector<SourceFile> files, const CertificateReader& reader
 ParseResult parse_file(const std::filesystem::path& path, const CertificateReader& reader,
                        int64_t now) {
   std::vector<std::filesystem::path> paths = {path};
-  std::vector<SourceFile> files;
   const auto others = drop_ins(path);
   if (others) paths.insert(paths.end(), others->begin(), others->end());
-  DiagnosticList diagnostics({path.string()});
+  std::vector<SourceFile> files;
+  for (const std::filesystem::path& file : paths) files.push_back({file.string(), {}});
+  DiagnosticList diagnostics(names_of(files));
   if (!others) diagnostics.error({}, others.error().message, others.error().hint);
-  for (const std::filesystem::path& file : paths) {
-    auto text = read_text(file);
-    if (!text) {
-      diagnostics.error({}, file.string() + " " + text.error().message,
+  for (uint32_t i = 0; i < paths.size(); i++) {
+    auto text = read_text(paths[i]);
+    if (text)
+      files[i].text = std::move(*text);
+    else
+      diagnostics.error({1, 1, 1, i}, (i ? "the drop-in " : "the policy ") + text.error().message,
                         "check the path, and that you may read the file");
-    } else {
-      files.push_back({file.string(), std::move(*text)});
-    }
   }
   if (!diagnostics.has_errors()) return parse(std::move(files), reader, now);
   return {std::nullopt, diagnostics.take(), std::move(files)};
