@@ -272,6 +272,23 @@ TEST_CASE("attach-not-enforced is said once, at the first place") {
   CHECK(count("attach-not-enforced", policy_of(both)) == 1);
 }
 
+TEST_CASE("ambiguous-at-load names what cannot be told apart") {
+  const auto warned = [](const std::string& action, const std::string& points) {
+    for (const Diagnostic& found : check_text(
+             policy_of(rule("a", action + " = [" + points + "]\nsignature = \"prog-only\""))))
+      if (found.code == "ambiguous-at-load") return found.message;
+    return std::string();
+  };
+  const std::string multi = R"("kprobe.multi/*", "kretprobe.multi/*")";
+  CHECK(warned("allow", R"("kprobe/*")").find("`uprobe`") != std::string::npos);
+  CHECK(warned("allow", multi).find("`kprobe`") != std::string::npos);
+  CHECK(warned("allow", R"("tc")").find("`tcx/ingress`") != std::string::npos);
+  CHECK(warned("deny", R"("tc")").find("denies that too") != std::string::npos);
+  CHECK(warned("allow", R"("*")").empty());
+  CHECK(warned("allow", R"("xdp", "fentry/*", "lsm/file_*", "cgroup/*")").empty());
+  CHECK(warned("deny", multi).empty());
+}
+
 TEST_CASE("ambiguous-at-load is about attach points that are named whole") {
   CHECK(count("ambiguous-at-load", policy_of(rule("a", "deny = [\"tc\"]"))) == 1);
   CHECK(count("ambiguous-at-load", policy_of(rule("a", "deny = [\"tc@eth0\"]"))) == 0);

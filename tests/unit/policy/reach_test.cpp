@@ -92,6 +92,7 @@ TEST_CASE("a rule shadows another that asks for as much or more") {
         Numbers{0});
   CHECK(before_last({"deny = [\"fentry/tcp_connect\"]", "deny = [\"fentry/tcp_*\"]"}) ==
         std::nullopt);
+  CHECK(before_last({"deny = [\"fentry/tcp_*\"]", "deny = [\"fentry/*\"]"}) == std::nullopt);
   CHECK(before_last({"deny = [\"*\"]", "deny = [\"xdp\", \"lsm/*\", \"kprobe/a\"]"}) == Numbers{0});
 }
 
@@ -125,6 +126,12 @@ TEST_CASE("subjects and digests: each name, and every other") {
   const std::string digest = "digests = [\"sha256:" + std::string(64, '1') + "\"]";
   CHECK(before_last({xdp, xdp + digest}) == Numbers{0});
   CHECK(before_last({xdp + digest, xdp}) == std::nullopt);
+}
+
+TEST_CASE("what a load may become counts as decided at load where nothing is decided later") {
+  const std::string allow = "allow = [\"tc\"]\nsignature = \"prog-only\"";
+  CHECK(before_last({allow, "deny = [\"tcx/ingress\"]\nsignature = \"prog-only\""}) == Numbers{0});
+  CHECK(before_last({allow, "deny = [\"tcx/ingress\"]"}) == std::nullopt);
 }
 
 TEST_CASE("what falls at attach is left until then") {
