@@ -52,11 +52,10 @@ Status require_decided_at_load(const policy::Policy& policy) {
 }
 
 int run_apply(const Options& options) {
-  policy::ParseResult parsed = parse_policy_file(options.file);
-  std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
-  if (!parsed) return report({0, "the policy has errors; nothing was changed", "correct them"});
-  auto compiled = compile_policy(std::move(parsed));
-  if (!compiled) return report(compiled.error());
+  CheckedPolicy checked = check_policy_file(options.file);
+  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  auto& compiled = checked.compiled;
+  if (!compiled) return report({0, "the policy has errors; nothing was changed", "correct them"});
   if (auto fit = require_decided_at_load(compiled->policy); !fit) return report(fit.error());
   auto applied = apply(*compiled);
   if (!applied) return report(applied.error());

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "policy/compile.h"
+#include "policy/lint.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -99,6 +100,23 @@ Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   if (!image) return std::unexpected(std::move(image).error());
   compiled.image = std::move(*image);
   return compiled;
+}
+
+CheckedPolicy check_policy_file(const std::filesystem::path& path) {
+  policy::ParseResult parsed = parse_policy_file(path);
+  CheckedPolicy checked = {std::move(parsed.diagnostics), parsed.sources, std::nullopt};
+  if (!parsed) return checked;
+  policy::DiagnosticList failure(parsed.policy->files);
+  auto compiled = compile_policy(std::move(parsed));
+  if (!compiled) {
+    failure.error({}, std::move(compiled.error().message), std::move(compiled.error().hint));
+    checked.diagnostics.insert(checked.diagnostics.begin(), failure.take().front());
+    return checked;
+  }
+  checked.diagnostics = policy::with_lint(std::move(checked.diagnostics), compiled->policy,
+                                          *compiled->image, std::time(nullptr));
+  checked.compiled = std::move(*compiled);
+  return checked;
 }
 
 }  // namespace bpfwarden::loader

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,5 +27,16 @@ struct CompiledPolicy {
 // The image's digest is the SHA-256 of the files and the certificates they name: what "the same
 // policy" means. An Error only for what parse() cannot see, such as too many names for the image.
 [[nodiscard]] Result<CompiledPolicy> compile_policy(policy::ParseResult parsed);
+
+// What `check` shows of a policy, and `apply` before it applies one.
+struct CheckedPolicy {
+  std::vector<policy::Diagnostic> diagnostics;  // of parsing, compiling and lint, sorted
+  std::vector<policy::SourceFile> sources;
+  std::optional<CompiledPolicy> compiled;  // exactly if there is no error
+};
+
+// All that can be said about a policy without a kernel. What keeps it from being compiled is an
+// error at its 1:1.
+[[nodiscard]] CheckedPolicy check_policy_file(const std::filesystem::path& path);
 
 }  // namespace bpfwarden::loader

@@ -130,6 +130,7 @@ struct Policy {
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<Key> keys;                    // in the order of the files
   std::vector<Rule> rules;                  // the first that matches decides
+  std::vector<SettingPlace> settings;       // those of the first file
 };
 
 // The number of slots of bw_image.signers that the keys take.

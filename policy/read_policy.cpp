@@ -102,6 +102,7 @@ Policy read_policy(std::span<const Table> documents, const ReadContext& context,
     all.emplace_back(document, SourceRange{1, 1, 1, number}, number ? "a drop-in" : "the policy",
                      names_of(TableKind::policy), diagnostics);
     if (number == 0) {
+      policy.settings = all.front().places();
       read_header(all.front(), policy, diagnostics);
     } else {
       read_schema(all.back().find("schema"), all.back(), diagnostics);

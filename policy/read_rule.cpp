@@ -1,10 +1,8 @@
 #include "policy/read_rule.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
-#include "policy/coverage.h"
 #include "policy/fields.h"
 #include "policy/language.h"
 #include "policy/read_conditions.h"
@@ -31,7 +29,8 @@ void read_attach(const Fields& fields, const Entry& entry, Rule& rule,
     const auto* text = std::get_if<string>(&value.data);
     if (!text) continue;
     if (!seen.insert(*text).second)
-      diagnostics.warning("duplicate", value.position, "`" + *text + "` stands twice in this rule");
+      diagnostics.warning("duplicate", value.position, "`" + *text + "` stands twice in this rule",
+                          "write it once");
     auto pattern = parse_attach_pattern(*text);
     if (pattern)
       rule.attach.push_back({std::move(*pattern), value.position});
@@ -90,7 +89,7 @@ void read_signers(const Fields& fields, const Entry& entry, const std::vector<Ke
     if (!name) continue;
     if (!seen.insert(*name).second)
       diagnostics.warning("duplicate", value.position,
-                          "key `" + *name + "` stands twice in this rule");
+                          "key `" + *name + "` stands twice in this rule", "write it once");
     const auto found = std::find(candidates.begin(), candidates.end(), *name);
     if (found != candidates.end()) {
       const auto index = static_cast<size_t>(found - candidates.begin());
@@ -124,44 +123,6 @@ void read_signature(const Fields& fields, const std::vector<Key>& keys, Rule& ru
   }
 }
 
-string list_families(const FamilySet& families) {
-  string list;
-  for (size_t i = 0; i < attach_families().size(); i++)
-    if (families.test(i))
-      list += (list.empty() ? "`" : ", `") + string(attach_families()[i].name) + "`";
-  return list;
-}
-
-// What is decided at load is decided for all that a load may become.
-void warn_of_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
-  struct Ambiguity {
-    FamilySet named, others;
-  };
-  std::map<uint32_t, Ambiguity> by_type;
-  const FamilySet named = named_families(rule);
-  for (const LoadClass& load : load_classes()) {
-    const Coverage coverage = coverage_of(rule.action, named, load);
-    if (coverage.others.none()) continue;
-    Ambiguity& found = by_type[load.prog_type];
-    found.named |= named & load.reach;
-    found.others |= coverage.others;
-  }
-  for (const auto& [type, found] : by_type) {
-    const auto first =
-        std::find_if(rule.attach.begin(), rule.attach.end(), [&](const AttachEntry& entry) {
-          return is_whole(entry.pattern) && (entry.pattern.families & found.named).any();
-        });
-    const bool allows = rule.action != Action::deny;
-    diagnostics.warning(
-        "ambiguous-at-load", first->position,
-        "what is loaded for " + list_families(found.named) +
-            (allows ? " can be attached as " : " is not known from ") +
-            list_families(found.others) + ": this rule " + (allows ? "admits" : "denies") +
-            " that too",
-        "name them in the rule to show that you mean it; a later version will decide at attach");
-  }
-}
-
 Rule read_rule(const Value& value, const std::vector<Key>& keys, DiagnosticList& diagnostics) {
   Rule rule;
   rule.position = value.position;
@@ -183,7 +144,6 @@ Rule read_rule(const Value& value, const std::vector<Key>& keys, DiagnosticList&
   if (!rule.log && rule.action == Action::deny)
     diagnostics.error(place_of(rule.settings, "log", rule.position), "denials are always logged",
                       "take `log` out of this rule");
-  warn_of_ambiguity(rule, diagnostics);
   return rule;
 }
 

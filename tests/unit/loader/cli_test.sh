@@ -61,6 +61,33 @@ new_key() { # NAME: NAME.key and NAME.pem in the work folder
 example_policy_is_good() {
   new_key netops && cp "$source/examples/policies/edge.toml" "$work/" && "$bpfwarden" check "$work/edge.toml"
 }
+lint_example_draws_all() { # that can stand in one policy and do not depend on the day
+  diff <("$bpfwarden" check --json "$source/examples/lint.toml" | jq -r '.diagnostics[].code' | sort -u) \
+    <(printf '%s\n' ambiguous-at-load attach-not-enforced audit-hole ca-as-signer duplicate \
+      exempt-by-subject issuer-not-ca no-probe-rule refuses-bpfwarden rule-expired rule-not-yet \
+      shadowed-rule unsigned-powerful unused-key weak-key whole-keyring)
+}
+clean_policy() { # prints its path
+  openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=clean -addext basicConstraints=critical,CA:FALSE \
+    -keyout "$work/clean.key" -out "$work/clean.pem" 2>/dev/null &&
+    sed 's/netops.pem/clean.pem/; s/"enforce"/"audit"/' "$source/examples/policies/edge.toml" >"$work/clean.toml" &&
+    echo "$work/clean.toml"
+}
+fails_on_warnings_only_when_told() {
+  local clean lint=$source/examples/lint.toml
+  clean=$(clean_policy) && exits 0 "$bpfwarden" check "$lint" && exits 1 "$bpfwarden" check --fail-on-warn "$lint" &&
+    exits 0 "$bpfwarden" check --fail-on-warn "$clean"
+}
+checks_every_file() {
+  local clean
+  clean=$(clean_policy) && exits 0 "$bpfwarden" check "$clean" "$source/examples/lint.toml" >"$work/list" &&
+    [ "$(grep -c ": ok, " "$work/list")" -eq 2 ] &&
+    exits 1 "$bpfwarden" check "$source/examples/broken.toml" "$clean" >"$work/list" && grep -q "^$clean: ok, " "$work/list"
+}
+warns_of_an_end_in_two_days() {
+  new_key netops && cp "$source/examples/policies/edge.toml" "$work/" &&
+    "$bpfwarden" check --json "$work/edge.toml" | jq -e '.ok and any(.diagnostics[]; .code == "certificate-expires")'
+}
 policy_of_the_readme_is_good() {
   new_key netops && sed -n '/^```toml$/,/^```$/{/^```/d;p}' "$source/README.md" >"$work/readme.toml" &&
     [ "$(wc -l <"$work/readme.toml")" -eq 9 ] && "$bpfwarden" check "$work/readme.toml"
@@ -85,6 +112,10 @@ check "no colour when not a terminal" no_escape
 check "diagnostics as JSON" json_ok
 check "a missing file exits 1" exits 1 "$bpfwarden" check /nonexistent.toml
 check "the example policy is good" example_policy_is_good
+check "the lint example draws every lint" lint_example_draws_all
+check "warnings fail only with --fail-on-warn" fails_on_warnings_only_when_told
+check "check takes several files" checks_every_file
+check "a certificate about to expire is a warning" warns_of_an_end_in_two_days
 check "the policy of the README is good" policy_of_the_readme_is_good
 check "policy tests pass and cover all rules" tests_pass_and_cover
 check "breaking a rule fails a test, with the reason" breaking_a_rule_fails_a_test

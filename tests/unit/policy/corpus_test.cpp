@@ -1,6 +1,6 @@
 // The policies in tests/corpus, in the examples and in the documentation.
 //
-// tests/corpus: the first lines of a file say what parse() must find in it.
+// tests/corpus: the first lines of a file say what parse() and lint() must find in it.
 //
 //   # expect: ok                     no error and no warning
 //   # expect: error 5:9 unknown key  an error there whose message contains the text
@@ -9,13 +9,13 @@
 // All of them together are the whole outcome, in this order. The certificates are fake_reader.h's.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include <catch2/catch_test_macros.hpp>
 
 #include "fake_reader.h"
 #include "policy/compile.h"
+#include "policy/lint.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;
@@ -23,14 +23,6 @@ using namespace bpfwarden::policy::test;
 namespace {
 
 const std::filesystem::path kRoot = BPFWARDEN_SOURCE_DIR;
-
-std::string read_all(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  REQUIRE(file.good());
-  return text.str();
-}
 
 std::vector<std::string> expectations(const std::string& text) {
   constexpr std::string_view mark = "# expect: ";
@@ -49,19 +41,27 @@ bool meets(const Diagnostic& diagnostic, const std::string& expected) {
   return expected.starts_with(head) && whole.find(expected.substr(head.size())) != whole.npos;
 }
 
+// What `bpfwarden check` shows.
+std::vector<Diagnostic> check_policy(ParseResult result) {
+  if (!result.policy) return std::move(result.diagnostics);
+  const auto image = compile(*result.policy, std::array<uint8_t, 32>{});
+  REQUIRE(image.has_value());
+  return with_lint(std::move(result.diagnostics), *result.policy, **image, kNow);
+}
+
 void check_file(const std::filesystem::path& path) {
   const std::string text = read_all(path);
   const std::vector<std::string> expected = expectations(text);
-  const ParseResult result = parse({{path.filename().string(), text}}, read_fake, kNow);
-  INFO(path.string() << "\n" << render_all(result.diagnostics, result.sources));
+  const std::vector<SourceFile> source = {{path.filename().string(), text}};
+  const auto diagnostics = check_policy(parse(source, read_fake, kNow));
+  INFO(path.string() << "\n" << render_all(diagnostics, source));
   REQUIRE_FALSE(expected.empty());
   const bool ok = expected.front() == "ok";
-  CHECK(result.diagnostics.size() == (ok ? 0 : expected.size()));
-  for (size_t i = 0; !ok && i < std::min(expected.size(), result.diagnostics.size()); i++) {
+  CHECK(diagnostics.size() == (ok ? 0 : expected.size()));
+  for (size_t i = 0; !ok && i < std::min(expected.size(), diagnostics.size()); i++) {
     INFO("expected: " << expected[i]);
-    CHECK(meets(result.diagnostics[i], expected[i]));
+    CHECK(meets(diagnostics[i], expected[i]));
   }
-  if (result.policy) CHECK(compile(*result.policy, std::array<uint8_t, 32>{}).has_value());
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "fake_reader.h"
 
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -42,7 +44,19 @@ Result<std::vector<CertificateInfo>> read_fake(const std::filesystem::path& path
   if (name == "future") info.not_before = kNow + 1;
   if (name == "huge") info.public_key.resize(2000);
   if (name.starts_with("ca")) info.is_ca = true;
+  if (name == "expiring") info.not_after = kNow + 10 * 86'400;
+  if (name == "weak") info.bits = 1024, info.kernel_algorithm = "rsa";
+  if (name == "weak-curve") info.bits = 192, info.kernel_algorithm = "ecdsa-nist-p192";
   return std::vector{info};
+}
+
+std::string read_all(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  INFO(path.string());
+  REQUIRE(file.good());
+  return text.str();
 }
 
 ParseResult parse_text(std::string_view text) {

@@ -4,7 +4,6 @@
 // docs/policy.md anew.
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -17,14 +16,6 @@ using namespace bpfwarden::policy::test;
 namespace {
 
 const std::string kReference = std::string(BPFWARDEN_SOURCE_DIR) + "/docs/policy.md";
-
-std::string read_all(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  REQUIRE(file.good());
-  return text.str();
-}
 
 // The three tables of the reference stand between these marks.
 std::string marked(TableKind table, const std::string& rows) {

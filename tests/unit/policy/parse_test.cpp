@@ -129,25 +129,6 @@ TEST_CASE("signature and signed-by") {
   CHECK(policy.rules[1].signed_by.empty());
 }
 
-TEST_CASE("what an allow rule cannot tell apart at load is a warning") {
-  const auto warned = [](std::string_view attach, std::string_view action) {
-    const std::string text = with_header("[[rules]]\nname=\"a\"\n" + std::string(action) + "=[" +
-                                         std::string(attach) + "]\nsigned-by=[\"netops\"]\n");
-    const ParseResult result = parse_text(text);
-    REQUIRE(result.policy.has_value());
-    return result.diagnostics.empty() ? std::string() : result.diagnostics.front().message;
-  };
-  CHECK(warned(R"("kprobe/*")", "allow").find("`uprobe`") != std::string::npos);
-  CHECK(warned(R"("kprobe.multi/*", "kretprobe.multi/*")", "allow").find("`kprobe`") !=
-        std::string::npos);
-  CHECK(warned(R"("tc")", "allow").find("`tcx/ingress`") != std::string::npos);
-  CHECK(warned(R"("tc")", "deny").find("denies that too") != std::string::npos);
-  CHECK(warned(R"("tc", "tcx/*", "netkit/*")", "allow").empty());
-  CHECK(warned(R"("*")", "allow").empty());
-  CHECK(warned(R"("xdp", "fentry/*", "lsm/file_*", "cgroup/*")", "allow").empty());
-  CHECK(warned(R"("kprobe.multi/*", "kretprobe.multi/*")", "deny").empty());
-}
-
 TEST_CASE("limits") {
   std::string rules;
   for (int i = 0; i < 1024; i++)

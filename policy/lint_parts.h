@@ -1,0 +1,36 @@
+// The parts of lint(), by what they look at. Internal to policy/lint*.cpp and its tests.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "bpf-lsm/abi/image.h"
+#include "policy/attach_point.h"
+#include "policy/diagnostic.h"
+#include "policy/model.h"
+
+namespace bpfwarden::policy {
+
+// Whom the policy trusts: the certificates and keyrings of its keys.
+void lint_keys(const Policy& policy, int64_t now, DiagnosticList& diagnostics);
+
+// Each rule for itself, as it is written.
+void lint_rules(const Policy& policy, int64_t now, DiagnosticList& diagnostics);
+
+// What the rules leave for each other, by the bits of the image.
+void lint_reach(const Policy& policy, const bw_image& image, int64_t now,
+                DiagnosticList& diagnostics);
+
+// Loads that nearly every host sees: feature probes, and bpfwarden's own programs.
+void lint_loads(const Policy& policy, const bw_image& image, int64_t now,
+                DiagnosticList& diagnostics);
+
+// Where bpfwarden's own programs are attached, see bpf-lsm/warden.bpf.c.
+[[nodiscard]] std::span<const std::string_view> own_attach_points();
+
+// "`tc`, `tcx/ingress`"
+[[nodiscard]] std::string list_families(const FamilySet& families);
+
+}  // namespace bpfwarden::policy

@@ -1,0 +1,115 @@
+#include <algorithm>
+#include <map>
+
+#include "policy/coverage.h"
+#include "policy/date.h"
+#include "policy/lint_parts.h"
+
+namespace bpfwarden::policy {
+namespace {
+
+using std::string;
+using std::string_view;
+
+constexpr int64_t kYear = int64_t{366} * 86'400;
+
+void lint_dates(const Rule& rule, int64_t now, DiagnosticList& diagnostics) {
+  if (rule.expires && *rule.expires <= now)
+    diagnostics.warning("rule-expired", place_of(rule.settings, "expires", rule.position),
+                        "rule `" + rule.name + "` expired on " + date_text(*rule.expires) +
+                            " and matches nothing any more",
+                        "delete the rule, or give it a later date");
+  if (rule.not_before && *rule.not_before > now + kYear)
+    diagnostics.warning("rule-not-yet", place_of(rule.settings, "not-before", rule.position),
+                        "rule `" + rule.name + "` matches nothing before " +
+                            date_text(*rule.not_before) + ", more than a year from now",
+                        "correct the year, or add the rule when its time has come");
+}
+
+// With a signer or a digest, a subject only narrows what is vouched for otherwise.
+void lint_exemption(const Rule& rule, DiagnosticList& diagnostics) {
+  if (rule.action != Action::allow || !rule.signed_by.empty() || !rule.digests.empty()) return;
+  const string_view name = !rule.exes.empty()      ? "exe"
+                           : !rule.cgroups.empty() ? "cgroup"
+                           : !rule.uids.empty()    ? "uid"
+                                                   : "";
+  if (name.empty()) return;
+  diagnostics.warning("exempt-by-subject", place_of(rule.settings, name, rule.position),
+                      "rule `" + rule.name + "` admits programs for who loads them (`" +
+                          string(name) + "`), whoever wrote them",
+                      "a trusted binary is not immune to attack: sign what it loads and say "
+                      "`signed-by`, or list `digests`; until then, set `expires`");
+}
+
+// What is decided at load is decided for all that a load may become.
+void lint_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
+  struct Ambiguity {
+    FamilySet named, others;
+  };
+  // What may only be loaded is attached nowhere.
+  if (rule.action == Action::load_only) return;
+  std::map<uint32_t, Ambiguity> by_type;
+  const FamilySet named = named_families(rule);
+  for (const LoadClass& load : load_classes()) {
+    const Coverage coverage = coverage_of(rule.action, named, load);
+    if (coverage.others.none()) continue;
+    Ambiguity& found = by_type[load.prog_type];
+    found.named |= named & load.reach;
+    found.others |= coverage.others;
+  }
+  for (const auto& [type, found] : by_type) {
+    const auto first =
+        std::find_if(rule.attach.begin(), rule.attach.end(), [&](const AttachEntry& entry) {
+          return is_whole(entry.pattern) && (entry.pattern.families & found.named).any();
+        });
+    const bool allows = rule.action == Action::allow;
+    diagnostics.warning(
+        "ambiguous-at-load", first->position,
+        "what is loaded for " + list_families(found.named) +
+            (allows ? " can be attached as " : " is not known from ") +
+            list_families(found.others) + ": this rule " + (allows ? "admits" : "denies") +
+            " that too",
+        "name them in the rule to show that you mean it; a later version will decide at attach");
+  }
+}
+
+// The first thing in the policy that falls at attach; true if it was in this rule.
+bool lint_attachment(const Rule& rule, DiagnosticList& diagnostics) {
+  const auto entry =
+      std::find_if(rule.attach.begin(), rule.attach.end(),
+                   [](const AttachEntry& one) { return falls_at_attach(one.pattern); });
+  const bool is_load_only = rule.action == Action::load_only;
+  if (entry == rule.attach.end() && !is_load_only) return false;
+  const string what = is_load_only ? "`load-only`" : "`" + entry->pattern.text + "`";
+  diagnostics.warning(
+      "attach-not-enforced",
+      is_load_only ? place_of(rule.settings, "load-only", rule.position) : entry->position,
+      what +
+          " falls when a program is attached: the tools check, explain and test it, but the "
+          "kernel part of this version decides at load only",
+      "`apply` takes such a policy in audit mode only; to enforce it with this version, name whole "
+      "attach points, and `allow` or `deny` them");
+  return true;
+}
+
+}  // namespace
+
+string list_families(const FamilySet& families) {
+  string list;
+  for (size_t i = 0; i < attach_families().size(); i++)
+    if (families.test(i))
+      list += (list.empty() ? "`" : ", `") + string(attach_families()[i].name) + "`";
+  return list;
+}
+
+void lint_rules(const Policy& policy, int64_t now, DiagnosticList& diagnostics) {
+  bool said_attachment = false;
+  for (const Rule& rule : policy.rules) {
+    lint_dates(rule, now, diagnostics);
+    lint_exemption(rule, diagnostics);
+    lint_ambiguity(rule, diagnostics);
+    if (!said_attachment) said_attachment = lint_attachment(rule, diagnostics);
+  }
+}
+
+}  // namespace bpfwarden::policy
