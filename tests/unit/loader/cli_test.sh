@@ -35,6 +35,10 @@ each_verb_has_an_example() {
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
+sarif_is_valid() {
+  "$bpfwarden" check --format=sarif "$source/examples/lint.toml" | jq -e '.version == "2.1.0" and (.runs[0].results | length >= 10) and all(.runs[0].results[]; .level == "warning")'
+}
+github_annotates() { "$bpfwarden" check --format=github "$source/examples/broken.toml" | grep -cE '^::error file=.*broken.toml,line=[0-9]+,col='; }
 policies=$source/examples/policies
 tests_pass_and_cover() { "$bpfwarden" test "$policies"/*.test.toml | grep -q 'coverage: 6 of 6 rules (100 %)'; }
 breaking_a_rule_fails_a_test() {
@@ -117,6 +121,9 @@ check "warnings fail only with --fail-on-warn" fails_on_warnings_only_when_told
 check "check takes several files" checks_every_file
 check "a certificate about to expire is a warning" warns_of_an_end_in_two_days
 check "the policy of the README is good" policy_of_the_readme_is_good
+check "SARIF of the lint example" sarif_is_valid
+check "GitHub annotations" github_annotates
+check "an unknown format is wrong usage" exits 2 "$bpfwarden" check --format=xml "$source/examples/lint.toml"
 check "policy tests pass and cover all rules" tests_pass_and_cover
 check "breaking a rule fails a test, with the reason" breaking_a_rule_fails_a_test
 check "a wrong test file exits 2" exits 2 "$bpfwarden" test "$policies/team.toml"
