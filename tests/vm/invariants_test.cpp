@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "loader/syscall.h"
+#include "tests/vm/issued.h"
 #include "tests/vm/needs.h"
 #include "tests/vm/scene.h"
 
@@ -184,32 +185,8 @@ TEST_CASE("deny_two_signers_in_one_signature", "[vm][holes]") {
 TEST_CASE("deny_certificate_issued_by_a_trusted_key", "[vm][holes]") {
   Warden warden;
   warden.apply("enforce", kNetopsOnly);
-  const Signer& netops = warden.netops();
-  // A leaf that netops' key issued, brought along inside the signature.
-  const test::TestKey leaf = test::make_key({.common_name = "leaf"});
-  const uint8_t* der = netops.certificate.der.data();
-  const std::unique_ptr<X509, test::FreeWith<X509_free>> issuer(
-      test::require(d2i_X509(nullptr, &der, static_cast<long>(netops.certificate.der.size()))));
-  X509V3_CTX context = {};
-  X509V3_set_ctx(&context, issuer.get(), leaf.cert.get(), nullptr, nullptr, 0);
-  test::require(X509_set_issuer_name(leaf.cert.get(), X509_get_subject_name(issuer.get())));
-  X509_EXTENSION* authority = test::require(
-      X509V3_EXT_conf_nid(nullptr, &context, NID_authority_key_identifier, "keyid:always"));
-  test::require(X509_add_ext(leaf.cert.get(), authority, -1));
-  X509_EXTENSION_free(authority);
-  test::require(X509_sign(leaf.cert.get(), netops.key.get(), EVP_sha256()));
-
-  Load request = Load{}.signed_by(netops);
-  const test::BioPtr content(BIO_new_mem_buf(request.insns.data(), 16));
-  CMS_ContentInfo* cms =
-      test::require(CMS_sign(leaf.cert.get(), leaf.key.get(), nullptr, content.get(),
-                             CMS_BINARY | CMS_DETACHED | CMS_NOATTR | CMS_NOSMIMECAP));
-  uint8_t* bytes = nullptr;
-  const int size = i2d_CMS_ContentInfo(cms, &bytes);
-  Load by_leaf = request;
-  by_leaf.signature.assign(bytes, bytes + size);
-  OPENSSL_free(bytes);
-  CMS_ContentInfo_free(cms);
+  const Load request = Load{}.signed_by(warden.netops());
+  const Load by_leaf = IssuedSigner(warden.netops()).sign({});
   CHECK(load(by_leaf).error == EPERM);
   const auto events = warden.events();
   REQUIRE(events.size() == 1);

@@ -89,10 +89,12 @@ Ran Warden::try_apply(const std::string& mode, const std::string& rules, uint64_
                              "\nmode = \"" + mode + "\"\n";
   const std::string keys =
       "[keys.netops]\ncertificates = [\"" + netops_.certificate_file.string() + "\"]\n";
-  const size_t at = rules.find("default = ");
-  const std::string text = at == 0 ? header + rules.substr(0, rules.find('\n') + 1) + keys +
-                                         rules.substr(rules.find('\n') + 1)
-                                   : header + "default = \"deny\"\n" + keys + rules;
+  // Settings of the policy come before its first table.
+  const size_t tables = rules.starts_with('[') ? 0 : rules.find("\n[") + 1;
+  const std::string settings = rules.substr(0, tables);
+  const bool has_default = settings.find("default = ") != std::string::npos;
+  const std::string text =
+      header + (has_default ? "" : "default = \"deny\"\n") + settings + keys + rules.substr(tables);
   return run("bpfwarden apply " + folder_.write("policy.toml", text).string());
 }
 

@@ -56,8 +56,9 @@ class Warden {
   Warden& operator=(const Warden&) = delete;
   ~Warden();
 
-  // `rules` follow the header; [keys.netops] names the certificate of `netops`. Each call raises
-  // the version. Throws with the output if the policy is not accepted.
+  // `rules`, and settings of the policy before them, follow the header; [keys.netops] names the
+  // certificate of `netops`. Each call raises the version. Throws with the output if the policy is
+  // not accepted.
   void apply(const std::string& mode, const std::string& rules,
              const std::string& fallback = "deny");
   Ran try_apply(const std::string& mode, const std::string& rules, uint64_t version);

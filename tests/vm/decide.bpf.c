@@ -1,0 +1,49 @@
+// bw_decide() in the kernel, by itself: facts and image in, decisions out. The test compares them
+// with what the same header says in the manager.
+#include "bpf-lsm/kernel_types.bpf.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf-lsm/decide.h"
+#include "tests/vm/decide.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bw_image);
+} image SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, BW_MAX_BATCH);
+  __type(key, __u32);
+  __type(value, struct bw_facts);
+} facts SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, BW_MAX_BATCH);
+  __type(key, __u32);
+  __type(value, struct bw_decision);
+} decisions SEC(".maps");
+
+SEC("syscall")
+int decide_batch(struct bw_batch* batch) {
+  __u32 zero = 0;
+  int i;
+  const struct bw_image* policy = bpf_map_lookup_elem(&image, &zero);
+  if (!policy) return 1;
+  bpf_for(i, 0, BW_MAX_BATCH) {
+    __u32 n = (__u32)i;
+    if (n >= batch->count) break;
+    struct bw_facts* known = bpf_map_lookup_elem(&facts, &n);
+    struct bw_decision* decision = bpf_map_lookup_elem(&decisions, &n);
+    if (!known || !decision) return 1;
+    bw_decide(policy, known, decision);
+    batch->decided++;
+  }
+  return 0;
+}
