@@ -15,6 +15,7 @@ using Command = std::function<int()>;
 
 void add_apply(CLI::App& app, Command& chosen);
 void add_check(CLI::App& app, Command& chosen);
+void add_diff(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);
 void add_events(CLI::App& app, Command& chosen);
 void add_explain(CLI::App& app, Command& chosen);

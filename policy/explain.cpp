@@ -1,7 +1,7 @@
 #include "policy/explain.h"
 
-#include "policy/wording.h"
 #include "policy/read_policy.h"
+#include "policy/wording.h"
 
 namespace bpfwarden::policy {
 namespace {

@@ -90,6 +90,13 @@ std::optional<ProgramDigest> parse_digest(std::string_view text) {
   return digest;
 }
 
+string digest_text(const ProgramDigest& digest) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  string text = "sha256:";
+  for (const uint8_t byte : digest) text.append({digits[byte >> 4], digits[byte & 15]});
+  return text;
+}
+
 void read_digests(const Fields& fields, const Entry& entry, std::vector<ProgramDigest>& digests,
                   DiagnosticList& diagnostics) {
   const Array* values = fields.strings(entry);

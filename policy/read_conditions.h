@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,8 @@ void read_digests(const Fields& fields, const Entry& entry, std::vector<ProgramD
 
 // `sha256:` and 64 small hexadecimal digits; nothing if it is anything else.
 [[nodiscard]] std::optional<ProgramDigest> parse_digest(std::string_view text);
+
+[[nodiscard]] std::string digest_text(const ProgramDigest& digest);
 
 // All of them.
 void read_conditions(const Fields& fields, Rule& rule, DiagnosticList& diagnostics);

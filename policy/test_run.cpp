@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "policy/wording.h"
 #include "policy/explain.h"
+#include "policy/wording.h"
 
 namespace bpfwarden::policy {
 namespace {

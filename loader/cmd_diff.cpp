@@ -1,0 +1,98 @@
+// bpfwarden diff: which decisions change between two policies.
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "loader/cmd.h"
+#include "loader/policy_file.h"
+#include "policy/diff.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr int kWrongFile = 2;
+
+struct Options {
+  std::string before, after;
+  bool json = false;
+};
+
+const char* change_word(policy::Change change) {
+  return change == policy::Change::widened ? "widened" : "narrowed";
+}
+
+std::string joined(const std::vector<std::string>& words, const char* between) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
+  return text;
+}
+
+void print_json(const policy::PolicyDiff& diff) {
+  auto groups = nlohmann::json::array();
+  for (const policy::DiffGroup& group : diff.groups)
+    groups.push_back({{"change", change_word(group.change)},
+                      {"attach", group.places},
+                      {"who", group.who},
+                      {"before", group.before},
+                      {"after", group.after}});
+  const nlohmann::json whole = {{"groups", groups},
+                                {"classes", diff.classes},
+                                {"changed", diff.changed},
+                                {"other_rule", diff.other_rule},
+                                {"widens", diff.widens()}};
+  std::puts(whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+void print(const policy::PolicyDiff& diff) {
+  for (const policy::DiffGroup& group : diff.groups)
+    std::printf("%s: %s — %s\n    before: %s\n    after:  %s\n", change_word(group.change),
+                joined(group.places, ", ").c_str(),
+                group.who.empty() ? "whoever loads it" : joined(group.who, "; ").c_str(),
+                group.before.c_str(), group.after.c_str());
+  std::printf(
+      "%zu of %zu classes of loads get another answer (%zu groups); %zu the same by another "
+      "rule\n%s\n",
+      diff.changed, diff.classes, diff.groups.size(), diff.other_rule,
+      diff.widens() ? "a deny becomes an allow" : "no deny becomes an allow");
+}
+
+std::optional<CompiledPolicy> read(const std::string& file) {
+  CheckedPolicy checked = check_policy_file(file);
+  if (checked.compiled) return std::move(checked.compiled);
+  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  return std::nullopt;
+}
+
+int run_diff(const Options& options) {
+  const auto before = read(options.before);
+  const auto after = read(options.after);
+  if (!before || !after) return kWrongFile;
+  const auto diff = policy::diff_policies(
+      {policy::DiffSide{before->policy, *before->image}, {after->policy, *after->image}},
+      std::time(nullptr));
+  if (!diff) {
+    (void)report(diff.error());
+    return kWrongFile;
+  }
+  if (options.json)
+    print_json(*diff);
+  else
+    print(*diff);
+  return diff->widens() ? 1 : 0;
+}
+
+}  // namespace
+
+void add_diff(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand(
+      "diff", "Say which decisions change between two policies; exit 1 if a deny becomes an allow");
+  verb->add_option("old", options->before, "the policy as it was")->required();
+  verb->add_option("new", options->after, "the policy as it is to be")->required();
+  verb->add_flag("--json", options->json, "the changes as JSON");
+  verb->footer("example: bpfwarden diff policy-v1.toml policy-v2.toml");
+  verb->callback([options, &chosen] { chosen = [options] { return run_diff(*options); }; });
+}
+
+}  // namespace bpfwarden::loader
