@@ -1,7 +1,6 @@
 // bpfwarden explain: what a policy says to a load or an attachment, and why.
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -24,7 +23,7 @@ constexpr int kUsage = 2;
 
 struct Options {
   std::string file;
-  std::string event;
+  std::string event;  // instead of all the facts below
   // By the name of the setting in a policy test, which is that of the option.
   std::map<std::string, std::string> texts;
   std::optional<uint32_t> uid;
@@ -45,8 +44,13 @@ policy::Table settings_table(const Options& options, policy::DiagnosticList& dia
       add(name, text);
       continue;
     }
-    const auto date = policy::read_syntax({"--time", "time = " + text}, 0, diagnostics);
-    if (date && !date->empty()) table.push_back(date->front());
+    policy::DiagnosticList ignored({"--time"});
+    const auto date = policy::read_syntax({"--time", "time = " + text}, 0, ignored);
+    if (date && !date->empty() && std::holds_alternative<policy::Time>(date->front().value.data))
+      table.push_back(date->front());
+    else
+      diagnostics.error({}, "`" + text + "` is no time",
+                        "write 2027-06-30 or 2027-06-30T12:00:00Z");
   }
   if (options.uid) add("uid", int64_t{*options.uid});
   if (options.sleepable) add("sleepable", true);
@@ -71,11 +75,9 @@ Result<policy::Situation> situation_from_options(const Options& options,
 
 Result<policy::Situation> situation_from_event(const Options& options,
                                                const CompiledPolicy& compiled) {
-  std::ifstream file(options.event);
-  const json event = json::parse(file, nullptr, false);
-  if (!event.is_object())
-    return fail(options.event + " holds no event", "record one with `bpfwarden events --json`");
-  return situation_of_event(event, compiled.policy, *compiled.image);
+  const auto event = read_event(options.event);
+  if (!event) return std::unexpected(event.error());
+  return situation_of_event(*event, compiled.policy, *compiled.image, std::time(nullptr));
 }
 
 json to_json(const policy::Explanation& explanation, const policy::Policy& policy) {
@@ -104,6 +106,7 @@ json to_json(const policy::Explanation& explanation, const policy::Policy& polic
   return {{"decision", last.allow != 0 ? "allow" : "deny"},
           {"refused", bw_refused(&last) != 0},
           {"effect", policy::effect_text(last)},
+          {"lacks_attach", explanation.lacks_attach},
           {"stages", stages}};
 }
 
@@ -134,20 +137,27 @@ int run_explain(const Options& options) {
   return explanation.decision().allow != 0 ? 0 : 1;
 }
 
-void add_facts(CLI::App& verb, Options& options) {
+// An empty text is more likely a script's unset variable than a fact.
+std::string refuse_empty(const std::string& text) {
+  return text.empty() ? "is empty: leave the option out" : "";
+}
+
+void add_facts(CLI::App& verb, CLI::Option* event, Options& options) {
   const auto add = [&](const std::string& name, const char* meaning) {
-    return verb.add_option("--" + name, options.texts[name], meaning);
+    verb.add_option("--" + name, options.texts[name], meaning)
+        ->check(refuse_empty)
+        ->excludes(event);
   };
   add("attach", "the attach point, such as xdp@eth0 or fentry/tcp_connect");
   add("key", "the key of the policy that signed");
   add("signature", "what the signature covers; prog-only if a key is given, else unsigned");
   add("digest", "SHA-256 of the instructions; not given: not known");
   add("origin", "user or loader");
-  verb.add_option("--uid", options.uid, "who loads; 0 if not given");
+  verb.add_option("--uid", options.uid, "who loads; 0 if not given")->excludes(event);
   add("exe", "the executable that loads");
   add("cgroup", "its cgroup");
-  verb.add_flag("--sleepable", options.sleepable, "the program may sleep");
-  verb.add_flag("--delegated", options.delegated, "loaded with a BPF token");
+  verb.add_flag("--sleepable", options.sleepable, "the program may sleep")->excludes(event);
+  verb.add_flag("--delegated", options.delegated, "loaded with a BPF token")->excludes(event);
   add("license", "gpl-compatible or proprietary");
   add("time", "a date or a date and time with a zone; now if not given");
 }
@@ -159,8 +169,10 @@ void add_explain(CLI::App& app, Command& chosen) {
   CLI::App* verb =
       app.add_subcommand("explain", "Say what a policy decides, by which rule, and why");
   verb->add_option("file", options->file, "the policy (TOML)")->required();
-  verb->add_option("--event", options->event, "a file with one event of `events --json`");
-  add_facts(*verb, *options);
+  CLI::Option* event = verb->add_option(
+      "--event", options->event, "a file with one event of `events --json`, instead of the facts");
+  event->check(refuse_empty);
+  add_facts(*verb, event, *options);
   verb->add_flag("--json", options->json, "the explanation as JSON");
   verb->footer("example: bpfwarden explain policy.toml --attach xdp@eth0 --key netops");
   verb->callback([options, &chosen] { chosen = [options] { return run_explain(*options); }; });

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <set>
 
 #include "loader/cmd.h"
 #include "loader/policy_file.h"
@@ -41,13 +42,15 @@ std::optional<TestedFile> run_file(const std::string& path) {
 
 int verdict(const std::vector<TestedFile>& files, const Options& options) {
   int code = 0;
+  std::set<std::string> told;
   for (const TestedFile& file : files) {
     if (file.report.failed() > 0) code = 1;
     if (file.report.coverage() >= options.min_coverage) continue;
-    std::fprintf(stderr,
-                 "bpfwarden: %s: %.0f %% of the rules are covered, --min-coverage is %.0f\n",
-                 file.file.c_str(), file.report.coverage(), options.min_coverage);
     code = 1;
+    if (!told.insert(file.policy.files.front()).second) continue;
+    std::fprintf(stderr,
+                 "bpfwarden: %s: %.1f %% of the rules are covered, --min-coverage is %.1f\n",
+                 file.policy.files.front().c_str(), file.report.coverage(), options.min_coverage);
   }
   return code;
 }
@@ -62,6 +65,7 @@ int run_test(const Options& options) {
     else
       is_wrong = true;
   }
+  share_coverage(tested);
   const auto format = test_format(options.format).value_or(TestFormat::text);
   std::fputs(test_output(tested, format).c_str(), stdout);
   return is_wrong ? kWrongFile : verdict(tested, options);

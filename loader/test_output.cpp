@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -151,6 +153,22 @@ string to_json(const std::vector<TestedFile>& files) {
 }
 
 }  // namespace
+
+void share_coverage(std::vector<TestedFile>& files) {
+  std::map<std::filesystem::path, std::vector<bool>> reached;
+  std::error_code ignored;  // a path that cannot be resolved stands for itself
+  const auto of_policy = [&](const TestedFile& file) -> std::vector<bool>& {
+    auto& rules = reached[std::filesystem::weakly_canonical(file.policy.files.front(), ignored)];
+    rules.resize(file.report.decided.size());
+    return rules;
+  };
+  for (const TestedFile& file : files) {
+    std::vector<bool>& rules = of_policy(file);
+    for (size_t i = 0; i < rules.size(); i++)
+      if (file.report.decided[i]) rules[i] = true;
+  }
+  for (TestedFile& file : files) file.report.decided = of_policy(file);
+}
 
 std::optional<TestFormat> test_format(std::string_view word) {
   for (const auto& [name, format] : kFormats)

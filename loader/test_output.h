@@ -22,6 +22,9 @@ struct TestedFile {
   policy::TestReport report;
 };
 
+// Makes coverage that of the policy: what any of the files reached, for each that tests it.
+void share_coverage(std::vector<TestedFile>& files);
+
 // Whole output for all files: TAP 14 (testanything.org), JUnit XML, JSON, or text with the coverage
 // of each policy's rules.
 [[nodiscard]] std::string test_output(const std::vector<TestedFile>& files, TestFormat format);

@@ -50,6 +50,8 @@ string stage_text(const StageExplanation& stage, const Policy& policy) {
 Explanation explain(const bw_image& image, const Situation& situation) {
   const Outcome outcome = decide_on(image, situation);
   Explanation explanation;
+  explanation.lacks_attach =
+      situation.is_only_load && outcome.load.allow != 0 && (image.flags & BW_IMAGE_ATTACH) != 0;
   explanation.stages.push_back(explain_stage(image, outcome.load_facts, outcome.load));
   if (outcome.attach)
     explanation.stages.push_back(explain_stage(image, outcome.attach_facts, *outcome.attach));
@@ -81,6 +83,8 @@ string to_text(const Explanation& explanation, const Policy& policy) {
     text +=
         "  note: the kernel part of this version decides at load only; `apply` refuses to "
         "enforce what falls at attach\n";
+  if (explanation.lacks_attach)
+    text += "  note: this is about the load alone; for what falls at attach, ask with `--attach`\n";
   if (decision.allow == 0)
     text += "  next: " + string(next_step(static_cast<bw_cause>(decision.cause))) + "\n";
   return text;

@@ -85,6 +85,7 @@ Result<Situation> situation_of(const SituationSettings& settings, const Policy& 
   Situation situation;
   if (!settings.attach) return fail("no attach point is given", "add one, such as `xdp@eth0`");
   situation.attach = *settings.attach;
+  situation.guard = guard_of(situation.attach);
   const bool has_key = !settings.key.empty();
   situation.signature =
       settings.signature.value_or(has_key ? Signature::prog_only : Signature::unsigned_);

@@ -51,9 +51,10 @@ void add_who(const bw_image& image, const bw_facts& facts, uint32_t rule,
     reasons.emplace_back(facts.signer == BW_SIGNER_UNKNOWN ? "a signer that it names"
                                                            : "another signer than this one");
   if (!is_in(image.origin[facts.origin], rule))
-    reasons.push_back("origin " +
-                      std::string(origin_name(facts.origin == BW_ORIGIN_USER ? BW_ORIGIN_LOADER
-                                                                             : BW_ORIGIN_USER)));
+    reasons.push_back(
+        "origin " +
+        std::string(origin_name(is_in(image.origin[BW_ORIGIN_LOADER], rule) ? BW_ORIGIN_LOADER
+                                                                            : BW_ORIGIN_USER)));
   if (!is_in(*bw_in_force(&image, facts.time), rule)) reasons.emplace_back("another date");
 }
 

@@ -54,6 +54,13 @@ Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::s
               known.empty() ? "it has no keys at all" : "it has " + known);
 }
 
+// As gather_target() of bpf-lsm/facts.bpf.h.
+bw_cause guard_of(const AttachPoint& attach) {
+  const bool is_bypass =
+      attach_families()[attach.family].name == "fmod_ret" && attach.target.starts_with("security_");
+  return is_bypass ? BW_CAUSE_LSM_BYPASS : BW_CAUSE_RULE;
+}
+
 bw_facts facts_of(const Situation& situation, bw_stage stage) {
   const AttachFamily& family = attach_families()[situation.attach.family];
   bw_facts facts = {};
@@ -61,6 +68,7 @@ bw_facts facts_of(const Situation& situation, bw_stage stage) {
   facts.attach_type = family.attach_type;
   facts.signer = situation.signer;
   facts.signature = static_cast<uint8_t>(situation.signature);
+  facts.guard = static_cast<uint8_t>(situation.guard);
   facts.origin = static_cast<uint8_t>(situation.origin);
   facts.stage = stage;
   facts.traits[BW_TRAIT_SLEEPABLE] = situation.sleepable;
@@ -76,7 +84,8 @@ Outcome decide_on(const bw_image& image, const Situation& situation) {
   Outcome outcome = {};
   outcome.load_facts = facts_of(situation, BW_STAGE_LOAD);
   bw_decide(&image, &outcome.load_facts, &outcome.load);
-  if ((image.flags & BW_IMAGE_ATTACH) == 0 || outcome.load.allow == 0) return outcome;
+  if (situation.is_only_load || (image.flags & BW_IMAGE_ATTACH) == 0 || outcome.load.allow == 0)
+    return outcome;
   outcome.attach_facts = facts_of(situation, BW_STAGE_ATTACH);
   bw_decide(&image, &outcome.attach_facts, &outcome.attach.emplace());
   return outcome;

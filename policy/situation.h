@@ -29,8 +29,13 @@ struct Situation {
   bool sleepable = false;
   bool delegated = false;
   License license = License::gpl_compatible;
-  int64_t time = 0;  // Unix seconds
+  int64_t time = 0;                // Unix seconds
+  bw_cause guard = BW_CAUSE_RULE;  // what the kernel part refuses before it looks at any rule
+  bool is_only_load = false;       // nothing is known of an attachment, as in recorded events
 };
+
+// What the kernel part refuses for its attach point alone, whatever the policy says.
+[[nodiscard]] bw_cause guard_of(const AttachPoint& attach);
 
 // The slot of the signer that stands for key `name` of the policy (the first of its certificates).
 // Errors: there is no such key; the hint lists those there are.
@@ -49,7 +54,7 @@ struct Outcome {
 };
 
 // What becomes of it under the image: at load, and then, if the image has rules that fall at
-// attach, at attach.
+// attach and the attachment is known, at attach.
 [[nodiscard]] Outcome decide_on(const bw_image& image, const Situation& situation);
 
 }  // namespace bpfwarden::policy

@@ -1,4 +1,6 @@
 // The outputs of `test`, and events read back for `explain --event`.
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -6,6 +8,7 @@
 #include "loader/recorded_event.h"
 #include "loader/test_output.h"
 #include "policy/compile.h"
+#include "policy/explain.h"
 #include "policy/parse.h"
 
 using namespace bpfwarden;
@@ -78,7 +81,7 @@ TEST_CASE("a recorded event is the situation that it was recorded in") {
                                 {"digest", std::string(64, '1')},
                                 {"gpl_compatible", false},
                                 {"wall_time", 99}};
-  const auto situation = situation_of_event(event, policy, *image);
+  const auto situation = situation_of_event(event, policy, *image, 5);
   REQUIRE(situation.has_value());
   CHECK(situation->signer == BW_SIGNER_BUILTIN);
   CHECK(situation->signature == policy::Signature::prog_only);
@@ -89,11 +92,109 @@ TEST_CASE("a recorded event is the situation that it was recorded in") {
   CHECK(situation->license == policy::License::proprietary);
   CHECK(situation->time == 99);
   CHECK(policy::decide_on(*image, *situation).last().allow == 1);
+  CHECK(situation_of_event({{"attach", "xdp"}}, policy, *image, 5)->time == 5);
+}
 
-  CHECK(situation_of_event({{"attach", "kprobe/…"}}, policy, *image).has_value());
-  CHECK_FALSE(situation_of_event({{"attach", nullptr}}, policy, *image).has_value());
-  CHECK_FALSE(situation_of_event({{"attach", 7}}, policy, *image).has_value());
-  CHECK_FALSE(situation_of_event({{"attach", "xdp"}, {"uid", "x"}}, policy, *image).has_value());
-  CHECK_FALSE(
-      situation_of_event({{"attach", "xdp"}, {"signer", "nobody"}}, policy, *image).has_value());
+TEST_CASE("an event that cannot be what was recorded is refused, not guessed at") {
+  const policy::Policy policy = two_rules();
+  const auto image = policy::compile(policy, std::array<uint8_t, 32>{}).value();
+  const auto is_read = [&](nlohmann::json event) {
+    return situation_of_event(event, policy, *image, 0).has_value();
+  };
+  CHECK(is_read({{"attach", "kprobe/…"}}));
+  CHECK_FALSE(is_read({{"attach", nullptr}}));
+  CHECK_FALSE(is_read({{"attach", 7}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"uid", "x"}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"uid", -1}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"signer", "nobody"}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"signature", "signed"}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"origin", "elsewhere"}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"digest", "12"}}));
+  CHECK_FALSE(is_read({{"attach", "xdp"}, {"cause", "magic"}}));
+  CHECK(is_read({{"attach", "xdp"}, {"cause", "default"}}));
+}
+
+TEST_CASE("an event tells of a load: of an attachment nothing is made up") {
+  const std::string text =
+      "schema=1\nname=\"edge\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n"
+      "[keys.distro]\nkeyring=\"builtin\"\n"
+      "[[rules]]\nname=\"ours\"\nallow=[\"kprobe/tcp_*\", \"xdp@eth*\"]\nsigned-by=[\"distro\"]\n";
+  const auto policy = policy::parse({{"edge.toml", text}}, {}, 0).policy.value();
+  const auto image = policy::compile(policy, std::array<uint8_t, 32>{}).value();
+  for (const char* attach : {"kprobe/…", "xdp"}) {
+    const auto recorded = situation_of_event(
+        {{"attach", attach}, {"signature", "prog-only"}, {"signer", "distro"}}, policy, *image, 0);
+    REQUIRE(recorded.has_value());
+    const auto explanation = policy::explain(*image, *recorded);
+    CHECK(explanation.decision().allow == 1);
+    CHECK(explanation.stages.size() == 1);
+    CHECK(explanation.lacks_attach);
+    CHECK(policy::to_text(explanation, policy).find("about the load alone") != std::string::npos);
+  }
+}
+
+TEST_CASE("what the kernel part refused before any rule stays refused, and says why") {
+  const policy::Policy policy = two_rules();
+  const auto image = policy::compile(policy, std::array<uint8_t, 32>{}).value();
+  nlohmann::json event = {{"attach", "xdp"}, {"signature", "prog-only"}, {"signer", "distro"}};
+  const auto decided = [&] {
+    return policy::explain(*image, situation_of_event(event, policy, *image, 0).value());
+  };
+  CHECK(decided().decision().allow == 1);
+  event["cause"] = "unsigned-parts";
+  CHECK(decided().decision().allow == 0);
+  CHECK(decided().decision().cause == BW_CAUSE_UNSIGNED_PARTS);
+  CHECK(policy::to_text(decided(), policy).find("light skeleton") != std::string::npos);
+}
+
+TEST_CASE("an event's origin is kept, also one that no rule can ask for") {
+  const policy::Policy policy =
+      policy::parse({{"edge.toml",
+                      "schema=1\nname=\"edge\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n"
+                      "[[rules]]\nname=\"one\"\nallow=[\"xdp\"]\nsignature=\"unsigned\"\n"
+                      "origin=\"user\"\n"
+                      "[[rules]]\nname=\"two\"\nallow=[\"xdp\"]\nsignature=\"unsigned\"\n"
+                      "origin=\"loader\"\n"}},
+                    {}, 0)
+          .policy.value();
+  const auto image = policy::compile(policy, std::array<uint8_t, 32>{}).value();
+  const auto explained = [&](const char* origin) {
+    const auto situation =
+        situation_of_event({{"attach", "xdp"}, {"origin", origin}}, policy, *image, 0);
+    return policy::explain(*image, situation.value());
+  };
+  CHECK(explained("user").decision().rule == 0);
+  CHECK(explained("loader").decision().rule == 1);
+  const auto kernel = explained("kernel");
+  REQUIRE(kernel.stages[0].passed.size() == 2);
+  CHECK(kernel.stages[0].passed[0].reasons == std::vector<std::string>{"origin user"});
+  CHECK(kernel.stages[0].passed[1].reasons == std::vector<std::string>{"origin loader"});
+  CHECK(explained("resident").decision().allow == 0);
+}
+
+TEST_CASE("an event file holds one event") {
+  const auto path = std::filesystem::temp_directory_path() / "bpfwarden-event-test.json";
+  const auto message = [&](std::string_view text) {
+    std::ofstream(path, std::ios::binary) << text;
+    const auto event = read_event(path);
+    std::filesystem::remove(path);
+    return event ? "" : event.error().message;
+  };
+  CHECK(message("{\n\"attach\": \"xdp\"}\n") == "");
+  CHECK(message("{}\n{}\n").find("more than one event") != std::string::npos);
+  CHECK(message("[]").find("holds no event") != std::string::npos);
+  CHECK(message("").find("holds no event") != std::string::npos);
+  CHECK(read_event("/nonexistent").error().message.find("No such file") != std::string::npos);
+}
+
+TEST_CASE("coverage is that of the policy, over all files that test it") {
+  auto files = results();
+  files.push_back(files.front());
+  files[1].report.decided = {false, true};
+  files.push_back(files.front());
+  files[2].policy.files = {"other.toml"};
+  share_coverage(files);
+  CHECK(files[0].report.coverage() == 100);
+  CHECK(files[1].report.coverage() == 100);
+  CHECK(files[2].report.coverage() == 50);
 }

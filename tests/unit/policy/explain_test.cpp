@@ -98,6 +98,22 @@ TEST_CASE("each condition that is not met has its words") {
   CHECK(reason("expires=1999-01-01", [](Situation& one) { one.time = kNow; }) == "another date");
 }
 
+TEST_CASE("what skips every security module is refused, whatever the policy says") {
+  const Policy policy = must_parse(
+      with_header("[[rules]]\nname=\"all\"\nallow=[\"fmod_ret/*\"]\nsigned-by=[\"netops\"]\n"));
+  const Compiled compiled(policy);
+  const auto decided = [&](std::string_view attach) {
+    SituationSettings settings;
+    settings.attach = *parse_attach_point(attach);
+    settings.key = "netops";
+    return explain(compiled.image(), situation_of(settings, policy, compiled.image(), kNow).value())
+        .decision();
+  };
+  CHECK(decided("fmod_ret/bpf_modify_return_test").allow == 1);
+  CHECK(decided("fmod_ret/security_bpf").allow == 0);
+  CHECK(decided("fmod_ret/security_bpf").cause == BW_CAUSE_LSM_BYPASS);
+}
+
 TEST_CASE("policy tests: what holds, what does not and why, and which rules were reached") {
   const Policy policy = must_parse(with_header(kRules));
   const Compiled compiled(policy);
