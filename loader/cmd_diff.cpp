@@ -44,10 +44,18 @@ void print_json(const policy::PolicyDiff& diff) {
   std::puts(whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
+constexpr size_t kShownPlaces = 12;  // --json has all
+
+std::string places_text(const std::vector<std::string>& places) {
+  if (places.size() <= kShownPlaces) return joined(places, ", ");
+  return joined({places.begin(), places.begin() + kShownPlaces}, ", ") + " and " +
+         std::to_string(places.size() - kShownPlaces) + " more";
+}
+
 void print(const policy::PolicyDiff& diff) {
   for (const policy::DiffGroup& group : diff.groups)
     std::printf("%s: %s — %s\n    before: %s\n    after:  %s\n", change_word(group.change),
-                joined(group.places, ", ").c_str(),
+                places_text(group.places).c_str(),
                 group.who.empty() ? "whoever loads it" : joined(group.who, "; ").c_str(),
                 group.before.c_str(), group.after.c_str());
   std::printf(

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "policy/diff_who.h"
 #include "policy/explain.h"
 #include "policy/wording.h"
 
@@ -19,6 +20,7 @@ Pair decide_pair(const DiffSides& sides, const AttachPoint& place, const WhoClas
   for (size_t i = 0; i < 2; i++) {
     Situation situation = who.representatives[i];
     situation.attach = place;
+    situation.guard = guard_of(place);
     pair[i] = decide_on(sides[i].image, situation).last();
   }
   return pair;
@@ -46,42 +48,6 @@ bool same_decider(const DiffSides& sides, const Pair& pair) {
   return pair[0].cause == pair[1].cause && name(0) == name(1);
 }
 
-// What makes changes one group: what decided, before and after.
-struct GroupKey {
-  Change change;
-  string before, after;
-  std::vector<size_t> who;  // the classes, so that a group is a whole box of places and loads
-
-  auto operator<=>(const GroupKey&) const = default;
-};
-
-struct Collected {
-  std::vector<size_t> places;
-};
-
-using Groups = std::map<GroupKey, Collected>;
-
-// The changes at one place, by what decided.
-Groups changes_at(const DiffSides& sides, const DiffSpace& space, size_t place, PolicyDiff& diff) {
-  std::map<std::tuple<Change, string, string>, std::vector<size_t>> found;
-  for (size_t i = 0; i < space.who.size(); i++) {
-    const Pair pair = decide_pair(sides, space.places[place].representative, space.who[i]);
-    const auto change = change_of(pair);
-    diff.classes++;
-    diff.changed += change.has_value();
-    diff.other_rule += !change && !same_decider(sides, pair);
-    if (change)
-      found[{*change, decision_text(sides[0], pair[0]), decision_text(sides[1], pair[1])}]
-          .push_back(i);
-  }
-  Groups groups;
-  for (auto& [what, who] : found) {
-    const auto& [change, before, after] = what;
-    groups[{change, before, after, std::move(who)}].places.push_back(place);
-  }
-  return groups;
-}
-
 // ---- In words -----------------------------------------------------------------------------------
 
 // "signed" options of one signer in one: "prog-only by x", "prog-used-maps by x" are "signed by x".
@@ -102,14 +68,27 @@ std::vector<string> joined_signers(const std::vector<string>& values) {
   return joined;
 }
 
-string property_text(const Property& property, const std::vector<bool>& present) {
-  std::vector<string> values;
-  for (size_t i = 0; i < present.size(); i++)
-    if (present[i]) values.push_back(property.values[i]);
-  if (values.size() == present.size()) return {};  // whatever it is
+string values_text(const Property& property, const std::vector<string>& values) {
   string text = property.name;
   for (const string& value : joined_signers(values))
     text += (text.empty() ? "" : text == property.name ? " " : ", ") + value;
+  return text;
+}
+
+// Empty: whatever it is.
+string property_text(const Property& property, const std::vector<bool>& present) {
+  std::vector<string> values;
+  for (size_t i = 0; i < present.size(); i++)
+    if (present[i]) values.push_back(property.values[i].text);
+  return values.size() == present.size() ? string() : values_text(property, values);
+}
+
+// The representative of a class.
+string example_text(const std::vector<Property>& properties, const WhoClass& who) {
+  string text;
+  for (size_t i = 0; i < properties.size(); i++)
+    text += (i == 0 ? "" : ", ") +
+            values_text(properties[i], {properties[i].values[who.example[i]].text});
   return text;
 }
 
@@ -120,38 +99,74 @@ double combinations(const std::vector<std::vector<bool>>& present) {
   return product;
 }
 
-std::vector<string> who_texts(const DiffSpace& space, const std::vector<size_t>& who) {
+// What the classes have in common: for each property the values that occur in them.
+std::vector<string> who_texts(const std::vector<Property>& properties,
+                              const std::vector<const WhoClass*>& classes) {
   std::vector<std::vector<bool>> present;
-  for (const Property& property : space.properties) present.emplace_back(property.values.size());
+  for (const Property& property : properties) present.emplace_back(property.values.size());
   double covered = 0;
   bool is_exact = true;
-  for (const size_t index : who) {
-    const WhoClass& one = space.who[index];
-    is_exact = is_exact && one.is_exact;
-    covered += combinations(one.values);
+  for (const WhoClass* one : classes) {
+    is_exact = is_exact && one->is_exact;
+    covered += combinations(one->values);
     for (size_t i = 0; i < present.size(); i++)
       for (size_t n = 0; n < present[i].size(); n++)
-        if (one.values[i][n]) present[i][n] = true;
+        if (one->values[i][n]) present[i][n] = true;
   }
   std::vector<string> texts;
   for (size_t i = 0; i < present.size(); i++) {
-    string text = property_text(space.properties[i], present[i]);
+    string text = property_text(properties[i], present[i]);
     if (!text.empty()) texts.push_back(std::move(text));
   }
-  if (!is_exact || covered < combinations(present)) texts.emplace_back("not in every combination");
+  if (!is_exact || covered < combinations(present))
+    texts.push_back("not in every combination, for example " +
+                    example_text(properties, *classes.front()));
   return texts;
 }
 
-DiffGroup group_of(const DiffSpace& space, const GroupKey& key, const Collected& collected) {
-  DiffGroup group = {key.change, {}, who_texts(space, key.who), key.before, key.after, {}};
-  for (const size_t place : collected.places)
-    group.places.insert(group.places.end(), space.places[place].texts.begin(),
-                        space.places[place].texts.end());
-  std::sort(group.places.begin(), group.places.end());
-  group.example = space.who[key.who.front()].representatives;
-  for (Situation& situation : group.example)
-    situation.attach = space.places[collected.places.front()].representative;
-  return group;
+// ---- Collected ----------------------------------------------------------------------------------
+
+// What makes changes one group.
+struct GroupKey {
+  Change change;
+  string before, after;
+  std::vector<string> who;
+
+  auto operator<=>(const GroupKey&) const = default;
+};
+
+using Groups = std::map<GroupKey, DiffGroup>;
+using Found = std::map<std::tuple<Change, string, string>, std::vector<const WhoClass*>>;
+
+// The changes at one class of places, by what decided.
+Found changes_at(const DiffSides& sides, const PlaceClass& place,
+                 const std::vector<WhoClass>& classes, PolicyDiff& diff) {
+  Found found;
+  for (const WhoClass& who : classes) {
+    const Pair pair = decide_pair(sides, place.representative, who);
+    const auto change = change_of(pair);
+    diff.classes++;
+    diff.changed += change.has_value();
+    diff.other_rule += !change && !same_decider(sides, pair);
+    if (change)
+      found[{*change, decision_text(sides[0], pair[0]), decision_text(sides[1], pair[1])}]
+          .push_back(&who);
+  }
+  return found;
+}
+
+void add_to_groups(const std::vector<Property>& properties, const PlaceClass& place,
+                   const Found& found, Groups& groups) {
+  for (const auto& [what, classes] : found) {
+    const auto& [change, before, after] = what;
+    GroupKey key = {change, before, after, who_texts(properties, classes)};
+    DiffGroup& group = groups[key];
+    if (group.places.empty()) {
+      group = {change, {}, key.who, before, after, classes.front()->representatives};
+      for (Situation& situation : group.example) situation.attach = place.representative;
+    }
+    group.places.insert(group.places.end(), place.texts.begin(), place.texts.end());
+  }
 }
 
 }  // namespace
@@ -162,17 +177,18 @@ bool PolicyDiff::widens() const {
 }
 
 Result<PolicyDiff> diff_policies(const DiffSides& sides, int64_t now) {
-  const auto space = diff_space(sides, now);
-  if (!space) return std::unexpected(space.error());
+  const std::vector<Property> properties = properties_of(sides, now);
   PolicyDiff diff;
   Groups groups;
-  for (size_t place = 0; place < space->places.size(); place++)
-    for (auto& [key, collected] : changes_at(sides, *space, place, diff)) {
-      std::vector<size_t>& places = groups[key].places;
-      places.insert(places.end(), collected.places.begin(), collected.places.end());
-    }
-  for (const auto& [key, collected] : groups)
-    diff.groups.push_back(group_of(*space, key, collected));
+  for (const PlaceClass& place : place_classes(sides)) {
+    const auto classes = who_classes(properties, place, now);
+    if (!classes) return std::unexpected(classes.error());
+    add_to_groups(properties, place, changes_at(sides, place, *classes, diff), groups);
+  }
+  for (auto& [key, group] : groups) {
+    std::sort(group.places.begin(), group.places.end());
+    diff.groups.push_back(std::move(group));
+  }
   return diff;
 }
 

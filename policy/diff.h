@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "policy/diff_space.h"
+#include "policy/diff_parts.h"
 
 namespace bpfwarden::policy {
 
@@ -18,7 +18,7 @@ enum class Change : uint8_t {
   narrowed,  // an allow became a deny, or a deny is enforced now
 };
 
-// Changes that the same two rules (or defaults) make.
+// Changes that the same two rules (or defaults) make for the same loads.
 struct DiffGroup {
   Change change = Change::widened;
   std::vector<std::string> places;  // attach points, as patterns
@@ -36,7 +36,7 @@ struct PolicyDiff {
   [[nodiscard]] bool widens() const;
 };
 
-// Errors: see diff_space().
+// Dates before `now` (Unix seconds) are left out. Errors: more classes than can be compared.
 [[nodiscard]] Result<PolicyDiff> diff_policies(const DiffSides& sides, int64_t now);
 
 }  // namespace bpfwarden::policy

@@ -1,28 +1,31 @@
-// The two halves of diff_space(). Internal to policy/diff_*.cpp.
+// What the halves of a comparison share. Internal to policy/diff*.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
-#include <vector>
 
-#include "policy/diff_space.h"
+#include "policy/situation.h"
 
 namespace bpfwarden::policy {
 
+// A policy and what was compiled from it.
+struct DiffSide {
+  const Policy& policy;
+  const bw_image& image;
+};
+
+using DiffSides = std::array<DiffSide, 2>;  // old, new
+
+// A set of rules; one of each policy.
 using RuleWords = std::array<uint64_t, BW_VECTOR_WORDS>;
+using RulePair = std::array<RuleWords, 2>;
 
 [[nodiscard]] RuleWords words_of(const bw_vector& vector);
+[[nodiscard]] RuleWords both(const RuleWords& left, const RuleWords& right);
+[[nodiscard]] RuleWords either(const RuleWords& left, const RuleWords& right);
 
 // A name that begins so and is in no policy: policies hold no control characters.
 [[nodiscard]] std::string fresh_name(std::string beginning);
-
-[[nodiscard]] std::vector<PlaceClass> place_classes(const DiffSides& sides);
-
-struct WhoSpace {
-  std::vector<Property> properties;
-  std::vector<WhoClass> classes;
-};
-
-[[nodiscard]] Result<WhoSpace> who_classes(const DiffSides& sides, int64_t now);
 
 }  // namespace bpfwarden::policy

@@ -49,4 +49,11 @@ template <class Words>
   return found;
 }
 
+template <class Words, class Value>
+[[nodiscard]] std::string_view spelling_of(const Words& words, Value value) {
+  for (const auto& [spelling, meaning] : words)
+    if (meaning == value) return spelling;
+  return "?";
+}
+
 }  // namespace bpfwarden::policy

@@ -31,7 +31,7 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check doctor events explain off run schema sign status test; do
+  for verb in apply check completion diff doctor events explain fmt off run schema sign status test; do
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
@@ -58,6 +58,13 @@ explain_event() {
   echo '{"attach":"fentry/tcp_connect","signature":"prog-only","signer":"tracing","origin":"user","uid":0,"wall_time":1800000000}' >"$work/event.json"
   exits 0 "$bpfwarden" explain "$policies/team.toml" --event "$work/event.json"
 }
+diff_policies() { "$bpfwarden" diff "$policies/v1.toml" "$policies/v2.toml" "$@"; }
+diff_names_what_is_widened() {
+  exits 1 diff_policies >"$work/diff" && grep -q '^widened: cgroup/connect4 — prog-used-maps by netops$' "$work/diff" &&
+    grep -q '^narrowed: xdp ' "$work/diff"
+}
+diff_json() { diff_policies --json | jq -e '.widens and .groups[0].attach == ["cgroup/connect4"]'; }
+diff_of_the_same() { exits 0 "$bpfwarden" diff "$policies/v1.toml" "$policies/v1.toml"; }
 new_key() { # NAME: NAME.key and NAME.pem in the work folder
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
     -keyout "$work/$1.key" -out "$work/$1.pem"
@@ -134,6 +141,10 @@ check "explain: denied, and what would have been enough" explain_denies
 check "explain as JSON" explain_json
 check "explain a recorded event" explain_event
 check "explain: an attach point that there is not exits 2" exits 2 explain xpd
+check "diff names the widened attach point, exit 1" diff_names_what_is_widened
+check "diff as JSON" diff_json
+check "no difference exits 0" diff_of_the_same
+check "diff of a broken file exits 2" exits 2 "$bpfwarden" diff "$policies/v1.toml" "$source/examples/broken.toml"
 check "sign says what the signature covers" signs_what_it_says
 check "a failed sign writes nothing" refuses_and_leaves_nothing
 

@@ -1,0 +1,234 @@
+// What two policies decide differently: everything of it, and nothing else.
+#include <algorithm>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "compiled.h"
+#include "fake_reader.h"
+#include "policy/diff.h"
+#include "random_policy.h"
+
+using namespace bpfwarden::policy;
+using namespace bpfwarden::policy::test;
+
+namespace {
+
+using std::string;
+
+struct Side {
+  explicit Side(const string& text) : policy(must_parse(text)), compiled(policy) {}
+  [[nodiscard]] DiffSide side() const { return {policy, compiled.image()}; }
+
+  Policy policy;
+  Compiled compiled;
+};
+
+PolicyDiff diff_of(const Side& before, const Side& after, int64_t now = kNow) {
+  const auto diff = diff_policies({before.side(), after.side()}, now);
+  INFO((diff ? "" : diff.error().message));
+  REQUIRE(diff.has_value());
+  return *diff;
+}
+
+PolicyDiff diff_of(const string& before, const string& after) {
+  return diff_of(Side(with_header(before)), Side(with_header(after)));
+}
+
+string rule(const string& settings) { return "[[rules]]\nname = \"r\"\n" + settings + "\n"; }
+
+bool has(const std::vector<string>& texts, const string& text) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
+// An allow rule of `before` and of `after` conditions: widened at one place, for these.
+void check_widened(const string& before, const string& after, const string& who) {
+  const string allow = "allow = [\"xdp\"]\nsignature = \"unsigned\"\n";
+  const PolicyDiff wider = diff_of(rule(allow + before), rule(allow + after));
+  CAPTURE(before, after);
+  REQUIRE(wider.groups.size() == 1);
+  CHECK(wider.groups[0].change == Change::widened);
+  CHECK(wider.groups[0].places == std::vector<string>{"xdp"});
+  CAPTURE(wider.groups[0].who);
+  CHECK(has(wider.groups[0].who, who));
+  CHECK(wider.widens());
+  const PolicyDiff narrower = diff_of(rule(allow + after), rule(allow + before));
+  REQUIRE(narrower.groups.size() == 1);
+  CHECK(narrower.groups[0].change == Change::narrowed);
+  CHECK_FALSE(narrower.widens());
+}
+
+Situation situation_of(const Load& load, const Side& side) {
+  Situation one;
+  const auto families = attach_families();
+  for (size_t i = 0; i < families.size(); i++)
+    if (families[i].prog_type == load.prog_type && families[i].attach_type == load.attach_type)
+      one.attach = {i, load.name, ""};
+  if (load.attach) one.attach = *load.attach;
+  one.signature = load.signature;
+  one.signer = side.compiled.facts_of(load).signer;
+  one.guard = load.guard;
+  one.origin = load.origin;
+  one.uid = load.uid;
+  one.exe = load.exe;
+  one.cgroup = load.cgroup;
+  one.digest = load.digest;
+  one.sleepable = load.sleepable;
+  one.delegated = load.delegated;
+  one.license = load.license;
+  one.time = load.time;
+  return one;
+}
+
+bw_decision decide(const Load& load, const Side& side) {
+  return decide_on(side.compiled.image(), situation_of(load, side)).last();
+}
+
+bool same_effect(const bw_decision& left, const bw_decision& right) {
+  return left.allow == right.allow && bw_refused(&left) == bw_refused(&right);
+}
+
+// One line less, one rule less, or another mode: as people edit.
+PolicyText edited(Dice& dice, PolicyText text) {
+  if (dice.once_in(3)) {
+    text.rules.erase(text.rules.begin() + static_cast<long>(dice.below(text.rules.size())));
+    return text;
+  }
+  auto& lines = text.rules[dice.below(text.rules.size())];
+  if (lines.size() > 3)
+    lines.erase(lines.begin() + 2 + static_cast<long>(dice.below(lines.size() - 2)));
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("the same decisions are no difference") {
+  const string rules = rule("allow = [\"xdp\", \"tc\"]\nsigned-by = [\"netops\"]");
+  const string other = "[[rules]]\nname = \"b\"\ndeny = [\"fentry/a*\"]\n";
+  CHECK(diff_of(rules + other, rules + other).groups.empty());
+  CHECK(diff_of(rules + other, rules + other).other_rule == 0);
+  CHECK(diff_of(rules + other, other + rules).groups.empty());
+  CHECK(
+      diff_of(rules, rules + other + "[[rules]]\nname = \"c\"\ndeny = [\"xdp\"]\n").groups.empty());
+  const PolicyDiff renamed = diff_of(
+      rules, "[[rules]]\nname = \"s\"\nallow = [\"tc\", \"xdp\"]\nsigned-by=[\"netops\"]\n");
+  CHECK(renamed.groups.empty());
+  CHECK(renamed.other_rule > 0);
+}
+
+TEST_CASE("keys are compared by what they are, not by name or place") {
+  const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
+  const string rest = rule("allow=[\"xdp\"]\nsigned-by=[\"a\"]");
+  const Side before(
+      head + "keys.a.certificates=[\"one.pem\"]\nkeys.b.certificates=[\"two.pem\"]\n" + rest);
+  const Side swapped(
+      head + "keys.z.certificates=[\"two.pem\"]\nkeys.a.certificates=[\"one.pem\"]\n" + rest);
+  CHECK(diff_of(before, swapped).groups.empty());
+  const Side other(head + "keys.a.certificates=[\"two.pem\"]\n" + rest);
+  const PolicyDiff diff = diff_of(before, other);
+  REQUIRE(diff.groups.size() == 2);
+  CHECK(has(diff.groups[0].who, "signed by b"));
+  CHECK(has(diff.groups[1].who, "signed by a"));
+}
+
+TEST_CASE("every condition that is widened alone is found") {
+  check_widened("uid = [7]", "uid = [7, 8]", "uid 8");
+  check_widened("exe = [\"/bin/a\"]", "exe = [\"/bin/*\"]", "exe /bin/*");
+  check_widened("cgroup = [\"/a\"]", "cgroup = [\"/a\", \"/b*\"]", "cgroup /b*");
+  check_widened("origin = \"user\"", "", "origin loader");
+  check_widened("sleepable = false", "", "sleepable yes");
+  check_widened("delegated = true", "", "delegated no");
+  check_widened("license = \"gpl-compatible\"", "", "GPL-compatible no");
+  check_widened("expires = 2027-06-01", "expires = 2027-07-01", "date from 2027-06-01");
+  const string digest = "sha256:" + string(64, '1'), other = "sha256:" + string(64, '2');
+  check_widened("digests = [\"" + digest + "\"]",
+                "digests = [\"" + digest + "\", \"" + other + "\"]", "digest " + other);
+}
+
+TEST_CASE("attach points, signatures and signers that are widened are found") {
+  const string signed_by = "signed-by = [\"netops\"]";
+  const auto only = [](const PolicyDiff& diff) {
+    REQUIRE(diff.groups.size() == 1);
+    return diff.groups[0];
+  };
+  CHECK(only(diff_of(rule("allow = [\"xdp\"]\n" + signed_by),
+                     rule("allow = [\"xdp\", \"fentry/tcp_*\"]\n" + signed_by)))
+            .places == std::vector<string>{"fentry/tcp_*"});
+  CHECK(only(diff_of(rule("allow = [\"xdp@eth0\"]\n" + signed_by),
+                     rule("allow = [\"xdp@eth*\"]\n" + signed_by)))
+            .places == std::vector<string>{"xdp@eth*"});
+  const auto covered =
+      only(diff_of(rule("allow = [\"xdp\"]\n" + signed_by + "\nsignature = \"prog-used-maps\""),
+                   rule("allow = [\"xdp\"]\n" + signed_by)));
+  CHECK(covered.who == std::vector<string>{"prog-only by netops"});
+  CHECK(covered.before == "denied by the default, enforced");
+  CHECK(covered.after == "allowed by rule `r` (test.toml:8)");
+}
+
+TEST_CASE("a mode that no longer enforces is a deny that becomes an allow") {
+  const string head = "schema=1\nname=\"p\"\nversion=1\ndefault=\"deny\"\n";
+  const Side enforce(head + "mode=\"enforce\"\n" + rule("deny=[\"xdp\"]"));
+  const Side audit(head + "mode=\"audit\"\n" + rule("deny=[\"xdp\"]"));
+  CHECK(diff_of(enforce, audit).widens());
+  CHECK_FALSE(diff_of(audit, enforce).widens());
+  CHECK_FALSE(diff_of(audit, enforce).groups.empty());
+}
+
+TEST_CASE("who may no longer sign: a revoked certificate of an issuer") {
+  const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
+  const string rest = rule("allow=[\"xdp\"]\nsigned-by=[\"ca\"]");
+  const Side before(head + "keys.ca.issuer=[\"ca.pem\"]\nkeys.ca.revoked=[\"leaf.pem\"]\n" + rest);
+  const Side after(head + "keys.ca.issuer=[\"ca.pem\"]\n" + rest);
+  const PolicyDiff diff = diff_of(before, after);
+  REQUIRE(diff.groups.size() == 1);
+  CHECK(diff.groups[0].change == Change::widened);
+  CHECK(diff.groups[0].who == std::vector<string>{"signed by one that `ca` revokes, issued by ca"});
+}
+
+TEST_CASE("no difference is left out, and none is made up") {
+  Dice dice(test_seed());
+  size_t same = 0, different = 0, met = 0, too_many = 0;
+  for (int i = 0; i < 60; i++) {
+    const PolicyText text = random_policy(dice);
+    if (text.rules.size() < 2) continue;
+    const PolicyText changed = edited(dice, text);
+    if (!parse_text(changed.text()).policy) continue;
+    const Side before(text.text()), after(changed.text());
+    const auto compared = diff_policies({before.side(), after.side()}, 0);
+    too_many += !compared;
+    if (!compared) continue;
+    const PolicyDiff& diff = *compared;
+    (diff.groups.empty() ? same : different)++;
+    INFO("BPFWARDEN_TEST_SEED=" << test_seed() << "\n" << text.text() << "\n" << changed.text());
+    for (const DiffGroup& group : diff.groups) {
+      const auto old = decide_on(before.compiled.image(), group.example[0]).last();
+      const auto now = decide_on(after.compiled.image(), group.example[1]).last();
+      REQUIRE_FALSE(same_effect(old, now));
+    }
+    for (int j = 0; j < 300; j++) {
+      const Load load = random_load(dice);
+      const bw_decision old = decide(load, before), now = decide(load, after);
+      if (same_effect(old, now)) continue;
+      met++;
+      const bool wider = (!old.allow && now.allow) || (bw_refused(&old) && !bw_refused(&now));
+      INFO(describe(load) << "\nbefore " << describe(verdict_of(old)) << "\nafter  "
+                          << describe(verdict_of(now)));
+      REQUIRE(std::any_of(diff.groups.begin(), diff.groups.end(), [&](const DiffGroup& group) {
+        return (group.change == Change::widened) == wider;
+      }));
+    }
+  }
+  CHECK(too_many < 5);
+  CHECK(same > 3);
+  CHECK(different > 10);
+  CHECK(met > 5);
+}
+
+TEST_CASE("the largest policies are compared in bounded time") {
+  string rules;
+  for (size_t i = 0; i < BW_MAX_RULES; i++)
+    rules += "[[rules]]\nname = \"" + std::to_string(i) + "\"\nallow = [\"fentry/f" +
+             std::to_string(i) + "\"]\nsigned-by = [\"netops\"]\n";
+  const PolicyDiff diff = diff_of(rules, rules);
+  CHECK(diff.groups.empty());
+  CHECK(diff.classes > BW_MAX_RULES);
+}
