@@ -68,10 +68,11 @@ Result<std::vector<uint8_t>> read_file(const std::filesystem::path& path, size_t
   return bytes;
 }
 
-Status replace_file(const std::filesystem::path& path, std::span<const uint8_t> bytes) {
+Status replace_file(const std::filesystem::path& path, std::span<const uint8_t> bytes,
+                    mode_t mode) {
   TemporaryFile file(path);
   if (file.fd() < 0) return fail_errno(errno, path.string() + ": cannot create a file beside it");
-  if (!write_all(file.fd(), bytes) || ::fchmod(file.fd(), 0644) != 0 || ::fsync(file.fd()) != 0)
+  if (!write_all(file.fd(), bytes) || ::fchmod(file.fd(), mode) != 0 || ::fsync(file.fd()) != 0)
     return fail_errno(errno, path.string() + ": cannot write");
   if (!file.rename_to(path)) return fail_errno(errno, path.string() + ": cannot replace");
   const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");

@@ -1,6 +1,8 @@
 // Whole files in and out of memory, with a limit: what keyring/ reads comes from others.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,10 +18,10 @@ namespace bpfwarden::keyring {
 [[nodiscard]] Result<std::vector<uint8_t>> read_file(const std::filesystem::path& path,
                                                      size_t limit);
 
-// Makes `path` hold exactly `bytes`, mode 0644: a temporary file beside it, fsync(2), rename(2).
+// Makes `path` hold exactly `bytes`: a temporary file beside it, fsync(2), rename(2).
 // A reader, or a crash at any point, meets the old file or the whole new one. On failure `path` is
 // as it was and the temporary file is gone. Errors: errno of the call that failed.
-[[nodiscard]] Status replace_file(const std::filesystem::path& path,
-                                  std::span<const uint8_t> bytes);
+[[nodiscard]] Status replace_file(const std::filesystem::path& path, std::span<const uint8_t> bytes,
+                                  mode_t mode = 0644);
 
 }  // namespace bpfwarden::keyring

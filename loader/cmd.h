@@ -15,10 +15,12 @@ using Command = std::function<int()>;
 
 void add_apply(CLI::App& app, Command& chosen);
 void add_check(CLI::App& app, Command& chosen);
+void add_completion(CLI::App& app, Command& chosen);
 void add_diff(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);
 void add_events(CLI::App& app, Command& chosen);
 void add_explain(CLI::App& app, Command& chosen);
+void add_fmt(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);
 void add_schema(CLI::App& app, Command& chosen);

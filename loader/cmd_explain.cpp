@@ -13,6 +13,7 @@
 #include "policy/read_situation.h"
 #include "policy/syntax_reader.h"
 #include "policy/wording.h"
+#include "policy/words.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -144,21 +145,27 @@ std::string refuse_empty(const std::string& text) {
 
 void add_facts(CLI::App& verb, CLI::Option* event, Options& options) {
   const auto add = [&](const std::string& name, const char* meaning) {
-    verb.add_option("--" + name, options.texts[name], meaning)
+    return verb.add_option("--" + name, options.texts[name], meaning)
         ->check(refuse_empty)
         ->excludes(event);
   };
+  const auto one_of = [](const auto& words) {
+    std::vector<std::string> choices;
+    for (const std::string_view word : policy::spellings(words)) choices.emplace_back(word);
+    return CLI::IsMember(choices);
+  };
   add("attach", "the attach point, such as xdp@eth0 or fentry/tcp_connect");
   add("key", "the key of the policy that signed");
-  add("signature", "what the signature covers; prog-only if a key is given, else unsigned");
+  add("signature", "what the signature covers; prog-only if a key is given, else unsigned")
+      ->check(one_of(policy::kSignatureWords));
   add("digest", "SHA-256 of the instructions; not given: not known");
-  add("origin", "user or loader");
+  add("origin", "who loads: a process, or a loader program")->check(one_of(policy::kOriginWords));
   verb.add_option("--uid", options.uid, "who loads; 0 if not given")->excludes(event);
   add("exe", "the executable that loads");
   add("cgroup", "its cgroup");
   verb.add_flag("--sleepable", options.sleepable, "the program may sleep")->excludes(event);
   verb.add_flag("--delegated", options.delegated, "loaded with a BPF token")->excludes(event);
-  add("license", "gpl-compatible or proprietary");
+  add("license", "the license of the program")->check(one_of(policy::kLicenseWords));
   add("time", "a date or a date and time with a zone; now if not given");
 }
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The command line as a user meets it. usage: cli_test.sh BPFWARDEN SOURCE_FOLDER EXAMPLES_FOLDER
 set -u
+exec 3>&1 # for what is skipped
 bpfwarden=$1 source=$2 examples=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -65,6 +66,32 @@ diff_names_what_is_widened() {
 }
 diff_json() { diff_policies --json | jq -e '.widens and .groups[0].attach == ["cgroup/connect4"]'; }
 diff_of_the_same() { exits 0 "$bpfwarden" diff "$policies/v1.toml" "$policies/v1.toml"; }
+examples_are_in_normal_form() { exits 0 "$bpfwarden" fmt --check "$policies"/*.toml; }
+fmt_keeps_mode_link_and_comments() {
+  printf '# why\nname="x"\nschema=1 # behind\n' >"$work/raw.toml" && chmod 640 "$work/raw.toml" && ln -s raw.toml "$work/link.toml" &&
+    exits 1 "$bpfwarden" fmt --check "$work/link.toml" && exits 0 "$bpfwarden" fmt "$work/link.toml" &&
+    [ "$(cat "$work/raw.toml")" = "$(printf 'schema = 1  # behind\n# why\nname   = "x"')" ] &&
+    [ "$(stat -c %a "$work/raw.toml")" = 640 ] && [ -L "$work/link.toml" ] && exits 0 "$bpfwarden" fmt --check "$work/raw.toml"
+}
+fmt_leaves_what_is_no_toml() {
+  printf 'schema = \n' >"$work/no.toml" && exits 1 "$bpfwarden" fmt "$work/no.toml" 2>"$work/why" &&
+    grep -q 'no.toml:1:' "$work/why" && [ "$(cat "$work/no.toml")" = "schema = " ]
+}
+completed() { # WORDS...: what bash offers for the last one
+  local result
+  result=$(cd "$source" && COMP_WORDS=(bpfwarden "$@") COMP_CWORD=$# && source "$work/completion" && _bpfwarden && echo "${COMPREPLY[*]}")
+  echo "$result"
+}
+bash_completes() {
+  "$bpfwarden" completion bash >"$work/completion" && [ "$(completed che)" = check ] &&
+    [ "$(completed check --fail)" = --fail-on-warn ] && [ "$(completed check --format gi)" = github ] &&
+    [ "$(completed check --format = sa)" = sarif ] && [ "$(completed check exampl)" = examples ] &&
+    [ "$(completed completion "")" = "bash zsh fish" ]
+}
+shell_reads_its_completion() { # SHELL
+  command -v "$1" >/dev/null || { echo "SKIPPED: no $1 here" >&3; return 0; }
+  "$bpfwarden" completion "$1" >"$work/script" && "$1" -n "$work/script"
+}
 new_key() { # NAME: NAME.key and NAME.pem in the work folder
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
     -keyout "$work/$1.key" -out "$work/$1.pem"
@@ -145,6 +172,11 @@ check "diff names the widened attach point, exit 1" diff_names_what_is_widened
 check "diff as JSON" diff_json
 check "no difference exits 0" diff_of_the_same
 check "diff of a broken file exits 2" exits 2 "$bpfwarden" diff "$policies/v1.toml" "$source/examples/broken.toml"
+check "the example policies are in their normal form" examples_are_in_normal_form
+check "fmt keeps mode, link and comments" fmt_keeps_mode_link_and_comments
+check "fmt leaves what is no TOML" fmt_leaves_what_is_no_toml
+check "bash completes verbs, options, choices, files" bash_completes
+for shell in bash zsh fish; do check "$shell reads its completion" shell_reads_its_completion "$shell"; done
 check "sign says what the signature covers" signs_what_it_says
 check "a failed sign writes nothing" refuses_and_leaves_nothing
 

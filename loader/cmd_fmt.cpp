@@ -1,0 +1,86 @@
+// bpfwarden fmt: policy files in their normal form.
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "keyring/file.h"
+#include "loader/cmd.h"
+#include "policy/format.h"
+#include "policy/syntax_reader.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct Options {
+  std::vector<std::string> files;
+  bool check = false;
+  bool print = false;
+};
+
+enum class Outcome : uint8_t { same, changed, failed };
+
+// Through a symbolic link, and with the mode the file has.
+Status rewrite(const std::string& file, const std::string& text) {
+  std::error_code error;
+  const auto target = std::filesystem::canonical(file, error);
+  if (error) return fail_errno(error.value(), file);
+  const auto mode = std::filesystem::status(target, error).permissions();
+  if (error) return fail_errno(error.value(), file);
+  return keyring::replace_file(target, {reinterpret_cast<const uint8_t*>(text.data()), text.size()},
+                               static_cast<mode_t>(mode));
+}
+
+Outcome format(const std::string& file, const Options& options) {
+  auto text = policy::read_text(file);
+  if (!text) {
+    (void)report(text.error());
+    return Outcome::failed;
+  }
+  const policy::SourceFile source = {file, std::move(*text)};
+  policy::DiagnosticList diagnostics({file});
+  const auto formatted = policy::format_policy(source, 0, diagnostics);
+  if (!formatted) {
+    std::fputs(policy::render_all(diagnostics.take(), {{source}}).c_str(), stderr);
+    return Outcome::failed;
+  }
+  if (options.print) std::fputs(formatted->c_str(), stdout);
+  if (*formatted == source.text) return Outcome::same;
+  if (options.print) return Outcome::changed;
+  if (!options.check)
+    if (const Status written = rewrite(file, *formatted); !written) {
+      (void)report(written.error());
+      return Outcome::failed;
+    }
+  std::printf(
+      options.check ? "%s: not in the normal form; next: bpfwarden fmt %s\n" : "%s: formatted\n",
+      file.c_str(), file.c_str());
+  return Outcome::changed;
+}
+
+int run_fmt(const Options& options) {
+  bool failed = false, changed = false;
+  for (const std::string& file : options.files) {
+    const Outcome outcome = format(file, options);
+    failed = failed || outcome == Outcome::failed;
+    changed = changed || outcome == Outcome::changed;
+  }
+  return failed || (options.check && changed) ? 1 : 0;
+}
+
+}  // namespace
+
+void add_fmt(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      app.add_subcommand("fmt", "Bring policy files into their normal form; comments stay");
+  verb->add_option("file", options->files, "the policies (TOML)")->required();
+  auto* check = verb->add_flag("--check", options->check,
+                               "write nothing; exit with 1 if a file is not in its normal form");
+  verb->add_flag("--stdout", options->print, "print the result instead of writing it")
+      ->excludes(check);
+  verb->footer("example: bpfwarden fmt --check policy.toml policy.d/*.toml");
+  verb->callback([options, &chosen] { chosen = [options] { return run_fmt(*options); }; });
+}
+
+}  // namespace bpfwarden::loader
