@@ -16,7 +16,7 @@ const std::map<std::string, Shell> kShells = {
 std::vector<std::string> choices_of(const CLI::Option& option) {
   std::vector<std::string> choices;
   const std::string type = option.get_type_name();
-  const size_t open = type.find('{'), close = type.find_first_of("}-", open);
+  const size_t open = type.find('{'), close = type.find('}', open);
   if (open == std::string::npos || close == std::string::npos) return choices;
   for (const std::string& word : CLI::detail::split(type.substr(open + 1, close - open - 1), ','))
     if (!word.empty()) choices.push_back(word);

@@ -86,7 +86,7 @@ bash_completes() {
   "$bpfwarden" completion bash >"$work/completion" && [ "$(completed che)" = check ] &&
     [ "$(completed check --fail)" = --fail-on-warn ] && [ "$(completed check --format gi)" = github ] &&
     [ "$(completed check --format = sa)" = sarif ] && [ "$(completed check exampl)" = examples ] &&
-    [ "$(completed completion "")" = "bash zsh fish" ]
+    [ "$(completed explain --signature prog-u)" = prog-used-maps ] && [ "$(completed completion "")" = "bash zsh fish" ]
 }
 shell_reads_its_completion() { # SHELL
   command -v "$1" >/dev/null || { echo "SKIPPED: no $1 here" >&3; return 0; }
