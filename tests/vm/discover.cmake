@@ -3,15 +3,23 @@
 #   cmake -D PROGRAM=… -D KERNELS=… -D OUTPUT=… -D LOOKUP=… -D RESULTS=… -P discover.cmake
 execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet OUTPUT_VARIABLE listed
                 COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX REPLACE "\n+$" "" listed "${listed}")
-string(REPLACE "\n" ";" listed "${listed}")
+execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet "[differential]"
+                OUTPUT_VARIABLE differential COMMAND_ERROR_IS_FATAL ANY)
+foreach(cases IN ITEMS listed differential)
+  string(REGEX REPLACE "\n+$" "" ${cases} "${${cases}}")
+  string(REPLACE "\n" ";" ${cases} "${${cases}}")
+endforeach()
 set(script "")
 foreach(kernel IN LISTS KERNELS)
   foreach(case IN LISTS listed)
     set(name "vm-${kernel}: ${case}")
+    set(labels "vm")
+    if(case IN_LIST differential)
+      set(labels "vm;differential")
+    endif()
     string(APPEND script
            "add_test([==[${name}]==] ${LOOKUP} ${RESULTS}/${kernel}.xml [==[${case}]==])\n"
-           "set_tests_properties([==[${name}]==] PROPERTIES LABELS vm FIXTURES_REQUIRED "
+           "set_tests_properties([==[${name}]==] PROPERTIES LABELS \"${labels}\" FIXTURES_REQUIRED "
            "vm-${kernel} SKIP_RETURN_CODE 77)\n")
   endforeach()
 endforeach()

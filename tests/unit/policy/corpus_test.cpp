@@ -76,7 +76,7 @@ TEST_CASE("the corpus meets its expectations") {
     check_file(file);
     count++;
   }
-  CHECK(count >= 30);
+  CHECK(count >= 80);
 }
 
 TEST_CASE("the policy that docs/policy.md begins with is right") {
