@@ -52,11 +52,16 @@ const std::string kUnsigned = "\nsignature = \"unsigned\"";
 
 }  // namespace
 
-TEST_CASE("the codes of lints are listed once each, in order, with a meaning") {
+TEST_CASE("the codes of lints are listed once each, in order, and stand in docs/policy.md") {
   const auto codes = lint_codes();
   CHECK(std::ranges::is_sorted(codes, {}, &LintCode::code));
   CHECK(std::ranges::adjacent_find(codes, {}, &LintCode::code) == codes.end());
-  for (const LintCode& code : codes) CHECK_FALSE(code.meaning.empty());
+  const std::string reference = read_all(BPFWARDEN_SOURCE_DIR "/docs/policy.md");
+  for (const LintCode& code : codes) {
+    CHECK_FALSE(code.meaning.empty());
+    CHECK(reference.find("| `" + std::string(code.code) + "` | " + std::string(code.meaning) +
+                         " |\n") != std::string::npos);
+  }
 }
 
 TEST_CASE("the corpus draws every lint, each with a hint") {
