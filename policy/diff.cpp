@@ -16,7 +16,7 @@ using std::string;
 using Pair = std::array<bw_decision, 2>;  // old, new
 
 Pair decide_pair(const DiffSides& sides, const AttachPoint& place, const WhoClass& who) {
-  Pair pair;
+  Pair pair = {};
   for (size_t i = 0; i < 2; i++) {
     Situation situation = who.representatives[i];
     situation.attach = place;
@@ -27,10 +27,10 @@ Pair decide_pair(const DiffSides& sides, const AttachPoint& place, const WhoClas
 }
 
 std::optional<Change> change_of(const Pair& pair) {
-  const bool allowed[] = {pair[0].allow != 0, pair[1].allow != 0};
-  const bool refused[] = {bw_refused(&pair[0]) != 0, bw_refused(&pair[1]) != 0};
-  if ((!allowed[0] && allowed[1]) || (refused[0] && !refused[1])) return Change::widened;
-  if (allowed[0] != allowed[1] || refused[0] != refused[1]) return Change::narrowed;
+  const auto& [before, after] = pair;
+  const bool was_refused = bw_refused(&before) != 0, is_refused = bw_refused(&after) != 0;
+  if (before.allow < after.allow || (was_refused && !is_refused)) return Change::widened;
+  if (before.allow != after.allow || was_refused != is_refused) return Change::narrowed;
   return std::nullopt;
 }
 

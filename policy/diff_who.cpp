@@ -212,7 +212,7 @@ Property origin_values(const DiffSides& sides) {
 }
 
 Property trait_values(const DiffSides& sides, bw_trait trait, string name,
-                      std::function<void(Situation&, bool)> set) {
+                      const std::function<void(Situation&, bool)>& set) {
   Property property = {std::move(name), {}};
   for (const bool truth : {false, true}) {
     PropertyValue value = {truth ? "yes" : "no",

@@ -51,8 +51,8 @@ int64_t seconds_of(const toml::date& date) {
 
 int64_t seconds_of(const toml::date_time& moment) {
   const toml::time& time = moment.time;
-  return seconds_of(moment.date) + time.hour * 3600 + time.minute * 60 + time.second -
-         (moment.offset ? moment.offset->minutes * 60 : 0);
+  return seconds_of(moment.date) + int64_t{time.hour} * 3600 + int64_t{time.minute} * 60 +
+         time.second - (moment.offset ? int64_t{moment.offset->minutes} * 60 : 0);
 }
 
 // A syntax tree of one file.

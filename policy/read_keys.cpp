@@ -58,7 +58,13 @@ class CertificateSetting {
     for (const CertificateInfo& certificate : found) {
       const string problem = unusable(certificate, context_.now);
       if (!problem.empty())
-        (void)wrong(value, "certificate `" + written + "` (" + certificate.subject + ")" + problem,
+        (void)wrong(value,
+                    string("certificate `")
+                        .append(written)
+                        .append("` (")
+                        .append(certificate.subject)
+                        .append(")")
+                        .append(problem),
                     {});
     }
     return found;

@@ -1,6 +1,7 @@
 # Makes one test of ctest out of each case of vm_tests. All cases run in one boot per kernel, by the
 # fixture test; each listed test then looks its own result up. Run after vm_tests is linked:
 #   cmake -D PROGRAM=… -D KERNELS=… -D OUTPUT=… -D LOOKUP=… -D RESULTS=… -P discover.cmake
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet OUTPUT_VARIABLE listed
                 COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet "[differential]"
