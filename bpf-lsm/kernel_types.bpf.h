@@ -163,6 +163,12 @@ struct task_struct {
   struct css_set* cgroups;
 };
 
+struct pt_regs {
+  unsigned long bx;
+  unsigned long di;
+  unsigned long orig_ax;
+};
+
 union key_payload {
   void* data[4];
 };

@@ -5,6 +5,7 @@
 // lsm/bpf_prog_load                 unsigned, foreign, replayed or misplaced programs: the decision
 // lsm/bpf_prog                      instructions or attach target changed after they were verified
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
+// lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
 // fexit/verify_signature            which key verified (evidence)
@@ -15,6 +16,7 @@
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
 #include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/keyring.bpf.h"
 #include "bpf-lsm/report.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -172,6 +174,21 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
   if (!record) return refuse_blind(BW_HOOK_MAP_CREATE, 0);
   record->facts.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
   return refuse_for(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, BW_HOOK_MAP_CREATE, record, 0);
+}
+
+// key_ref_t points to a struct that has no definition, so the verifier does not type the argument.
+SEC("lsm/key_permission")
+int warden_key_permission(__u64* arguments) {
+  __u64 key_ref = 0, need = 0, generation = 0;
+  if (bpf_get_func_arg(arguments, 0, &key_ref) || bpf_get_func_arg(arguments, 2, &need)) return 0;
+  if (!takes_away((int)need)) return 0;
+  const struct bw_image* image = active_image(&generation);
+  const __s32 serial = serial_of(key_ref);
+  if (!image || !is_sealed(image, serial)) return 0;
+  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
+  if (!record) return refuse_blind(BW_HOOK_KEY, 0);
+  record->key_serial = serial;
+  return refuse_for(BW_CAUSE_SEALED_KEY, BW_HOOK_KEY, record, 0);
 }
 
 SEC("lsm/bpf_prog_free")

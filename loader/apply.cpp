@@ -41,10 +41,25 @@ Status require_newer(const bw_image& active, const bw_image& next) {
               "raise `version` above " + std::to_string(active.policy_version));
 }
 
-Result<Applied> apply_first(const CompiledPolicy& compiled, keyring::KeySerial ring) {
+// The image with the serials that the kernel part protects.
+Result<std::unique_ptr<bw_image>> with_ring(const bw_image& image, keyring::KeySerial ring) {
+  const auto keys = keyring::ring_keys(ring);
+  if (!keys) return std::unexpected(keys.error());
+  if (keys->size() > BW_MAX_SEALED)
+    return fail("the policy names " + std::to_string(keys->size()) + " certificates; " +
+                    std::to_string(BW_MAX_SEALED) + " fit into the keyring",
+                "take out certificates that are no longer used, or name their CA as `issuer`");
+  auto filled = std::make_unique<bw_image>(image);
+  filled->sealed.ring = ring;
+  filled->sealed.key_count = static_cast<uint32_t>(keys->size());
+  std::ranges::copy(*keys, filled->sealed.keys);
+  return filled;
+}
+
+Result<Applied> apply_first(const bw_image& image, keyring::KeySerial ring) {
   auto warden = Warden::load();
   if (!warden) return std::unexpected(std::move(warden).error());
-  auto generation = publish(warden->control(), warden->generations(), *compiled.image);
+  auto generation = publish(warden->control(), warden->generations(), image);
   if (!generation) return std::unexpected(std::move(generation).error());
   if (auto attached = warden->attach(); !attached)
     return std::unexpected(std::move(attached).error());
@@ -62,9 +77,8 @@ Result<Applied> apply_first(const CompiledPolicy& compiled, keyring::KeySerial r
 }
 
 // The old ring goes only after the flip; the kernel replaces it by the new one in a single step.
-Result<Applied> apply_next(const CompiledPolicy& compiled, const PinnedMaps& pins,
-                           keyring::KeySerial ring) {
-  auto generation = publish(pins.control.get(), pins.generations.get(), *compiled.image);
+Result<Applied> apply_next(const bw_image& image, const PinnedMaps& pins, keyring::KeySerial ring) {
+  auto generation = publish(pins.control.get(), pins.generations.get(), image);
   if (!generation) return std::unexpected(std::move(generation).error());
   if (auto published = keyring::publish_ring(ring); !published)
     return std::unexpected(std::move(published).error().within(
@@ -85,7 +99,8 @@ Result<Applied> apply(const CompiledPolicy& compiled) {
     if (!active) return std::unexpected(std::move(active).error());
     if (*active && same_digest(*(*active)->image, *compiled.image)) {
       auto ring = keyring::find_ring(kRingName);
-      if (ring)
+      // Another ring under that name has displaced ours: apply again.
+      if (ring && *ring == (*active)->image->sealed.ring)
         return Applied{
             .generation = (*active)->number, .ring = *ring, .first = false, .unchanged = true};
     } else if (*active) {
@@ -95,7 +110,9 @@ Result<Applied> apply(const CompiledPolicy& compiled) {
   }
   auto ring = keyring::create_sealed_ring(kRingName, compiled.certificates);
   if (!ring) return std::unexpected(std::move(ring).error());
-  return *pins ? apply_next(compiled, **pins, *ring) : apply_first(compiled, *ring);
+  const auto image = with_ring(*compiled.image, *ring);
+  if (!image) return std::unexpected(image.error());
+  return *pins ? apply_next(**image, **pins, *ring) : apply_first(**image, *ring);
 }
 
 Result<bool> switch_off() {

@@ -51,6 +51,8 @@ std::string hook_name(uint8_t hook) {
       return "bpf_prog";
     case BW_HOOK_MAP_CREATE:
       return "bpf_map_create";
+    case BW_HOOK_KEY:
+      return "key_permission";
     default:
       return "observed";
   }
@@ -143,6 +145,7 @@ std::string verdict_word(const bw_event& event) {
 
 std::string subject_text(const bw_event& event) {
   if (event.hook == BW_HOOK_MAP_CREATE) return "a map";
+  if (event.hook == BW_HOOK_KEY) return "key " + std::to_string(event.key_serial);
   if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
   const std::string name = text_field(event.program_name, sizeof(event.program_name));
   return attach_text(event) + (name.empty() ? "" : " program '" + name + "'");

@@ -25,6 +25,7 @@ Result<bw_counters> sum_counters(int map) {
     sum.would_deny += one.would_deny;
     sum.observed += one.observed;
     sum.dropped += one.dropped;
+    sum.quiet += one.quiet;
   }
   return sum;
 }
@@ -44,7 +45,8 @@ Result<std::optional<KernelStatus>> read_status() {
                          .counters = *counters,
                          .keyring = std::nullopt,
                          .hooks = pinned_links()};
-  if (auto ring = keyring::find_ring(kRingName)) status.keyring = *ring;
+  const keyring::KeySerial ours = status.generation.image->sealed.ring;
+  if (auto ring = keyring::find_ring(kRingName); ring && *ring == ours) status.keyring = ours;
   return status;
 }
 

@@ -17,7 +17,7 @@ namespace bpfwarden::loader {
 struct KernelStatus {
   Generation generation;
   bw_counters counters = {};                  // summed over the CPUs
-  std::optional<keyring::KeySerial> keyring;  // nothing: the ring is gone, signed loads will fail
+  std::optional<keyring::KeySerial> keyring;  // nothing: ours is no longer published
   std::vector<std::string> hooks;             // pinned links
 };
 

@@ -71,13 +71,18 @@ bool holds(const bw_signer& signer, const CertificateInfo& certificate, SlotKind
 Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const std::string& name,
                         bw_image& image) {
   for (size_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++)
-    if (holds(image.signers[slot], certificate, kind)) return slot;
+    if (holds(image.signers[slot], certificate, kind)) {
+      image.signers[slot].not_after =
+          std::max<int64_t>(image.signers[slot].not_after, certificate.not_after);
+      return slot;
+    }
   if (image.signer_count == BW_MAX_SIGNERS) return fail("the policy has too many public keys");
   if (certificate.public_key.empty() || certificate.public_key.size() >= BW_KEY_SIZE ||
       certificate.kernel_algorithm.size() >= BW_ALGORITHM_SIZE)
     return fail("the public key of " + certificate.path + " does not fit");
   bw_signer& signer = image.signers[image.signer_count];
   if (!copy_text(signer.name, name)) return fail("the name of key `" + name + "` is too long");
+  signer.not_after = certificate.not_after;
   signer.kind = kind.kind;
   signer.keyring = kind.keyring;
   signer.key_length = static_cast<uint32_t>(certificate.public_key.size());

@@ -58,6 +58,9 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "not what was signed: get it again, or sign it with `bpfwarden sign`."},
     {"denied-digest", "the policy's `deny-digests` names exactly this program",
      "Load a version that is not on the list; whoever put this one there knows why."},
+    {"sealed-key", "bpfwarden's own keyring, or a key in it, was to be changed or taken away",
+     "Find out who wanted that; keys are changed in the policy, and `bpfwarden apply` makes a new "
+     "keyring of it."},
 }};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",

@@ -19,6 +19,7 @@ enum bw_hook {
   BW_HOOK_PROG = 2,        // lsm/bpf_prog
   BW_HOOK_MAP_CREATE = 3,  // lsm/bpf_map_create
   BW_HOOK_OBSERVED = 4,    // a tracing program: the kernel refused by itself
+  BW_HOOK_KEY = 5,         // lsm/key_permission
 };
 
 struct bw_event {

@@ -11,13 +11,14 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 2
+#define BW_IMAGE_ABI 3
 
 enum {
   BW_MAX_RULES = 1024,
   BW_VECTOR_WORDS = BW_MAX_RULES / 64,
   BW_NO_RULE = 0xffff,
 
+  BW_MAX_SEALED = 254,  // certificates in bpfwarden's keyring
   BW_MAX_SIGNERS = 64,  // slot 0: no signer, or one that the policy does not know
   BW_SIGNER_UNKNOWN = 0,
   BW_SIGNER_BUILTIN = 1,  // system keyrings: any key in them that has no slot of its own
@@ -149,6 +150,15 @@ struct bw_signer {
   __u64 key[BW_KEY_WORDS];                 // struct public_key::key
   __u64 algorithm[BW_ALGORITHM_SIZE / 8];  // struct public_key::pkey_algo, NUL padded
   char name[BW_POLICY_NAME_SIZE];          // for people: the policy's name of it
+  __s64 not_after;  // for people: when the last certificate of that key ends, Unix seconds; 0: never
+};
+
+// Serials of bpfwarden's keyring and of the keys in it. They change with every apply and belong to no
+// decision; the manager fills them in when it publishes.
+struct bw_sealed {
+  __s32 ring;
+  __u32 key_count;
+  __s32 keys[BW_MAX_SEALED];
 };
 
 struct bw_rule {
@@ -204,11 +214,12 @@ struct bw_image {
   struct bw_vector vectors[BW_MAX_VECTORS];
   struct bw_signer signers[BW_MAX_SIGNERS];
   struct bw_rule rules[BW_MAX_RULES];
+  struct bw_sealed sealed;
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");
 BW_STATIC_ASSERT(sizeof(struct bw_pattern) == 144, "bw_pattern");
-BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64, "bw_signer");
+BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64 + 8, "bw_signer");
 BW_STATIC_ASSERT(sizeof(struct bw_rule) == 104, "bw_rule");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, policy_digest) == 48, "bw_image header");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, allow) == 152, "bw_image vectors");

@@ -113,7 +113,7 @@ void random_conditions(Dice& dice, Strings& lines) {
   if (dice.once_in(20)) lines.push_back(string("delegated = ") + truth());
   if (dice.once_in(20))
     lines.push_back(dice.once_in(2) ? "license = \"proprietary\"" : "license = \"gpl-compatible\"");
-  const size_t day = 1 + dice.below(20);
+  const size_t day = 1 + dice.below(19);
   if (dice.once_in(16))
     lines.push_back("not-before = 2027-01-" + string(day < 10 ? "0" : "") + std::to_string(day));
   if (dice.once_in(16)) lines.push_back("expires = 2027-01-2" + std::to_string(dice.below(10)));
