@@ -7,6 +7,7 @@
 
 #include "keyring/file.h"
 #include "keyring/manifest.h"
+#include "keyring/self_check.h"
 
 namespace bpfwarden::keyring {
 namespace {
@@ -28,7 +29,14 @@ constexpr size_t max_signed = (1 << 24) - 1;  // bpf_dynptr_check_size()
 constexpr size_t max_signature = 8 << 10;     // KMALLOC_MAX_CACHE_SIZE with 4 KiB pages
 constexpr size_t max_certificate = 1 << 20;   // add_key(2)
 
-enum class SectionType : uint32_t { manifest = 1, insns, metadata, signature, certificate };
+enum class SectionType : uint32_t {
+  manifest = 1,
+  insns,
+  metadata,
+  signature,
+  certificate,
+  self_check_signature,
+};
 
 std::string at_byte(size_t offset) { return " at byte " + std::to_string(offset); }
 
@@ -67,7 +75,8 @@ Status check(const Bundle& bundle) {
     return fail("more than " + std::to_string(max_insns) + " instructions");
   if (bundle.metadata.size() > max_signed - bundle.insns.size())
     return fail("instructions and metadata exceed the 16 MiB the kernel can verify");
-  if (bundle.signature.size() > max_signature) return fail("the signature exceeds 8 KiB");
+  if (std::max(bundle.signature.size(), bundle.self_check_signature.size()) > max_signature)
+    return fail("the signature exceeds 8 KiB");
   if (bundle.certificate_der.size() > max_certificate) return fail("the certificate exceeds 1 MiB");
   if (bundle.programs.empty()) return fail("it names no program");
   if (bundle.kind == Bundle::Kind::loader) {
@@ -76,6 +85,7 @@ Status check(const Bundle& bundle) {
   } else {
     if (bundle.programs.size() != 1) return fail("a single program names itself alone");
     if (!bundle.metadata.empty()) return fail("a single program has no metadata");
+    if (!bundle.self_check_signature.empty()) return fail("a single program checks no metadata");
   }
   return check_texts(bundle);
 }
@@ -199,6 +209,7 @@ Status place(const Section& section, Bundle& bundle) {
   if (type == SectionType::metadata) return copy(bundle.metadata);
   if (type == SectionType::signature) return copy(bundle.signature);
   if (type == SectionType::certificate) return copy(bundle.certificate_der);
+  if (type == SectionType::self_check_signature) return copy(bundle.self_check_signature);
   if (section.critical)
     return fail("section " + std::to_string(section.type) + at_byte(section.offset) +
                     " is not known, and marked as one that must be understood",
@@ -212,6 +223,10 @@ std::vector<uint8_t> to_be_signed(const Bundle& bundle) {
   std::vector<uint8_t> content = bundle.insns;
   content.insert(content.end(), bundle.metadata.begin(), bundle.metadata.end());
   return content;
+}
+
+std::vector<uint8_t> self_checking_insns(const Bundle& bundle) {
+  return with_self_check(bundle.insns, bundle.metadata);
 }
 
 Result<std::vector<uint8_t>> encode(const Bundle& bundle) {
@@ -230,7 +245,8 @@ Result<std::vector<uint8_t>> encode(const Bundle& bundle) {
                         {SectionType::insns, flag_critical, bundle.insns},
                         {SectionType::metadata, flag_critical, bundle.metadata},
                         {SectionType::signature, flag_critical, bundle.signature},
-                        {SectionType::certificate, 0, bundle.certificate_der}};
+                        {SectionType::certificate, 0, bundle.certificate_der},
+                        {SectionType::self_check_signature, 0, bundle.self_check_signature}};
   const auto present = [](const Part& part) { return !part.content.empty(); };
   Writer out(static_cast<uint32_t>(std::ranges::count_if(parts, present)));
   for (const Part& part : parts)

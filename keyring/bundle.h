@@ -48,12 +48,18 @@ struct Bundle {
   std::vector<uint8_t> metadata;   // Kind::loader: the gen_loader data blob; else empty
   std::vector<uint8_t> signature;  // see cms.h; empty while unsigned
   std::vector<uint8_t> certificate_der;  // of the signer, for display, never trusted; may be empty
+  // Kind::loader: the signature of self_checking_insns(), for kernels whose signatures cover no
+  // map.
+  std::vector<uint8_t> self_check_signature;  // may be empty
 
   bool operator==(const Bundle&) const = default;
 };
 
 // What sign_detached() signs: insns ‖ metadata.
 [[nodiscard]] std::vector<uint8_t> to_be_signed(const Bundle& bundle);
+
+// What self_check_signature signs, and what such a kernel is given to load: see self_check.h.
+[[nodiscard]] std::vector<uint8_t> self_checking_insns(const Bundle& bundle);
 
 // The same bundle always gives the same bytes. Errors: what decode() would refuse.
 [[nodiscard]] Result<std::vector<uint8_t>> encode(const Bundle& bundle);

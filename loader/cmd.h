@@ -27,6 +27,7 @@ void add_schema(CLI::App& app, Command& chosen);
 void add_sign(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
 void add_test(CLI::App& app, Command& chosen);
+void add_verify(CLI::App& app, Command& chosen);
 
 // Prints the error and its hint on stderr; returns the exit code 1.
 int report(const Error& error);

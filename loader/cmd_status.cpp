@@ -1,15 +1,30 @@
 // bpfwarden status: what is active now.
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
 #include "loader/cmd.h"
 #include "loader/status.h"
+#include "policy/date.h"
 #include "policy/wording.h"
 
 namespace bpfwarden::loader {
 namespace {
+
+// When the certificates of each key end; the kernel itself verifies with expired ones.
+nlohmann::json certificate_ends(const bw_image& image) {
+  auto ends = nlohmann::json::array();
+  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
+    const bw_signer& signer = image.signers[slot];
+    if (signer.kind == BW_SIGNER_REVOKED || signer.not_after == 0) continue;
+    ends.push_back({{"key", signer.name},
+                    {"ends", policy::date_text(signer.not_after)},
+                    {"expired", signer.not_after < std::time(nullptr)}});
+  }
+  return ends;
+}
 
 nlohmann::json to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
@@ -21,6 +36,7 @@ nlohmann::json to_json(const KernelStatus& status) {
           {"generation", status.generation.number},
           {"rules", image.rule_count},
           {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
+          {"certificates", certificate_ends(image)},
           {"hooks", status.hooks},
           {"counters",
            {{"decided", status.counters.decided},
@@ -45,6 +61,11 @@ void print_text(const KernelStatus& status) {
   line("events", counters["dropped"].dump() + " dropped");
   line("keyring", status.keyring ? std::to_string(*status.keyring)
                                  : "gone: signed loads fail; apply the policy again");
+  for (const nlohmann::json& one : all["certificates"])
+    line("key",
+         one["key"].get<std::string>() + (one["expired"] ? " expired on " : " until ") +
+             one["ends"].get<std::string>() +
+             (one["expired"] ? ": the kernel goes on verifying with it; renew it and apply" : ""));
   line("hooks", std::to_string(status.hooks.size()) + " attached");
 }
 

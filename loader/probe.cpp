@@ -81,13 +81,17 @@ Capability probe_root() {
           .remedy = "run as root to apply a policy"};
 }
 
+bool folds_maps(const btf* kernel) {
+  return type_has(kernel, "bpf_verifier_env", BTF_KIND_STRUCT, "signature");
+}
+
 Capability probe_signatures(const btf* kernel) {
   if (!type_has(kernel, "bpf_attr", BTF_KIND_UNION, "signature"))
     return {.name = "signature verification",
             .finding = Finding::missing,
             .detail = "this kernel cannot verify signatures on BPF programs",
             .remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps"};
-  if (type_has(kernel, "bpf_verifier_env", BTF_KIND_STRUCT, "signature"))
+  if (folds_maps(kernel))
     return {.name = "signature verification",
             .detail = "prog-only and prog-used-maps: bound maps are folded into the signature"};
   return {.name = "signature verification",
@@ -139,6 +143,11 @@ std::vector<Capability> probe_kernel() {
   found.push_back(probe_hooks(kernel.get()));
   found.push_back(probe_digest(kernel.get()));
   return found;
+}
+
+bool signatures_cover_maps() {
+  const Btf kernel(btf__load_vmlinux_btf());
+  return kernel && folds_maps(kernel.get());
 }
 
 const Capability* first_missing(const std::vector<Capability>& found) {

@@ -23,6 +23,9 @@ struct Capability {
 // Reads only; needs no privilege for most of it, and says so where it does.
 [[nodiscard]] std::vector<Capability> probe_kernel();
 
+// Whether a signature covers the maps that a program is bound to (Linux 7.3), by BTF.
+[[nodiscard]] bool signatures_cover_maps();
+
 // The first capability without which nothing can be enforced, or null.
 [[nodiscard]] const Capability* first_missing(const std::vector<Capability>& found);
 

@@ -8,32 +8,32 @@
 #include <cerrno>
 #include <cstring>
 
-#include "keyring/x509.h"
+#include "loader/light_skeleton.h"
+#include "loader/probe.h"
 #include "loader/syscall.h"
 
 namespace bpfwarden::loader {
 namespace {
 
-constexpr const char* kWhy =
-    "run `bpfwarden events`: it says which rule decided, why, and what to do";
-
-// A refusal in words; the errno stays in the Error.
-std::unexpected<Error> refused(int code, const std::string& what) {
+const char* hint_for(int code) {
   switch (code) {
     case EPERM:
-      return fail_errno(code, what, kWhy);
+      return "run `bpfwarden events`: it says which rule decided, why, and what to do";
     case ENOKEY:
-      return fail_errno(code, what,
-                        "the keyring does not hold the signer's key: name its certificate in the "
-                        "policy, or give --keyring");
+      return "the keyring does not hold the signer's key: name its certificate in the policy, or "
+             "give --keyring";
     case EKEYREJECTED:
     case EBADMSG:
-      return fail_errno(code, what,
-                        "the file is not what was signed, or this kernel checks another form of "
-                        "signature: sign it again; `bpfwarden doctor` says what the kernel checks");
+      return "the file is not what was signed, or it has no signature of the form that this kernel "
+             "checks: sign it again; `bpfwarden doctor` says what the kernel checks";
     default:
-      return fail_errno(code, what, "`bpfwarden doctor` says what this kernel lacks");
+      return "`bpfwarden doctor` says what this kernel lacks";
   }
+}
+
+// A refusal by the kernel in words; the errno stays in the Error.
+std::unexpected<Error> refused(int code, const std::string& what) {
+  return fail_errno(code, what, hint_for(code));
 }
 
 // What gen_loader's program reads and writes: a header, then one record a map and one a program.
@@ -43,10 +43,11 @@ class LoaderContext {
       : programs_(sizeof(bpf_loader_ctx) + maps * sizeof(bpf_map_desc)),
         bytes_(programs_ + programs * sizeof(bpf_prog_desc)),
         maps_(maps) {
-    header()->sz = static_cast<uint32_t>(bytes_.size());
+    const bpf_loader_ctx header = {.sz = static_cast<uint32_t>(bytes_.size())};
+    std::memcpy(bytes_.data(), &header, sizeof(header));
   }
 
-  bpf_loader_ctx* header() { return reinterpret_cast<bpf_loader_ctx*>(bytes_.data()); }
+  std::span<uint8_t> bytes() { return bytes_; }
 
   // Hands over the file descriptors that the loader made. Maps live on in the programs.
   std::vector<Fd> take_programs() {
@@ -76,29 +77,37 @@ uint32_t program_id(const Fd& program) {
   return bpf_prog_get_info_by_fd(program.get(), &info, &size) == 0 ? info.id : 0;
 }
 
-Result<std::vector<LoadedProgram>> run_loader(const keyring::Bundle& bundle, int32_t keyring) {
+// Where signatures cover no map, the loader must check its metadata by itself.
+Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {
+  const bool self_check = !signatures_cover_maps() && !bundle.self_check_signature.empty();
+  const std::vector<uint8_t> insns = self_check ? self_checking_insns(bundle) : bundle.insns;
+  const LightSkeleton skeleton = {
+      .insns = insns,
+      .metadata = bundle.metadata,
+      .signature = self_check ? bundle.self_check_signature : bundle.signature,
+      .asks_for_hash = self_check};
+  const auto map = make_metadata_map(skeleton);
+  if (!map) return std::unexpected(map.error());
+  const auto loader = load_loader(skeleton, *map, keyring);
+  if (!loader) return std::unexpected(loader.error());
   LoaderContext context(bundle.maps.size(), bundle.programs.size());
-  std::vector<uint8_t> signature = bundle.signature;
-  keyring::Digest hash = keyring::sha256(bundle.insns);
-  bpf_load_and_run_opts options = {};
-  options.ctx = context.header();
-  options.data = bundle.metadata.data();
-  options.data_sz = static_cast<uint32_t>(bundle.metadata.size());
-  options.insns = bundle.insns.data();
-  options.insns_sz = static_cast<uint32_t>(bundle.insns.size());
-  options.signature = signature.data();
-  options.signature_sz = static_cast<uint32_t>(signature.size());
-  options.keyring_id = keyring;
-  options.excl_prog_hash = hash.data();
-  options.excl_prog_hash_sz = static_cast<uint32_t>(hash.size());
-  const int error = bpf_load_and_run(&options);
-  std::vector<Fd> fds = context.take_programs();
-  if (error < 0) return refused(-error, bundle.name + ": " + options.errstr);
+  const Status ran = run_loader(*loader, context.bytes());
+  std::vector<Fd> programs = context.take_programs();
+  if (!ran) return std::unexpected(ran.error());
+  return programs;
+}
 
+Result<std::vector<LoadedProgram>> load_programs(const keyring::Bundle& bundle, int32_t keyring) {
+  auto fds = run_skeleton(bundle, keyring);
+  if (!fds) {
+    Error error = std::move(fds).error().within(bundle.name);
+    error.hint = hint_for(error.code);
+    return std::unexpected(std::move(error));
+  }
   std::vector<LoadedProgram> loaded;
-  for (size_t i = 0; i < fds.size(); i++) {
-    const uint32_t id = program_id(fds[i]);
-    loaded.push_back({.entry = bundle.programs[i], .fd = std::move(fds[i]), .id = id});
+  for (size_t i = 0; i < fds->size(); i++) {
+    const uint32_t id = program_id((*fds)[i]);
+    loaded.push_back({.entry = bundle.programs[i], .fd = std::move((*fds)[i]), .id = id});
   }
   return loaded;
 }
@@ -135,7 +144,7 @@ Result<std::vector<LoadedProgram>> load_program(const keyring::Bundle& bundle, i
 Result<std::vector<LoadedProgram>> load_bundle(const keyring::Bundle& bundle, int32_t keyring) {
   if (bundle.signature.empty())
     return fail(bundle.name + " carries no signature", "make it with `bpfwarden sign`");
-  return bundle.kind == keyring::Bundle::Kind::loader ? run_loader(bundle, keyring)
+  return bundle.kind == keyring::Bundle::Kind::loader ? load_programs(bundle, keyring)
                                                       : load_program(bundle, keyring);
 }
 

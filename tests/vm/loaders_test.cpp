@@ -1,10 +1,17 @@
 // Signed light skeletons, step by step: what a loader may do, and when its children lose its name.
+#include <cerrno>  // skel_internal.h uses it without including it
+
+#include <bpf/bpf.h>
+#include <bpf/skel_internal.h>
+
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
-#include <cerrno>
+#include <cstring>
 #include <thread>
 
+#include "loader/light_skeleton.h"
+#include "loader/probe.h"
 #include "tests/vm/needs.h"
 #include "tests/vm/scene.h"
 
@@ -104,6 +111,53 @@ TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader]") 
   const Attempt good = skeleton.create_map();
   REQUIRE(good.error == 0);
   CHECK(skeleton.load_loader(good.fd, warden.ring()).error == 0);
+}
+
+constexpr const char* kSigned = R"(
+[[rules]]
+name = "network team"
+allow = ["xdp"]
+signed-by = ["netops"]
+)";
+
+// One bundle, two forms of its loader: the kernel decides which is run.
+TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures", "[vm][loader][keyring]") {
+  Warden warden;
+  warden.apply("enforce", kSigned);
+  CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
+  const std::string expected = loader::signatures_cover_maps() ? "prog-used-maps" : "prog-only";
+  const auto events = warden.events();
+  REQUIRE(events.size() == 2);
+  CHECK(events[1]["attach"] == "xdp");
+  CHECK(events[1]["signature"] == expected);
+  CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == EPERM);
+}
+
+TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
+          "[vm][loader][keyring]") {
+  if (loader::signatures_cover_maps()) SKIP("here the kernel checks the metadata");
+  Warden warden;
+  warden.apply("enforce", kSigned);
+  const keyring::Bundle bundle = sign_object("xdp_pass", warden.netops());
+  const auto insns = keyring::self_checking_insns(bundle);
+  const auto run = [&](const std::vector<uint8_t>& metadata) {
+    const loader::LightSkeleton skeleton = {insns, metadata, bundle.self_check_signature, true};
+    const Fd map = loader::make_metadata_map(skeleton).value();
+    const Fd program = loader::load_loader(skeleton, map, warden.ring()).value();
+    std::vector<uint8_t> context(sizeof(bpf_loader_ctx) +
+                                 bundle.maps.size() * sizeof(bpf_map_desc) +
+                                 bundle.programs.size() * sizeof(bpf_prog_desc));
+    const bpf_loader_ctx header = {.sz = static_cast<uint32_t>(context.size())};
+    std::memcpy(context.data(), &header, sizeof(header));
+    const Status ran = loader::run_loader(program, context);
+    return ran ? 0 : ran.error().code;
+  };
+  for (const size_t at : {size_t{0}, bundle.metadata.size() / 2, bundle.metadata.size() - 1}) {
+    auto changed = bundle.metadata;
+    changed[at] ^= 1;
+    CHECK(run(changed) == EINVAL);
+  }
+  CHECK(run(bundle.metadata) == 0);
 }
 
 }  // namespace bpfwarden::vm

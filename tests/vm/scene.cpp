@@ -202,6 +202,7 @@ keyring::Bundle sign_object(const std::string& object, const Signer& signer) {
   auto bundle =
       value_of(loader::make_loader_bundle(std::filesystem::path(kObjects) / (object + ".bpf.o")));
   bundle.signature = signer.sign(keyring::to_be_signed(bundle));
+  bundle.self_check_signature = signer.sign(keyring::self_checking_insns(bundle));
   return bundle;
 }
 

@@ -299,5 +299,26 @@ TEST_CASE("reading names the file and keeps errno", "[keyring][bundle]") {
         std::string::npos);
 }
 
+TEST_CASE("a loader's second signature travels; a single program has none") {
+  Bundle bundle = small_loader();
+  bundle.self_check_signature = {0x30, 0x80, 9};
+  CHECK(decode(encode(bundle).value()).value() == bundle);
+  Bundle program = small_program();
+  CHECK(encode(program));
+  program.self_check_signature = {0x30};
+  CHECK_FALSE(encode(program));
+}
+
+TEST_CASE("a self-checking loader is its loader behind a check of exactly its metadata") {
+  const Bundle bundle = small_loader();
+  const Bytes insns = self_checking_insns(bundle);
+  REQUIRE(insns.size() == 21 * 8 + bundle.insns.size());
+  CHECK(std::equal(bundle.insns.begin(), bundle.insns.end(), insns.end() - 16));
+  CHECK(insns == self_checking_insns(bundle));
+  Bundle other = bundle;
+  other.metadata.back() ^= 1;
+  CHECK(self_checking_insns(other) != insns);
+}
+
 }  // namespace
 }  // namespace bpfwarden::keyring

@@ -32,7 +32,7 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check completion diff doctor events explain fmt off run schema sign status test; do
+  for verb in apply check completion diff doctor events explain fmt off run schema sign status test verify; do
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
@@ -91,6 +91,47 @@ bash_completes() {
 shell_reads_its_completion() { # SHELL
   command -v "$1" >/dev/null || { echo "SKIPPED: no $1 here" >&3; return 0; }
   "$bpfwarden" completion "$1" >"$work/script" && "$1" -n "$work/script"
+}
+sign_bare() { "$bpfwarden" sign "$examples/xdp_bare.bpf.o" "$@"; }
+tbs_is_reproducible() {
+  sign_bare --emit-tbs "$work/one" && sign_bare --emit-tbs "$work/two" &&
+    cmp "$work/one.tbs" "$work/two.tbs" && cmp "$work/one.self-check.tbs" "$work/two.self-check.tbs"
+}
+cms_sign() { # FILE: as a CI system would, without bpfwarden
+  openssl cms -sign -binary -nocerts -noattr -keyid -md sha256 -outform DER -in "$1" -signer "$work/ci.pem" -inkey "$work/ci.key" -out "$1.sig"
+}
+signs_elsewhere() {
+  new_key ci && tbs_is_reproducible && cms_sign "$work/one.tbs" && cms_sign "$work/one.self-check.tbs" &&
+    exits 0 sign_bare --cert "$work/ci.pem" --attach-signature "$work/one.tbs.sig" --attach-self-check-signature "$work/one.self-check.tbs.sig" -o "$work/elsewhere" &&
+    exits 1 sign_bare --cert "$work/ci.pem" --attach-signature "$work/one.self-check.tbs.sig" -o "$work/wrong" && [ ! -e "$work/wrong" ]
+}
+signed_bundles() { # a bare program and a loader in a folder that anybody may read
+  chmod 755 "$work" && new_key release && new_key other &&
+    sign_bare --prog-only --key "$work/release.key" --cert "$work/release.pem" -o "$work/bare.bundle" &&
+    sign_bare --key "$work/release.key" --cert "$work/release.pem" -o "$work/loader.bundle"
+}
+release_policy() { # RULE
+  printf 'schema=1\nname="p"\nversion=1\nmode="enforce"\ndefault="deny"\nkeys.release.certificates=["release.pem"]\n[[rules]]\nname="r"\n%s\nsigned-by=["release"]\n' "$1" >"$work/release.toml"
+}
+verifies() {
+  signed_bundles && exits 0 "$bpfwarden" verify "$work/loader.bundle" --cert "$work/release.pem" &&
+    exits 1 "$bpfwarden" verify "$work/loader.bundle" --cert "$work/other.pem" &&
+    exits 0 "$bpfwarden" verify "$work/bare.bundle" --cert "$work/release.pem" &&
+    exits 2 "$bpfwarden" verify "$work/bare.bundle" &&
+    python3 -c 'import sys; b=bytearray(open(sys.argv[1],"rb").read()); i=b.find(bytes([0x95,0,0,0,0,0,0,0])); b[i-4]^=1; open(sys.argv[2],"wb").write(b)' "$work/bare.bundle" "$work/changed.bundle" &&
+    exits 1 "$bpfwarden" verify "$work/changed.bundle" --cert "$work/release.pem"
+}
+verify_asks_the_policy() {
+  release_policy 'allow=["xdp"]' && exits 0 "$bpfwarden" verify "$work/loader.bundle" --policy "$work/release.toml" &&
+    "$bpfwarden" verify "$work/loader.bundle" --policy "$work/release.toml" --json | jq -e '.admitted and .decisions[1].attach == "xdp"' &&
+    release_policy 'allow=["tc", "tcx/*", "netkit/*"]' && exits 1 "$bpfwarden" verify "$work/bare.bundle" --policy "$work/release.toml" &&
+    release_policy $'allow=["xdp"]\nsignature="prog-used-maps"' && exits 0 "$bpfwarden" verify "$work/loader.bundle" --policy "$work/release.toml" &&
+    exits 1 "$bpfwarden" verify "$work/loader.bundle" --policy "$work/release.toml" --older-kernel
+}
+verifies_as_nobody() {
+  [ "$(id -u)" = 0 ] || { echo "SKIPPED: not root, so not as nobody" >&3; return 0; }
+  cp "$bpfwarden" "$work/bpfwarden" && chmod 755 "$work/bpfwarden" &&
+    setpriv --reuid 65534 --regid 65534 --clear-groups unshare --user --mount sh -c "! ls /sys/fs/bpf/bpfwarden 2>/dev/null && '$work/bpfwarden' verify '$work/loader.bundle' --cert '$work/release.pem'"
 }
 new_key() { # NAME: NAME.key and NAME.pem in the work folder
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
@@ -177,6 +218,12 @@ check "fmt keeps mode, link and comments" fmt_keeps_mode_link_and_comments
 check "fmt leaves what is no TOML" fmt_leaves_what_is_no_toml
 check "bash completes verbs, options, choices, files" bash_completes
 for shell in bash zsh fish; do check "$shell reads its completion" shell_reads_its_completion "$shell"; done
+check "what is to be signed is the same each time" tbs_is_reproducible
+check "a signature made elsewhere is attached, a wrong one refused" signs_elsewhere
+check "sign without a signer is wrong usage" exits 2 sign_bare -o "$work/x"
+check "verify: good, stranger, changed" verifies
+check "verify says what a policy would" verify_asks_the_policy
+check "verify as nobody" verifies_as_nobody
 check "sign says what the signature covers" signs_what_it_says
 check "a failed sign writes nothing" refuses_and_leaves_nothing
 

@@ -1,0 +1,32 @@
+// The steps of a signed light skeleton with raw bpf(2): an exclusive, frozen metadata map, the
+// signed loader, one run. No feature probe, so nothing unsigned is loaded.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bpfwarden::loader {
+
+// Borrowed bytes.
+struct LightSkeleton {
+  std::span<const uint8_t> insns;
+  std::span<const uint8_t> metadata;
+  std::span<const uint8_t> signature;
+  bool asks_for_hash = false;  // insns compare the map's hash: see keyring/self_check.h
+};
+
+// Filled and frozen, for these instructions only. Errors: errno of the step.
+[[nodiscard]] Result<Fd> make_metadata_map(const LightSkeleton& skeleton);
+
+// Errors: EPERM from a policy, EKEYREJECTED, ENOKEY or EBADMSG from the signature check.
+[[nodiscard]] Result<Fd> load_loader(const LightSkeleton& skeleton, const Fd& map, int32_t keyring);
+
+// `context` is struct bpf_loader_ctx and what follows; the loader writes its file descriptors
+// there. Errors: of the run, or what the loader returned.
+[[nodiscard]] Status run_loader(const Fd& loader, std::span<uint8_t> context);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,35 @@
+// What can be said about a bundle without a kernel: whose signature it carries, over what, and how
+// a policy would decide. No privilege, no network, no bpf(2).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "keyring/bundle.h"
+#include "keyring/x509.h"
+#include "loader/policy_file.h"
+#include "policy/situation.h"
+
+namespace bpfwarden::loader {
+
+// The one of `certificates` whose key made every signature of the bundle. Errors: there is none; a
+// signature is missing or does not match.
+[[nodiscard]] Result<keyring::Certificate> find_bundle_signer(
+    const keyring::Bundle& bundle, std::span<const keyring::Certificate> certificates);
+
+struct BundleDecision {
+  std::string name;    // of the program; "the loader"
+  std::string attach;  // where it goes, as the file claims
+  bw_decision decision = {};
+};
+
+// How the policy decides about the loader and each program, at load, for root. `covers_maps`: as on
+// Linux 7.3, else as before. Errors: an attach point that is not known.
+[[nodiscard]] Result<std::vector<BundleDecision>> decide_on_bundle(
+    const keyring::Bundle& bundle, const CompiledPolicy& compiled,
+    const keyring::Certificate& signer, bool covers_maps, int64_t now);
+
+}  // namespace bpfwarden::loader
