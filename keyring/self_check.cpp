@@ -42,9 +42,10 @@ class Instructions {
   std::vector<uint8_t> bytes_;
 };
 
-uint64_t word_of(const Digest& digest, int index) {
+// As the program reads it from memory: little-endian.
+uint64_t word_of(const Digest& digest, size_t index) {
   uint64_t word = 0;
-  for (int i = 7; i >= 0; i--) word = word << 8 | digest[static_cast<size_t>(8 * index + i)];
+  for (size_t i = 8; i > 0; i--) word = word << 8 | digest[8 * index + i - 1];
   return word;
 }
 
@@ -58,7 +59,7 @@ std::vector<uint8_t> with_self_check(std::span<const uint8_t> insns,
   code.load_wide(kMap, BPF_PSEUDO_MAP_IDX, 0);
   for (int i = 0; i < kWords; i++) {
     code.add(BPF_LDX | BPF_MEM | BPF_DW, kFound, kMap, static_cast<int16_t>(8 * i), 0);
-    code.load_wide(kSigned, 0, word_of(digest, i));
+    code.load_wide(kSigned, 0, word_of(digest, static_cast<size_t>(i)));
     // Over the remaining words and the jump past the refusal.
     const int to_refusal = (kWords - 1 - i) * slots_a_word + 1;
     code.add(BPF_JMP | BPF_JNE | BPF_X, kFound, kSigned, static_cast<int16_t>(to_refusal), 0);

@@ -15,6 +15,7 @@ constexpr auto kOwn = std::to_array<string_view>({
     "lsm/bpf_prog_load",
     "lsm/bpf_prog",
     "lsm/bpf_map_create",
+    "lsm/key_permission",
     "lsm/bpf_prog_free",
     "fentry/bpf_prog_test_run_syscall",
     "fexit/bpf_prog_test_run_syscall",

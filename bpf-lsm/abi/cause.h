@@ -15,6 +15,6 @@ enum bw_cause {
   BW_CAUSE_NO_PROVENANCE = 10,    // a program that never passed bpf_prog_load under the warden
   BW_CAUSE_KERNEL_REJECTED = 11,  // observed: the kernel refused the signature itself
   BW_CAUSE_DENIED_DIGEST = 12,    // the policy's deny-digests names exactly this program
-  BW_CAUSE_SEALED_KEY = 13,     // bpfwarden's own keyring, or a key in it, was to be changed
+  BW_CAUSE_SEALED_KEY = 13,       // bpfwarden's own keyring, or a key in it, was to be changed
   BW_CAUSES,
 };

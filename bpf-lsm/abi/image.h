@@ -150,11 +150,12 @@ struct bw_signer {
   __u64 key[BW_KEY_WORDS];                 // struct public_key::key
   __u64 algorithm[BW_ALGORITHM_SIZE / 8];  // struct public_key::pkey_algo, NUL padded
   char name[BW_POLICY_NAME_SIZE];          // for people: the policy's name of it
-  __s64 not_after;  // for people: when the last certificate of that key ends, Unix seconds; 0: never
+  __s64
+      not_after;  // for people: when the last certificate of that key ends, Unix seconds; 0: never
 };
 
-// Serials of bpfwarden's keyring and of the keys in it. They change with every apply and belong to no
-// decision; the manager fills them in when it publishes.
+// Serials of bpfwarden's keyring and of the keys in it. They change with every apply and belong to
+// no decision; the manager fills them in when it publishes.
 struct bw_sealed {
   __s32 ring;
   __u32 key_count;
