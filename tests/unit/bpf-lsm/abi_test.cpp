@@ -56,7 +56,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 30);
+  CHECK(image.members() == 31);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);
@@ -80,6 +80,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, vectors);
   CHECK_MEMBER(image, bw_image, signers);
   CHECK_MEMBER(image, bw_image, rules);
+  CHECK_MEMBER(image, bw_image, sealed);
 
   const Layout pattern(types.get(), "bw_pattern");
   CHECK(pattern.size() == sizeof(bw_pattern));
@@ -95,6 +96,12 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(signer, bw_signer, key);
   CHECK_MEMBER(signer, bw_signer, algorithm);
   CHECK_MEMBER(signer, bw_signer, name);
+  CHECK_MEMBER(signer, bw_signer, not_after);
+
+  const Layout sealed(types.get(), "bw_sealed");
+  CHECK(sealed.size() == sizeof(bw_sealed));
+  CHECK_MEMBER(sealed, bw_sealed, ring);
+  CHECK_MEMBER(sealed, bw_sealed, keys);
 }
 
 TEST_CASE("the event record lies alike in kernel and manager") {
