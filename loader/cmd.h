@@ -1,7 +1,7 @@
 // The verbs of the command line: each has its own cmd_*.cpp, registered in main.cpp.
 //
 // A verb adds a subcommand and, when the user chose it, sets `chosen` to what main runs. Exit
-// codes: 0 done, 1 failed or "no", 2 wrong usage.
+// codes: 0 done, 1 failed or "no", kWrongUse.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,6 +12,8 @@
 namespace bpfwarden::loader {
 
 using Command = std::function<int()>;
+
+inline constexpr int kWrongUse = 2;  // wrong options, or a file that cannot be used at all
 
 void add_apply(CLI::App& app, Command& chosen);
 void add_check(CLI::App& app, Command& chosen);

@@ -11,8 +11,6 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr int kWrongFile = 2;
-
 struct Options {
   std::string before, after;
   bool json = false;
@@ -75,13 +73,13 @@ std::optional<CompiledPolicy> read(const std::string& file) {
 int run_diff(const Options& options) {
   const auto before = read(options.before);
   const auto after = read(options.after);
-  if (!before || !after) return kWrongFile;
+  if (!before || !after) return kWrongUse;
   const auto diff = policy::diff_policies(
       {policy::DiffSide{before->policy, *before->image}, {after->policy, *after->image}},
       std::time(nullptr));
   if (!diff) {
     (void)report(diff.error());
-    return kWrongFile;
+    return kWrongUse;
   }
   if (options.json)
     print_json(*diff);

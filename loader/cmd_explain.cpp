@@ -20,8 +20,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kUsage = 2;
-
 struct Options {
   std::string file;
   std::string event;  // instead of all the facts below
@@ -116,18 +114,18 @@ int run_explain(const Options& options) {
   if (!parsed) {
     std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
     (void)report({0, "the policy has errors", "correct them"});
-    return kUsage;
+    return kWrongUse;
   }
   auto compiled = compile_policy(std::move(parsed));
   if (!compiled) {
     (void)report(compiled.error());
-    return kUsage;
+    return kWrongUse;
   }
   const auto situation = options.event.empty() ? situation_from_options(options, *compiled)
                                                : situation_from_event(options, *compiled);
   if (!situation) {
     (void)report(situation.error());
-    return kUsage;
+    return kWrongUse;
   }
   const auto explanation = policy::explain(*compiled->image, *situation);
   if (options.json)

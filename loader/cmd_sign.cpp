@@ -116,10 +116,11 @@ int emit(const Options& options) {
 int run_sign(const Options& options) {
   if (!options.to_be_signed.empty()) return emit(options);
   if (options.certificate.empty() || options.output.empty() ||
-      options.key.empty() == options.signature.empty())
-    return report({0, "nothing says who signs, or where the bundle goes",
-                   "give --cert and -o with --key or --attach-signature; or --emit-tbs"}) +
-           1;
+      options.key.empty() == options.signature.empty()) {
+    (void)report({0, "nothing says who signs, or where the bundle goes",
+                  "give --cert and -o with --key or --attach-signature; or --emit-tbs"});
+    return kWrongUse;
+  }
   const auto bundle = sign(options);
   if (!bundle) return report(bundle.error());
   if (auto written = keyring::write_bundle(options.output, *bundle); !written)

@@ -11,8 +11,6 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr int kWrongFile = 2;
-
 struct Options {
   std::vector<std::string> files;
   std::string format = "text";
@@ -68,7 +66,7 @@ int run_test(const Options& options) {
   share_coverage(tested);
   const auto format = test_format(options.format).value_or(TestFormat::text);
   std::fputs(test_output(tested, format).c_str(), stdout);
-  return is_wrong ? kWrongFile : verdict(tested, options);
+  return is_wrong ? kWrongUse : verdict(tested, options);
 }
 
 }  // namespace

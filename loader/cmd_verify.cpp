@@ -13,8 +13,6 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr int kUsage = 2;
-
 struct Options {
   std::string file, certificate, policy;
   bool older_kernel = false;
@@ -93,7 +91,7 @@ int run_verify(const Options& options) {
   if (!bundle) return report(bundle.error());
   Verified verified = {std::move(*bundle), {}, {}, {}};
   const auto certificates = certificates_of(options, verified);
-  if (!certificates) return kUsage;
+  if (!certificates) return kWrongUse;
   auto signer = find_bundle_signer(verified.bundle, *certificates);
   if (!signer) return report(std::move(signer).error().within(options.file));
   verified.signer = std::move(*signer);

@@ -1,6 +1,10 @@
 #include "loader/light_skeleton.h"
 
+#include <bpf/bpf.h>
+#include <bpf/skel_internal.h>
+
 #include <cerrno>
+#include <cstring>
 #include <string_view>
 
 #include "keyring/x509.h"
@@ -79,6 +83,14 @@ Result<Fd> load_loader(const LightSkeleton& skeleton, const Fd& map, int32_t key
   Fd loader(sys_bpf(BPF_PROG_LOAD, attr));
   if (!loader) return fail_errno(errno, "cannot load the loader");
   return loader;
+}
+
+std::vector<uint8_t> loader_context(size_t maps, size_t programs) {
+  std::vector<uint8_t> context(sizeof(bpf_loader_ctx) + maps * sizeof(bpf_map_desc) +
+                               programs * sizeof(bpf_prog_desc));
+  const bpf_loader_ctx header = {.sz = static_cast<uint32_t>(context.size())};
+  std::memcpy(context.data(), &header, sizeof(header));
+  return context;
 }
 
 Status run_loader(const Fd& loader, std::span<uint8_t> context) {

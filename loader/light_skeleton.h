@@ -25,8 +25,12 @@ struct LightSkeleton {
 // Errors: EPERM from a policy, EKEYREJECTED, ENOKEY or EBADMSG from the signature check.
 [[nodiscard]] Result<Fd> load_loader(const LightSkeleton& skeleton, const Fd& map, int32_t keyring);
 
-// `context` is struct bpf_loader_ctx and what follows; the loader writes its file descriptors
-// there. Errors: of the run, or what the loader returned.
+// What gen_loader's program reads and writes: struct bpf_loader_ctx, then one bpf_map_desc a map
+// and one bpf_prog_desc a program, all empty.
+[[nodiscard]] std::vector<uint8_t> loader_context(size_t maps, size_t programs);
+
+// The loader writes its file descriptors into `context`. Errors: of the run, or what the loader
+// returned.
 [[nodiscard]] Status run_loader(const Fd& loader, std::span<uint8_t> context);
 
 }  // namespace bpfwarden::loader

@@ -36,16 +36,13 @@ std::unexpected<Error> refused(int code, const std::string& what) {
   return fail_errno(code, what, hint_for(code));
 }
 
-// What gen_loader's program reads and writes: a header, then one record a map and one a program.
+// Owns what a loader left behind in its context.
 class LoaderContext {
  public:
   LoaderContext(size_t maps, size_t programs)
       : programs_(sizeof(bpf_loader_ctx) + maps * sizeof(bpf_map_desc)),
-        bytes_(programs_ + programs * sizeof(bpf_prog_desc)),
-        maps_(maps) {
-    const bpf_loader_ctx header = {.sz = static_cast<uint32_t>(bytes_.size())};
-    std::memcpy(bytes_.data(), &header, sizeof(header));
-  }
+        bytes_(loader_context(maps, programs)),
+        maps_(maps) {}
 
   std::span<uint8_t> bytes() { return bytes_; }
 

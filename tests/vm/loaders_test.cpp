@@ -1,13 +1,8 @@
 // Signed light skeletons, step by step: what a loader may do, and when its children lose its name.
-#include <cerrno>  // skel_internal.h uses it without including it
-
-#include <bpf/bpf.h>
-#include <bpf/skel_internal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
-#include <cstring>
+#include <cerrno>
 #include <thread>
 
 #include "loader/light_skeleton.h"
@@ -113,6 +108,32 @@ TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader]") 
   CHECK(skeleton.load_loader(good.fd, warden.ring()).error == 0);
 }
 
+// Slots of signers belong to one image: what a loader was admitted by is looked up again by its
+// key.
+TEST_CASE("deny_children_that_a_later_policy_would_take_for_another_signers",
+          "[vm][loader][keyring]") {
+  needs_folded_maps();
+  Warden warden;
+  const Signer release("release");
+  const auto policy = [](const std::string& name, const Signer& signer) {
+    return "[keys." + name + "]\ncertificates = [\"" + signer.certificate_file.string() +
+           "\"]\n[[rules]]\nname = \"" + name + "\"\nallow = [\"xdp\"]\nsigned-by = [\"" + name +
+           "\", \"netops\"]\n";
+  };
+  warden.apply("enforce", policy("intern", warden.stranger()));
+  Skeleton skeletons[] = {{.bundle = sign_object("xdp_pass", warden.stranger())},
+                          {.bundle = sign_object("xdp_pass", warden.netops())}};
+  std::vector<Attempt> held;
+  for (const Skeleton& skeleton : skeletons) {
+    const Attempt map = skeleton.create_map();
+    held.push_back(skeleton.load_loader(map.fd, warden.ring()));
+    REQUIRE(held.back().error == 0);
+  }
+  warden.apply("enforce", policy("release", release));  // in the place that `intern` had
+  CHECK(skeletons[0].run(held[0].fd) == EPERM);
+  CHECK(skeletons[1].run(held[1].fd) == 0);  // still trusted
+}
+
 constexpr const char* kSigned = R"(
 [[rules]]
 name = "network team"
@@ -144,11 +165,7 @@ TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
     const loader::LightSkeleton skeleton = {insns, metadata, bundle.self_check_signature, true};
     const Fd map = loader::make_metadata_map(skeleton).value();
     const Fd program = loader::load_loader(skeleton, map, warden.ring()).value();
-    std::vector<uint8_t> context(sizeof(bpf_loader_ctx) +
-                                 bundle.maps.size() * sizeof(bpf_map_desc) +
-                                 bundle.programs.size() * sizeof(bpf_prog_desc));
-    const bpf_loader_ctx header = {.sz = static_cast<uint32_t>(context.size())};
-    std::memcpy(context.data(), &header, sizeof(header));
+    auto context = loader::loader_context(bundle.maps.size(), bundle.programs.size());
     const Status ran = loader::run_loader(program, context);
     return ran ? 0 : ran.error().code;
   };

@@ -1,7 +1,6 @@
 #include "tests/vm/scene.h"
 
 #include <bpf/btf.h>
-#include <bpf/skel_internal.h>
 #include <linux/keyctl.h>
 #include <sys/wait.h>
 
@@ -12,6 +11,7 @@
 #include <stdexcept>
 
 #include "keyring/cms.h"
+#include "loader/light_skeleton.h"
 #include "loader/run_bundle.h"
 #include "loader/sign_object.h"
 #include "loader/syscall.h"
@@ -184,18 +184,9 @@ Attempt Skeleton::load_loader(const Fd& map, int32_t keyring) const {
 }
 
 int Skeleton::run(const Fd& loader_program) const {
-  std::vector<uint8_t> context(sizeof(bpf_loader_ctx) + bundle.maps.size() * sizeof(bpf_map_desc) +
-                               bundle.programs.size() * sizeof(bpf_prog_desc));
-  bpf_loader_ctx header = {};
-  header.sz = static_cast<uint32_t>(context.size());
-  std::memcpy(&context.at(0), &header, sizeof(header));
-  bpf_attr attr = {};
-  attr.test.prog_fd = static_cast<uint32_t>(loader_program.get());
-  attr.test.ctx_in = loader::as_u64(context.data());
-  attr.test.ctx_size_in = static_cast<uint32_t>(context.size());
-  if (loader::sys_bpf(BPF_PROG_RUN, attr) != 0) return errno;
-  const int result = static_cast<int>(attr.test.retval);
-  return result < 0 ? -result : 0;
+  auto context = loader::loader_context(bundle.maps.size(), bundle.programs.size());
+  const Status ran = loader::run_loader(loader_program, context);
+  return ran ? 0 : ran.error().code;
 }
 
 keyring::Bundle sign_object(const std::string& object, const Signer& signer) {
