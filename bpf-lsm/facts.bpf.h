@@ -132,6 +132,27 @@ static __always_inline __u32 find_signer(const struct bw_image* image, struct ta
   return slot == BW_SIGNER_UNKNOWN ? keyring : slot;
 }
 
+static __always_inline bool same_digest(const __u64* left, const __u64* right) {
+  return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3];
+}
+
+// Slots belong to one image. Under another the signer is found by its key; one that was trusted
+// through its issuer or as part of a whole keyring is not: it may have been revoked since.
+static __noinline __u32 signer_by_digest(const struct bw_image* image, const __u64* key) {
+  __u32 found = BW_SIGNER_UNKNOWN;
+  int i;
+  if (!key || !(key[0] | key[1] | key[2] | key[3])) return BW_SIGNER_UNKNOWN;
+  bpf_for(i, BW_SIGNER_FIRST_KEY, (int)image->signer_count) {
+    __u32 slot = (__u32)i;
+    if (slot >= BW_MAX_SIGNERS) break;
+    const struct bw_signer* signer = &image->signers[slot];
+    if (!same_digest((const __u64*)signer->key_digest, key)) continue;
+    if (signer->kind == BW_SIGNER_REVOKED) return BW_SIGNER_UNKNOWN;
+    if (signer->kind == BW_SIGNER_KEY && !signer->keyring) found = slot;
+  }
+  return found;
+}
+
 static __always_inline void gather_signature(struct bw_program* record, struct bpf_prog* prog,
                                              union bpf_attr* attr, const struct bw_image* image,
                                              struct task_note* note) {
@@ -147,13 +168,16 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
 }
 
 static __always_inline void inherit_from_loader(struct bw_program* record,
+                                                const struct bw_image* image,
                                                 const struct task_note* note) {
   if (record->facts.origin != BW_ORIGIN_LOADER) {
     record->facts.guard = BW_CAUSE_KERNEL_LOAD;
     return;
   }
   record->facts.signature = note->loader_signature;
-  record->facts.signer = note->loader_signer;
+  record->facts.signer = note->loader_generation == record->generation
+                             ? note->loader_signer
+                             : signer_by_digest(image, note->loader_signer_key);
   record->key_serial = note->loader_key_serial;
   record->loader_id = note->loader_id;
   __builtin_memcpy(record->loader_digest, note->loader_digest, sizeof(record->loader_digest));
@@ -177,5 +201,5 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   if (is_verified(prog, attr))
     gather_signature(record, prog, attr, image, note);
   else if (kernel)
-    inherit_from_loader(record, note);
+    inherit_from_loader(record, image, note);
 }

@@ -90,6 +90,8 @@ struct task_note {
   __u32 loader_id;
   __s32 loader_key_serial;
   __u8 loader_digest[BW_DIGEST_SIZE];
+  __u64 loader_generation;  // whose slot loader_signer is
+  __u64 loader_signer_key[BW_DIGEST_SIZE / 8];
   __u64 verified_sig;  // address of the public_key_signature that verified
   __s32 key_serial;
   __u32 padding;

@@ -60,8 +60,33 @@ static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
 
 static __always_inline struct bw_program* new_draft(struct task_note* note) {
   if (!note) return 0;
-  __builtin_memset(&note->draft, 0, sizeof(note->draft));
+  // name_decision() clears the rest; a single memset may clear no more than 1 KiB.
+  __builtin_memset(&note->draft, 0, __builtin_offsetof(struct bw_program, signer_key));
   return &note->draft;
+}
+
+// What outlives the generation that decided.
+static __always_inline void name_decision(struct bw_program* record, const struct bw_image* image) {
+  const __u32 rule = record->decision.rule, slot = record->facts.signer;
+  __builtin_memset(&record->rule, 0, sizeof(record->rule));
+  __builtin_memset(record->signer_key, 0, sizeof(record->signer_key));
+  __builtin_memset(record->signer_name, 0, sizeof(record->signer_name));
+  if (rule < BW_MAX_RULES)
+    __builtin_memcpy(&record->rule, &image->rules[rule], sizeof(record->rule));
+  if (slot == BW_SIGNER_UNKNOWN || slot >= BW_MAX_SIGNERS) return;
+  const struct bw_signer* signer = &image->signers[slot];
+  __builtin_memcpy(record->signer_name, signer->name, sizeof(record->signer_name));
+  if (signer->kind == BW_SIGNER_KEY && !signer->keyring)
+    __builtin_memcpy(record->signer_key, signer->key_digest, sizeof(record->signer_key));
+}
+
+// To be decided again by the image of that generation.
+static __always_inline void move_to(struct bw_program* record, const struct bw_image* image,
+                                    __u64 generation) {
+  if (record->generation != generation)
+    record->facts.signer = signer_by_digest(image, record->signer_key);
+  record->generation = generation;
+  record->policy_version = image->policy_version;
 }
 
 static __always_inline void remember(struct bw_program* record, struct bpf_prog* prog) {
@@ -85,6 +110,7 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   record->policy_version = image->policy_version;
   gather(record, prog, attr, kernel, image, note);
   bw_decide(image, &record->facts, &record->decision);
+  name_decision(record, image);
   if (!bw_refused(&record->decision)) remember(record, prog);
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
@@ -137,10 +163,13 @@ static __always_inline int settle(struct bw_program* known, struct bpf_prog* pro
   const struct bw_decision before = known->decision;
   const bool was_known = known->facts.names[BW_NAME_DIGEST].known;
   const bool is_known = gather_digest(&known->facts, prog);
-  const struct bw_image* image = active_image(&known->generation);
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
   if (was_known || !image || !(image->flags & BW_IMAGE_DIGEST)) return 0;
   if (!is_known) known->facts.guard = BW_CAUSE_MISSING_FACT;
+  move_to(known, image, generation);
   bw_decide(image, &known->facts, &known->decision);
+  name_decision(known, image);
   const struct bw_decision* now = &known->decision;
   if (now->allow == before.allow && now->rule == before.rule && now->mode == before.mode &&
       now->cause == before.cause)
@@ -216,6 +245,8 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   note->loader_signer = loader->facts.signer;
   note->loader_key_serial = loader->key_serial;
   note->loader_id = loader->program_id;
+  note->loader_generation = loader->generation;
+  __builtin_memcpy(note->loader_signer_key, loader->signer_key, sizeof(note->loader_signer_key));
   __builtin_memcpy(note->loader_digest, loader->facts.names[BW_NAME_DIGEST].bytes,
                    sizeof(note->loader_digest));
   note->loader_aux = key;

@@ -14,6 +14,7 @@ policy::CertificateInfo to_info(keyring::Certificate certificate) {
   return {.path = std::move(certificate.path),
           .subject = std::move(certificate.subject),
           .fingerprint_hex = keyring::hex(certificate.fingerprint),
+          .key_digest = keyring::sha256(certificate.public_key),
           .public_key = std::move(certificate.public_key),
           .kernel_algorithm = std::move(certificate.kernel_algorithm),
           .bits = certificate.bits,

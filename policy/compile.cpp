@@ -83,6 +83,7 @@ Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const
   bw_signer& signer = image.signers[image.signer_count];
   if (!copy_text(signer.name, name)) return fail("the name of key `" + name + "` is too long");
   signer.not_after = certificate.not_after;
+  std::ranges::copy(certificate.key_digest, signer.key_digest);
   signer.kind = kind.kind;
   signer.keyring = kind.keyring;
   signer.key_length = static_cast<uint32_t>(certificate.public_key.size());

@@ -46,7 +46,8 @@ using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the in
 struct CertificateInfo {
   std::string path;
   std::string subject;
-  std::string fingerprint_hex;  // SHA-256 of der
+  std::string fingerprint_hex;                          // SHA-256 of der
+  std::array<uint8_t, BW_DIGEST_SIZE> key_digest = {};  // SHA-256 of public_key
   std::vector<uint8_t> public_key;
   std::string kernel_algorithm;
   unsigned bits = 0;  // of the key; 0 where unknown

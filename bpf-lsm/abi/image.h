@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 3
+#define BW_IMAGE_ABI 4
 
 enum {
   BW_MAX_RULES = 1024,
@@ -150,8 +150,8 @@ struct bw_signer {
   __u64 key[BW_KEY_WORDS];                 // struct public_key::key
   __u64 algorithm[BW_ALGORITHM_SIZE / 8];  // struct public_key::pkey_algo, NUL padded
   char name[BW_POLICY_NAME_SIZE];          // for people: the policy's name of it
-  __s64
-      not_after;  // for people: when the last certificate of that key ends, Unix seconds; 0: never
+  __s64 not_after;  // for people: when its last certificate ends, Unix seconds; 0: never
+  __u8 key_digest[BW_DIGEST_SIZE];  // SHA-256 of `key`: the same in every generation
 };
 
 // Serials of bpfwarden's keyring and of the keys in it. They change with every apply and belong to
@@ -220,7 +220,7 @@ struct bw_image {
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");
 BW_STATIC_ASSERT(sizeof(struct bw_pattern) == 144, "bw_pattern");
-BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64 + 8, "bw_signer");
+BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64 + 8 + 32, "bw_signer");
 BW_STATIC_ASSERT(sizeof(struct bw_rule) == 104, "bw_rule");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, policy_digest) == 48, "bw_image header");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, allow) == 152, "bw_image vectors");

@@ -37,6 +37,10 @@ struct bw_program {
   __u32 has_run;  // a loader that has had its one run; set atomically, two may try at once
   __u32 padding;
   __u8 loader_digest[BW_DIGEST_SIZE];
+  // Slots and rule numbers end with their generation; these do not.
+  __u64 signer_key[BW_DIGEST_SIZE / 8];  // bw_signer.key_digest of the key that signed, or 0
+  char signer_name[BW_POLICY_NAME_SIZE];
+  struct bw_rule rule;  // that admitted it; an empty name: none
 };
 
 // The per-CPU map `counters`, one element.
@@ -52,5 +56,6 @@ struct bw_counters {
 BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
-BW_STATIC_ASSERT(sizeof(struct bw_program) == sizeof(struct bw_facts) + 8 + 16 + 24 + 32,
+BW_STATIC_ASSERT(sizeof(struct bw_program) ==
+                     sizeof(struct bw_facts) + 8 + 16 + 24 + 32 + 32 + 64 + 104,
                  "bw_program");

@@ -97,6 +97,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(signer, bw_signer, algorithm);
   CHECK_MEMBER(signer, bw_signer, name);
   CHECK_MEMBER(signer, bw_signer, not_after);
+  CHECK_MEMBER(signer, bw_signer, key_digest);
 
   const Layout sealed(types.get(), "bw_sealed");
   CHECK(sealed.size() == sizeof(bw_sealed));
@@ -140,6 +141,8 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK_MEMBER(program, bw_program, decision);
   CHECK_MEMBER(program, bw_program, flags);
   CHECK_MEMBER(program, bw_program, loader_digest);
+  CHECK_MEMBER(program, bw_program, signer_key);
+  CHECK_MEMBER(program, bw_program, rule);
 
   const Layout facts(types.get(), "bw_facts");
   CHECK(facts.size() == sizeof(bw_facts));
