@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "keyring/private_key.h"
 #include "keyring/x509.h"
 
 namespace bpfwarden::keyring {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -26,8 +27,9 @@ class TemporaryFile {
   }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
-  [[nodiscard]] bool rename_to(const std::filesystem::path& target) {
-    if (::rename(name_.c_str(), target.c_str()) != 0) return false;
+  // `flags` are those of renameat2(2).
+  [[nodiscard]] bool rename_to(const std::filesystem::path& target, unsigned flags) {
+    if (::renameat2(AT_FDCWD, name_.c_str(), AT_FDCWD, target.c_str(), flags) != 0) return false;
     fd_.reset();
     return true;
   }
@@ -45,6 +47,21 @@ bool write_all(int fd, std::span<const uint8_t> bytes) {
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
   return true;
+}
+
+Status write_file(const std::filesystem::path& path, std::span<const uint8_t> bytes, mode_t mode,
+                  unsigned rename_flags) {
+  TemporaryFile file(path);
+  if (file.fd() < 0) return fail_errno(errno, path.string() + ": cannot create a file beside it");
+  if (!write_all(file.fd(), bytes) || ::fchmod(file.fd(), mode) != 0 || ::fsync(file.fd()) != 0)
+    return fail_errno(errno, path.string() + ": cannot write");
+  if (!file.rename_to(path, rename_flags))
+    return fail_errno(errno, path.string() + ": cannot be put into place");
+  const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const Fd directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Not a failure: the new file is in place; only its surviving a power cut is uncertain.
+  if (directory) static_cast<void>(::fsync(directory.get()));
+  return {};
 }
 
 }  // namespace
@@ -70,16 +87,11 @@ Result<std::vector<uint8_t>> read_file(const std::filesystem::path& path, size_t
 
 Status replace_file(const std::filesystem::path& path, std::span<const uint8_t> bytes,
                     mode_t mode) {
-  TemporaryFile file(path);
-  if (file.fd() < 0) return fail_errno(errno, path.string() + ": cannot create a file beside it");
-  if (!write_all(file.fd(), bytes) || ::fchmod(file.fd(), mode) != 0 || ::fsync(file.fd()) != 0)
-    return fail_errno(errno, path.string() + ": cannot write");
-  if (!file.rename_to(path)) return fail_errno(errno, path.string() + ": cannot replace");
-  const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  const Fd directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Not a failure: the new file is in place; only its surviving a power cut is uncertain.
-  if (directory) static_cast<void>(::fsync(directory.get()));
-  return {};
+  return write_file(path, bytes, mode, 0);
+}
+
+Status create_file(const std::filesystem::path& path, std::span<const uint8_t> bytes, mode_t mode) {
+  return write_file(path, bytes, mode, RENAME_NOREPLACE);
 }
 
 }  // namespace bpfwarden::keyring

@@ -24,4 +24,8 @@ namespace bpfwarden::keyring {
 [[nodiscard]] Status replace_file(const std::filesystem::path& path, std::span<const uint8_t> bytes,
                                   mode_t mode = 0644);
 
+// Likewise, but only where nothing is yet. Errors: EEXIST.
+[[nodiscard]] Status create_file(const std::filesystem::path& path, std::span<const uint8_t> bytes,
+                                 mode_t mode);
+
 }  // namespace bpfwarden::keyring

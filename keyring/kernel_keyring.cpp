@@ -150,6 +150,26 @@ Result<KeySerial> find_key(KeySerial ring, const Certificate& certificate) {
   return static_cast<KeySerial>(key);
 }
 
+Status ask_kernel_for(const Certificate& certificate) {
+  const std::string what = "the running kernel, asked for " + certificate.kernel_algorithm;
+  const KeySerial key = ::add_key("asymmetric", "bpfwarden:asked", certificate.der.data(),
+                                  certificate.der.size(), KEY_SPEC_PROCESS_KEYRING);
+  if (key < 0) {
+    const int code = errno;
+    return fail_errno(code, what, add_key_hint(code));
+  }
+  const bool is_rsa = certificate.kernel_algorithm == "rsa";
+  struct keyctl_pkey_query answer = {};  // the function has the same name
+  const long asked =
+      ::keyctl_pkey_query(key, is_rsa ? "enc=pkcs1 hash=sha256" : "enc=x962 hash=sha256", &answer);
+  const int code = errno;
+  ::keyctl_unlink(key, KEY_SPEC_PROCESS_KEYRING);
+  if (asked != 0) return fail_errno(code, what, add_key_hint(code));
+  if ((answer.supported_ops & KEYCTL_SUPPORTS_VERIFY) == 0)
+    return fail_errno(ENOPKG, what, add_key_hint(ENOPKG));
+  return {};
+}
+
 Status link_into_session(KeySerial key) {
   if (::keyctl_link(key, KEY_SPEC_SESSION_KEYRING) != 0)
     return fail_errno(errno,

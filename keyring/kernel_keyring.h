@@ -48,6 +48,11 @@ using KeySerial = int32_t;  // key_serial_t
 // The key in `ring` that was made from `certificate`, by description. Errors: ENOKEY.
 [[nodiscard]] Result<KeySerial> find_key(KeySerial ring, const Certificate& certificate);
 
+// Asks the running kernel whether it verifies with the key of `certificate` (KEYCTL_PKEY_QUERY).
+// Needs no privilege. Errors: it lacks the algorithm (ENOENT, ENOPKG); it cannot be asked, for
+// instance because a container's seccomp filter denies it (EPERM, ENOSYS, EOPNOTSUPP).
+[[nodiscard]] Status ask_kernel_for(const Certificate& certificate);
+
 // Links a key or keyring into the session keyring, for tools that look only there.
 [[nodiscard]] Status link_into_session(KeySerial key);
 

@@ -134,18 +134,14 @@ Result<Certificate> describe(X509* cert, const std::string& path) {
   return facts;
 }
 
-// OpenSSL asks on the terminal unless given a callback. Notes in *asked that it was wanted.
-int refuse_passphrase(char*, int, int, void* asked) {
-  *static_cast<bool*>(asked) = true;
-  return -1;
-}
+// OpenSSL asks on the terminal unless given a callback.
+int refuse_passphrase(char*, int, int, void*) { return -1; }
 
 Result<std::vector<X509Ptr>> parse_pem(std::span<const uint8_t> bytes) {
   const BioPtr in = read_bio(bytes);
   std::vector<X509Ptr> certs;
-  bool encrypted = false;
   ERR_clear_error();
-  while (X509* cert = PEM_read_bio_X509(in.get(), nullptr, refuse_passphrase, &encrypted))
+  while (X509* cert = PEM_read_bio_X509(in.get(), nullptr, refuse_passphrase, nullptr))
     certs.emplace_back(cert);
   const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (!at_end || certs.empty())
@@ -199,25 +195,6 @@ Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& 
     described.push_back(std::move(*facts));
   }
   return described;
-}
-
-void PrivateKey::Free::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
-
-Result<PrivateKey> read_private_key(const std::filesystem::path& path) {
-  auto bytes = read_file(path, max_file_size);
-  if (!bytes) return std::unexpected(std::move(bytes.error()));
-  bool encrypted = false;
-  const BioPtr in = read_bio(*bytes);
-  ERR_clear_error();
-  PrivateKey key(PEM_read_bio_PrivateKey(in.get(), nullptr, refuse_passphrase, &encrypted));
-  OPENSSL_cleanse(bytes->data(), bytes->size());
-  if (key.get() != nullptr) return key;
-  if (!encrypted)
-    return fail_openssl(path.string() + ": not a PEM private key", "give a PEM private key");
-  ERR_clear_error();
-  return fail(
-      path.string() + ": the private key is encrypted, and bpfwarden asks for no passphrase",
-      "decrypt it: openssl pkey -in " + path.string() + " -out key.pem");
 }
 
 }  // namespace bpfwarden::keyring

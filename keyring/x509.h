@@ -1,4 +1,4 @@
-// X.509 certificates (RFC 5280) and private keys, read from files into plain data.
+// X.509 certificates (RFC 5280), read from files into plain data.
 //
 // A Certificate says what the kernel will know of it once it is an "asymmetric" key; the mapping
 // from OIDs to the kernel's names follows x509_extract_key_data() in
@@ -8,15 +8,12 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-
-struct evp_pkey_st;
 
 namespace bpfwarden::keyring {
 
@@ -48,22 +45,5 @@ struct Certificate {
 // Reads every certificate in a PEM file, in order, or the one of a DER file; up to 1 MiB. Errors:
 // unreadable (errno kept), not a certificate, a key the kernel cannot verify with.
 [[nodiscard]] Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path);
-
-// A private key, for signing only; its owner.
-class PrivateKey {
- public:
-  explicit PrivateKey(evp_pkey_st* owned) : key_(owned) {}
-  [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
-
- private:
-  struct Free {
-    void operator()(evp_pkey_st* key) const;
-  };
-  std::unique_ptr<evp_pkey_st, Free> key_;
-};
-
-// Reads an unencrypted PEM private key, up to 1 MiB. Errors: unreadable (errno kept), encrypted
-// (this never asks for a passphrase), not a private key.
-[[nodiscard]] Result<PrivateKey> read_private_key(const std::filesystem::path& path);
 
 }  // namespace bpfwarden::keyring

@@ -1,5 +1,7 @@
 // bpfwarden sign: from an object and a key to a bundle that `run` loads.
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -7,6 +9,7 @@
 
 #include "keyring/cms.h"
 #include "keyring/file.h"
+#include "keyring/kernel_keyring.h"
 #include "loader/cmd.h"
 #include "loader/sign_object.h"
 
@@ -14,7 +17,9 @@ namespace bpfwarden::loader {
 namespace {
 
 struct Options {
-  std::string object, key, certificate, output;
+  std::vector<std::string> objects;
+  std::string key, certificate, output;
+  keyring::KeyAccess access = {.ask = true};
   std::string to_be_signed;  // prefix of the files to write them to
   std::string signature, self_check_signature;
   bool prog_only = false;
@@ -53,51 +58,73 @@ Result<Bytes> read_signature(const Bytes& content, const std::string& file,
   return der;
 }
 
-Result<keyring::Bundle> unsigned_bundle(const Options& options) {
-  return options.prog_only ? make_program_bundle(options.object)
-                           : make_loader_bundle(options.object);
+Result<keyring::Bundle> unsigned_bundle(const std::string& object, bool prog_only) {
+  return prog_only ? make_program_bundle(object) : make_loader_bundle(object);
 }
 
-Result<keyring::Bundle> sign(const Options& options) {
+// Who signs: a key at hand, or nobody but the files of signatures.
+struct Hand {
+  keyring::Certificate certificate;
+  std::optional<keyring::PrivateKey> key;
+};
+
+// Bundles are seldom signed where they run, so what this kernel lacks is worth a word and no more;
+// read_certificates() has refused what no kernel verifies.
+void warn_of_algorithm(const keyring::Certificate& certificate) {
+  const Status answer = keyring::ask_kernel_for(certificate);
+  if (answer || (answer.error().code != ENOENT && answer.error().code != ENOPKG)) return;
+  std::fprintf(
+      stderr,
+      "bpfwarden: note: the kernel of this machine does not verify %s; `bpfwarden doctor`, "
+      "where the bundle is to run, lists what that kernel verifies\n",
+      certificate.kernel_algorithm.c_str());
+}
+
+Result<Hand> open_hand(const Options& options) {
   auto certificates = keyring::read_certificates(options.certificate);
   if (!certificates) return std::unexpected(std::move(certificates).error());
-  const keyring::Certificate& signer = certificates->front();
-  std::optional<keyring::PrivateKey> key;
-  if (!options.key.empty()) {
-    auto read = keyring::read_private_key(options.key);
-    if (!read) return std::unexpected(std::move(read).error());
-    key = std::move(*read);
-  }
-  auto bundle = unsigned_bundle(options);
+  Hand hand = {.certificate = certificates->front(), .key = std::nullopt};
+  warn_of_algorithm(hand.certificate);
+  if (options.key.empty()) return hand;
+  auto key = keyring::open_private_key(options.key, options.access);
+  if (!key) return std::unexpected(std::move(key).error());
+  hand.key = std::move(*key);
+  return hand;
+}
+
+Result<keyring::Bundle> sign(const std::string& object, const Hand& hand, const Options& options) {
+  auto bundle = unsigned_bundle(object, options.prog_only);
   if (!bundle) return bundle;
   const Status filled = fill(*bundle, options, [&](const Bytes& content, const std::string& file) {
-    return key ? keyring::sign_detached(content, *key, signer)
-               : read_signature(content, file, signer);
+    return hand.key ? keyring::sign_detached(content, *hand.key, hand.certificate)
+                    : read_signature(content, file, hand.certificate);
   });
   if (!filled) return std::unexpected(filled.error());
-  bundle->certificate_der = signer.der;
+  bundle->certificate_der = hand.certificate.der;
   return bundle;
 }
 
-void print(const Options& options, const keyring::Bundle& bundle) {
-  const char* covers = options.prog_only ? "prog-only" : "prog-used-maps";
-  const std::string digest = keyring::hex(keyring::sha256(bundle.insns));
-  if (options.json) {
-    const nlohmann::json whole = {{"file", options.output},
-                                  {"signature", covers},
-                                  {"programs", bundle.programs.size()},
-                                  {"self_check", !bundle.self_check_signature.empty()},
-                                  {"digest", digest}};
-    std::puts(whole.dump(2).c_str());
-  } else {
-    std::printf("%s: %zu programs, signature %s, sha256:%s\n", options.output.c_str(),
-                bundle.programs.size(), covers, digest.c_str());
-  }
+nlohmann::json to_json(const std::string& file, const keyring::Bundle& bundle) {
+  const bool is_loader = bundle.kind == keyring::Bundle::Kind::loader;
+  return {{"file", file},
+          {"signature", is_loader ? "prog-used-maps" : "prog-only"},
+          {"programs", bundle.programs.size()},
+          {"self_check", !bundle.self_check_signature.empty()},
+          {"digest", keyring::hex(keyring::sha256(bundle.insns))}};
+}
+
+void print(const nlohmann::json& one, const Options& options) {
+  if (options.json) return void(std::puts(one.dump().c_str()));
+  std::printf("%s: %s program%s, signature %s, sha256:%s\n",
+              one["file"].get_ref<const std::string&>().c_str(), one["programs"].dump().c_str(),
+              one["programs"] == 1 ? "" : "s",
+              one["signature"].get_ref<const std::string&>().c_str(),
+              one["digest"].get_ref<const std::string&>().c_str());
 }
 
 // The same object and tool always give the same bytes.
 int emit(const Options& options) {
-  const auto bundle = unsigned_bundle(options);
+  const auto bundle = unsigned_bundle(options.objects.front(), options.prog_only);
   if (!bundle) return report(bundle.error());
   const std::string file = options.to_be_signed + ".tbs";
   const std::string second = options.to_be_signed + ".self-check.tbs";
@@ -113,19 +140,50 @@ int emit(const Options& options) {
   return 0;
 }
 
-int run_sign(const Options& options) {
-  if (!options.to_be_signed.empty()) return emit(options);
+bool is_folder(const std::string& path) {
+  std::error_code ignored;  // what cannot be looked at is no folder
+  return std::filesystem::is_directory(path, ignored);
+}
+
+std::filesystem::path output_of(const Options& options, const keyring::Bundle& bundle) {
+  if (!is_folder(options.output)) return options.output;
+  return std::filesystem::path(options.output) / (bundle.name + ".bpfsig");
+}
+
+std::optional<Error> misuse(const Options& options) {
+  const bool is_one = options.objects.size() == 1;
+  if (!options.to_be_signed.empty())
+    return is_one ? std::nullopt : std::optional(Error{0, "--emit-tbs takes one object", ""});
   if (options.certificate.empty() || options.output.empty() ||
-      options.key.empty() == options.signature.empty()) {
-    (void)report({0, "nothing says who signs, or where the bundle goes",
-                  "give --cert and -o with --key or --attach-signature; or --emit-tbs"});
-    return kWrongUse;
+      options.key.empty() == options.signature.empty())
+    return Error{0, "nothing says who signs, or where the bundle goes",
+                 "give --cert and -o with --key or --attach-signature; or --emit-tbs"};
+  if (is_one) return std::nullopt;
+  if (!options.signature.empty()) return Error{0, "--attach-signature takes one object", ""};
+  if (!is_folder(options.output))
+    return Error{
+        0, "several objects become several bundles, and " + options.output + " is not a folder",
+        "make it: mkdir -p " + options.output};
+  return std::nullopt;
+}
+
+// All or nothing: no bundle is written before all are signed.
+int run_sign(const Options& options) {
+  if (const auto wrong = misuse(options)) return report(*wrong), kWrongUse;
+  if (!options.to_be_signed.empty()) return emit(options);
+  const auto hand = open_hand(options);
+  if (!hand) return report(hand.error());
+  std::vector<keyring::Bundle> bundles;
+  for (const std::string& object : options.objects) {
+    auto bundle = sign(object, *hand, options);
+    if (!bundle) return report(bundle.error());
+    bundles.push_back(std::move(*bundle));
   }
-  const auto bundle = sign(options);
-  if (!bundle) return report(bundle.error());
-  if (auto written = keyring::write_bundle(options.output, *bundle); !written)
-    return report(written.error());
-  print(options, *bundle);
+  for (const keyring::Bundle& bundle : bundles) {
+    const auto path = output_of(options, bundle);
+    if (auto done = keyring::write_bundle(path, bundle); !done) return report(done.error());
+    print(to_json(path, bundle), options);
+  }
   return 0;
 }
 
@@ -134,10 +192,15 @@ int run_sign(const Options& options) {
 void add_sign(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("sign", "Sign a BPF object; writes a bundle for `run`");
-  verb->add_option("object", options->object, "the object (x.bpf.o)")->required();
-  auto* key = verb->add_option("--key", options->key, "private key (PEM)");
+  verb->add_option("objects", options->objects, "one or more objects (x.bpf.o)")->required();
+  auto* key = verb->add_option("--key", options->key, "private key: a PEM file, or a pkcs11: URI");
+  verb->add_option("--passphrase-file", options->access.passphrase_file,
+                   "its first line opens the key, or is the token's PIN; without, it is asked for");
+  verb->add_option("--pkcs11-module", options->access.pkcs11_module,
+                   "the token's module; without, those that p11-kit knows");
   verb->add_option("--cert", options->certificate, "its certificate (PEM or DER)");
-  auto* output = verb->add_option("-o,--output", options->output, "the bundle to write");
+  auto* output = verb->add_option("-o,--output", options->output,
+                                  "the bundle to write, or a folder for NAME.bpfsig");
   auto* emit =
       verb->add_option("--emit-tbs", options->to_be_signed,
                        "write what is to be signed to PREFIX.tbs and PREFIX.self-check.tbs");
@@ -150,7 +213,7 @@ void add_sign(CLI::App& app, Command& chosen) {
       ->needs(attach);
   verb->add_flag("--prog-only", options->prog_only,
                  "sign the one bare program of the object directly, not a loader");
-  verb->add_flag("--json", options->json, "the result as JSON");
+  verb->add_flag("--json", options->json, "the results as JSON, one object a line");
   verb->footer(
       "example: bpfwarden sign xdp.bpf.o --key netops.key --cert netops.pem -o xdp.bundle");
   verb->callback([options, &chosen] { chosen = [options] { return run_sign(*options); }; });

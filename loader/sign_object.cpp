@@ -110,7 +110,7 @@ Result<keyring::Bundle> make_program_bundle(const std::filesystem::path& path) {
   auto object = open_object(path, log);
   if (!object) return std::unexpected(std::move(object).error());
   if (auto bare = require_bare(object->get(), *facts); !bare)
-    return std::unexpected(std::move(bare).error());
+    return std::unexpected(std::move(bare).error().within(path.string()));
   keyring::Bundle bundle = {};
   bundle.kind = keyring::Bundle::Kind::program;
   describe(bundle, object->get(), path);

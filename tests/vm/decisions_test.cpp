@@ -94,7 +94,7 @@ TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id", "[vm]") {
   test::add_extension(made.cert.get(), NID_subject_key_identifier, id.c_str());
   test::require(X509_sign(made.cert.get(), made.key.get(), EVP_sha256()));
   Signer twin("netops");
-  twin.key = *keyring::read_private_key(twin.folder.write("k", test::key_pem(made)));
+  twin.key = *keyring::open_private_key(twin.folder.write("k", test::key_pem(made)));
   twin.certificate =
       keyring::read_certificates(twin.folder.write("c", test::certificate_pem(made)))->front();
   REQUIRE(twin.certificate.subject_key_id == warden.netops().certificate.subject_key_id);

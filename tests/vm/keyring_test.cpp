@@ -33,7 +33,7 @@ Signer make_signer(const test::CertificateOptions& options = {}) {
   const test::TempDir dir;
   const auto made = test::make_key(options);
   auto certs = read_certificates(dir.write("cert.pem", test::certificate_pem(made)));
-  auto key = read_private_key(dir.write("key.pem", test::key_pem(made)));
+  auto key = open_private_key(dir.write("key.pem", test::key_pem(made)));
   return {std::move(certs.value().front()), std::move(key.value())};
 }
 

@@ -68,7 +68,7 @@ Signer::Signer(const std::string& name, const test::CertificateOptions& options)
   const test::TestKey made = test::make_key(named);
   key_file = folder.write(name + ".key", test::key_pem(made));
   certificate_file = folder.write(name + ".pem", test::certificate_pem(made));
-  key = value_of(keyring::read_private_key(key_file));
+  key = value_of(keyring::open_private_key(key_file));
   certificate = value_of(keyring::read_certificates(certificate_file)).front();
   ring = make_ring(certificate);
 }

@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "keyring/bundle.h"
 #include "keyring/kernel_keyring.h"
+#include "keyring/private_key.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::vm {

@@ -165,17 +165,6 @@ TEST_CASE("an unreadable file keeps its errno", "[keyring][x509]") {
   CHECK(directory.error().code == EISDIR);
 }
 
-TEST_CASE("private keys are read, encrypted ones refused without asking", "[keyring][x509]") {
-  const test::TempDir dir;
-  const auto made = make_key();
-  CHECK(read_private_key(dir.write("plain", test::key_pem(made))));
-  const auto encrypted = read_private_key(dir.write("locked", test::key_pem(made, "secret")));
-  REQUIRE_FALSE(encrypted);
-  CHECK(encrypted.error().message.find("encrypted") != std::string::npos);
-  CHECK_FALSE(read_private_key(dir.write("cert", test::certificate_pem(made))));
-  CHECK_FALSE(read_private_key(dir.write("empty", "")));
-}
-
 TEST_CASE("hex and sha256", "[keyring][x509]") {
   const std::array<uint8_t, 3> abc = {'a', 'b', 'c'};
   CHECK(hex(abc) == "616263");
