@@ -32,10 +32,28 @@ constexpr Extension extensions[] = {
     {NID_subject_key_identifier, "hash"},
 };
 
+KeyPtr generate_rsa(size_t bits) {
+  return KeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", bits));
+}
+
+KeyPtr generate_curve(const char* name) {
+  return KeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", name));
+}
+
 KeyPtr generate(KeyType type) {
-  constexpr size_t rsa_bits = 4096;
-  return KeyPtr(type == KeyType::rsa_4096 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", rsa_bits)
-                                          : EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384"));
+  switch (type) {
+    case KeyType::ecdsa_p256:
+      return generate_curve("P-256");
+    case KeyType::ecdsa_p384:
+      return generate_curve("P-384");
+    case KeyType::ecdsa_p521:
+      return generate_curve("P-521");
+    case KeyType::rsa_2048:
+      return generate_rsa(2048);
+    case KeyType::rsa_4096:
+      return generate_rsa(4096);
+  }
+  return nullptr;
 }
 
 bool set_name(X509_NAME* name, const std::string& text) {

@@ -8,7 +8,8 @@
 
 namespace bpfwarden::keyring {
 
-enum class KeyType { ecdsa_p384, rsa_4096 };
+// ML-DSA and EC-RDSA, which kernels may verify with as well, this OpenSSL cannot make.
+enum class KeyType { ecdsa_p256, ecdsa_p384, ecdsa_p521, rsa_2048, rsa_4096 };
 
 struct NewKey {
   std::string common_name;  // 1 to 64 bytes of printable ASCII

@@ -180,21 +180,26 @@ Digest sha256(std::span<const uint8_t> bytes) {
   return digest;
 }
 
-Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
-  const auto bytes = read_file(path, max_file_size);
-  if (!bytes) return std::unexpected(bytes.error());
-  auto certs = parse(*bytes);
-  if (!certs) return std::unexpected(std::move(certs.error()).within(path.string()));
+Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> bytes,
+                                                    const std::string& name) {
+  auto certs = parse(bytes);
+  if (!certs) return std::unexpected(std::move(certs.error()).within(name));
   std::vector<Certificate> described;
   for (const X509Ptr& cert : *certs) {
-    auto facts = describe(cert.get(), path.string());
+    auto facts = describe(cert.get(), name);
     if (!facts) {
       const std::string which = "certificate " + std::to_string(described.size() + 1);
-      return std::unexpected(std::move(facts.error()).within(which).within(path.string()));
+      return std::unexpected(std::move(facts.error()).within(which).within(name));
     }
     described.push_back(std::move(*facts));
   }
   return described;
+}
+
+Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
+  const auto bytes = read_file(path, max_file_size);
+  if (!bytes) return std::unexpected(bytes.error());
+  return parse_certificates(*bytes, path.string());
 }
 
 }  // namespace bpfwarden::keyring

@@ -42,6 +42,11 @@ struct Certificate {
 // one.
 [[nodiscard]] Digest sha256(std::span<const uint8_t> bytes);
 
+// Every certificate in PEM text, in order, or the one of DER. `name` is for errors and becomes
+// Certificate::path. Errors: not a certificate, a key the kernel cannot verify with.
+[[nodiscard]] Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> bytes,
+                                                                  const std::string& name);
+
 // Reads every certificate in a PEM file, in order, or the one of a DER file; up to 1 MiB. Errors:
 // unreadable (errno kept), not a certificate, a key the kernel cannot verify with.
 [[nodiscard]] Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path);

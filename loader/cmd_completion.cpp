@@ -1,4 +1,5 @@
 // bpfwarden completion: scripts for shells, from the command line as it is registered.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -23,22 +24,42 @@ std::vector<std::string> choices_of(const CLI::Option& option) {
   return choices;
 }
 
+std::vector<const CLI::App*> parts_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
+}
+
+bool has_option(const CompletionVerb& verb, const std::string& name) {
+  return std::ranges::any_of(verb.options,
+                             [&](const auto& one) { return one.name == "--" + name; });
+}
+
+// A verb with verbs of its own (`keys`) offers these first, and the options of all of them.
+void add_parts(CompletionVerb& verb, const CLI::App& app);
+
 CompletionVerb verb_of(const CLI::App& app) {
   CompletionVerb verb = {app.get_name(), app.get_description(), {}, {}};
+  add_parts(verb, app);
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional())
       verb.choices = choices_of(*option);
-    else if (!option->get_lnames().empty())
+    else if (!option->get_lnames().empty() && !has_option(verb, option->get_lnames().front()))
       verb.options.push_back({"--" + option->get_lnames().front(), option->get_description(),
                               option->get_expected_max() > 0, choices_of(*option)});
   }
   return verb;
 }
 
+void add_parts(CompletionVerb& verb, const CLI::App& app) {
+  for (const CLI::App* part : parts_of(app)) {
+    verb.choices.push_back(part->get_name());
+    for (CompletionOption& option : verb_of(*part).options)
+      if (!has_option(verb, option.name.substr(2))) verb.options.push_back(std::move(option));
+  }
+}
+
 int print_script(const CLI::App& app, Shell shell) {
   std::vector<CompletionVerb> verbs;
-  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
-    verbs.push_back(verb_of(*verb));
+  for (const CLI::App* verb : parts_of(app)) verbs.push_back(verb_of(*verb));
   std::fputs(completion_script(shell, verbs).c_str(), stdout);
   return 0;
 }

@@ -45,7 +45,8 @@ void print_text(const std::vector<Capability>& found) {
 }
 
 int run_doctor(bool json) {
-  const auto found = probe_kernel();
+  auto found = probe_kernel();
+  found.push_back(probe_algorithms());
   if (json)
     print_json(found);
   else

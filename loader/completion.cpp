@@ -55,8 +55,10 @@ string bash_verb(const CompletionVerb& verb) {
   for (const CompletionOption& option : verb.options)
     if (option.takes_value)
       text += "        " + option.name + ") " + bash_values(option.choices) + "; return ;;\n";
-  return text + "      esac\n      if [[ $word == -* ]]; then " + bash_words(option_names(verb)) +
-         "\n      else " + bash_values(verb.choices) + "; fi ;;\n";
+  text += "      esac\n      if [[ $word == -* ]]; then " + bash_words(option_names(verb)) + "\n";
+  if (!verb.choices.empty())
+    text += "      elif ((COMP_CWORD == 2)); then " + bash_values(verb.choices) + "\n";
+  return text + "      else " + bash_values({}) + "; fi ;;\n";
 }
 
 // `--format=json` reaches the function as three words; `=` is skipped.
@@ -102,7 +104,8 @@ string zsh_verb(const CompletionVerb& verb) {
     if (option.takes_value) spec += ":value:" + zsh_values(option.choices);
     text += "        " + quoted(spec, Shell::zsh) + " \\\n";
   }
-  return text + "        " + quoted("*:argument:" + zsh_values(verb.choices), Shell::zsh) + " ;;\n";
+  text += "        " + quoted("1:argument:" + zsh_values(verb.choices), Shell::zsh) + " \\\n";
+  return text + "        " + quoted("*:file:_files", Shell::zsh) + " ;;\n";
 }
 
 string zsh_script(const std::vector<CompletionVerb>& verbs) {

@@ -21,7 +21,7 @@ struct CompletionVerb {
   std::string name;
   std::string description;
   std::vector<CompletionOption> options;
-  std::vector<std::string> choices;  // of its arguments; none: files
+  std::vector<std::string> choices;  // of its first argument; none, and the others: files
 };
 
 enum class Shell : uint8_t { bash, zsh, fish };

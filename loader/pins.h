@@ -33,6 +33,7 @@ struct PinnedMaps {
   Fd generations;
   Fd events;
   Fd counters;
+  Fd programs;
 };
 
 // Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.

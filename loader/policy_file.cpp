@@ -85,6 +85,10 @@ policy::ParseResult parse_policy_file(const std::filesystem::path& path) {
   return policy::parse_file(path, read_infos, std::time(nullptr));
 }
 
+policy::ParseResult parse_policy_text(std::vector<policy::SourceFile> sources) {
+  return policy::parse(std::move(sources), read_infos, std::time(nullptr));
+}
+
 Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   if (!parsed.policy) return fail("the policy has errors", "run `bpfwarden check` on it");
   const std::vector<uint8_t> digested = digested_bytes(parsed);
@@ -103,8 +107,7 @@ Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   return compiled;
 }
 
-CheckedPolicy check_policy_file(const std::filesystem::path& path) {
-  policy::ParseResult parsed = parse_policy_file(path);
+CheckedPolicy check_policy(policy::ParseResult parsed) {
   CheckedPolicy checked = {std::move(parsed.diagnostics), parsed.sources, std::nullopt};
   if (!parsed) return checked;
   policy::DiagnosticList failure(parsed.policy->files);
@@ -118,6 +121,10 @@ CheckedPolicy check_policy_file(const std::filesystem::path& path) {
                                           *compiled->image, std::time(nullptr));
   checked.compiled = std::move(*compiled);
   return checked;
+}
+
+CheckedPolicy check_policy_file(const std::filesystem::path& path) {
+  return check_policy(parse_policy_file(path));
 }
 
 }  // namespace bpfwarden::loader

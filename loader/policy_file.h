@@ -18,6 +18,9 @@ namespace bpfwarden::loader {
 // for the *.pem, *.crt, *.cer and *.der in it.
 [[nodiscard]] policy::ParseResult parse_policy_file(const std::filesystem::path& path);
 
+// Likewise, from the text of the policy and its drop-ins; their names say where paths start.
+[[nodiscard]] policy::ParseResult parse_policy_text(std::vector<policy::SourceFile> sources);
+
 struct CompiledPolicy {
   policy::Policy policy;
   std::unique_ptr<bw_image> image;
@@ -37,6 +40,7 @@ struct CheckedPolicy {
 
 // All that can be said about a policy without a kernel. What keeps it from being compiled is an
 // error at its 1:1.
+[[nodiscard]] CheckedPolicy check_policy(policy::ParseResult parsed);
 [[nodiscard]] CheckedPolicy check_policy_file(const std::filesystem::path& path);
 
 }  // namespace bpfwarden::loader

@@ -10,6 +10,10 @@
 #include <fstream>
 #include <memory>
 
+#include "keyring/kernel_keyring.h"
+#include "keyring/new_key.h"
+#include "keyring/x509.h"
+
 namespace bpfwarden::loader {
 namespace {
 
@@ -117,6 +121,28 @@ Capability probe_hooks(const btf* kernel) {
               "CONFIG_DEBUG_INFO_BTF, such as Debian's 7.3"};
 }
 
+struct Algorithm {
+  const char* name;
+  keyring::KeyType type;
+};
+constexpr Algorithm kAlgorithms[] = {{"RSA", keyring::KeyType::rsa_2048},
+                                     {"ECDSA P-256", keyring::KeyType::ecdsa_p256},
+                                     {"ECDSA P-384", keyring::KeyType::ecdsa_p384},
+                                     {"ECDSA P-521", keyring::KeyType::ecdsa_p521}};
+
+Status ask_for(const Algorithm& algorithm) {
+  const auto files = keyring::make_key({.common_name = "asked", .type = algorithm.type});
+  if (!files) return std::unexpected(files.error());
+  const auto* bytes = reinterpret_cast<const uint8_t*>(files->certificate.data());
+  const auto parsed = keyring::parse_certificates({bytes, files->certificate.size()}, "asked");
+  if (!parsed) return std::unexpected(parsed.error());
+  return keyring::ask_kernel_for(parsed->front());
+}
+
+void append(std::string& list, const char* name) {
+  list += (list.empty() ? "" : ", ") + std::string(name);
+}
+
 Capability probe_digest(const btf* kernel) {
   if (type_has(kernel, "bpf_prog", BTF_KIND_STRUCT, "digest"))
     return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
@@ -143,6 +169,21 @@ std::vector<Capability> probe_kernel() {
   found.push_back(probe_hooks(kernel.get()));
   found.push_back(probe_digest(kernel.get()));
   return found;
+}
+
+Capability probe_algorithms() {
+  std::string verified, lacking;
+  for (const Algorithm& algorithm : kAlgorithms)
+    append(ask_for(algorithm) ? verified : lacking, algorithm.name);
+  Capability result = {.name = "signature algorithms", .detail = verified};
+  if (lacking.empty()) return result;
+  result.finding = Finding::limited;
+  result.detail = (verified.empty() ? "none" : verified) + "; not " + lacking;
+  result.remedy = verified.empty()
+                      ? "use a kernel with CONFIG_ASYMMETRIC_KEY_TYPE, CONFIG_CRYPTO_RSA and "
+                        "CONFIG_CRYPTO_ECDSA, and allow keyctl(2)"
+                      : "sign with a key of those, or use a kernel with CONFIG_CRYPTO_ECDSA";
+  return result;
 }
 
 bool signatures_cover_maps() {

@@ -23,6 +23,10 @@ struct Capability {
 // Reads only; needs no privilege for most of it, and says so where it does.
 [[nodiscard]] std::vector<Capability> probe_kernel();
 
+// What signatures the kernel can verify, asked with a new key of each kind, so that it loads the
+// modules it has. Takes a moment.
+[[nodiscard]] Capability probe_algorithms();
+
 // Whether a signature covers the maps that a program is bound to (Linux 7.3), by BTF.
 [[nodiscard]] bool signatures_cover_maps();
 

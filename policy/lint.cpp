@@ -23,6 +23,7 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"no-probe-rule", "the feature probes of libbpf and bpftool are refused"},
     {"no-rules", "the policy has no rules"},
     {"refuses-bpfwarden", "a rule refuses bpfwarden's own programs"},
+    {"revoked-key", "every certificate of a key is revoked"},
     {"rule-expired", "a rule is past its date"},
     {"rule-not-yet", "a rule begins more than a year from now"},
     {"shadowed-rule", "earlier rules decide about all that the rule names"},

@@ -114,6 +114,15 @@ void lint_whole_keyring(const Policy& policy, size_t index, DiagnosticList& diag
                       "`keyring`");
 }
 
+void lint_revoked(const Key& key, DiagnosticList& diagnostics) {
+  if (key.keyring || !key.certificates.empty() || !key.issuers.empty()) return;
+  diagnostics.warning(
+      "revoked-key", key.position,
+      "every certificate of key `" + key.name + "` is revoked: nothing is signed by it",
+      "name its successor in `certificates`, or take the key out, and out of the "
+      "rules that name it");
+}
+
 void lint_unused(const Policy& policy, size_t index, DiagnosticList& diagnostics) {
   const auto names_it = [&](const Rule& rule) {
     return std::any_of(rule.signed_by.begin(), rule.signed_by.end(),
@@ -131,6 +140,7 @@ void lint_unused(const Policy& policy, size_t index, DiagnosticList& diagnostics
 void lint_keys(const Policy& policy, int64_t now, DiagnosticList& diagnostics) {
   for (size_t i = 0; i < policy.keys.size(); i++) {
     lint_unused(policy, i, diagnostics);
+    lint_revoked(policy.keys[i], diagnostics);
     lint_certificates(policy.keys[i], now, diagnostics);
     lint_whole_keyring(policy, i, diagnostics);
   }

@@ -124,7 +124,8 @@ void require_anchor(const Key& key, const Fields& fields, DiagnosticList& diagno
     diagnostics.error(key.position, owner + " has no `certificates`, `issuer` or `keyring`",
                       "add certificates = [\"…\"]");
   const bool had_some = fields.find("certificates") != nullptr;
-  if (had_some && fields.find("revoked") && key.certificates.empty() && key.issuers.empty() &&
+  // It would come to stand for the whole keyring.
+  if (key.keyring && had_some && key.certificates.empty() && key.issuers.empty() &&
       !diagnostics.has_errors())
     diagnostics.error(key.position, "every certificate of " + owner + " is revoked",
                       "take the key out, and out of the rules that name it");

@@ -68,6 +68,7 @@ class Warden {
   std::vector<nlohmann::json> events();
 
   [[nodiscard]] uint64_t version() const { return version_; }
+  [[nodiscard]] std::string policy_file() const { return folder_.path() / "policy.toml"; }
 
   const Signer& netops() const { return netops_; }
   const Signer& stranger() const { return stranger_; }

@@ -253,4 +253,33 @@ TEST_CASE("deny_a_bundle_cut_short_or_tampered_with", "[vm][keyring]") {
   CHECK(run("bpfwarden run " + bundle).status == 0);
 }
 
+TEST_CASE("deny_a_key_once_it_is_revoked", "[vm][keyring]") {
+  Warden warden;
+  warden.apply("enforce",
+               "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
+  const test::TempDir folder;
+  const std::string bundle = folder.path() / "xdp_pass.bpfsig";
+  const std::string pins = "/sys/fs/bpf/revoked-test";
+  REQUIRE(run("bpfwarden sign " + std::string(kObjects) + "/xdp_pass.bpf.o -o " + bundle + " " +
+              warden.netops().options())
+              .status == 0);
+  REQUIRE(run("bpfwarden run " + bundle + " --pin " + pins).status == 0);
+  const Ran revoked = run("bpfwarden keys revoke " + warden.policy_file() + " " +
+                          warden.netops().certificate_file.string());
+  INFO(revoked.output);
+  CHECK(revoked.status == 0);
+  CHECK(revoked.output.find("(xdp), by rule 'team' of policy version 1") != std::string::npos);
+  CHECK(run("bpfwarden run " + bundle).status == 0);  // not yet applied
+  REQUIRE(run("bpfwarden apply " + warden.policy_file()).status == 0);
+  const Ran own = run("bpfwarden run " + bundle);
+  INFO(own.output);
+  CHECK(own.status == 1);
+  CHECK(own.output.find("Required key not available") != std::string::npos);
+  const Ran others =
+      run("bpfwarden run " + bundle + " --keyring " + std::to_string(warden.netops().ring));
+  CHECK(others.status == 1);
+  CHECK(others.output.find("Operation not permitted") != std::string::npos);
+  run("rm -r " + pins);
+}
+
 }  // namespace bpfwarden::vm

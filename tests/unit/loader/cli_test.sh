@@ -32,7 +32,7 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check completion diff doctor events explain fmt off run schema sign status test verify; do
+  for verb in apply check completion diff doctor events explain fmt keys off run schema sign status test verify; do
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
@@ -86,7 +86,8 @@ bash_completes() {
   "$bpfwarden" completion bash >"$work/completion" && [ "$(completed che)" = check ] &&
     [ "$(completed check --fail)" = --fail-on-warn ] && [ "$(completed check --format gi)" = github ] &&
     [ "$(completed check --format = sa)" = sarif ] && [ "$(completed check exampl)" = examples ] &&
-    [ "$(completed explain --signature prog-u)" = prog-used-maps ] && [ "$(completed completion "")" = "bash zsh fish" ]
+    [ "$(completed explain --signature prog-u)" = prog-used-maps ] && [ "$(completed completion "")" = "bash zsh fish" ] &&
+    [ "$(completed keys re)" = revoke ] && [ "$(completed keys new --type r)" = rsa-4096 ]
 }
 shell_reads_its_completion() { # SHELL
   command -v "$1" >/dev/null || { echo "SKIPPED: no $1 here" >&3; return 0; }

@@ -206,8 +206,11 @@ TEST_CASE("revoked: by fingerprint of a certificate, by file of an issued one") 
       key("certificates=[\"a.pem\", \"b.pem\"]\nrevoked=[\"sha256:" + fingerprint + "\"]")));
   REQUIRE(policy.keys[1].certificates.size() == 1);
   CHECK(policy.keys[1].certificates[0].path == "b.pem");
-  CHECK(errors_of(key("certificates=[\"a.pem\"]\nrevoked=[\"sha256:" + fingerprint + "\"]"))
-            .find("every certificate") != std::string::npos);
+  const std::string last = "certificates=[\"a.pem\"]\nrevoked=[\"sha256:" + fingerprint + "\"]";
+  const Policy none = must_parse(with_header(key(last)));
+  CHECK(none.keys[1].certificates.empty());
+  CHECK(errors_of(key(last + "\nkeyring=\"builtin\"")).find("every certificate") !=
+        std::string::npos);  // not the whole keyring instead
   CHECK(errors_of(key("certificates=[\"a.pem\"]\nrevoked=[\"sha256:12\"]"))
             .find("has that fingerprint") != std::string::npos);
   CHECK(errors_of(key("certificates=[\"a.pem\"]\nrevoked=[\"b.pem\"]")).find("no `issuer`") !=
