@@ -1,5 +1,5 @@
 // bpfwarden run: load a signed bundle on this kernel.
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -9,6 +9,9 @@
 #include "keyring/kernel_keyring.h"
 #include "loader/apply.h"
 #include "loader/cmd.h"
+#include "loader/event_window.h"
+#include "loader/events.h"
+#include "loader/pins.h"
 #include "loader/run_bundle.h"
 
 namespace bpfwarden::loader {
@@ -81,17 +84,56 @@ void print(const Options& options, const std::vector<LoadedProgram>& programs) {
   if (options.json) std::puts(nlohmann::json({{"programs", list}}).dump(2).c_str());
 }
 
+// Says why the warden refused this process, where it did. Where it cannot be asked, the error's
+// hint must do.
+class Explanation {
+ public:
+  Explanation() {
+    auto pins = open_pins();
+    if (!pins || !*pins) return;
+    pins_ = std::move(**pins);
+    if (auto window = EventWindow::open(*pins_)) window_.emplace(std::move(*window));
+  }
+
+  // On stderr; the exit code.
+  [[nodiscard]] int report_with(Error error) const {
+    std::string why;
+    for (const bw_event& event : refusals()) {
+      PolicyNames names(*pins_);
+      why += event_to_text(event, names.image(event.generation));
+    }
+    if (!why.empty()) error.hint.clear();
+    const int code = report(error);
+    std::fputs(why.c_str(), stderr);
+    return code;
+  }
+
+ private:
+  [[nodiscard]] std::vector<bw_event> refusals() const {
+    if (!window_) return {};
+    std::vector<bw_event> events = window_->since_opened();
+    const auto pid = static_cast<uint32_t>(::getpid());
+    std::erase_if(events,
+                  [&](const bw_event& event) { return event.tgid != pid || event.refused == 0; });
+    return events;
+  }
+
+  std::optional<PinnedMaps> pins_;
+  std::optional<EventWindow> window_;
+};
+
 int run_run(const Options& options) {
   auto bundle = keyring::read_bundle(options.file);
   if (!bundle) return report(bundle.error());
   auto ring = choose_keyring(options);
   if (!ring) return report(ring.error());
+  const Explanation explanation;
   auto programs = load_bundle(*bundle, *ring);
-  if (!programs) return report(programs.error());
+  if (!programs) return explanation.report_with(std::move(programs).error());
   PinnedFolder folder(options.pin);
   if (auto done = attach_and_pin(options, *programs, folder); !done) {
     folder.undo();
-    return report(done.error());
+    return explanation.report_with(std::move(done).error());
   }
   print(options, *programs);
   return 0;

@@ -263,6 +263,31 @@ TEST_CASE("deny_bpftool_with_an_unknown_key", "[vm][tools]") {
   CHECK(admitted.status == 0);
 }
 
+TEST_CASE("deny_run_says_which_rule_and_what_to_do", "[vm][tools]") {
+  Warden warden;
+  warden.apply("enforce",
+               "[[rules]]\nname = \"no xdp today\"\ndeny = [\"xdp\"]\nsigned-by = [\"netops\"]\n"
+               "[[rules]]\nname = \"loaders\"\nallow = [\"syscall\", \"fentry/*\"]\n"
+               "signed-by = [\"netops\"]\n");
+  const test::TempDir folder;
+  const auto bundle_of = [&](const std::string& object) {
+    const std::string bundle = folder.path() / (object + ".bpfsig");
+    const Ran made = run("bpfwarden sign " + std::string(kObjects) + "/" + object + ".bpf.o -o " +
+                         bundle + " " + warden.netops().options());
+    INFO(made.output);
+    REQUIRE(made.status == 0);
+    return bundle;
+  };
+  const Ran refused = run("bpfwarden run " + bundle_of("xdp_pass"));
+  INFO(refused.output);
+  CHECK(refused.status == 1);
+  CHECK(refused.output.find("Operation not permitted") != std::string::npos);
+  CHECK(refused.output.find("why: rule 'no xdp today'") != std::string::npos);
+  CHECK(refused.output.find("next: ") != std::string::npos);
+  CHECK(refusal(warden)["rule"] == "no xdp today");  // the stream still has it
+  CHECK(run("bpfwarden run " + bundle_of("connects")).status == 0);
+}
+
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools]") {
   Warden warden;
   const std::string load_it = "bpftool prog load " + std::string(kObjects) +
