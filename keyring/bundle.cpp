@@ -55,13 +55,15 @@ Status check_texts(const Bundle& bundle) {
     return {};
   };
   Status status = first_failure({check_text(bundle.name, "the bundle's name"),
+                                 check_text(bundle.version, "the bundle's version"),
                                  check_text(bundle.tool, "the tool's name"),
                                  check_text(bundle.license, "the license"),
                                  check_text(bundle.attach_name, "the attach name")});
   for (const ProgramEntry& program : bundle.programs)
     if (status)
       status = first_failure({check_text(program.name, "a program's name"),
-                              check_text(program.section, "a program's section")});
+                              check_text(program.section, "a program's section"),
+                              check_text(program.attach, "a program's attach point")});
   for (const MapEntry& map : bundle.maps)
     if (status) status = check_text(map.name, "a map's name");
   return status;

@@ -21,6 +21,7 @@ struct ProgramEntry {
   std::string section;  // as libbpf writes it: "fentry/tcp_connect"
   uint32_t prog_type = 0;
   uint32_t expected_attach_type = 0;
+  std::string attach;  // as policies write it, "fentry/tcp_connect"; empty if not known
 
   bool operator==(const ProgramEntry&) const = default;
 };
@@ -39,6 +40,7 @@ struct Bundle {
 
   Kind kind = Kind::loader;
   std::string name;
+  std::string version;                 // of what is in it, as its maker counts; may be empty
   std::string tool;                    // what wrote the file, with its version
   std::vector<ProgramEntry> programs;  // at least one; exactly one for Kind::program
   std::vector<MapEntry> maps;

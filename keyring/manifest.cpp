@@ -50,7 +50,7 @@ std::string read_lists(Members& root, Bundle& bundle) {
   for (const json& item : root.list("programs")) {
     Members entry(item);
     bundle.programs.push_back({entry.text("name"), entry.text("section"), entry.number("prog_type"),
-                               entry.number("expected_attach_type")});
+                               entry.number("expected_attach_type"), entry.text("attach")});
     if (!entry.problem().empty()) return "programs: " + entry.problem();
   }
   for (const json& item : root.list("maps")) {
@@ -69,11 +69,13 @@ std::string encode_manifest(const Bundle& bundle) {
     programs.push_back({{"name", program.name},
                         {"section", program.section},
                         {"prog_type", program.prog_type},
-                        {"expected_attach_type", program.expected_attach_type}});
+                        {"expected_attach_type", program.expected_attach_type},
+                        {"attach", program.attach}});
   json maps = json::array();
   for (const MapEntry& map : bundle.maps) maps.push_back(json::object({{"name", map.name}}));
   const json root = {{"kind", bundle.kind == Bundle::Kind::loader ? "loader" : "program"},
                      {"name", bundle.name},
+                     {"version", bundle.version},
                      {"tool", bundle.tool},
                      {"license", bundle.license},
                      {"attach_name", bundle.attach_name},
@@ -93,6 +95,7 @@ Status decode_manifest(std::string_view text, Bundle& bundle) {
   else if (kind != "loader")
     root.reject("kind", "\"loader\" or \"program\"");
   read.name = root.text("name");
+  read.version = root.text("version");
   read.tool = root.text("tool");
   read.license = root.text("license");
   read.attach_name = root.text("attach_name");

@@ -23,6 +23,7 @@ void add_doctor(CLI::App& app, Command& chosen);
 void add_events(CLI::App& app, Command& chosen);
 void add_explain(CLI::App& app, Command& chosen);
 void add_fmt(CLI::App& app, Command& chosen);
+void add_inspect(CLI::App& app, Command& chosen);
 void add_keys(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);

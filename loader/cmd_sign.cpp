@@ -22,6 +22,7 @@ struct Options {
   keyring::KeyAccess access = {.ask = true};
   std::string to_be_signed;  // prefix of the files to write them to
   std::string signature, self_check_signature;
+  std::string version;
   bool prog_only = false;
   bool json = false;
 };
@@ -101,6 +102,7 @@ Result<keyring::Bundle> sign(const std::string& object, const Hand& hand, const 
   });
   if (!filled) return std::unexpected(filled.error());
   bundle->certificate_der = hand.certificate.der;
+  bundle->version = options.version;
   return bundle;
 }
 
@@ -211,6 +213,7 @@ void add_sign(CLI::App& app, Command& chosen) {
   verb->add_option("--attach-self-check-signature", options->self_check_signature,
                    "and that of PREFIX.self-check.tbs, for Linux 6.18 to 7.2")
       ->needs(attach);
+  verb->add_option("--bundle-version", options->version, "noted in the bundle, for people");
   verb->add_flag("--prog-only", options->prog_only,
                  "sign the one bare program of the object directly, not a loader");
   verb->add_flag("--json", options->json, "the results as JSON, one object a line");

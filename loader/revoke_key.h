@@ -27,7 +27,7 @@ struct Revoked {
 // `key` may be empty where the policy says whose it is. Rewrites the policy's file (or drop-in);
 // nothing is written unless the result is a good policy. Errors: the policy is not good, does not
 // know the certificate, or has revoked it already.
-[[nodiscard]] Result<Revoked> revoke_certificate(const std::filesystem::path& policy,
+[[nodiscard]] Result<Revoked> revoke_certificate(const std::filesystem::path& path,
                                                  const std::string& what, const std::string& key);
 
 // Those of `programs` that were admitted for that key. Of a certificate that an issuer vouches for,

@@ -9,6 +9,7 @@
 
 #include "loader/elf_object.h"
 #include "loader/libbpf_log.h"
+#include "loader/program_attach.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -40,11 +41,14 @@ void describe(keyring::Bundle& bundle, bpf_object* object, const std::filesystem
   bundle.tool = "bpfwarden " BPFWARDEN_VERSION;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {
-    bundle.programs.push_back({.name = bpf_program__name(program),
-                               .section = bpf_program__section_name(program),
-                               .prog_type = static_cast<uint32_t>(bpf_program__type(program)),
-                               .expected_attach_type = static_cast<uint32_t>(
-                                   bpf_program__expected_attach_type(program))});
+    keyring::ProgramEntry entry = {
+        .name = bpf_program__name(program),
+        .section = bpf_program__section_name(program),
+        .prog_type = static_cast<uint32_t>(bpf_program__type(program)),
+        .expected_attach_type = static_cast<uint32_t>(bpf_program__expected_attach_type(program)),
+        .attach = {}};
+    if (const auto point = attach_point_of(entry)) entry.attach = policy::attach_point_text(*point);
+    bundle.programs.push_back(std::move(entry));
   }
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) bundle.maps.push_back({.name = bpf_map__name(map)});

@@ -14,9 +14,11 @@ using Bytes = std::vector<uint8_t>;
 Bundle small_loader() {
   Bundle bundle;
   bundle.name = "flowmon";
+  bundle.version = "1.4";
   bundle.tool = "bpfwarden 0.1.0";
   bundle.license = "GPL";
-  bundle.programs = {{"on_packet", "xdp", 6, 37}, {"on_connect", "fentry/tcp_connect", 26, 24}};
+  bundle.programs = {{"on_packet", "xdp", 6, 37, "xdp"},
+                     {"on_connect", "fentry/tcp_connect", 26, 24, "fentry/tcp_connect"}};
   bundle.maps = {{"flows"}, {".rodata"}};
   bundle.insns = Bytes(16, 0x95);
   bundle.metadata = {1, 2, 3};
@@ -120,10 +122,11 @@ TEST_CASE("the format is the documented one", "[keyring][bundle]") {
   const Bytes bytes = encode(small_program()).value();
   const Bytes start = {0x89, 'B', 'P', 'F', 'W', '\r', '\n', 0x1a, 1, 0, 0, 0, 4, 0, 0, 0};
   CHECK(Bytes(bytes.begin(), bytes.begin() + 16) == start);
-  CHECK(manifest_of(bytes) ==
-        R"({"attach_name":"tcp_connect","kind":"program","license":"GPL","maps":[],)"
-        R"("name":"flowmon","programs":[{"expected_attach_type":37,"name":"on_packet",)"
-        R"("prog_type":6,"section":"xdp"}],"tool":"bpfwarden 0.1.0"})");
+  CHECK(
+      manifest_of(bytes) ==
+      R"({"attach_name":"tcp_connect","kind":"program","license":"GPL","maps":[],)"
+      R"("name":"flowmon","programs":[{"attach":"xdp","expected_attach_type":37,"name":"on_packet",)"
+      R"("prog_type":6,"section":"xdp"}],"tool":"bpfwarden 0.1.0","version":"1.4"})");
 }
 
 TEST_CASE("what is signed is instructions, then metadata", "[keyring][bundle]") {
@@ -261,6 +264,8 @@ TEST_CASE("what no reader accepts is not written", "[keyring][bundle]") {
   refuse(loader, [](Bundle& b) { b.name = std::string(256, 'n'); }, "longer than 255");
   refuse(loader, [](Bundle& b) { b.maps[1].name = "\x7f"; }, "a map's name");
   refuse(loader, [](Bundle& b) { b.programs[1].section = "\n"; }, "a program's section");
+  refuse(loader, [](Bundle& b) { b.programs[0].attach = "\x1b"; }, "a program's attach point");
+  refuse(loader, [](Bundle& b) { b.version = "\r"; }, "the bundle's version");
   refuse(loader, [](Bundle& b) { b.maps.resize(10000); }, "manifest exceeds 64 KiB");
   refuse(program, [](Bundle& b) { b.metadata = {1}; }, "has no metadata");
   refuse(program, [](Bundle& b) { b.programs.resize(2); }, "names itself alone");

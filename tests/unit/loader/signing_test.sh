@@ -102,6 +102,16 @@ one_bad_writes_none() {
 check "several objects" several
 check "one bad object, no bundle" one_bad_writes_none
 
+# ---- what a bundle says of itself
+inspected() {
+  sign --key team.key --cert team.pem -o shown.bpfsig --bundle-version 2.1 && "$bpfwarden" inspect shown.bpfsig --json | jq -e '
+    .version == "2.1" and .programs[0].attach == "xdp" and (.signatures | map(.kernels)) == ["7.3 and later", "6.18 to 7.2"] and
+    .signatures[0].signers == 1 and .certificate.subject == "CN=team"'
+}
+disassembled() { "$bpfwarden" inspect shown.bpfsig --disassemble | grep -qE '^ +[0-9]+:.*exit$'; }
+check "inspect" inspected
+check "inspect disassembles" disassembled
+
 # ---- algorithms
 unverifiable() { openssl req -x509 -newkey ed25519 -nodes -subj /CN=ed -keyout ed.key -out ed.pem; }
 check "an Ed25519 key is made" unverifiable
