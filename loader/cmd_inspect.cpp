@@ -7,6 +7,7 @@
 #include "keyring/cms.h"
 #include "loader/cmd.h"
 #include "loader/disassemble.h"
+#include "loader/skeleton_header.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -95,7 +96,8 @@ std::string text_of(const json& value) {
 
 void print_signature(const json& one) {
   if (one.contains("problem"))
-    return void(std::printf("  signature       not readable: %s\n", text_of(one["problem"]).c_str()));
+    return void(
+        std::printf("  signature       not readable: %s\n", text_of(one["problem"]).c_str()));
   std::printf("  signature       for Linux %s, by key id %s, %s, over %s\n",
               text_of(one["kernels"]).c_str(), text_of(one["key_id"]).c_str(),
               text_of(one["algorithm"]).c_str(), text_of(one["signed_digest"]).c_str());
@@ -119,7 +121,7 @@ void print(const json& all) {
 }
 
 int run_inspect(const Options& options) {
-  const auto bundle = keyring::read_bundle(options.file);
+  const auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
   json all = to_json(*bundle);
   std::string listing;
@@ -140,7 +142,9 @@ int run_inspect(const Options& options) {
 void add_inspect(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("inspect", "Show what a bundle says of itself");
-  verb->add_option("file", options->file, "what `bpfwarden sign` wrote")->required();
+  verb->add_option("file", options->file,
+                   "what `bpfwarden sign` or `bpftool gen skeleton -L -S` wrote")
+      ->required();
   verb->add_flag("--disassemble", options->disassemble, "with its instructions, by llvm-objdump");
   verb->add_flag("--json", options->as_json, "as JSON");
   verb->footer("example: bpfwarden inspect xdp.bpfsig --disassemble");

@@ -13,12 +13,13 @@
 #include "loader/events.h"
 #include "loader/pins.h"
 #include "loader/run_bundle.h"
+#include "loader/skeleton_header.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 struct Options {
-  std::string file, pin, device;
+  std::string file, pin, link_pin, device;
   int32_t keyring = -1;
   bool attach = false;
   bool json = false;
@@ -55,17 +56,28 @@ class PinnedFolder {
   std::vector<std::filesystem::path> made_;
 };
 
+// Links are pinned beside the programs unless they have a folder of their own.
+struct Folders {
+  PinnedFolder programs, links;
+
+  void undo() {
+    programs.undo();
+    links.undo();
+  }
+};
+
 Status attach_and_pin(const Options& options, const std::vector<LoadedProgram>& programs,
-                      PinnedFolder& folder) {
+                      Folders& folders) {
   for (const auto& program : programs) {
     if (!options.pin.empty()) {
-      auto pinned = folder.add(program.fd, program.entry.name);
+      auto pinned = folders.programs.add(program.fd, program.entry.name);
       if (!pinned) return pinned;
     }
     if (!options.attach) continue;
     auto link = attach_program(program, options.device);
     if (!link) return std::unexpected(std::move(link).error());
-    auto pinned = folder.add(*link, program.entry.name + "_link");
+    auto pinned =
+        folders.links.add(*link, program.entry.name + (options.link_pin.empty() ? "_link" : ""));
     if (!pinned) return pinned;
   }
   return {};
@@ -123,16 +135,17 @@ class Explanation {
 };
 
 int run_run(const Options& options) {
-  auto bundle = keyring::read_bundle(options.file);
+  auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
   auto ring = choose_keyring(options);
   if (!ring) return report(ring.error());
   const Explanation explanation;
   auto programs = load_bundle(*bundle, *ring);
   if (!programs) return explanation.report_with(std::move(programs).error());
-  PinnedFolder folder(options.pin);
-  if (auto done = attach_and_pin(options, *programs, folder); !done) {
-    folder.undo();
+  Folders folders = {PinnedFolder(options.pin),
+                     PinnedFolder(options.link_pin.empty() ? options.pin : options.link_pin)};
+  if (auto done = attach_and_pin(options, *programs, folders); !done) {
+    folders.undo();
     return explanation.report_with(std::move(done).error());
   }
   print(options, *programs);
@@ -145,17 +158,26 @@ void add_run(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb =
       app.add_subcommand("run", "Load a signed bundle, and pin or attach its programs");
-  verb->add_option("file", options->file, "what `bpfwarden sign` wrote")->required();
+  verb->add_option("file", options->file,
+                   "what `bpfwarden sign` or `bpftool gen skeleton -L -S` wrote")
+      ->required();
   auto* pin = verb->add_option("--pin", options->pin, "pin the programs in this bpffs folder");
-  verb->add_flag("--attach", options->attach, "attach each; the links are pinned beside them")
-      ->needs(pin);
+  auto* attach = verb->add_flag("--attach", options->attach,
+                                "attach each; the links, without which it ends, are pinned");
+  auto* link_pin = verb->add_option("--link-pin", options->link_pin,
+                                    "pin the links in this folder; without, beside the programs")
+                       ->needs(attach);
   verb->add_option("--dev", options->device, "network device for XDP programs");
   verb->add_option("--keyring", options->keyring,
                    "verify against this key serial instead of bpfwarden's ring")
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden run xdp.bundle --pin /sys/fs/bpf/netops --attach --dev eth0");
-  verb->callback([options, &chosen] { chosen = [options] { return run_run(*options); }; });
+  verb->callback([=, &chosen] {
+    if (attach->count() > 0 && pin->count() + link_pin->count() == 0)
+      throw CLI::RequiredError("--attach: --pin or --link-pin");
+    chosen = [options] { return run_run(*options); };
+  });
 }
 
 }  // namespace bpfwarden::loader

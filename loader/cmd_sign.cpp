@@ -12,6 +12,7 @@
 #include "keyring/kernel_keyring.h"
 #include "loader/cmd.h"
 #include "loader/sign_object.h"
+#include "loader/skeleton_header.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -60,6 +61,10 @@ Result<Bytes> read_signature(const Bytes& content, const std::string& file,
 }
 
 Result<keyring::Bundle> unsigned_bundle(const std::string& object, bool prog_only) {
+  if (is_skeleton_header(object)) {
+    if (prog_only) return fail(object + " holds a loader", "leave --prog-only out");
+    return read_skeleton_header(object);  // its signature is replaced
+  }
   return prog_only ? make_program_bundle(object) : make_loader_bundle(object);
 }
 
@@ -152,6 +157,16 @@ std::filesystem::path output_of(const Options& options, const keyring::Bundle& b
   return std::filesystem::path(options.output) / (bundle.name + ".bpfsig");
 }
 
+// As a header where one was asked for and given, else as a bundle.
+Status write_signed(const std::filesystem::path& path, const std::string& object,
+                    const keyring::Bundle& bundle) {
+  if (!is_skeleton_header(path)) return keyring::write_bundle(path, bundle);
+  const auto text = resign_skeleton_header(object, bundle.signature);
+  if (!text) return std::unexpected(text.error());
+  return keyring::replace_file(path,
+                               {reinterpret_cast<const uint8_t*>(text->data()), text->size()});
+}
+
 std::optional<Error> misuse(const Options& options) {
   const bool is_one = options.objects.size() == 1;
   if (!options.to_be_signed.empty())
@@ -160,6 +175,9 @@ std::optional<Error> misuse(const Options& options) {
       options.key.empty() == options.signature.empty())
     return Error{0, "nothing says who signs, or where the bundle goes",
                  "give --cert and -o with --key or --attach-signature; or --emit-tbs"};
+  if (is_skeleton_header(options.output) && !is_skeleton_header(options.objects.front()))
+    return Error{0, "only a header can be signed as a header",
+                 "make one with `bpftool gen skeleton -L -S`, and sign it again"};
   if (is_one) return std::nullopt;
   if (!options.signature.empty()) return Error{0, "--attach-signature takes one object", ""};
   if (!is_folder(options.output))
@@ -181,10 +199,11 @@ int run_sign(const Options& options) {
     if (!bundle) return report(bundle.error());
     bundles.push_back(std::move(*bundle));
   }
-  for (const keyring::Bundle& bundle : bundles) {
-    const auto path = output_of(options, bundle);
-    if (auto done = keyring::write_bundle(path, bundle); !done) return report(done.error());
-    print(to_json(path, bundle), options);
+  for (size_t i = 0; i < bundles.size(); i++) {
+    const auto path = output_of(options, bundles[i]);
+    if (auto done = write_signed(path, options.objects[i], bundles[i]); !done)
+      return report(done.error());
+    print(to_json(path, bundles[i]), options);
   }
   return 0;
 }
@@ -194,7 +213,9 @@ int run_sign(const Options& options) {
 void add_sign(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("sign", "Sign a BPF object; writes a bundle for `run`");
-  verb->add_option("objects", options->objects, "one or more objects (x.bpf.o)")->required();
+  verb->add_option("objects", options->objects,
+                   "one or more objects (x.bpf.o), or headers of signed light skeletons")
+      ->required();
   auto* key = verb->add_option("--key", options->key, "private key: a PEM file, or a pkcs11: URI");
   verb->add_option("--passphrase-file", options->access.passphrase_file,
                    "its first line opens the key, or is the token's PIN; without, it is asked for");

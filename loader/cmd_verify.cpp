@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cmd.h"
+#include "loader/skeleton_header.h"
 #include "loader/verify_bundle.h"
 #include "policy/explain.h"
 
@@ -87,7 +88,7 @@ std::optional<std::vector<keyring::Certificate>> certificates_of(const Options& 
 }
 
 int run_verify(const Options& options) {
-  auto bundle = keyring::read_bundle(options.file);
+  auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
   Verified verified = {std::move(*bundle), {}, {}, {}};
   const auto certificates = certificates_of(options, verified);
@@ -115,7 +116,9 @@ void add_verify(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "verify",
       "Say who signed a bundle and what a policy says of it; needs no kernel and no root");
-  verb->add_option("file", options->file, "what `bpfwarden sign` wrote")->required();
+  verb->add_option("file", options->file,
+                   "what `bpfwarden sign` or `bpftool gen skeleton -L -S` wrote")
+      ->required();
   auto* certificate =
       verb->add_option("--cert", options->certificate, "certificates of who may have signed it");
   auto* policy = verb->add_option("--policy", options->policy,

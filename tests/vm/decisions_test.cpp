@@ -85,7 +85,7 @@ TEST_CASE("deny_loader_of_an_unknown_key", "[vm]") {
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id", "[vm]") {
+TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id", "[vm][keyring]") {
   Warden warden;
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
@@ -285,7 +285,12 @@ TEST_CASE("deny_run_says_which_rule_and_what_to_do", "[vm][tools]") {
   CHECK(refused.output.find("why: rule 'no xdp today'") != std::string::npos);
   CHECK(refused.output.find("next: ") != std::string::npos);
   CHECK(refusal(warden)["rule"] == "no xdp today");  // the stream still has it
-  CHECK(run("bpfwarden run " + bundle_of("connects")).status == 0);
+  const std::string bundle = bundle_of("connects"), links = "/sys/fs/bpf/test-links";
+  const Ran admitted = run("bpfwarden run " + bundle + " --attach --link-pin " + links);
+  INFO(admitted.output);
+  CHECK(admitted.status == 0);
+  CHECK(run("bpftool link show pinned " + links + "/count_connect").status == 0);
+  run("rm -r " + links);
 }
 
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools]") {

@@ -153,7 +153,7 @@ TEST_CASE("deny_exclusive_map_that_stays_writable", "[vm][holes]") {
   CHECK(causes(warden, "deny") == Strings{"writable-exclusive-map"});
 }
 
-TEST_CASE("deny_two_signers_in_one_signature", "[vm][holes]") {
+TEST_CASE("deny_two_signers_in_one_signature", "[vm][holes][keyring]") {
   Warden warden;
   warden.apply("enforce", kNetopsOnly);
   Load request = Load{}.signed_by(warden.netops());
@@ -182,7 +182,7 @@ TEST_CASE("deny_two_signers_in_one_signature", "[vm][holes]") {
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_certificate_issued_by_a_trusted_key", "[vm][holes]") {
+TEST_CASE("deny_certificate_issued_by_a_trusted_key", "[vm][holes][keyring]") {
   Warden warden;
   warden.apply("enforce", kNetopsOnly);
   const Load request = Load{}.signed_by(warden.netops());
