@@ -55,7 +55,7 @@ std::vector<bw_event> EventWindow::since_opened() const {
     uint32_t header = 0;
     std::memcpy(&header, record, sizeof(header));
     if ((header & BPF_RINGBUF_BUSY_BIT) != 0) break;  // still being written
-    const uint32_t length = header & ~BPF_RINGBUF_DISCARD_BIT;
+    const uint64_t length = header & ~BPF_RINGBUF_DISCARD_BIT;
     bw_event event = {};
     if (length == sizeof(event)) std::memcpy(&event, record + BPF_RINGBUF_HDR_SZ, sizeof(event));
     const bool is_event = event.abi == BW_EVENT_ABI && header == length;
