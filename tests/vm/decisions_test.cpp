@@ -258,8 +258,7 @@ TEST_CASE("deny_bpftool_with_an_unknown_key", "[vm][tools]") {
   CHECK(refused.status != 0);
   CHECK(refused.output.find("err -1") != std::string::npos);
   CHECK(refusal(warden)["comm"] == "bpftool");
-  const Ran admitted =
-      bpftool(warden.netops(), "keyctl link " + std::to_string(warden.ring()) + " @s && ");
+  const Ran admitted = bpftool(warden.netops(), "keyctl link %:bpfwarden @s && ");
   CHECK(admitted.status == 0);
 }
 
