@@ -303,6 +303,15 @@ BW_INLINE int bw_admits(const struct bw_image* image, const struct bw_facts* fac
   return facts->stage == BW_STAGE_LOAD || !bw_test_bit(&image->load_only, rule);
 }
 
+// Denied before any rule is looked at.
+BW_INLINE void bw_deny(const struct bw_image* image, __u32 cause, struct bw_decision* decision) {
+  decision->allow = 0;
+  decision->reserved = 0;
+  decision->rule = BW_NO_RULE;
+  decision->cause = (__u8)cause;
+  decision->mode = bw_mode_of(image, BW_NO_RULE);
+}
+
 // First match wins. What is known only at attach may still match: such an allow rule admits the
 // load if it stands before the first rule that matches for certain. Where no rule matches, the mode
 // is that of the first rule in force which names the attach point and has a mode of its own
@@ -312,12 +321,8 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
   struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
   int n;
   facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
-  decision->allow = 0;
-  decision->reserved = 0;
-  decision->rule = BW_NO_RULE;
   decision->load_class = facts->load_class;
-  decision->mode = bw_mode_of(image, BW_NO_RULE);
-  decision->cause = (__u8)bw_fixed_cause(image, facts);
+  bw_deny(image, bw_fixed_cause(image, facts), decision);
   if (decision->cause != BW_CAUSE_RULE) return;
 
   bw_for(n, BW_NAMES) {

@@ -185,7 +185,7 @@ static __always_inline void inherit_from_loader(struct bw_program* record,
 
 static __always_inline void gather(struct bw_program* record, struct bpf_prog* prog,
                                    union bpf_attr* attr, bool kernel, const struct bw_image* image,
-                                   struct task_note* note) {
+                                   __u32 wanted, struct task_note* note) {
   struct bw_facts* facts = &record->facts;
   facts->prog_type = prog->type;
   facts->attach_type = prog->expected_attach_type;
@@ -193,7 +193,7 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   facts->traits[BW_TRAIT_DELEGATED] = BPF_CORE_READ(prog, aux, token) != 0;
   facts->traits[BW_TRAIT_GPL_COMPATIBLE] = BPF_CORE_READ_BITFIELD_PROBED(prog, gpl_compatible);
   facts->time = bpf_ktime_get_tai_ns() / 1000000000;
-  gather_subject(facts, image, note);
+  gather_subject(facts, wanted, note);
   __u32 load_class =
       bw_class_of(image, facts->prog_type, facts->attach_type) & (BW_LOAD_CLASSES - 1);
   if (image->classes[load_class].flags & BW_CLASS_NAMED) gather_target(facts, prog);

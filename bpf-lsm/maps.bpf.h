@@ -91,14 +91,19 @@ struct task_note {
   __s32 loader_key_serial;
   __u8 loader_digest[BW_DIGEST_SIZE];
   __u64 loader_generation;  // whose slot loader_signer is
+  __u64 loader_staged_generation;
+  __u32 loader_staged_signer;
+  __u32 reserved2;
   __u64 loader_signer_key[BW_DIGEST_SIZE / 8];
   __u64 verified_sig;  // address of the public_key_signature that verified
   __s32 key_serial;
   __u32 padding;
   struct noted_key verified;
   struct noted_key issued;
-  struct bw_program draft;  // the load that lsm/bpf_prog_load decides
-  __u64 cgroup_nodes[16];   // leaf first
+  struct bw_program draft;       // the load that lsm/bpf_prog_load decides
+  struct bw_facts staged_facts;  // and as the staged policy sees it
+  struct bw_decision staged_decision;
+  __u64 cgroup_nodes[16];  // leaf first
   __u8 cgroup_path[2 * BW_NAME_SIZE];
 };
 
@@ -116,17 +121,41 @@ static __always_inline struct task_note* task_note(__u64 flags) {
 // Names the type in the object's BTF, which tests/unit/bpf-lsm compares with the manager's.
 const struct bw_event* event_type __attribute__((unused));
 
-// ---- The active image ---------------------------------------------------------------------------
+// ---- Images
+// --------------------------------------------------------------------------------------
 
-static __always_inline const struct bw_image* active_image(__u64* generation) {
-  struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  if (!word) return 0;
-  *generation = *(volatile __u64*)&word->generation;
-  if (!*generation) return 0;
-  __u32 slot = *generation % BW_SLOTS;
+// Null where the slot is empty, or already another one's.
+static __noinline const struct bw_image* image_of(__u64 generation) {
+  __u32 slot = generation % BW_SLOTS;
+  if (!generation) return 0;
   void* image_map = bpf_map_lookup_elem(&generations, &slot);
   if (!image_map) return 0;
   const struct bw_image* image = bpf_map_lookup_elem(image_map, ARRAY_ZERO);
   if (!image || image->magic != BW_IMAGE_MAGIC || image->abi != BW_IMAGE_ABI) return 0;
-  return image;
+  return image->generation == generation ? image : 0;
+}
+
+// Past its deadline a policy that nobody has confirmed gives way to the one before.
+static __always_inline __u64 deciding_generation(const struct bw_control* word) {
+  const __u64 generation = *(volatile const __u64*)&word->generation;
+  if (generation != *(volatile const __u64*)&word->unconfirmed) return generation;
+  return bpf_ktime_get_boot_ns() < word->confirm_by_ns ? generation : word->fallback;
+}
+
+static __always_inline const struct bw_image* active_image(__u64* generation) {
+  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  if (!word) return 0;
+  *generation = deciding_generation(word);
+  return image_of(*generation);
+}
+
+static __always_inline const struct bw_image* staged_image(void) {
+  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  return word ? image_of(*(volatile const __u64*)&word->staged) : 0;
+}
+
+// Whose keyring is published: not always that of the policy that decides.
+static __always_inline const struct bw_image* ring_owner(void) {
+  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  return word ? image_of(*(volatile const __u64*)&word->ring_owner) : 0;
 }

@@ -30,6 +30,22 @@ static __always_inline void count_quiet(void) {
   if (now) add_one(&now->quiet);
 }
 
+static __always_inline void count_dropped(void) {
+  struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  if (now) add_one(&now->dropped);
+}
+
+// Begins anew with each staged generation.
+static __always_inline void count_staged(__u64 generation, bool agrees) {
+  struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  if (!now) return;
+  if (now->staged != generation) {
+    now->agreed = now->differed = 0;
+    now->staged = generation;
+  }
+  add_one(agrees ? &now->agreed : &now->differed);
+}
+
 static __always_inline __u64 next_sequence(void) {
   __u64* last = bpf_map_lookup_elem(&sequence, ARRAY_ZERO);
   return last ? __sync_fetch_and_add(last, 1) + 1 : 0;
@@ -73,6 +89,23 @@ static __always_inline void describe_program(struct bw_event* event,
   event->wall_time = record->facts.time;
 }
 
+static __always_inline void start_event(struct bw_event* event, enum bw_hook hook, __u64 number) {
+  __builtin_memset(event, 0, sizeof(*event));
+  event->abi = BW_EVENT_ABI;
+  event->hook = hook;
+  event->sequence = number;
+  event->time_ns = bpf_ktime_get_boot_ns();
+}
+
+static __always_inline void describe_load(struct bw_event* event, const struct bw_program* record,
+                                          const struct bw_image* image, struct bpf_prog* prog) {
+  describe_program(event, record);
+  describe_policy(event, image);
+  describe_task(event);
+  if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
+  if (prog) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, prog->aux->name);
+}
+
 // Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.
 static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
                                     const struct bw_image* image, struct bpf_prog* prog) {
@@ -86,18 +119,10 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
   const __u64 number = next_sequence();
   count(&record->decision, false, !event);
   if (event) {
-    __builtin_memset(event, 0, sizeof(*event));
-    event->abi = BW_EVENT_ABI;
-    event->hook = hook;
+    start_event(event, hook, number);
     event->refused = refused;
     event->error = refused ? EPERM : 0;
-    event->sequence = number;
-    event->time_ns = bpf_ktime_get_boot_ns();
-    describe_program(event, record);
-    describe_policy(event, image);
-    describe_task(event);
-    if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
-    if (prog) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, prog->aux->name);
+    describe_load(event, record, image, prog);
     bpf_ringbuf_submit(event, 0);
   }
   return refused ? -EPERM : 0;

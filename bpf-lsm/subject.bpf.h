@@ -76,12 +76,13 @@ static __always_inline void read_exe(struct bw_name* name) {
   name->known = 1;
 }
 
-static __always_inline void gather_subject(struct bw_facts* facts, const struct bw_image* image,
+// `wanted`: BW_IMAGE_* flags.
+static __always_inline void gather_subject(struct bw_facts* facts, __u32 wanted,
                                            struct task_note* note) {
   struct bw_name* uid = &facts->names[BW_NAME_UID];
   uid->words[0] = (__u32)bpf_get_current_uid_gid();
   uid->length = sizeof(__u32);
   uid->known = 1;
-  if (image->flags & BW_IMAGE_EXE) read_exe(&facts->names[BW_NAME_EXE]);
-  if (image->flags & BW_IMAGE_CGROUP) read_cgroup(note, &facts->names[BW_NAME_CGROUP]);
+  if (wanted & BW_IMAGE_EXE) read_exe(&facts->names[BW_NAME_EXE]);
+  if (wanted & BW_IMAGE_CGROUP) read_cgroup(note, &facts->names[BW_NAME_CGROUP]);
 }

@@ -16,8 +16,10 @@
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
 #include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/judge.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
 #include "bpf-lsm/report.bpf.h"
+#include "bpf-lsm/staged.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -54,14 +56,16 @@ static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(hook, prog);
   record->facts.guard = cause;
-  bw_decide(image, &record->facts, &record->decision);
+  bw_deny(image, cause, &record->decision);
   return conclude(hook, record, image, prog);
 }
 
 static __always_inline struct bw_program* new_draft(struct task_note* note) {
   if (!note) return 0;
-  // name_decision() clears the rest; a single memset may clear no more than 1 KiB.
+  // name_decision() clears the names; a single memset may clear no more than 1 KiB.
   __builtin_memset(&note->draft, 0, __builtin_offsetof(struct bw_program, signer_key));
+  note->draft.staged_generation = 0;
+  note->draft.staged_signer = BW_SIGNER_UNKNOWN;
   return &note->draft;
 }
 
@@ -108,9 +112,10 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(BW_HOOK_PROG_LOAD, prog);
   record->policy_version = image->policy_version;
-  gather(record, prog, attr, kernel, image, note);
-  bw_decide(image, &record->facts, &record->decision);
+  gather(record, prog, attr, kernel, image, wanted_facts(image), note);
+  judge(image, &record->facts, &record->decision);
   name_decision(record, image);
+  compare_load(record, note, prog, attr->keyring_id);
   if (!bw_refused(&record->decision)) remember(record, prog);
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
@@ -168,7 +173,7 @@ static __always_inline int settle(struct bw_program* known, struct bpf_prog* pro
   if (was_known || !image || !(image->flags & BW_IMAGE_DIGEST)) return 0;
   if (!is_known) known->facts.guard = BW_CAUSE_MISSING_FACT;
   move_to(known, image, generation);
-  bw_decide(image, &known->facts, &known->decision);
+  judge(image, &known->facts, &known->decision);
   name_decision(known, image);
   const struct bw_decision* now = &known->decision;
   if (now->allow == before.allow && now->rule == before.rule && now->mode == before.mode &&
@@ -189,6 +194,7 @@ int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   const enum bw_cause change = what_changed(known, prog);
   const int error =
       change == BW_CAUSE_RULE ? settle(known, prog) : refuse_for(change, BW_HOOK_PROG, known, prog);
+  compare_settled(known, prog);
   if (!error) known->flags |= BW_PROGRAM_CONFIRMED;
   return error;
 }
@@ -208,10 +214,10 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
 // key_ref_t points to a struct that has no definition, so the verifier does not type the argument.
 SEC("lsm/key_permission")
 int warden_key_permission(__u64* arguments) {
-  __u64 key_ref = 0, need = 0, generation = 0;
+  __u64 key_ref = 0, need = 0;
   if (bpf_get_func_arg(arguments, 0, &key_ref) || bpf_get_func_arg(arguments, 2, &need)) return 0;
   if (!takes_away((int)need)) return 0;
-  const struct bw_image* image = active_image(&generation);
+  const struct bw_image* image = ring_owner();
   const __s32 serial = serial_of(key_ref);
   if (!image || !is_sealed(image, serial)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
@@ -246,6 +252,8 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   note->loader_key_serial = loader->key_serial;
   note->loader_id = loader->program_id;
   note->loader_generation = loader->generation;
+  note->loader_staged_signer = loader->staged_signer;
+  note->loader_staged_generation = loader->staged_generation;
   __builtin_memcpy(note->loader_signer_key, loader->signer_key, sizeof(note->loader_signer_key));
   __builtin_memcpy(note->loader_digest, loader->facts.names[BW_NAME_DIGEST].bytes,
                    sizeof(note->loader_digest));
@@ -347,13 +355,9 @@ int BPF_PROG(observe_rejection, const void* regs, long ret) {
   const __u64 number = next_sequence();
   count(&refused, true, !event);
   if (!event) return 0;
-  __builtin_memset(event, 0, sizeof(*event));
-  event->abi = BW_EVENT_ABI;
-  event->hook = BW_HOOK_OBSERVED;
+  start_event(event, BW_HOOK_OBSERVED, number);
   event->refused = 1;
   event->error = -ret;
-  event->sequence = number;
-  event->time_ns = bpf_ktime_get_boot_ns();
   event->generation = generation;
   event->mode = BW_MODE_ENFORCE;
   event->rule = BW_NO_RULE;

@@ -1,22 +1,17 @@
 #include "loader/apply.h"
 
 #include <algorithm>
-#include <ctime>
 #include <string>
 
+#include "loader/active_policy.h"
 #include "loader/pins.h"
+#include "loader/policy_store.h"
 #include "loader/probe.h"
 #include "loader/publish.h"
 #include "loader/warden.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-uint64_t boot_time_ns() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 Status require_kernel() {
   const auto found = probe_kernel();
@@ -26,19 +21,27 @@ Status require_kernel() {
               missing->remedy + "; `bpfwarden doctor` lists everything");
 }
 
-bool same_digest(const bw_image& left, const bw_image& right) {
-  return std::ranges::equal(left.policy_digest, right.policy_digest);
+// The kernel part decides at load only: an enforcing policy must not promise more.
+Status require_decided_at_load(const policy::Policy& policy) {
+  const bool enforces = policy.mode == policy::Mode::enforce ||
+                        std::ranges::any_of(policy.rules, [](const policy::Rule& rule) {
+                          return rule.mode == policy::Mode::enforce;
+                        });
+  if (!enforces || !policy::decides_at_attach(policy)) return {};
+  return fail(
+      "the policy enforces, and some of its rules can be decided only when a program is "
+      "attached, which this version does not do; nothing was changed",
+      "`bpfwarden check` names the first of them; apply it with mode = \"audit\", or take "
+      "`@`, targets known at attach and load-only out");
 }
 
-Status require_newer(const bw_image& active, const bw_image& next) {
-  if (next.policy_version > active.policy_version) return {};
-  const std::string numbers = "the active policy has version " +
-                              std::to_string(active.policy_version) + ", this one " +
-                              std::to_string(next.policy_version);
-  if (next.policy_version == active.policy_version)
-    return fail(numbers + ", with other content", "raise `version` in the policy file");
-  return fail(numbers + ": versions only increase",
-              "raise `version` above " + std::to_string(active.policy_version));
+constexpr uint64_t kSecond = 1'000'000'000;
+
+uint64_t seconds_to_confirm(const ApplyOptions& options, const bw_image* active,
+                            const bw_image& next) {
+  if (options.confirm_within) return *options.confirm_within;
+  const bool enforced = active != nullptr && active->mode == BW_MODE_ENFORCE;
+  return next.mode == BW_MODE_ENFORCE && !enforced ? kDefaultConfirmSeconds : 0;
 }
 
 // The image with the serials that the kernel part protects.
@@ -56,63 +59,149 @@ Result<std::unique_ptr<bw_image>> with_ring(const bw_image& image, keyring::KeyS
   return filled;
 }
 
-Result<Applied> apply_first(const bw_image& image, keyring::KeySerial ring) {
+// Signatures must go on verifying when `fallback` decides again, with nobody there to change the
+// keyring: its certificates are in the ring as well. Which key counts, each image says by itself.
+Status add_certificates(std::vector<keyring::Certificate>& certificates, const bw_image& fallback) {
+  auto other = load_policy(fallback.policy_digest);
+  if (!other)
+    return std::unexpected(
+        std::move(other).error().within("the policy to fall back to cannot be read"));
+  for (auto& certificate : other->compiled->certificates)
+    if (std::ranges::find(certificates, certificate.fingerprint,
+                          &keyring::Certificate::fingerprint) == certificates.end())
+      certificates.push_back(std::move(certificate));
+  return {};
+}
+
+struct Ready {
+  std::unique_ptr<bw_image> image;  // with the serials of its keyring
+  keyring::KeySerial ring = 0;
+};
+
+Result<Ready> make_ring(const CompiledPolicy& compiled, const bw_image* fallback) {
+  std::vector<keyring::Certificate> certificates = compiled.certificates;
+  if (fallback != nullptr)
+    if (auto added = add_certificates(certificates, *fallback); !added)
+      return std::unexpected(std::move(added).error());
+  auto ring = keyring::create_sealed_ring(kRingName, certificates);
+  if (!ring) return std::unexpected(std::move(ring).error());
+  auto image = with_ring(*compiled.image, *ring);
+  if (!image) return std::unexpected(image.error());
+  return Ready{std::move(*image), *ring};
+}
+
+// With a deadline the same policy in audit mode comes first, for that to be there to fall back to.
+Result<uint64_t> publish_first(const Warden& warden, const bw_image& image, uint64_t within_s) {
+  if (within_s == 0) return publish(warden.control(), warden.generations(), image);
+  auto audit = publish(warden.control(), warden.generations(), *in_audit_mode(image));
+  if (!audit) return audit;
+  return publish(warden.control(), warden.generations(), image,
+                 Deadline{.within_ns = within_s * kSecond, .fallback = *audit});
+}
+
+// Programs older than this instant never passed our hooks: they are resident.
+Status note_attached(const Warden& warden) {
+  auto word = read_control(warden.control());
+  if (!word) return std::unexpected(std::move(word).error());
+  word->attached_ns = boot_time_ns();
+  return write_control(warden.control(), *word);
+}
+
+Result<Applied> apply_first(const CompiledPolicy& compiled, uint64_t within_s) {
+  auto ready = make_ring(compiled, nullptr);
+  if (!ready) return std::unexpected(std::move(ready).error());
   auto warden = Warden::load();
   if (!warden) return std::unexpected(std::move(warden).error());
-  auto generation = publish(warden->control(), warden->generations(), image);
+  auto generation = publish_first(*warden, *ready->image, within_s);
   if (!generation) return std::unexpected(std::move(generation).error());
   if (auto attached = warden->attach(); !attached)
     return std::unexpected(std::move(attached).error());
-  // Programs older than this instant never passed our hooks: they are resident.
-  const bw_control word = {.generation = *generation, .attached_ns = boot_time_ns()};
-  if (auto written = write_control(warden->control(), word); !written)
-    return std::unexpected(std::move(written).error());
-  if (auto published = keyring::publish_ring(ring); !published)
+  if (auto noted = note_attached(*warden); !noted) return std::unexpected(std::move(noted).error());
+  if (auto published = keyring::publish_ring(ready->ring); !published)
     return std::unexpected(std::move(published).error());
   if (auto pinned = warden->pin(); !pinned) {
     (void)keyring::drop_ring(kRingName);  // the first error is the one to report
     return std::unexpected(std::move(pinned).error());
   }
-  return Applied{.generation = *generation, .ring = ring, .first = true, .unchanged = false};
+  return Applied{.generation = *generation,
+                 .ring = ready->ring,
+                 .first = true,
+                 .unchanged = false,
+                 .confirm_within = within_s};
 }
 
 // The old ring goes only after the flip; the kernel replaces it by the new one in a single step.
-Result<Applied> apply_next(const bw_image& image, const PinnedMaps& pins, keyring::KeySerial ring) {
-  auto generation = publish(pins.control.get(), pins.generations.get(), image);
+Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& active,
+                           uint64_t within_s) {
+  const bw_image* fallback = within_s != 0 ? active.generation.image.get() : nullptr;
+  auto ready = make_ring(compiled, fallback);
+  if (!ready) return std::unexpected(std::move(ready).error());
+  std::optional<Deadline> deadline;
+  if (within_s != 0)
+    deadline = {.within_ns = within_s * kSecond, .fallback = active.generation.number};
+  auto generation =
+      publish(active.pins.control.get(), active.pins.generations.get(), *ready->image, deadline);
   if (!generation) return std::unexpected(std::move(generation).error());
-  if (auto published = keyring::publish_ring(ring); !published)
+  if (auto published = keyring::publish_ring(ready->ring); !published)
     return std::unexpected(std::move(published).error().within(
         "the policy is active, but its keyring could not be published"));
-  return Applied{.generation = *generation, .ring = ring, .first = false, .unchanged = false};
+  return Applied{.generation = *generation,
+                 .ring = ready->ring,
+                 .first = false,
+                 .unchanged = false,
+                 .confirm_within = within_s};
+}
+
+// The very same policy, with its keyring where loaders find it: nothing is left to do.
+std::optional<Applied> already_active(const ActivePolicy& active, const bw_image& image) {
+  if (!same_policy(*active.generation.image, image)) return std::nullopt;
+  const auto ring = keyring::find_ring(kRingName);
+  // Another ring under that name has displaced ours: apply again.
+  if (!ring || *ring != active.generation.image->sealed.ring) return std::nullopt;
+  const uint64_t now = boot_time_ns();
+  const uint64_t left =
+      awaits_confirmation(active.word, now) ? (active.word.confirm_by_ns - now) / kSecond + 1 : 0;
+  return Applied{.generation = active.generation.number,
+                 .ring = *ring,
+                 .first = false,
+                 .unchanged = true,
+                 .confirm_within = left};
 }
 
 }  // namespace
 
-Result<Applied> apply(const CompiledPolicy& compiled) {
+Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
+                             bool may_go_down) {
+  const CompiledPolicy& compiled = *checked.compiled;
+  if (auto fit = require_decided_at_load(compiled.policy); !fit)
+    return std::unexpected(std::move(fit).error());
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  if (*active) {
+    if (const auto done = already_active(**active, *compiled.image)) return *done;
+    if (auto settled = require_settled(**active); !settled)
+      return std::unexpected(std::move(settled).error());
+    const auto newer = require_newer(*(*active)->generation.image, *compiled.image);
+    if (!newer && !may_go_down) return std::unexpected(newer.error());
+  }
+  const bw_image* before = *active ? (*active)->generation.image.get() : nullptr;
+  const uint64_t within = seconds_to_confirm(options, before, *compiled.image);
+  if (auto saved = save_policy(checked); !saved) return std::unexpected(std::move(saved).error());
+  auto applied = *active ? apply_next(compiled, **active, within) : apply_first(compiled, within);
+  if (!applied) return applied;
+  if (within == 0)
+    if (auto saved = save_for_boot(*compiled.image); !saved)
+      return std::unexpected(
+          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+  if (*active) prune_copies((*active)->pins);
+  return applied;
+}
+
+Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options) {
   if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto pins = open_pins();
-  if (!pins) return std::unexpected(std::move(pins).error());
-  if (*pins) {
-    auto active = read_active((*pins)->control.get(), (*pins)->generations.get());
-    if (!active) return std::unexpected(std::move(active).error());
-    if (*active && same_digest(*(*active)->image, *compiled.image)) {
-      auto ring = keyring::find_ring(kRingName);
-      // Another ring under that name has displaced ours: apply again.
-      if (ring && *ring == (*active)->image->sealed.ring)
-        return Applied{
-            .generation = (*active)->number, .ring = *ring, .first = false, .unchanged = true};
-    } else if (*active) {
-      if (auto newer = require_newer(*(*active)->image, *compiled.image); !newer)
-        return std::unexpected(std::move(newer).error());
-    }
-  }
-  auto ring = keyring::create_sealed_ring(kRingName, compiled.certificates);
-  if (!ring) return std::unexpected(std::move(ring).error());
-  const auto image = with_ring(*compiled.image, *ring);
-  if (!image) return std::unexpected(image.error());
-  return *pins ? apply_next(**image, **pins, *ring) : apply_first(**image, *ring);
+  return apply_locked(checked, options, false);
 }
 
 Result<bool> switch_off() {
@@ -120,6 +209,8 @@ Result<bool> switch_off() {
   if (!lock) return std::unexpected(std::move(lock).error());
   const bool was_pinned = !pinned_links().empty();
   if (auto removed = remove_pins(); !removed) return std::unexpected(std::move(removed).error());
+  if (auto forgotten = forget_policies(); !forgotten)
+    return std::unexpected(std::move(forgotten).error());
   if (!keyring::find_ring(kRingName)) return was_pinned;
   if (auto dropped = keyring::drop_ring(kRingName); !dropped)
     return std::unexpected(std::move(dropped).error());

@@ -18,6 +18,7 @@ inline constexpr int kWrongUse = 2;  // wrong options, or a file that cannot be 
 void add_apply(CLI::App& app, Command& chosen);
 void add_check(CLI::App& app, Command& chosen);
 void add_completion(CLI::App& app, Command& chosen);
+void add_confirm(CLI::App& app, Command& chosen);
 void add_diff(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);
 void add_events(CLI::App& app, Command& chosen);
@@ -26,12 +27,20 @@ void add_fmt(CLI::App& app, Command& chosen);
 void add_inspect(CLI::App& app, Command& chosen);
 void add_keys(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
+void add_promote(CLI::App& app, Command& chosen);
+void add_rollback(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);
 void add_schema(CLI::App& app, Command& chosen);
 void add_sign(CLI::App& app, Command& chosen);
+void add_stage(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
 void add_test(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
+
+struct ApplyOptions;
+
+// --confirm-within, for the verbs that make a policy active.
+void add_confirm_within(CLI::App& verb, ApplyOptions& options);
 
 // Prints the error and its hint on stderr; returns the exit code 1.
 int report(const Error& error);

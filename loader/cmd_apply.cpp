@@ -1,79 +1,79 @@
 // bpfwarden apply: make a policy the active one.
-#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "loader/applied_output.h"
 #include "loader/apply.h"
 #include "loader/cmd.h"
-#include "policy/wording.h"
+#include "loader/policy_store.h"
+#include "loader/preflight.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 struct Options {
   std::string file;
+  bool saved = false;
   bool json = false;
+  bool accept_denials = false;
+  ApplyOptions apply;
 };
 
-void print(const Options& options, const CompiledPolicy& compiled, const Applied& applied) {
-  const policy::Policy& policy = compiled.policy;
-  const auto mode = policy::mode_name(static_cast<bw_mode>(policy.mode));
-  if (options.json) {
-    const nlohmann::json whole = {{"policy", policy.name},
-                                  {"version", policy.version},
-                                  {"mode", mode},
-                                  {"generation", applied.generation},
-                                  {"keyring", applied.ring},
-                                  {"first", applied.first},
-                                  {"unchanged", applied.unchanged}};
-    std::puts(whole.dump(2).c_str());
-    return;
-  }
-  std::printf("%s: '%s' version %llu, mode %.*s, %zu rules, generation %llu, keyring %d\n",
-              applied.unchanged ? "already active" : "active", policy.name.c_str(),
-              static_cast<unsigned long long>(policy.version), static_cast<int>(mode.size()),
-              mode.data(), policy.rules.size(), static_cast<unsigned long long>(applied.generation),
-              applied.ring);
+// What was confirmed before a reboot is not asked about again.
+Result<CheckedPolicy> read_saved(Options& options) {
+  options.apply.confirm_within = 0;
+  options.accept_denials = true;
+  return load_for_boot();
 }
 
-// The kernel part decides at load only: an enforcing policy must not promise more.
-Status require_decided_at_load(const policy::Policy& policy) {
-  const bool enforces = policy.mode == policy::Mode::enforce ||
-                        std::ranges::any_of(policy.rules, [](const policy::Rule& rule) {
-                          return rule.mode == policy::Mode::enforce;
-                        });
-  if (!enforces || !policy::decides_at_attach(policy)) return {};
-  return fail(
-      "the policy enforces, and some of its rules can be decided only when a program is "
-      "attached, which this version does not do; nothing was changed",
-      "`bpfwarden check` names the first of them; apply it with mode = \"audit\", or take "
-      "`@`, targets known at attach and load-only out");
-}
-
-int run_apply(const Options& options) {
+Result<CheckedPolicy> read_file(const Options& options) {
   CheckedPolicy checked = check_policy_file(options.file);
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
-  auto& compiled = checked.compiled;
-  if (!compiled) return report({0, "the policy has errors; nothing was changed", "correct them"});
-  if (auto fit = require_decided_at_load(compiled->policy); !fit) return report(fit.error());
-  auto applied = apply(*compiled);
+  if (!checked.compiled) return fail("the policy has errors; nothing was changed", "correct them");
+  return checked;
+}
+
+int run_apply(Options& options) {
+  auto checked = options.saved ? read_saved(options) : read_file(options);
+  if (!checked) return report(checked.error());
+  const CompiledPolicy& compiled = *checked->compiled;
+  if (auto fit = require_accepted(*compiled.image, options.accept_denials); !fit)
+    return report(fit.error());
+  auto applied = apply(*checked, options.apply);
   if (!applied) return report(applied.error());
-  print(options, *compiled, *applied);
+  print_applied(compiled, *applied, options.json);
   return 0;
 }
 
 }  // namespace
+
+void add_confirm_within(CLI::App& verb, ApplyOptions& options) {
+  static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
+  verb.add_option("--confirm-within", options.confirm_within,
+                  "unless `confirm` comes within this time (30s, 5m, 1h), the kernel goes back by "
+                  "itself; 0: it stays. Without: 5m where a policy begins to enforce, else 0")
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE));
+}
 
 void add_apply(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("apply",
                                       "Make a policy the active one; it stays when this "
                                       "command ends");
-  verb->add_option("file", options->file, "the policy (TOML)")->required();
+  auto* file = verb->add_option("file", options->file, "the policy (TOML)");
+  auto* saved = verb->add_flag("--saved", options->saved,
+                               "what was active and confirmed before the last boot");
+  file->excludes(saved);
+  add_confirm_within(*verb, options->apply);
+  verb->add_flag("--accept-denials", options->accept_denials,
+                 "although it would refuse programs that run now");
   verb->add_flag("--json", options->json, "the result as JSON");
-  verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml");
-  verb->callback([options, &chosen] { chosen = [options] { return run_apply(*options); }; });
+  verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml --confirm-within 10m");
+  verb->callback([options, &chosen] {
+    if (options->file.empty() && !options->saved) throw CLI::RequiredError("file");
+    chosen = [options] { return run_apply(*options); };
+  });
 }
 
 }  // namespace bpfwarden::loader

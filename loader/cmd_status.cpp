@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
+#include "loader/applied_output.h"
 #include "loader/cmd.h"
 #include "loader/status.h"
 #include "policy/date.h"
@@ -26,6 +27,22 @@ nlohmann::json certificate_ends(const bw_image& image) {
   return ends;
 }
 
+uint64_t seconds_left(const bw_control& word) {
+  const uint64_t now = boot_time_ns();
+  constexpr uint64_t second = 1'000'000'000;
+  return awaits_confirmation(word, now) ? (word.confirm_by_ns - now) / second + 1 : 0;
+}
+
+nlohmann::json staged_to_json(const KernelStatus& status) {
+  if (!status.staged) return {};
+  return {{"policy", status.staged->image->policy_name},
+          {"version", status.staged->image->policy_version},
+          {"generation", status.staged->number},
+          {"since", status.word.staged_since},
+          {"agreed", status.counters.agreed},
+          {"differed", status.counters.differed}};
+}
+
 nlohmann::json to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
   return {{"active", true},
@@ -34,6 +51,10 @@ nlohmann::json to_json(const KernelStatus& status) {
           {"version", image.policy_version},
           {"digest", keyring::hex(image.policy_digest)},
           {"generation", status.generation.number},
+          {"since", status.word.active_since},
+          {"confirm_within", seconds_left(status.word)},
+          {"returned", has_returned(status.word, boot_time_ns())},
+          {"staged", staged_to_json(status)},
           {"rules", image.rule_count},
           {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
           {"certificates", certificate_ends(image)},
@@ -43,30 +64,67 @@ nlohmann::json to_json(const KernelStatus& status) {
             {"refused", status.counters.refused},
             {"would_deny", status.counters.would_deny},
             {"observed", status.counters.observed},
+            {"quiet", status.counters.quiet},
             {"dropped", status.counters.dropped}}}};
+}
+
+std::string time_text(uint64_t unix_seconds) {
+  const auto seconds = static_cast<time_t>(unix_seconds);
+  tm local = {};
+  char text[sizeof("2026-11-24 12:00:00")] = {};
+  if (::localtime_r(&seconds, &local) == nullptr) return "?";
+  (void)std::strftime(text, sizeof(text), "%F %T", &local);
+  return text;
+}
+
+void print_line(const char* name, const std::string& value) {
+  std::printf("%-12s %s\n", name, value.c_str());
+}
+
+// What somebody has to do, or may have missed.
+void print_rollout(const KernelStatus& status) {
+  if (has_returned(status.word, boot_time_ns()))
+    print_line("returned", "nobody confirmed generation " + std::to_string(status.word.generation) +
+                               " in time; what was there before decides again");
+  if (const uint64_t left = seconds_left(status.word); left != 0)
+    print_line("unconfirmed", "`bpfwarden confirm` within " + duration_text(left) +
+                                  " keeps it; without, generation " +
+                                  std::to_string(status.word.fallback) + " decides again");
+  if (!status.staged) return;
+  const bw_image& staged = *status.staged->image;
+  print_line("staged", std::string(staged.policy_name) + ", version " +
+                           std::to_string(staged.policy_version) + ", since " +
+                           time_text(status.word.staged_since) + ": agrees " +
+                           std::to_string(status.counters.agreed) + " times, differs " +
+                           std::to_string(status.counters.differed));
+}
+
+void print_certificates(const nlohmann::json& certificates) {
+  for (const nlohmann::json& one : certificates)
+    print_line(
+        "key",
+        one["key"].get<std::string>() + (one["expired"] ? " expired on " : " until ") +
+            one["ends"].get<std::string>() +
+            (one["expired"] ? ": the kernel goes on verifying with it; renew it and apply" : ""));
 }
 
 void print_text(const KernelStatus& status) {
   const nlohmann::json all = to_json(status);
-  const auto line = [](const char* name, const std::string& value) {
-    std::printf("%-12s %s\n", name, value.c_str());
-  };
   const nlohmann::json& counters = all["counters"];
-  line("mode", all["mode"].get<std::string>());
-  line("policy", all["policy"].get<std::string>() + ", version " + all["version"].dump() + ", " +
-                     all["rules"].dump() + " rules, generation " + all["generation"].dump());
-  line("decisions", counters["decided"].dump() + ": " + counters["refused"].dump() + " refused, " +
-                        counters["would_deny"].dump() + " would be denied");
-  line("kernel", counters["observed"].dump() + " signatures rejected by the kernel itself");
-  line("events", counters["dropped"].dump() + " dropped");
-  line("keyring", status.keyring ? std::to_string(*status.keyring)
-                                 : "gone: signed loads fail; apply the policy again");
-  for (const nlohmann::json& one : all["certificates"])
-    line("key",
-         one["key"].get<std::string>() + (one["expired"] ? " expired on " : " until ") +
-             one["ends"].get<std::string>() +
-             (one["expired"] ? ": the kernel goes on verifying with it; renew it and apply" : ""));
-  line("hooks", std::to_string(status.hooks.size()) + " attached");
+  print_line("mode", all["mode"].get<std::string>());
+  print_line("policy", all["policy"].get<std::string>() + ", version " + all["version"].dump() +
+                           ", " + all["rules"].dump() + " rules, generation " +
+                           all["generation"].dump() + ", since " +
+                           time_text(status.word.active_since));
+  print_rollout(status);
+  print_line("decisions", counters["decided"].dump() + ": " + counters["refused"].dump() +
+                              " refused, " + counters["would_deny"].dump() + " would be denied");
+  print_line("kernel", counters["observed"].dump() + " signatures rejected by the kernel itself");
+  print_line("events", counters["dropped"].dump() + " dropped");
+  print_line("keyring", status.keyring ? std::to_string(*status.keyring)
+                                       : "gone: signed loads fail; apply the policy again");
+  print_certificates(all["certificates"]);
+  print_line("hooks", std::to_string(status.hooks.size()) + " attached");
 }
 
 int run_status(bool json) {

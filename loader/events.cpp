@@ -53,13 +53,16 @@ std::string hook_name(uint8_t hook) {
       return "bpf_map_create";
     case BW_HOOK_KEY:
       return "key_permission";
+    case BW_HOOK_STAGED:
+      return "staged";
     default:
       return "observed";
   }
 }
 
 bool is_program_event(const bw_event& event) {
-  return event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG;
+  return event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG ||
+         event.hook == BW_HOOK_STAGED;
 }
 
 std::string attach_text(const bw_event& event) {
@@ -139,6 +142,15 @@ std::string reason_text(const bw_event& event, const bw_image* image) {
 
 std::string verdict_word(const bw_event& event) {
   if (event.hook == BW_HOOK_OBSERVED) return "REJECTED BY THE KERNEL";
+  if (event.hook == BW_HOOK_STAGED)
+    return std::string("the staged policy would ") +
+           (event.allow != 0              ? "allow"
+            : event.mode == BW_MODE_AUDIT ? "report"
+                                          : "REFUSE") +
+           " what the active one " +
+           (event.active_refused != 0 ? "refused"
+            : event.active_allow != 0 ? "allowed"
+                                      : "let through");
   if (event.refused != 0) return "DENIED";
   return event.allow != 0 ? "allowed" : "would be DENIED (audit mode)";
 }
@@ -156,7 +168,7 @@ std::string subject_text(const bw_event& event) {
 const bw_image* PolicyNames::image(uint64_t generation) {
   const auto known = images_.find(generation);
   if (known != images_.end()) return known->second.get();
-  auto found = read_generation(pins_.control.get(), pins_.generations.get(), generation);
+  auto found = read_generation(pins_.generations.get(), generation);
   auto& slot = images_[generation];
   if (found && *found) slot = std::move((*found)->image);
   return slot.get();
@@ -197,6 +209,9 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"delegated", has_trait(event, BW_TRAIT_DELEGATED)},
       {"gpl_compatible", has_trait(event, BW_TRAIT_GPL_COMPATIBLE)},
       {"wall_time", event.wall_time},
+      {"active_decision", event.hook != BW_HOOK_STAGED ? nlohmann::json()
+                          : event.active_allow != 0    ? "allow"
+                                                       : "deny"},
       {"generation", event.generation},
       {"policy_version", event.policy_version},
       {"policy_digest", keyring::hex(event.policy_digest)},

@@ -54,6 +54,38 @@ Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::p
   return infos;
 }
 
+// Reads, and notes what was read.
+policy::CertificateReader recording_reader(PolicySnapshot& snapshot) {
+  return [&snapshot](const std::filesystem::path& path) {
+    auto infos = read_infos(path);
+    if (!infos) return infos;
+    auto& files = snapshot.certificates[path.string()];
+    files.clear();
+    for (const auto& info : *infos) {
+      if (files.empty() || files.back().path != info.path) files.push_back({info.path, {}});
+      files.back().certificates.push_back(info.der);
+    }
+    return infos;
+  };
+}
+
+policy::CertificateReader snapshot_reader(const PolicySnapshot& snapshot) {
+  return [&snapshot](
+             const std::filesystem::path& path) -> Result<std::vector<policy::CertificateInfo>> {
+    const auto found = snapshot.certificates.find(path.string());
+    if (found == snapshot.certificates.end()) return fail("the copy of the policy lacks it");
+    std::vector<policy::CertificateInfo> infos;
+    for (const CertificateFile& file : found->second) {
+      for (const auto& der : file.certificates) {
+        auto parsed = keyring::parse_certificates(der, file.path);
+        if (!parsed) return std::unexpected(std::move(parsed).error());
+        for (auto& certificate : *parsed) infos.push_back(to_info(std::move(certificate)));
+      }
+    }
+    return infos;
+  };
+}
+
 // What the sealed keyring holds: not what is revoked, nor what is in a keyring of the kernel.
 std::vector<const policy::CertificateInfo*> distinct_certificates(const policy::Policy& policy) {
   std::vector<const policy::CertificateInfo*> found;
@@ -107,8 +139,15 @@ Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   return compiled;
 }
 
+std::unique_ptr<bw_image> in_audit_mode(const bw_image& image) {
+  auto audit = std::make_unique<bw_image>(image);
+  audit->mode = BW_MODE_AUDIT;
+  audit->enforce = {};
+  return audit;
+}
+
 CheckedPolicy check_policy(policy::ParseResult parsed) {
-  CheckedPolicy checked = {std::move(parsed.diagnostics), parsed.sources, std::nullopt};
+  CheckedPolicy checked = {std::move(parsed.diagnostics), parsed.sources, std::nullopt, {}};
   if (!parsed) return checked;
   policy::DiagnosticList failure(parsed.policy->files);
   auto compiled = compile_policy(std::move(parsed));
@@ -124,7 +163,20 @@ CheckedPolicy check_policy(policy::ParseResult parsed) {
 }
 
 CheckedPolicy check_policy_file(const std::filesystem::path& path) {
-  return check_policy(parse_policy_file(path));
+  PolicySnapshot snapshot;
+  snapshot.checked_at = std::time(nullptr);
+  CheckedPolicy checked =
+      check_policy(policy::parse_file(path, recording_reader(snapshot), snapshot.checked_at));
+  snapshot.sources = checked.sources;
+  checked.snapshot = std::move(snapshot);
+  return checked;
+}
+
+CheckedPolicy check_snapshot(const PolicySnapshot& snapshot) {
+  CheckedPolicy checked =
+      check_policy(policy::parse(snapshot.sources, snapshot_reader(snapshot), snapshot.checked_at));
+  checked.snapshot = snapshot;
+  return checked;
 }
 
 }  // namespace bpfwarden::loader

@@ -2,7 +2,10 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <ctime>
 #include <string_view>
 
 #include "base/fd.h"
@@ -36,7 +39,46 @@ Result<Fd> fill_image_map(const bw_image& image) {
   return map;
 }
 
+// The next number whose slot holds nothing that is still needed.
+uint64_t next_number(const bw_control& word) {
+  const std::array needed = {word.generation, word.fallback,   word.staged,
+                             word.previous,   word.ring_owner, word.unconfirmed};
+  uint64_t number = std::max(word.last, word.generation) + 1;
+  const auto takes_slot = [&](uint64_t other) {
+    return other != 0 && other % BW_SLOTS == number % BW_SLOTS;
+  };
+  while (std::ranges::any_of(needed, takes_slot)) number++;
+  return number;
+}
+
+Result<uint64_t> put_image(const bw_control& word, int generations, const bw_image& image) {
+  const uint64_t number = next_number(word);
+  auto numbered = std::make_unique<bw_image>(image);
+  numbered->generation = number;
+  auto map = fill_image_map(*numbered);
+  if (!map) return std::unexpected(std::move(map).error());
+  const auto slot = static_cast<uint32_t>(number % BW_SLOTS);
+  const int map_fd = map->get();
+  if (bpf_map_update_elem(generations, &slot, &map_fd, BPF_ANY) != 0)
+    return fail_errno(errno, "cannot put the policy image into its slot");
+  return number;
+}
+
+// What a deadline has decided already is made plain, so that the deadline's words mean nothing and
+// may be written again.
+Status settle(int control, bw_control& word) {
+  if (!has_returned(word, boot_time_ns())) return {};
+  word.generation = word.fallback;
+  return write_control(control, word);
+}
+
 }  // namespace
+
+uint64_t boot_time_ns() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 Result<bw_control> read_control(int control) {
   bw_control word = {};
@@ -51,15 +93,27 @@ Status write_control(int control, const bw_control& word) {
   return {};
 }
 
-Result<std::optional<Generation>> read_generation(int control, int generations, uint64_t number) {
-  auto word = read_control(control);
-  if (!word) return std::unexpected(std::move(word).error());
-  if (number == 0 || number > word->generation || number + BW_SLOTS <= word->generation)
-    return std::nullopt;
-  const uint32_t slot = static_cast<uint32_t>(number % BW_SLOTS);
+uint64_t deciding_generation(const bw_control& word, uint64_t now_ns) {
+  return has_returned(word, now_ns) ? word.fallback : word.generation;
+}
+
+bool awaits_confirmation(const bw_control& word, uint64_t now_ns) {
+  return word.generation != 0 && word.generation == word.unconfirmed && now_ns < word.confirm_by_ns;
+}
+
+bool has_returned(const bw_control& word, uint64_t now_ns) {
+  return word.generation != 0 && word.generation == word.unconfirmed &&
+         now_ns >= word.confirm_by_ns;
+}
+
+Result<std::optional<Generation>> read_generation(int generations, uint64_t number) {
+  const auto slot = static_cast<uint32_t>(number % BW_SLOTS);
   uint32_t id = 0;
-  if (bpf_map_lookup_elem(generations, &slot, &id) != 0)
+  if (number == 0) return std::nullopt;
+  if (bpf_map_lookup_elem(generations, &slot, &id) != 0) {
+    if (errno == ENOENT) return std::nullopt;
     return fail_errno(errno, "cannot find the policy image");
+  }
   const Fd map(bpf_map_get_fd_by_id(id));
   if (!map) return fail_errno(errno, "cannot open the policy image");
   auto image = std::make_unique<bw_image>();
@@ -68,29 +122,52 @@ Result<std::optional<Generation>> read_generation(int control, int generations, 
   if (image->magic != BW_IMAGE_MAGIC || image->abi != BW_IMAGE_ABI)
     return fail("the policy image in the kernel is of another version of bpfwarden",
                 "use that version, or run `bpfwarden off` and apply the policy again");
+  if (image->generation != number) return std::nullopt;
   return Generation{number, std::move(image)};
 }
 
 Result<std::optional<Generation>> read_active(int control, int generations) {
   auto word = read_control(control);
   if (!word) return std::unexpected(std::move(word).error());
-  return read_generation(control, generations, word->generation);
+  return read_generation(generations, deciding_generation(*word, boot_time_ns()));
 }
 
-Result<uint64_t> publish(int control, int generations, const bw_image& image) {
+Result<uint64_t> publish(int control, int generations, const bw_image& image,
+                         std::optional<Deadline> deadline) {
   auto word = read_control(control);
   if (!word) return std::unexpected(std::move(word).error());
-  auto map = fill_image_map(image);
-  if (!map) return std::unexpected(std::move(map).error());
-  const uint64_t next = word->generation + 1;
-  const uint32_t slot = static_cast<uint32_t>(next % BW_SLOTS);
-  const int map_fd = map->get();
-  if (bpf_map_update_elem(generations, &slot, &map_fd, BPF_ANY) != 0)
-    return fail_errno(errno, "cannot put the policy image into its slot");
-  word->generation = next;
+  if (auto settled = settle(control, *word); !settled)
+    return std::unexpected(std::move(settled).error());
+  auto number = put_image(*word, generations, image);
+  if (!number) return number;
+  word->last = *number;
+  word->fallback = 0;
+  if (deadline) {
+    word->unconfirmed = *number;
+    word->confirm_by_ns = boot_time_ns() + deadline->within_ns;
+    word->fallback = deadline->fallback;
+  }
+  if (auto prepared = write_control(control, *word); !prepared)
+    return std::unexpected(std::move(prepared).error());
+  word->previous = word->generation;
+  word->generation = word->ring_owner = *number;
+  word->staged = word->staged_since = 0;
+  word->active_since = static_cast<uint64_t>(std::time(nullptr));
   if (auto flipped = write_control(control, *word); !flipped)
     return std::unexpected(std::move(flipped).error());
-  return next;
+  return number;
+}
+
+Result<uint64_t> publish_staged(int control, int generations, const bw_image& image) {
+  auto word = read_control(control);
+  if (!word) return std::unexpected(std::move(word).error());
+  auto number = put_image(*word, generations, image);
+  if (!number) return number;
+  word->staged = word->last = *number;
+  word->staged_since = static_cast<uint64_t>(std::time(nullptr));
+  if (auto written = write_control(control, *word); !written)
+    return std::unexpected(std::move(written).error());
+  return number;
 }
 
 }  // namespace bpfwarden::loader

@@ -5,13 +5,13 @@
 
 #include <cerrno>
 
+#include "loader/active_policy.h"
 #include "loader/apply.h"
-#include "loader/pins.h"
 
 namespace bpfwarden::loader {
 namespace {
 
-Result<bw_counters> sum_counters(int map) {
+Result<bw_counters> sum_counters(int map, uint64_t staged) {
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 0) return fail_errno(-cpus, "cannot count the CPUs");
   std::vector<bw_counters> each(static_cast<size_t>(cpus));
@@ -26,6 +26,9 @@ Result<bw_counters> sum_counters(int map) {
     sum.observed += one.observed;
     sum.dropped += one.dropped;
     sum.quiet += one.quiet;
+    if (one.staged != staged) continue;  // of what was staged before
+    sum.agreed += one.agreed;
+    sum.differed += one.differed;
   }
   return sum;
 }
@@ -33,20 +36,25 @@ Result<bw_counters> sum_counters(int map) {
 }  // namespace
 
 Result<std::optional<KernelStatus>> read_status() {
-  auto pins = open_pins();
-  if (!pins) return std::unexpected(std::move(pins).error());
-  if (!*pins) return std::nullopt;
-  auto active = read_active((*pins)->control.get(), (*pins)->generations.get());
+  auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
   if (!*active) return std::nullopt;
-  auto counters = sum_counters((*pins)->counters.get());
+  const PinnedMaps& pins = (*active)->pins;
+  const bw_control& word = (*active)->word;
+  auto counters = sum_counters(pins.counters.get(), word.staged);
   if (!counters) return std::unexpected(std::move(counters).error());
-  KernelStatus status = {.generation = std::move(**active),
+  auto staged = read_generation(pins.generations.get(), word.staged);
+  if (!staged) return std::unexpected(std::move(staged).error());
+  auto owner = read_generation(pins.generations.get(), word.ring_owner);
+  if (!owner) return std::unexpected(std::move(owner).error());
+  KernelStatus status = {.generation = std::move((*active)->generation),
                          .counters = *counters,
+                         .word = word,
+                         .staged = std::move(*staged),
                          .keyring = std::nullopt,
                          .hooks = pinned_links()};
-  const keyring::KeySerial ours = status.generation.image->sealed.ring;
-  if (auto ring = keyring::find_ring(kRingName); ring && *ring == ours) status.keyring = ours;
+  const auto ring = keyring::find_ring(kRingName);
+  if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
   return status;
 }
 

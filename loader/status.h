@@ -16,7 +16,9 @@ namespace bpfwarden::loader {
 
 struct KernelStatus {
   Generation generation;
-  bw_counters counters = {};                  // summed over the CPUs
+  bw_counters counters = {};  // summed over the CPUs; agreed and differed of what is staged now
+  bw_control word = {};
+  std::optional<Generation> staged;
   std::optional<keyring::KeySerial> keyring;  // nothing: ours is no longer published
   std::vector<std::string> hooks;             // pinned links
 };

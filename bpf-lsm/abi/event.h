@@ -6,7 +6,7 @@
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
 
-#define BW_EVENT_ABI 2
+#define BW_EVENT_ABI 3
 
 enum {
   BW_COMM_SIZE = 16,
@@ -20,6 +20,7 @@ enum bw_hook {
   BW_HOOK_MAP_CREATE = 3,  // lsm/bpf_map_create
   BW_HOOK_OBSERVED = 4,    // a tracing program: the kernel refused by itself
   BW_HOOK_KEY = 5,         // lsm/key_permission
+  BW_HOOK_STAGED = 6,      // the staged policy would have decided otherwise
 };
 
 struct bw_event {
@@ -52,7 +53,9 @@ struct bw_event {
   __u32 tgid;
   __u32 pid;
   __u32 uid;
-  __u32 reserved;
+  __u8 active_allow;    // hook staged: what the active policy decided
+  __u8 active_refused;  // and whether the caller got an errno
+  __u16 active_rule;
   __u64 cgroup_id;
   char comm[BW_COMM_SIZE];
   char exe[BW_EXE_SIZE];      // empty if it could not be resolved

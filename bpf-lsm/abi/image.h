@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 4
+#define BW_IMAGE_ABI 5
 
 enum {
   BW_MAX_RULES = 1024,
@@ -216,6 +216,7 @@ struct bw_image {
   struct bw_signer signers[BW_MAX_SIGNERS];
   struct bw_rule rules[BW_MAX_RULES];
   struct bw_sealed sealed;
+  __u64 generation;  // filled in when it is published: a slot that holds another one is not read
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");

@@ -7,20 +7,32 @@
 #include "bpf-lsm/decide.h"
 
 enum {
-  BW_SLOTS = 4,  // generation g lives in slot g % BW_SLOTS
+  BW_SLOTS =
+      8,  // generation g lives in slot g % BW_SLOTS; numbers whose slot is in use are left out
   BW_MAX_PROGRAMS = 65536,
 };
 
-// The map `control`, one element. One aligned 8-byte store flips the active generation.
+// The map `control`, one element. Each change of who decides is one aligned 8-byte store: of
+// `generation`, or of `unconfirmed`. What else it needs is written before, while it means nothing.
 struct bw_control {
   __u64 generation;   // the active one; 0: none, every load is refused
   __u64 attached_ns;  // CLOCK_BOOTTIME when the last hook was in place; older programs are resident
+  __u64 unconfirmed;  // this generation decides only until confirm_by_ns; 0: none
+  __u64 confirm_by_ns;  // CLOCK_BOOTTIME
+  __u64 fallback;       // decides from confirm_by_ns on
+  __u64 staged;         // decides nothing, is asked beside the active one; 0: none
+  __u64 ring_owner;     // whose image has the serials of the published keyring
+  __u64 previous;       // for the manager: what `rollback` brings back; 0: nothing
+  __u64 last;           // for the manager: the highest number given so far
+  __u64 active_since;   // for people: Unix seconds when `generation` was made active
+  __u64 staged_since;   // likewise
 };
 
 // bw_program.flags
 enum {
-  BW_PROGRAM_SIGNED = 1,     // this very load carried a verified signature
-  BW_PROGRAM_CONFIRMED = 2,  // lsm/bpf_prog has seen it after the verifier
+  BW_PROGRAM_SIGNED = 1,      // this very load carried a verified signature
+  BW_PROGRAM_CONFIRMED = 2,   // lsm/bpf_prog has seen it after the verifier
+  BW_PROGRAM_UNCOMPARED = 4,  // the staged policy asks for its digest, which was not yet known
 };
 
 // Provenance, keyed by the address of prog->aux: prog itself moves while it is verified.
@@ -40,7 +52,10 @@ struct bw_program {
   // Slots and rule numbers end with their generation; these do not.
   __u64 signer_key[BW_DIGEST_SIZE / 8];  // bw_signer.key_digest of the key that signed, or 0
   char signer_name[BW_POLICY_NAME_SIZE];
-  struct bw_rule rule;  // that admitted it; an empty name: none
+  struct bw_rule rule;      // that admitted it; an empty name: none
+  __u64 staged_generation;  // whose slot staged_signer is
+  __u32 staged_signer;
+  __u32 reserved2;
 };
 
 // The per-CPU map `counters`, one element.
@@ -51,11 +66,14 @@ struct bw_counters {
   __u64 observed;    // refusals by the kernel itself
   __u64 dropped;     // events that found no room
   __u64 quiet;       // admitted by a rule that logs nothing: no event, no sequence number
+  __u64 staged;      // the generation that the next two are about
+  __u64 agreed;      // decisions of the active policy that the staged one shares
+  __u64 differed;    // and those that it does not; each is an event besides
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
 BW_STATIC_ASSERT(sizeof(struct bw_program) ==
-                     sizeof(struct bw_facts) + 8 + 16 + 24 + 32 + 32 + 64 + 104,
+                     sizeof(struct bw_facts) + 8 + 16 + 24 + 32 + 32 + 64 + 104 + 16,
                  "bw_program");

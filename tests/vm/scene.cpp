@@ -84,7 +84,8 @@ std::string Signer::options() const {
 Warden::Warden() : netops_("netops"), stranger_("stranger") { run("bpfwarden off"); }
 Warden::~Warden() { run("bpfwarden off"); }
 
-Ran Warden::try_apply(const std::string& mode, const std::string& rules, uint64_t version) {
+std::string Warden::write_policy(const std::string& mode, const std::string& rules,
+                                 uint64_t version) {
   const std::string header = "schema = 1\nname = \"scene\"\nversion = " + std::to_string(version) +
                              "\nmode = \"" + mode + "\"\n";
   const std::string keys =
@@ -95,7 +96,12 @@ Ran Warden::try_apply(const std::string& mode, const std::string& rules, uint64_
   const bool has_default = settings.find("default = ") != std::string::npos;
   const std::string text =
       header + (has_default ? "" : "default = \"deny\"\n") + settings + keys + rules.substr(tables);
-  return run("bpfwarden apply " + folder_.write("policy.toml", text).string());
+  return folder_.write("policy.toml", text);
+}
+
+Ran Warden::try_apply(const std::string& mode, const std::string& rules, uint64_t version) {
+  return run("bpfwarden apply --confirm-within 0 --accept-denials " +
+             write_policy(mode, rules, version));
 }
 
 void Warden::apply(const std::string& mode, const std::string& rules, const std::string& fallback) {

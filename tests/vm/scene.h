@@ -63,6 +63,8 @@ class Warden {
   void apply(const std::string& mode, const std::string& rules,
              const std::string& fallback = "deny");
   Ran try_apply(const std::string& mode, const std::string& rules, uint64_t version);
+  // Such a policy as a file, which is overwritten by the next one.
+  std::string write_policy(const std::string& mode, const std::string& rules, uint64_t version);
 
   // What was decided since the last call.
   std::vector<nlohmann::json> events();

@@ -64,6 +64,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, mode);
   CHECK_MEMBER(image, bw_image, default_allow);
   CHECK_MEMBER(image, bw_image, policy_digest);
+  CHECK_MEMBER(image, bw_image, generation);
   CHECK_MEMBER(image, bw_image, allow);
   CHECK_MEMBER(image, bw_image, audit);
   CHECK_MEMBER(image, bw_image, enforce);
@@ -123,6 +124,7 @@ TEST_CASE("the event record lies alike in kernel and manager") {
   CHECK_MEMBER(event, bw_event, attach_name);
   CHECK_MEMBER(event, bw_event, program_name);
   CHECK_MEMBER(event, bw_event, tgid);
+  CHECK_MEMBER(event, bw_event, active_allow);
   CHECK_MEMBER(event, bw_event, cgroup_id);
   CHECK_MEMBER(event, bw_event, comm);
   CHECK_MEMBER(event, bw_event, exe);
@@ -135,6 +137,11 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   const Layout control(types.get(), "bw_control");
   CHECK(control.size() == sizeof(bw_control));
   CHECK_MEMBER(control, bw_control, attached_ns);
+  CHECK_MEMBER(control, bw_control, unconfirmed);
+  CHECK_MEMBER(control, bw_control, confirm_by_ns);
+  CHECK_MEMBER(control, bw_control, fallback);
+  CHECK_MEMBER(control, bw_control, staged);
+  CHECK_MEMBER(control, bw_control, ring_owner);
 
   const Layout program(types.get(), "bw_program");
   CHECK(program.size() == sizeof(bw_program));
@@ -143,6 +150,7 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK_MEMBER(program, bw_program, loader_digest);
   CHECK_MEMBER(program, bw_program, signer_key);
   CHECK_MEMBER(program, bw_program, rule);
+  CHECK_MEMBER(program, bw_program, staged_signer);
 
   const Layout facts(types.get(), "bw_facts");
   CHECK(facts.size() == sizeof(bw_facts));

@@ -59,6 +59,38 @@ TEST_CASE("another text or another certificate is another policy") {
   CHECK(digest() != second);
 }
 
+TEST_CASE("a snapshot gives the same policy when its files are gone") {
+  const test::TempDir folder;
+  write(folder.path() / "netops.pem", test::certificate_pem(test::make_key({})));
+  write(folder.path() / "policy.toml", policy_text("1"));
+  CheckedPolicy checked = check_policy_file(folder.path() / "policy.toml");
+  REQUIRE(checked.compiled);
+  std::filesystem::remove(folder.path() / "netops.pem");
+  std::filesystem::remove(folder.path() / "policy.toml");
+
+  const CheckedPolicy again = check_snapshot(checked.snapshot);
+  REQUIRE(again.compiled);
+  CHECK(std::memcmp(again.compiled->image.get(), checked.compiled->image.get(), sizeof(bw_image)) ==
+        0);
+  CHECK(again.compiled->certificates.size() == 1);
+
+  checked.snapshot.certificates.clear();
+  CHECK_FALSE(check_snapshot(checked.snapshot).compiled);
+}
+
+TEST_CASE("a policy in audit mode has no rule that enforces") {
+  const test::TempDir folder;
+  write(folder.path() / "netops.pem", test::certificate_pem(test::make_key({})));
+  write(folder.path() / "policy.toml", policy_text("1") + "mode = \"enforce\"\n");
+  const CheckedPolicy checked = check_policy_file(folder.path() / "policy.toml");
+  REQUIRE(checked.compiled);
+  REQUIRE(checked.compiled->image->enforce.words[0] == 1);
+  const auto audit = in_audit_mode(*checked.compiled->image);
+  CHECK(audit->mode == BW_MODE_AUDIT);
+  CHECK(audit->enforce.words[0] == 0);
+  CHECK(audit->policy_version == checked.compiled->image->policy_version);
+}
+
 TEST_CASE("a policy with errors is not compiled") {
   const test::TempDir folder;
   write(folder.path() / "policy.toml", policy_text("1"));  // its certificate is missing

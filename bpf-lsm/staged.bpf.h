@@ -1,0 +1,81 @@
+// The staged policy: asked about every load beside the active one. It decides nothing; where it
+// would have decided otherwise, an event says so.
+#pragma once
+
+#include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/judge.bpf.h"
+#include "bpf-lsm/report.bpf.h"
+
+static __always_inline __u32 wanted_facts(const struct bw_image* image) {
+  const struct bw_image* staged = staged_image();
+  return image->flags | (staged ? staged->flags : 0);
+}
+
+// The slot of the staged image for who signed: the key itself where this very load has shown it.
+static __always_inline __u32 staged_signer(const struct bw_image* staged,
+                                           const struct bw_program* record, struct task_note* note,
+                                           __s32 keyring_id) {
+  if (record->flags & BW_PROGRAM_SIGNED) return find_signer(staged, note, keyring_id);
+  if (record->facts.origin != BW_ORIGIN_LOADER) return BW_SIGNER_UNKNOWN;
+  if (note->loader_staged_generation == staged->generation) return note->loader_staged_signer;
+  return signer_by_digest(staged, note->loader_signer_key);
+}
+
+static __always_inline void report_difference(const struct bw_program* record,
+                                              const struct bw_image* staged,
+                                              const struct task_note* note, struct bpf_prog* prog) {
+  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  const __u64 number = next_sequence();
+  const struct bw_decision* would = &note->staged_decision;
+  if (!event) {
+    count_dropped();
+    return;
+  }
+  start_event(event, BW_HOOK_STAGED, number);
+  describe_load(event, record, staged, prog);
+  event->active_allow = event->allow;
+  event->active_refused = bw_refused(&record->decision);
+  event->active_rule = event->rule;
+  event->generation = staged->generation;
+  event->signer = note->staged_facts.signer;
+  event->allow = would->allow;
+  event->mode = would->mode;
+  event->rule = would->rule;
+  event->cause = would->cause;
+  bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void compare(const struct bw_program* record, const struct bw_image* staged,
+                                    struct task_note* note, struct bpf_prog* prog) {
+  const struct bw_decision *is = &record->decision, *would = &note->staged_decision;
+  note->staged_facts = record->facts;
+  note->staged_facts.signer = record->staged_signer;
+  judge(staged, &note->staged_facts, &note->staged_decision);
+  const bool agrees = is->allow == would->allow && bw_refused(is) == bw_refused(would);
+  count_staged(staged->generation, agrees);
+  if (!agrees) report_difference(record, staged, note, prog);
+}
+
+// At lsm/bpf_prog_load, after the decision. What the staged policy cannot judge without the digest
+// waits for lsm/bpf_prog, unless it never gets there.
+static __always_inline void compare_load(struct bw_program* record, struct task_note* note,
+                                         struct bpf_prog* prog, __s32 keyring_id) {
+  const struct bw_image* staged = staged_image();
+  if (!staged) return;
+  record->staged_generation = staged->generation;
+  record->staged_signer = staged_signer(staged, record, note, keyring_id);
+  if ((staged->flags & BW_IMAGE_DIGEST) && !record->facts.names[BW_NAME_DIGEST].known &&
+      !bw_refused(&record->decision))
+    record->flags |= BW_PROGRAM_UNCOMPARED;
+  else
+    compare(record, staged, note, prog);
+}
+
+// At lsm/bpf_prog, whose digest is known.
+static __always_inline void compare_settled(struct bw_program* known, struct bpf_prog* prog) {
+  const struct bw_image* staged = staged_image();
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!(known->flags & BW_PROGRAM_UNCOMPARED) || !staged || !note) return;
+  known->flags &= ~BW_PROGRAM_UNCOMPARED;
+  if (known->staged_generation == staged->generation) compare(known, staged, note, prog);
+}

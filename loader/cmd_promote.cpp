@@ -1,0 +1,36 @@
+// bpfwarden promote: make the staged policy the active one.
+#include <memory>
+
+#include "loader/applied_output.h"
+#include "loader/cmd.h"
+#include "loader/rollout.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct Options {
+  bool json = false;
+  PromoteOptions promote;
+};
+
+int run_promote(const Options& options) {
+  const auto promoted = promote(options.promote);
+  if (!promoted) return report(promoted.error());
+  print_applied(*promoted->policy.compiled, promoted->applied, options.json);
+  return 0;
+}
+
+}  // namespace
+
+void add_promote(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("promote", "Make the staged policy the active one");
+  add_confirm_within(*verb, options->promote.apply);
+  verb->add_flag("--accept-denials", options->promote.accept_denials,
+                 "although it would refuse programs that run now");
+  verb->add_flag("--json", options->json, "the result as JSON");
+  verb->footer("example: bpfwarden promote");
+  verb->callback([options, &chosen] { chosen = [options] { return run_promote(*options); }; });
+}
+
+}  // namespace bpfwarden::loader

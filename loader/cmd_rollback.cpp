@@ -1,0 +1,29 @@
+// bpfwarden rollback: bring back the policy that was active before.
+#include <memory>
+
+#include "loader/applied_output.h"
+#include "loader/cmd.h"
+#include "loader/rollout.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+int run_rollback(bool json) {
+  const auto back = rollback();
+  if (!back) return report(back.error());
+  print_applied(*back->policy.compiled, back->applied, json);
+  return 0;
+}
+
+}  // namespace
+
+void add_rollback(CLI::App& app, Command& chosen) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* verb =
+      app.add_subcommand("rollback", "Bring back the policy that was active before this one");
+  verb->add_flag("--json", *json, "the result as JSON");
+  verb->footer("example: bpfwarden rollback");
+  verb->callback([json, &chosen] { chosen = [json] { return run_rollback(*json); }; });
+}
+
+}  // namespace bpfwarden::loader

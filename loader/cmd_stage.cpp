@@ -1,0 +1,70 @@
+// bpfwarden stage: ask a policy beside the active one, without letting it decide.
+#include <cstdio>
+#include <memory>
+
+#include "loader/cmd.h"
+#include "loader/pins.h"
+#include "loader/preflight.h"
+#include "loader/rollout.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct Options {
+  std::string file;
+  bool off = false;
+};
+
+int run_unstage() {
+  const auto had = unstage();
+  if (!had) return report(had.error());
+  std::puts(*had ? "nothing is staged any more" : "nothing was staged");
+  return 0;
+}
+
+// What it would refuse of what runs now; it decides nothing, so that is no error.
+void print_preflight(const bw_image& image) {
+  const auto pins = open_pins();
+  if (!pins || !*pins) return;
+  const auto list = preflight(**pins, image);
+  if (!list) return void(report(list.error()));
+  const std::string text = preflight_text(*list);
+  std::fputs(text.empty() ? "would refuse none of the programs that run\n" : text.c_str(), stdout);
+}
+
+int run_stage(const Options& options) {
+  if (options.off) return run_unstage();
+  CheckedPolicy checked = check_policy_file(options.file);
+  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  if (!checked.compiled)
+    return report({0, "the policy has errors; nothing was changed", "correct them"});
+  const auto number = stage(checked);
+  if (!number) return report(number.error());
+  std::printf("staged: '%s' version %llu, generation %llu\n", checked.compiled->policy.name.c_str(),
+              static_cast<unsigned long long>(checked.compiled->policy.version),
+              static_cast<unsigned long long>(*number));
+  print_preflight(*checked.compiled->image);
+  std::puts(
+      "next: `bpfwarden status` counts where it differs, `bpfwarden events` tells each; "
+      "`bpfwarden promote` makes it active");
+  return 0;
+}
+
+}  // namespace
+
+void add_stage(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand(
+      "stage",
+      "Ask a policy beside the active one; it decides nothing, each difference is an event");
+  auto* file = verb->add_option("file", options->file, "the policy (TOML)");
+  auto* off = verb->add_flag("--off", options->off, "stage nothing any more");
+  file->excludes(off);
+  verb->footer("example: bpfwarden stage policy-v13.toml");
+  verb->callback([options, &chosen] {
+    if (options->file.empty() && !options->off) throw CLI::RequiredError("file");
+    chosen = [options] { return run_stage(*options); };
+  });
+}
+
+}  // namespace bpfwarden::loader
