@@ -95,6 +95,10 @@ struct btf {
 struct bpf_prog;
 struct bpf_token;
 
+struct bpf_func_info {
+  __u32 type_id;
+};
+
 struct bpf_prog_aux {
   struct bpf_token* token;
   __u32 id;
@@ -105,6 +109,10 @@ struct bpf_prog_aux {
   const char* attach_func_name;
   __u64 load_time;
   char name[16];
+  struct bpf_func_info* func_info;
+  __u32 used_map_cnt;
+  __u32 verified_insns;
+  struct user_struct* user;
   struct {
     __u8 verdict;
   } sig;
@@ -112,6 +120,9 @@ struct bpf_prog_aux {
 
 struct bpf_prog {
   __u16 gpl_compatible : 1;
+  __u16 sleepable : 1;
+  __u16 jited : 1;
+  __u32 len;
   enum bpf_prog_type type;
   enum bpf_attach_type expected_attach_type;
   __u8 digest[32];
@@ -143,6 +154,44 @@ struct path {
 
 struct file {
   struct path f_path;
+  const void* f_op;
+  void* private_data;
+};
+
+typedef struct {
+  __u32 val;
+} kuid_t;
+
+struct user_struct {
+  kuid_t uid;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+  struct seq_file* seq;
+};
+
+struct bpf_iter__bpf_prog {
+  struct bpf_iter_meta* meta;
+  struct bpf_prog* prog;
+};
+
+struct bpf_link {
+  __u32 id;
+  struct bpf_prog* prog;
+};
+
+struct bpf_iter__bpf_link {
+  struct bpf_iter_meta* meta;
+  struct bpf_link* link;
+};
+
+struct bpf_iter__task_file {
+  struct bpf_iter_meta* meta;
+  struct task_struct* task;
+  __u32 fd;
+  struct file* file;
 };
 
 struct kernfs_node {
@@ -159,6 +208,9 @@ struct css_set {
 };
 
 struct task_struct {
+  __s32 pid;
+  __s32 tgid;
+  char comm[16];
   struct files_struct* files;
   struct css_set* cgroups;
 };

@@ -11,11 +11,13 @@
 // fexit/verify_signature            which key verified (evidence)
 // fexit/pkcs7_validate_trust        that it was the only signer (evidence)
 // fexit/__x64_sys_bpf               signatures that the kernel itself refused (report only)
+// iter/bpf_prog, iter/bpf_link, iter/task_file  list what is there (report only)
 //
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
 #include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/judge.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
 #include "bpf-lsm/report.bpf.h"

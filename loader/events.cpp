@@ -9,21 +9,13 @@
 #include <span>
 
 #include "keyring/x509.h"
+#include "loader/kernel_text.h"
 #include "policy/attach_point.h"
 #include "policy/reasons.h"
 #include "policy/wording.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-// Fixed-size fields of the record: up to the first NUL, and safe for a terminal.
-std::string text_field(const void* bytes, size_t size) {
-  const char* start = static_cast<const char*>(bytes);
-  std::string text(start, ::strnlen(start, size));
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  return text;
-}
 
 const bw_rule* rule_of(const bw_event& event, const bw_image* image) {
   if (image == nullptr || event.rule >= BW_MAX_RULES || event.rule >= image->rule_count)
@@ -33,14 +25,14 @@ const bw_rule* rule_of(const bw_event& event, const bw_image* image) {
 
 std::string rule_name(const bw_event& event, const bw_image* image) {
   const bw_rule* rule = rule_of(event, image);
-  if (rule != nullptr) return text_field(rule->name, sizeof(rule->name));
+  if (rule != nullptr) return kernel_text(rule->name, sizeof(rule->name));
   return event.rule == BW_NO_RULE ? "" : "#" + std::to_string(event.rule + 1);
 }
 
 std::string signer_name(const bw_event& event, const bw_image* image) {
   if (event.signer == BW_SIGNER_UNKNOWN) return "";
   if (image == nullptr || event.signer >= BW_MAX_SIGNERS) return "#" + std::to_string(event.signer);
-  return text_field(image->signers[event.signer].name, sizeof(image->signers[event.signer].name));
+  return kernel_text(image->signers[event.signer].name, sizeof(image->signers[event.signer].name));
 }
 
 std::string hook_name(uint8_t hook) {
@@ -68,7 +60,7 @@ bool is_program_event(const bw_event& event) {
 std::string attach_text(const bw_event& event) {
   if (!is_program_event(event)) return "";
   return policy::describe_attach_point(event.prog_type, event.attach_type,
-                                       text_field(event.attach_name, sizeof(event.attach_name)));
+                                       kernel_text(event.attach_name, sizeof(event.attach_name)));
 }
 
 nlohmann::json or_null(std::string text) {
@@ -117,7 +109,7 @@ std::vector<std::string> almost(const bw_event& event, const bw_image* image) {
   if (image == nullptr || event.allow != 0 || event.cause != BW_CAUSE_DEFAULT) return lines;
   for (const auto& miss : policy::near_misses(*image, facts_of(event))) {
     const bw_rule& rule = image->rules[miss.rule];
-    lines.push_back("rule '" + text_field(rule.name, sizeof(rule.name)) + "' (line " +
+    lines.push_back("rule '" + kernel_text(rule.name, sizeof(rule.name)) + "' (line " +
                     std::to_string(rule.line) + ") allows it, but asks for " + miss.reason);
   }
   return lines;
@@ -159,7 +151,7 @@ std::string subject_text(const bw_event& event) {
   if (event.hook == BW_HOOK_MAP_CREATE) return "a map";
   if (event.hook == BW_HOOK_KEY) return "key " + std::to_string(event.key_serial);
   if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
-  const std::string name = text_field(event.program_name, sizeof(event.program_name));
+  const std::string name = kernel_text(event.program_name, sizeof(event.program_name));
   return attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
 }
 
@@ -193,7 +185,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"key_serial", event.key_serial},
       {"attach", or_null(attach_text(event))},
       {"almost", almost(event, image)},
-      {"program", text_field(event.program_name, sizeof(event.program_name))},
+      {"program", kernel_text(event.program_name, sizeof(event.program_name))},
       {"program_id", event.program_id},
       {"loader_id", event.loader_id},
       {"digest", or_null(hex_or_empty(event.digest))},
@@ -201,10 +193,10 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"pid", event.pid},
       {"tgid", event.tgid},
       {"uid", event.uid},
-      {"comm", text_field(event.comm, sizeof(event.comm))},
-      {"exe", or_null(text_field(event.exe, sizeof(event.exe)))},
+      {"comm", kernel_text(event.comm, sizeof(event.comm))},
+      {"exe", or_null(kernel_text(event.exe, sizeof(event.exe)))},
       {"cgroup_id", event.cgroup_id},
-      {"cgroup", or_null(text_field(event.cgroup, sizeof(event.cgroup)))},
+      {"cgroup", or_null(kernel_text(event.cgroup, sizeof(event.cgroup)))},
       {"sleepable", has_trait(event, BW_TRAIT_SLEEPABLE)},
       {"delegated", has_trait(event, BW_TRAIT_DELEGATED)},
       {"gpl_compatible", has_trait(event, BW_TRAIT_GPL_COMPATIBLE)},
@@ -219,9 +211,9 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
 }
 
 std::string event_to_text(const bw_event& event, const bw_image* image) {
-  const std::string exe = text_field(event.exe, sizeof(event.exe));
+  const std::string exe = kernel_text(event.exe, sizeof(event.exe));
   std::string text = "#" + std::to_string(event.sequence) + " " + verdict_word(event) + ": " +
-                     subject_text(event) + ", by " + text_field(event.comm, sizeof(event.comm)) +
+                     subject_text(event) + ", by " + kernel_text(event.comm, sizeof(event.comm)) +
                      " (" + (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
                      ", uid " + std::to_string(event.uid) + ")";
   if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);

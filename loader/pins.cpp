@@ -96,17 +96,6 @@ Status remove_folder(const char* folder) {
   return {};
 }
 
-std::vector<uint32_t> pinned_programs() {
-  std::vector<uint32_t> ids;
-  for (const std::string& name : pinned_links()) {
-    const Fd link(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
-    bpf_link_info info = {};
-    uint32_t size = sizeof(info);
-    if (link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0) ids.push_back(info.prog_id);
-  }
-  return ids;
-}
-
 // A program's id is freed once its link has been released.
 bool is_gone_soon(uint32_t program_id) {
   constexpr auto step = std::chrono::milliseconds(10);
@@ -168,6 +157,17 @@ std::vector<std::string> pinned_links() {
   }
   std::ranges::sort(names);
   return names;
+}
+
+std::vector<uint32_t> pinned_programs() {
+  std::vector<uint32_t> ids;
+  for (const std::string& name : pinned_links()) {
+    const Fd link(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+    bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    if (link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0) ids.push_back(info.prog_id);
+  }
+  return ids;
 }
 
 Status remove_pins() {

@@ -45,6 +45,9 @@ struct PinnedMaps {
 // Names of the pinned links, "link_warden_prog_load" and so on.
 [[nodiscard]] std::vector<std::string> pinned_links();
 
+// Ids of the programs that these links hold in the kernel.
+[[nodiscard]] std::vector<uint32_t> pinned_programs();
+
 // Drops the last references and waits until the kernel has detached the hooks, which it does later,
 // from a work queue. No error if there is nothing; an Error if somebody else holds a reference.
 [[nodiscard]] Status remove_pins();

@@ -26,6 +26,25 @@ Result<Warden> Warden::load() {
   return warden;
 }
 
+Result<Warden> Warden::load_lists() {
+  const LibbpfLog log;
+  Warden warden(warden_bpf__open());
+  if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, warden.skeleton_->obj) bpf_program__set_autoload(
+      program, bpf_program__expected_attach_type(program) == BPF_TRACE_ITER);
+  if (const int error = warden_bpf__load(warden.skeleton_.get()); error != 0)
+    return fail_errno(-error, log.text() + "cannot load the iterators", "run as root");
+  if (auto attached = warden.attach(); !attached) return std::unexpected(attached.error());
+  return warden;
+}
+
+ListLinks Warden::list_links() const {
+  return {.programs = bpf_link__fd(skeleton_->links.list_programs),
+          .links = bpf_link__fd(skeleton_->links.list_links),
+          .holders = bpf_link__fd(skeleton_->links.list_holders)};
+}
+
 Status Warden::attach() {
   const LibbpfLog log;
   if (const int error = warden_bpf__attach(skeleton_.get()); error != 0)

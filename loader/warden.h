@@ -12,10 +12,19 @@ struct warden_bpf;
 
 namespace bpfwarden::loader {
 
+// Links of the iterators, as file descriptors.
+struct ListLinks {
+  int programs, links, holders;
+};
+
 class Warden {
  public:
   // Runs libbpf and the verifier; attaches nothing yet.
   [[nodiscard]] static Result<Warden> load();
+
+  // Only its iterators, attached: for a look at a kernel where no policy is active.
+  [[nodiscard]] static Result<Warden> load_lists();
+  [[nodiscard]] ListLinks list_links() const;  // owned by the warden
 
   // All hooks or none. A policy must have been published: a warden without one refuses every load.
   [[nodiscard]] Status attach();

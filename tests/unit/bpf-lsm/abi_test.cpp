@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "bpf-lsm/abi/program.h"
+#include "bpf-lsm/abi/inventory.h"
 
 namespace {
 
@@ -130,6 +130,24 @@ TEST_CASE("the event record lies alike in kernel and manager") {
   CHECK_MEMBER(event, bw_event, exe);
   CHECK_MEMBER(event, bw_event, cgroup);
   CHECK_MEMBER(event, bw_event, wall_time);
+}
+
+TEST_CASE("records of the inventory lie alike in kernel and manager") {
+  const auto types = warden_btf();
+  const Layout program(types.get(), "bw_listed_program");
+  CHECK(program.size() == sizeof(bw_listed_program));
+  CHECK_MEMBER(program, bw_listed_program, load_time_ns);
+  CHECK_MEMBER(program, bw_listed_program, name);
+  CHECK_MEMBER(program, bw_listed_program, digest);
+  CHECK_MEMBER(program, bw_listed_program, attach_name);
+
+  const Layout link(types.get(), "bw_listed_link");
+  CHECK(link.size() == sizeof(bw_listed_link));
+  CHECK_MEMBER(link, bw_listed_link, program_id);
+
+  const Layout holder(types.get(), "bw_listed_holder");
+  CHECK(holder.size() == sizeof(bw_listed_holder));
+  CHECK_MEMBER(holder, bw_listed_holder, comm);
 }
 
 TEST_CASE("control word, provenance and counters lie alike in kernel and manager") {

@@ -1,0 +1,114 @@
+// Iterators (kernel/bpf/bpf_iter.c) that list what is in the kernel for `bpfwarden inventory`. They
+// are pinned with the hooks: no program has to be loaded, and admitted, to look at the others.
+#pragma once
+
+#include "bpf-lsm/abi/inventory.h"
+#include "bpf-lsm/facts.bpf.h"
+
+extern const void bpf_prog_fops __ksym __weak;
+extern const void bpf_link_fops __ksym __weak;
+extern const void bpf_link_fops_poll __ksym __weak;
+
+// Name the types in the object's BTF, as event_type does.
+const struct bw_listed_program* listed_program_type __attribute__((unused));
+const struct bw_listed_link* listed_link_type __attribute__((unused));
+const struct bw_listed_holder* listed_holder_type __attribute__((unused));
+
+static __always_inline __u32 listed_flags(struct bpf_prog* prog) {
+  __u32 flags = 0;
+  if (BPF_CORE_READ_BITFIELD_PROBED(prog, gpl_compatible)) flags |= BW_LISTED_GPL_COMPATIBLE;
+  if (BPF_CORE_READ_BITFIELD_PROBED(prog, sleepable)) flags |= BW_LISTED_SLEEPABLE;
+  if (BPF_CORE_READ_BITFIELD_PROBED(prog, jited)) flags |= BW_LISTED_JITED;
+  return flags;
+}
+
+static __always_inline void list_signature(struct bw_listed_program* listed,
+                                           struct bpf_prog* prog) {
+  if (bpf_core_field_exists(prog->digest) &&
+      !bpf_probe_read_kernel(listed->digest, sizeof(listed->digest), prog->digest))
+    listed->flags |= BW_LISTED_DIGEST;
+  if (!bpf_core_field_exists(prog->aux->sig.verdict)) return;
+  listed->verdict = BPF_CORE_READ(prog, aux, sig.verdict);
+  listed->flags |= BW_LISTED_VERDICT;
+}
+
+// The first function is the program itself, and is named for it.
+static __always_inline void read_name(struct bw_listed_program* listed, struct bpf_prog* prog) {
+  struct bpf_func_info* functions = BPF_CORE_READ(prog, aux, func_info);
+  struct btf* btf = BPF_CORE_READ(prog, aux, btf);
+  const char* whole = functions && btf ? btf_type_name(btf, BPF_CORE_READ(functions, type_id)) : 0;
+  if (whole && bpf_probe_read_kernel_str(listed->name, sizeof(listed->name), whole) > 1) return;
+  bpf_probe_read_kernel(listed->name, BW_PROG_NAME_SIZE, prog->aux->name);
+}
+
+static __always_inline void describe_listed(struct bw_listed_program* listed,
+                                            struct bpf_prog* prog) {
+  listed->id = BPF_CORE_READ(prog, aux, id);
+  listed->prog_type = BPF_CORE_READ(prog, type);
+  listed->attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  listed->flags = listed_flags(prog);
+  listed->load_time_ns = BPF_CORE_READ(prog, aux, load_time);
+  listed->uid = BPF_CORE_READ(prog, aux, user, uid.val);
+  listed->map_count = BPF_CORE_READ(prog, aux, used_map_cnt);
+  listed->instructions = BPF_CORE_READ(prog, len);
+  listed->verified = BPF_CORE_READ(prog, aux, verified_insns);
+  listed->target_id = BPF_CORE_READ(prog, aux, dst_prog, aux, id);
+  read_name(listed, prog);
+  read_target((char*)listed->attach_name, BPF_CORE_READ(prog, aux, attach_func_name),
+              listed->prog_type, listed->attach_type);
+}
+
+SEC("iter/bpf_prog")
+int list_programs(struct bpf_iter__bpf_prog* ctx) {
+  static const struct bw_program unknown = {};
+  struct seq_file* seq = ctx->meta->seq;
+  struct bpf_prog* prog = ctx->prog;
+  struct bw_listed_program listed = {};
+  if (!prog) return 0;
+  __u64 key = (__u64)prog->aux;
+  const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
+  describe_listed(&listed, prog);
+  list_signature(&listed, prog);
+  if (known) listed.flags |= BW_LISTED_ADMITTED;
+  bpf_seq_write(seq, &listed, sizeof(listed));
+  bpf_seq_write(seq, known ? known : &unknown, sizeof(*known));
+  return 0;
+}
+
+SEC("iter/bpf_link")
+int list_links(struct bpf_iter__bpf_link* ctx) {
+  struct bpf_link* link = ctx->link;
+  struct bw_listed_link listed = {};
+  if (!link) return 0;
+  listed.id = BPF_CORE_READ(link, id);
+  listed.program_id = BPF_CORE_READ(link, prog, aux, id);
+  bpf_seq_write(ctx->meta->seq, &listed, sizeof(listed));
+  return 0;
+}
+
+static __always_inline bool is_link(const void* operations) {
+  return operations && (operations == &bpf_link_fops || operations == &bpf_link_fops_poll);
+}
+
+SEC("iter/task_file")
+int list_holders(struct bpf_iter__task_file* ctx) {
+  struct file* file = ctx->file;
+  struct task_struct* task = ctx->task;
+  struct bw_listed_holder holder = {};
+  if (!file || !task) return 0;
+  const void* operations = file->f_op;
+  if (operations && operations == &bpf_prog_fops) {
+    struct bpf_prog* prog = file->private_data;
+    holder.program_id = BPF_CORE_READ(prog, aux, id);
+  } else if (is_link(operations)) {
+    struct bpf_link* link = file->private_data;
+    holder.link_id = BPF_CORE_READ(link, id);
+    holder.program_id = BPF_CORE_READ(link, prog, aux, id);
+  } else {
+    return 0;
+  }
+  holder.tgid = task->tgid;
+  bpf_probe_read_kernel(holder.comm, sizeof(holder.comm), task->comm);
+  bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
+  return 0;
+}

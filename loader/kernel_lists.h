@@ -1,0 +1,21 @@
+// Reads the iterators of the kernel part: the pinned ones, or ones that are loaded for the moment.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "bpf-lsm/abi/inventory.h"
+
+namespace bpfwarden::loader {
+
+struct KernelLists {
+  std::vector<bw_listed_program_record> programs;
+  std::vector<bw_listed_link> links;
+  std::vector<bw_listed_holder> holders;
+};
+
+// Errors: errno of bpf(2) or read(2).
+[[nodiscard]] Result<KernelLists> read_kernel_lists();
+
+}  // namespace bpfwarden::loader
