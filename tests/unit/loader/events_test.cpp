@@ -5,7 +5,10 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "policy/compile.h"
 #include "policy/parse.h"
@@ -120,6 +123,37 @@ TEST_CASE("without its image an event still tells its rule's number") {
   event.cause = BW_CAUSE_RULE;
   CHECK_THAT(event_to_text(event, nullptr), ContainsSubstring("rule #5"));
   CHECK(event_to_json(event, nullptr)["rule"] == "#5");
+}
+
+// The first cell of each row of docs/events.md names one member or more.
+TEST_CASE("docs/events.md describes each member of an event, and no other") {
+  std::ifstream file(std::string(BPFWARDEN_SOURCE_DIR) + "/docs/events.md");
+  std::set<std::string> described, printed;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("| `")) continue;
+    std::istringstream cell(line.substr(1, line.find(" | ") - 1));
+    for (std::string before, name;
+         std::getline(cell, before, '`') && std::getline(cell, name, '`');)
+      described.insert(name);
+  }
+  const nlohmann::json event = event_to_json(refused_xdp(), nullptr);
+  for (const auto& [name, value] : event.items()) printed.insert(name);
+  CHECK(described == printed);
+}
+
+TEST_CASE("a difference of the staged policy is told with what the active one said") {
+  bw_event event = refused_xdp();
+  event.hook = BW_HOOK_STAGED;
+  event.refused = 0;
+  event.error = 0;
+  event.active_allow = 1;
+  const nlohmann::json json = event_to_json(event, nullptr);
+  CHECK(json["hook"] == "staged");
+  CHECK(json["decision"] == "deny");
+  CHECK(json["active_decision"] == "allow");
+  CHECK(event_to_text(event, nullptr)
+            .find("the staged policy would REFUSE what the active one "
+                  "allowed") != std::string::npos);
 }
 
 }  // namespace bpfwarden::loader
