@@ -151,9 +151,8 @@ TEST_CASE("a difference of the staged policy is told with what the active one sa
   CHECK(json["hook"] == "staged");
   CHECK(json["decision"] == "deny");
   CHECK(json["active_decision"] == "allow");
-  CHECK(event_to_text(event, nullptr)
-            .find("the staged policy would REFUSE what the active one "
-                  "allowed") != std::string::npos);
+  CHECK_THAT(event_to_text(event, nullptr),
+             ContainsSubstring("the staged policy would REFUSE what the active one allowed"));
 }
 
 }  // namespace bpfwarden::loader
