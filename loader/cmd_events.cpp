@@ -1,10 +1,14 @@
 // bpfwarden events: what was decided, why, and what to do.
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
 
 #include "loader/cmd.h"
+#include "loader/event_file.h"
 #include "loader/events.h"
 
 namespace bpfwarden::loader {
@@ -13,14 +17,60 @@ namespace {
 struct Options {
   bool follow = false;
   bool json = false;
+  EventFileOptions file;
 };
 
 volatile std::sig_atomic_t interrupted = 0;
 
-int follow(EventReader& reader) {
-  constexpr int wait_ms = 200;
+void listen_for_the_end() {
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::signal(SIGTERM, [](int) { interrupted = 1; });
+}
+
+// Where events go.
+class Sink {
+ public:
+  explicit Sink(bool json) : json_(json) {}
+  explicit Sink(EventFile file) : json_(true), file_(std::move(file)) {}
+
+  void put(const bw_event& event, const bw_image* image) {
+    if (file_)
+      put_in_file(event_to_json(event, image).dump());
+    else
+      std::fputs(
+          (json_ ? event_to_json(event, image).dump() + "\n" : event_to_text(event, image)).c_str(),
+          stdout);
+  }
+
+ private:
+  // It has left the kernel: tried until it is written. Meanwhile the kernel counts what it drops.
+  void put_in_file(const std::string& line) {
+    constexpr auto pause = std::chrono::seconds(1);
+    for (bool is_first = true;; is_first = false) {
+      const Status written = file_->write(line);
+      if (written) return;
+      if (is_first) report(written.error());
+      if (interrupted != 0) {
+        std::fprintf(stderr, "bpfwarden: this event is not in the file: %s\n", line.c_str());
+        return;
+      }
+      std::this_thread::sleep_for(pause);
+    }
+  }
+
+  bool json_;
+  std::optional<EventFile> file_;
+};
+
+Result<Sink> open_sink(const Options& options) {
+  if (options.file.path.empty()) return Sink(options.json);
+  auto file = EventFile::open(options.file);
+  if (!file) return std::unexpected(std::move(file).error());
+  return Sink(std::move(*file));
+}
+
+int follow(EventReader& reader) {
+  constexpr int wait_ms = 200;
   while (interrupted == 0) {
     if (auto done = reader.read(wait_ms); !done) return report(done.error());
     std::fflush(stdout);
@@ -34,13 +84,12 @@ int run_events(const Options& options) {
   if (!*pins)
     return report(
         {0, "no policy is active, so there are no events", "run `bpfwarden apply POLICY` first"});
+  auto sink = open_sink(options);
+  if (!sink) return report(sink.error());
+  listen_for_the_end();
   PolicyNames names(**pins);
-  auto reader = EventReader::open(**pins, [&](const bw_event& event) {
-    const bw_image* image = names.image(event.generation);
-    const std::string text =
-        options.json ? event_to_json(event, image).dump() + "\n" : event_to_text(event, image);
-    std::fputs(text.c_str(), stdout);
-  });
+  auto reader = EventReader::open(
+      **pins, [&](const bw_event& event) { sink->put(event, names.image(event.generation)); });
   if (!reader) return report(reader.error());
   if (options.follow) return follow(*reader);
   if (auto done = reader->read(0); !done) return report(done.error());
@@ -55,6 +104,13 @@ void add_events(CLI::App& app, Command& chosen) {
       "events", "Print decisions not yet read, with their reasons; each is read once");
   verb->add_flag("-f,--follow", options->follow, "wait for more until interrupted");
   verb->add_flag("--json", options->json, "one JSON object a line");
+  auto* output = verb->add_option("-o,--output", options->file.path,
+                                  "append them to this file, one JSON object a line");
+  verb->add_option("--max-size", options->file.max_bytes,
+                   "rename the file to FILE.1, and so on, before it is larger (64M)")
+      ->transform(CLI::AsSizeValue(false))
+      ->needs(output);
+  verb->add_option("--keep", options->file.keep, "how many such files (8)")->needs(output);
   verb->footer("example: bpfwarden events --follow");
   verb->callback([options, &chosen] { chosen = [options] { return run_events(*options); }; });
 }

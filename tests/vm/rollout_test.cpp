@@ -330,4 +330,22 @@ TEST_CASE("deny_200000_times_and_account_for_each_event", "[vm][rollout]") {
   CHECK(events.size() + of("dropped") == of("decided"));
 }
 
+TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout]") {
+  constexpr int times = 300;
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  const test::TempDir folder;
+  const std::string file = folder.path() / "events.jsonl";
+  run("bpfwarden events --follow --output " + file +
+      " --max-size 100KB --keep 9 >/dev/null & echo $! > " + file + ".pid");
+  for (int i = 0; i < times; i++) CHECK(load({}).error == EPERM);
+  const std::string lines = "cat " + file + "* | grep -c '\"attach\":\"xdp\"'";
+  for (int i = 0; i < 300 && run(lines).output != std::to_string(times) + "\n"; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK(run(lines).output == std::to_string(times) + "\n");
+  CHECK(run("test -s " + file + ".1").status == 0);
+  CHECK(run("cat " + file + "* | grep -o '\"sequence\":[0-9]*' | sort | uniq -d").output.empty());
+  run("kill $(cat " + file + ".pid)");
+}
+
 }  // namespace bpfwarden::vm
