@@ -26,9 +26,17 @@ class EventWindow {
   // In order. Empty where more than the buffer holds has come since.
   [[nodiscard]] std::vector<bw_event> since_opened() const;
 
+  // In order: all that the buffer holds, what was read included.
+  [[nodiscard]] std::vector<bw_event> kept() const;
+
  private:
   EventWindow(void* view, size_t view_size, size_t data_size);
   [[nodiscard]] uint64_t end() const;
+  struct Placed {
+    uint64_t at;
+    bw_event event;
+  };
+  [[nodiscard]] std::vector<Placed> copy_from(uint64_t start) const;
 
   void* view_;  // one page with the producer's position, then the data, twice
   size_t view_size_;
