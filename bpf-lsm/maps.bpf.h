@@ -63,6 +63,14 @@ struct {
   __type(value, struct bw_counters);
 } counters SEC(".maps");
 
+// For the limit on events of what was allowed: see count_in_window().
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} allowed_second SEC(".maps");
+
 enum key_evidence {
   KEY_NONE,
   KEY_VERIFIED,

@@ -15,6 +15,25 @@ static __always_inline bool is_quiet(const struct bw_image* image,
          bw_test_bit(&image->quiet, decision->rule);
 }
 
+// Counts within windows of time: `word` holds the number of the latest window in its upper half,
+// how many fell into it in its lower. Returns the number that fell into it before. Never waits: if
+// another CPU begins the window first, its beginning serves as well.
+static __always_inline __u32 count_in_window(__u64* word, __u32 window) {
+  const __u64 seen = *(volatile __u64*)word;
+  if ((__u32)(seen >> 32) < window) __sync_val_compare_and_swap(word, seen, (__u64)window << 32);
+  return (__u32)__sync_fetch_and_add(word, 1);
+}
+
+// What was allowed leaves an event only as far as the policy wants it; a denial always does,
+// refused or not.
+static __always_inline bool is_withheld(const struct bw_image* image,
+                                        const struct bw_decision* decision) {
+  if (!image || !decision->allow || image->log_allowed == BW_LOG_ALL) return false;
+  __u64* word = bpf_map_lookup_elem(&allowed_second, ARRAY_ZERO);
+  if (!word || !image->log_allowed) return true;
+  return count_in_window(word, bpf_ktime_get_boot_ns() / 1000000000) >= image->log_allowed;
+}
+
 // Atomic although per CPU: another task may interrupt this one in the middle of an addition.
 static __always_inline void count(const struct bw_decision* decision, bool observed, bool dropped) {
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
@@ -28,6 +47,11 @@ static __always_inline void count(const struct bw_decision* decision, bool obser
 static __always_inline void count_quiet(void) {
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
   if (now) add_one(&now->quiet);
+}
+
+static __always_inline void count_withheld(void) {
+  struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  if (now) add_one(&now->withheld);
 }
 
 static __always_inline void count_dropped(void) {
@@ -113,6 +137,11 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
   if (is_quiet(image, &record->decision)) {
     count(&record->decision, false, false);
     count_quiet();
+    return 0;
+  }
+  if (is_withheld(image, &record->decision)) {
+    count(&record->decision, false, false);
+    count_withheld();
     return 0;
   }
   struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);

@@ -43,6 +43,11 @@ nlohmann::json staged_to_json(const KernelStatus& status) {
           {"differed", status.counters.differed}};
 }
 
+// Null: no limit.
+nlohmann::json log_limit(const bw_image& image) {
+  return image.log_allowed == BW_LOG_ALL ? nlohmann::json() : nlohmann::json(image.log_allowed);
+}
+
 nlohmann::json to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
   return {{"active", true},
@@ -56,6 +61,7 @@ nlohmann::json to_json(const KernelStatus& status) {
           {"returned", has_returned(status.word, boot_time_ns())},
           {"staged", staged_to_json(status)},
           {"rules", image.rule_count},
+          {"log_allowed_per_second", log_limit(image)},
           {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
           {"certificates", certificate_ends(image)},
           {"hooks", status.hooks},
@@ -65,6 +71,7 @@ nlohmann::json to_json(const KernelStatus& status) {
             {"would_deny", status.counters.would_deny},
             {"observed", status.counters.observed},
             {"quiet", status.counters.quiet},
+            {"withheld", status.counters.withheld},
             {"dropped", status.counters.dropped}}}};
 }
 

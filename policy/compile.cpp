@@ -29,6 +29,7 @@ Status write_header(const Policy& policy, std::span<const uint8_t, 32> digest, b
   image.rule_count = static_cast<uint32_t>(policy.rules.size());
   image.mode = static_cast<uint32_t>(policy.mode);
   image.default_allow = policy.default_action == Action::allow;
+  image.log_allowed = policy.log_allowed;
   std::copy(digest.begin(), digest.end(), image.policy_digest);
   if (!copy_text(image.policy_name, policy.name)) return fail("the policy's name is too long");
   return {};

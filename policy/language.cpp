@@ -34,6 +34,15 @@ const std::vector<Setting>& policy_settings() {
                "\"audit\"", spellings(kModeWords)),
       required("default", word, "For programs that no rule matches. `allow` draws a warning.",
                "\"deny\"", spellings(kDefaultWords)),
+      optional(
+          "log-allowed", boolean, "true",
+          "`false`: what is allowed is counted, but leaves no event. Denials always leave one, "
+          "in audit mode too.",
+          "false"),
+      optional("log-allowed-per-second", integer, "no limit",
+               "From 1. The most events of what is allowed in one second; `status` counts what is "
+               "withheld.",
+               "50"),
       optional("deny-digests", texts, "none",
                "Programs that are denied before any rule is looked at: SHA-256 of their "
                "instructions.",

@@ -128,6 +128,7 @@ struct Policy {
   uint64_t version = 0;  // from 1
   Mode mode = Mode::audit;
   Action default_action = Action::deny;     // never load_only
+  uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<Key> keys;                    // in the order of the files
   std::vector<Rule> rules;                  // the first that matches decides

@@ -34,6 +34,26 @@ void read_version(const Fields& fields, Policy& policy, DiagnosticList& diagnost
   policy.version = static_cast<uint64_t>(*version);
 }
 
+// Both say how many events of what is allowed there may be.
+void read_log(const Fields& fields, Policy& policy, DiagnosticList& diagnostics) {
+  const Entry* wanted = fields.find("log-allowed");
+  const Entry* limit = fields.find("log-allowed-per-second");
+  const bool is_off = wanted && fields.boolean(*wanted) == false;
+  if (is_off) policy.log_allowed = 0;
+  const auto count = limit ? fields.integer(*limit) : std::nullopt;
+  if (!count) return;
+  if (is_off)
+    return diagnostics.error(limit->position,
+                             "`log-allowed-per-second` contradicts `log-allowed = false`",
+                             "take one of them out");
+  if (*count < 1 || *count >= BW_LOG_ALL)
+    return diagnostics.error(
+        limit->value.position,
+        "`log-allowed-per-second` is from 1 to " + std::to_string(BW_LOG_ALL - 1),
+        "for no events of what is allowed write log-allowed = false");
+  policy.log_allowed = static_cast<uint32_t>(*count);
+}
+
 void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnostics) {
   read_schema(fields.require("schema", "add schema = 1"), fields, diagnostics);
   if (const Entry* entry = fields.require("name", "add name = \"…\""))
@@ -44,12 +64,14 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
     policy.mode = fields.word<Mode>(*entry, kModeWords).value_or(Mode::audit);
   if (const Entry* entry = fields.require("default", "add default = \"deny\""))
     policy.default_action = fields.word<Action>(*entry, kDefaultWords).value_or(Action::deny);
+  read_log(fields, policy, diagnostics);
 }
 
 // Only the policy itself has settings that hold for the whole.
 void refuse_settings(const Fields& fields, const Table& document, const std::vector<string>& files,
                      DiagnosticList& diagnostics) {
-  for (const std::string_view name : {"name", "description", "version", "mode", "default"}) {
+  for (const std::string_view name : {"name", "description", "version", "mode", "default",
+                                      "log-allowed", "log-allowed-per-second"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =

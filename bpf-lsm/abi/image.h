@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 5
+#define BW_IMAGE_ABI 6
 
 enum {
   BW_MAX_RULES = 1024,
@@ -46,6 +46,8 @@ enum {
   BW_POLICY_NAME_SIZE = 64,
   BW_DIGEST_SIZE = 32,
 };
+
+#define BW_LOG_ALL 0xffffffffU
 
 // What a decision looks up by name. A digest is its 32 bytes, a uid its 4.
 enum bw_dimension {
@@ -216,7 +218,9 @@ struct bw_image {
   struct bw_signer signers[BW_MAX_SIGNERS];
   struct bw_rule rules[BW_MAX_RULES];
   struct bw_sealed sealed;
-  __u64 generation;  // filled in when it is published: a slot that holds another one is not read
+  __u64 generation;   // filled in when it is published: a slot that holds another one is not read
+  __u32 log_allowed;  // events of allowed decisions per second, or BW_LOG_ALL
+  __u32 reserved;
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");

@@ -56,7 +56,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 32);
+  CHECK(image.members() == 34);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);
@@ -82,6 +82,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, signers);
   CHECK_MEMBER(image, bw_image, rules);
   CHECK_MEMBER(image, bw_image, sealed);
+  CHECK_MEMBER(image, bw_image, log_allowed);
 
   const Layout pattern(types.get(), "bw_pattern");
   CHECK(pattern.size() == sizeof(bw_pattern));
@@ -191,4 +192,5 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK(counters.size() == sizeof(bw_counters));
   CHECK_MEMBER(counters, bw_counters, dropped);
   CHECK_MEMBER(counters, bw_counters, quiet);
+  CHECK_MEMBER(counters, bw_counters, withheld);
 }

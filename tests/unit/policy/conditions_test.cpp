@@ -229,6 +229,20 @@ TEST_CASE("log = false is for what a rule admits") {
         std::string::npos);
 }
 
+TEST_CASE("log-allowed and its limit are one number of the image") {
+  const auto logged = [](const std::string& setting) {
+    return Compiled(must_parse("schema = 1\nname = \"a\"\nversion = 1\nmode = \"audit\"\n"
+                               "default = \"deny\"\n" +
+                               setting))
+        .image()
+        .log_allowed;
+  };
+  CHECK(logged("") == BW_LOG_ALL);
+  CHECK(logged("log-allowed = true") == BW_LOG_ALL);
+  CHECK(logged("log-allowed = false") == 0);
+  CHECK(logged("log-allowed-per-second = 50") == 50);
+}
+
 TEST_CASE("a path that the kernel could not compare is an error") {
   for (const std::string_view path : {"usr/bin/x", "/a*b", "/a//b", "/a/../b", "/a/./b", "/a/"})
     CHECK(errors_of(rule("exe = [\"" + std::string(path) + "\"]")) != "");
