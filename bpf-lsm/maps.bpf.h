@@ -63,6 +63,13 @@ struct {
   __type(value, struct bw_counters);
 } counters SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, BW_MINUTES);
+  __type(key, __u32);
+  __type(value, struct bw_minute);
+} minutes SEC(".maps");
+
 // For the limit on events of what was allowed: see count_in_window().
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -111,6 +118,7 @@ struct task_note {
   struct bw_program draft;       // the load that lsm/bpf_prog_load decides
   struct bw_facts staged_facts;  // and as the staged policy sees it
   struct bw_decision staged_decision;
+  struct bw_name cgroup;   // for an event, where no rule has asked for it
   __u64 cgroup_nodes[16];  // leaf first
   __u8 cgroup_path[2 * BW_NAME_SIZE];
 };

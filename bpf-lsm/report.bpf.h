@@ -34,6 +34,19 @@ static __always_inline bool is_withheld(const struct bw_image* image,
   return count_in_window(word, bpf_ktime_get_boot_ns() / 1000000000) >= image->log_allowed;
 }
 
+// For what people ask about the last hour, with no process of ours to remember it.
+static __always_inline void count_minute(const struct bw_decision* decision, bool observed) {
+  const __u32 minute = bpf_ktime_get_boot_ns() / 60000000000ULL, slot = minute % BW_MINUTES;
+  struct bw_minute* of = bpf_map_lookup_elem(&minutes, &slot);
+  if (!of) return;
+  if (observed)
+    count_in_window(&of->observed, minute);
+  else if (bw_refused(decision))
+    count_in_window(&of->refused, minute);
+  else
+    count_in_window(&of->would_deny, minute);
+}
+
 // Atomic although per CPU: another task may interrupt this one in the middle of an addition.
 static __always_inline void count(const struct bw_decision* decision, bool observed, bool dropped) {
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
@@ -41,6 +54,7 @@ static __always_inline void count(const struct bw_decision* decision, bool obser
   add_one(observed ? &now->observed : &now->decided);
   if (!observed && bw_refused(decision)) add_one(&now->refused);
   if (!observed && !decision->allow && decision->mode == BW_MODE_AUDIT) add_one(&now->would_deny);
+  if (observed || !decision->allow) count_minute(decision, observed);
   if (dropped) add_one(&now->dropped);
 }
 
@@ -75,6 +89,14 @@ static __always_inline __u64 next_sequence(void) {
   return last ? __sync_fetch_and_add(last, 1) + 1 : 0;
 }
 
+static __always_inline void describe_cgroup(struct bw_event* event) {
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!note || event->cgroup[0]) return;
+  __builtin_memset(&note->cgroup, 0, sizeof(note->cgroup));
+  read_cgroup(note, &note->cgroup);
+  if (note->cgroup.known) __builtin_memcpy(event->cgroup, note->cgroup.bytes, BW_NAME_SIZE);
+}
+
 static __always_inline void describe_task(struct bw_event* event) {
   __u64 ids = bpf_get_current_pid_tgid();
   event->tgid = ids >> 32;
@@ -82,6 +104,7 @@ static __always_inline void describe_task(struct bw_event* event) {
   event->uid = (__u32)bpf_get_current_uid_gid();
   event->cgroup_id = bpf_get_current_cgroup_id();
   bpf_get_current_comm(event->comm, sizeof(event->comm));
+  describe_cgroup(event);
 }
 
 static __always_inline void describe_policy(struct bw_event* event, const struct bw_image* image) {

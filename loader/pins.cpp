@@ -35,6 +35,7 @@ constexpr Expected kControl = {"control", BPF_MAP_TYPE_ARRAY, sizeof(bw_control)
 constexpr Expected kGenerations = {"generations", BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t)};
 constexpr Expected kEvents = {"events", BPF_MAP_TYPE_RINGBUF, 0};
 constexpr Expected kCounters = {"counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_counters)};
+constexpr Expected kMinutes = {"minutes", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_minute)};
 constexpr Expected kPrograms = {"programs", BPF_MAP_TYPE_HASH, sizeof(bw_program)};
 
 std::string pin_path(const std::string& folder, const char* kind, const char* name) {
@@ -132,8 +133,10 @@ Result<std::optional<PinnedMaps>> open_pins() {
   if (!counters) return std::unexpected(std::move(counters).error());
   auto programs = open_map(kPrograms);
   if (!programs) return std::unexpected(std::move(programs).error());
-  return PinnedMaps{std::move(*control), std::move(*generations), std::move(*events),
-                    std::move(*counters), std::move(*programs)};
+  auto minutes = open_map(kMinutes);
+  if (!minutes) return std::unexpected(std::move(minutes).error());
+  return PinnedMaps{std::move(*control),  std::move(*generations), std::move(*events),
+                    std::move(*counters), std::move(*programs),    std::move(*minutes)};
 }
 
 Status pin_all(const bpf_object_skeleton& skeleton) {

@@ -34,6 +34,7 @@ struct PinnedMaps {
   Fd events;
   Fd counters;
   Fd programs;
+  Fd minutes;
 };
 
 // Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.

@@ -59,7 +59,7 @@ struct bw_event {
   __u64 cgroup_id;
   char comm[BW_COMM_SIZE];
   char exe[BW_EXE_SIZE];      // empty if it could not be resolved
-  char cgroup[BW_NAME_SIZE];  // path; empty unless the policy asks for cgroups
+  char cgroup[BW_NAME_SIZE];  // path; empty if it could not be read or does not fit
   __s64 wall_time;            // Unix seconds, as the rules' dates were judged by
 };
 

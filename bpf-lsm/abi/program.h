@@ -72,6 +72,18 @@ struct bw_counters {
   __u64 withheld;    // allowed, and the policy wants no event of it, or no more in this second
 };
 
+enum {
+  BW_MINUTES = 61,  // an hour, and the minute that has just begun
+};
+
+// The per-CPU map `minutes`: minute m of CLOCK_BOOTTIME lives in element m % BW_MINUTES. Each word
+// holds the number of the minute it is about in its upper half, the count in its lower.
+struct bw_minute {
+  __u64 refused;
+  __u64 would_deny;
+  __u64 observed;
+};
+
 BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");

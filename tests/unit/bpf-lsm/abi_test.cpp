@@ -193,4 +193,8 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK_MEMBER(counters, bw_counters, dropped);
   CHECK_MEMBER(counters, bw_counters, quiet);
   CHECK_MEMBER(counters, bw_counters, withheld);
+
+  const Layout minute(types.get(), "bw_minute");
+  CHECK(minute.size() == sizeof(bw_minute));
+  CHECK_MEMBER(minute, bw_minute, observed);
 }
