@@ -1,18 +1,39 @@
-// bpfwarden status: what is active now.
+// bpfwarden status: what is active now, on one screen.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "keyring/x509.h"
-#include "loader/applied_output.h"
 #include "loader/cmd.h"
 #include "loader/status.h"
+#include "loader/status_screen.h"
 #include "policy/date.h"
 #include "policy/wording.h"
 
 namespace bpfwarden::loader {
 namespace {
+
+struct Options {
+  bool json = false;
+  bool watch = false;
+  uint64_t interval = 2;  // seconds
+};
+
+constexpr const char* kOff = "off: no policy is active; `bpfwarden apply POLICY` makes one so";
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// ---- JSON ---------------------------------------------------------------------------------------
 
 // When the certificates of each key end; the kernel itself verifies with expired ones.
 nlohmann::json certificate_ends(const bw_image& image) {
@@ -25,12 +46,6 @@ nlohmann::json certificate_ends(const bw_image& image) {
                     {"expired", signer.not_after < std::time(nullptr)}});
   }
   return ends;
-}
-
-uint64_t seconds_left(const bw_control& word) {
-  const uint64_t now = boot_time_ns();
-  constexpr uint64_t second = 1'000'000'000;
-  return awaits_confirmation(word, now) ? (word.confirm_by_ns - now) / second + 1 : 0;
 }
 
 nlohmann::json staged_to_json(const KernelStatus& status) {
@@ -57,7 +72,7 @@ nlohmann::json to_json(const KernelStatus& status) {
           {"digest", keyring::hex(image.policy_digest)},
           {"generation", status.generation.number},
           {"since", status.word.active_since},
-          {"confirm_within", seconds_left(status.word)},
+          {"confirm_within", seconds_left(status.word, boot_time_ns())},
           {"returned", has_returned(status.word, boot_time_ns())},
           {"staged", staged_to_json(status)},
           {"rules", image.rule_count},
@@ -79,88 +94,113 @@ nlohmann::json to_json(const KernelStatus& status) {
             {"dropped", status.counters.dropped}}}};
 }
 
-std::string time_text(uint64_t unix_seconds) {
-  const auto seconds = static_cast<time_t>(unix_seconds);
-  tm local = {};
-  char text[sizeof("2026-11-24 12:00:00")] = {};
-  if (::localtime_r(&seconds, &local) == nullptr) return "?";
-  (void)std::strftime(text, sizeof(text), "%F %T", &local);
-  return text;
+// ---- Terminal -----------------------------------------------------------------------------------
+
+struct Terminal {
+  bool is_one = false;
+  bool has_colour = false;
+  size_t columns = 0;  // no limit
+  size_t lines = kScreenLines + 1;
+};
+
+// Asked for each time: windows change their size.
+Terminal look_at_terminal() {
+  Terminal terminal;
+  terminal.is_one = ::isatty(STDOUT_FILENO) == 1;
+  const char* no_colour = std::getenv("NO_COLOR");
+  terminal.has_colour = terminal.is_one && (no_colour == nullptr || *no_colour == 0);
+  if (terminal.is_one) terminal.columns = kScreenColumns;
+  winsize size = {};
+  if (terminal.is_one && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    terminal.columns = size.ws_col;
+    terminal.lines = std::max<size_t>(size.ws_row, 2);
+  }
+  return terminal;
 }
 
-void print_line(const char* name, const std::string& value) {
-  std::printf("%-12s %s\n", name, value.c_str());
+std::vector<std::string> screen_of(const std::optional<KernelStatus>& status,
+                                   const Terminal& terminal) {
+  if (!status) return {kOff};
+  std::vector<std::string> lines;
+  for (const ScreenLine& line : status_screen(*status, {std::time(nullptr), boot_time_ns()}))
+    lines.push_back(line_text(line, terminal.columns, terminal.has_colour));
+  return lines;
 }
 
-// What somebody has to do, or may have missed.
-void print_rollout(const KernelStatus& status) {
-  if (has_returned(status.word, boot_time_ns()))
-    print_line("returned", "nobody confirmed generation " + std::to_string(status.word.generation) +
-                               " in time; what was there before decides again");
-  if (const uint64_t left = seconds_left(status.word); left != 0)
-    print_line("unconfirmed", "`bpfwarden confirm` within " + duration_text(left) +
-                                  " keeps it; without, generation " +
-                                  std::to_string(status.word.fallback) + " decides again");
-  if (!status.staged) return;
-  const bw_image& staged = *status.staged->image;
-  print_line("staged", std::string(staged.policy_name) + ", version " +
-                           std::to_string(staged.policy_version) + ", since " +
-                           time_text(status.word.staged_since) + ": agrees " +
-                           std::to_string(status.counters.agreed) + " times, differs " +
-                           std::to_string(status.counters.differed));
+// ---- Verb ---------------------------------------------------------------------------------------
+
+void print_json(const std::optional<KernelStatus>& status, int indent) {
+  std::puts((status ? to_json(*status) : nlohmann::json{{"active", false}}).dump(indent).c_str());
 }
 
-void print_certificates(const nlohmann::json& certificates) {
-  for (const nlohmann::json& one : certificates)
-    print_line(
-        "key",
-        one["key"].get<std::string>() + (one["expired"] ? " expired on " : " until ") +
-            one["ends"].get<std::string>() +
-            (one["expired"] ? ": the kernel goes on verifying with it; renew it and apply" : ""));
+// In place: from the top left corner, each line to its end, and what is below them cleared. Nothing
+// is set that would have to be put back.
+void print_in_place(const std::vector<std::string>& lines, const Terminal& terminal) {
+  std::string frame = "\033[H";
+  for (size_t i = 0; i < std::min(lines.size(), terminal.lines - 1); i++)
+    frame += lines[i] + "\033[K\n";
+  std::fputs((frame + "\033[J").c_str(), stdout);
 }
 
-void print_text(const KernelStatus& status) {
-  const nlohmann::json all = to_json(status);
-  const nlohmann::json& counters = all["counters"];
-  print_line("mode", all["mode"].get<std::string>());
-  print_line("policy", all["policy"].get<std::string>() + ", version " + all["version"].dump() +
-                           ", " + all["rules"].dump() + " rules, generation " +
-                           all["generation"].dump() + ", since " +
-                           time_text(status.word.active_since));
-  print_rollout(status);
-  print_line("decisions", counters["decided"].dump() + ": " + counters["refused"].dump() +
-                              " refused, " + counters["would_deny"].dump() + " would be denied");
-  print_line("kernel", counters["observed"].dump() + " signatures rejected by the kernel itself");
-  print_line("events", counters["dropped"].dump() + " dropped");
-  print_line("keyring", status.keyring ? std::to_string(*status.keyring)
-                                       : "gone: signed loads fail; apply the policy again");
-  print_certificates(all["certificates"]);
-  print_line("hooks", std::to_string(status.hooks.size()) + " attached");
+void print_block(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) std::puts(line.c_str());
 }
 
-int run_status(bool json) {
+void wait_for(uint64_t seconds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  constexpr auto step = std::chrono::milliseconds(50);
+  while (interrupted == 0 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(step);
+}
+
+int watch(const Options& options) {
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  for (bool is_first = true; interrupted == 0; is_first = false) {
+    auto status = read_status();
+    if (!status) return report(status.error());
+    const Terminal terminal = look_at_terminal();
+    if (options.json) {
+      print_json(*status, -1);
+    } else if (terminal.is_one) {
+      if (is_first) std::fputs("\033[2J", stdout);
+      print_in_place(screen_of(*status, terminal), terminal);
+    } else {
+      if (!is_first) std::puts("");
+      print_block(screen_of(*status, terminal));
+    }
+    if (std::fflush(stdout) != 0) return 1;  // nobody reads any more
+    wait_for(options.interval);
+  }
+  return 0;
+}
+
+int run_status(const Options& options) {
+  if (options.watch) return watch(options);
   auto status = read_status();
   if (!status) return report(status.error());
-  if (!*status) {
-    std::puts(json ? R"({"active": false})"
-                   : "off: no policy is active; `bpfwarden apply POLICY` makes one so");
-    return 1;
-  }
-  if (json)
-    std::puts(to_json(**status).dump(2).c_str());
+  if (options.json)
+    print_json(*status, 2);
   else
-    print_text(**status);
-  return 0;
+    print_block(screen_of(*status, look_at_terminal()));
+  return *status ? 0 : 1;
 }
 
 }  // namespace
 
 void add_status(CLI::App& app, Command& chosen) {
-  auto json = std::make_shared<bool>(false);
-  CLI::App* verb = app.add_subcommand("status", "Say which policy is active; exit 1 if none is");
-  verb->add_flag("--json", *json, "as JSON");
-  verb->footer("example: bpfwarden status --json");
-  verb->callback([json, &chosen] { chosen = [json] { return run_status(*json); }; });
+  static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand(
+      "status", "Say which policy is active and what became of the last hour; exit 1 if none is");
+  verb->add_flag("--json", options->json, "as JSON");
+  auto* watch = verb->add_flag("-w,--watch", options->watch, "again and again, until interrupted");
+  verb->add_option("--interval", options->interval, "how often (2s)")
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->check(CLI::Range(uint64_t{1}, uint64_t{86'400}))
+      ->needs(watch);
+  verb->footer("example: bpfwarden status --watch");
+  verb->callback([options, &chosen] { chosen = [options] { return run_status(*options); }; });
 }
 
 }  // namespace bpfwarden::loader

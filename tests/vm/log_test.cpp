@@ -1,10 +1,14 @@
-// What of the decisions is told: events of what was allowed, withheld as the policy says.
+// What of the decisions is told: events of what was allowed, withheld as the policy says; the last
+// hour; and `status` on a terminal and off it.
+#include <pty.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <thread>
 
@@ -52,6 +56,10 @@ Load badly_signed() {
 
 nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
 
+bool says(const std::string& output, const std::string& text) {
+  return output.find(text) != std::string::npos;
+}
+
 // Each in its own process, all at once; the number of those that failed.
 template <class Work>
 int at_once(int processes, Work work) {
@@ -68,6 +76,61 @@ int at_once(int processes, Work work) {
   }
   return failed;
 }
+
+// A program on a terminal of its own.
+class OnTerminal {
+ public:
+  explicit OnTerminal(const std::string& command) {
+    const winsize size = {.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+    pid_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
+    if (pid_ == 0) {
+      ::execl("/bin/sh", "sh", "-c", ("exec " + command).c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::tcgetattr(terminal_, &before_);
+  }
+  OnTerminal(const OnTerminal&) = delete;
+  OnTerminal& operator=(const OnTerminal&) = delete;
+  ~OnTerminal() { ::close(terminal_); }
+
+  // What it prints within that time.
+  std::string read_for(std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    std::string output;
+    while (std::chrono::steady_clock::now() < end) {
+      fd_set ready;
+      FD_ZERO(&ready);
+      FD_SET(terminal_, &ready);
+      timeval pause = {.tv_sec = 0, .tv_usec = 100'000};
+      if (::select(terminal_ + 1, &ready, nullptr, nullptr, &pause) <= 0) continue;
+      char buffer[4096];
+      const ssize_t size = ::read(terminal_, buffer, sizeof(buffer));
+      if (size <= 0) break;
+      output.append(buffer, static_cast<size_t>(size));
+    }
+    return output;
+  }
+
+  // As Ctrl-C does; its exit status.
+  int interrupt() const {
+    int ended = -1;
+    ::kill(pid_, SIGINT);
+    ::waitpid(pid_, &ended, 0);
+    return WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  }
+
+  bool is_as_before() const {
+    termios now = {};
+    ::tcgetattr(terminal_, &now);
+    return now.c_lflag == before_.c_lflag && now.c_iflag == before_.c_iflag &&
+           now.c_oflag == before_.c_oflag;
+  }
+
+ private:
+  int terminal_ = -1;
+  pid_t pid_ = -1;
+  termios before_ = {};
+};
 
 }  // namespace
 
@@ -168,6 +231,71 @@ TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision", "[vm][log]
   CHECK(of("withheld") > 0);
   CHECK(events.size() + of("dropped") + of("withheld") + of("quiet") ==
         of("decided") + of("observed") + differed);
+}
+
+TEST_CASE("deny_and_say_how_often_in_the_last_hour", "[vm][log]") {
+  Warden warden;
+  warden.apply("audit", kRules);
+  CHECK(load({}).error == 0);
+  CHECK(load({}).error == 0);
+  CHECK(load(socket()).error == 0);
+  warden.apply("enforce", kRules);
+  CHECK(at_once(3, [] {
+          int refused = 0;
+          for (int i = 0; i < 50; i++) refused += load({}).error == EPERM;
+          return refused == 50;
+        }) == 0);
+  CHECK(load(badly_signed()).error != 0);
+  const auto hour = status()["last_hour"];
+  CHECK(hour["would_deny"] == 2);
+  CHECK(hour["refused"] == 150);
+  CHECK(hour["observed"] == 1);
+  const Ran shown = run("bpfwarden status");
+  CHECK(shown.status == 0);
+  CHECK(shown.output.starts_with("mode         enforce\npolicy       version 2 of "));
+  CHECK(says(shown.output, "last hour    2 would be denied, 150 refused\n"));
+  CHECK(says(shown.output, "events       0 dropped, 0 withheld, 0 quiet\n"));
+  CHECK_FALSE(says(shown.output, "\033"));
+  CHECK(std::ranges::count(shown.output, '\n') <= 23);
+}
+
+TEST_CASE("allow_to_watch_the_status_in_place_and_leave_the_terminal_as_it_was", "[vm][log]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  OnTerminal watch("bpfwarden status --watch --interval 1s");
+  const std::string first = watch.read_for(std::chrono::seconds(3));
+  CHECK(load({}).error == EPERM);
+  const std::string later = watch.read_for(std::chrono::seconds(4));
+  CHECK(watch.is_as_before());
+  CHECK(watch.interrupt() == 0);
+  CHECK(watch.is_as_before());
+  CHECK(first.starts_with("\033[2J\033[Hmode "));
+  CHECK(says(first, "\033[32menforce\033[0m\033[K"));
+  CHECK(says(first, "0 would be denied, 0 refused"));
+  CHECK(says(later, "0 would be denied, 1 refused"));
+  CHECK(says(later, "\033[J"));
+  CHECK_FALSE(says(first + later, "\033[?"));  // neither another screen nor a hidden cursor
+  CHECK_FALSE(says(later, "\033[2J"));
+
+  OnTerminal plain("env NO_COLOR=1 bpfwarden status --watch --interval 1s");
+  const std::string uncoloured = plain.read_for(std::chrono::seconds(3));
+  CHECK(plain.interrupt() == 0);
+  CHECK(says(uncoloured, "mode         enforce\033[K"));
+  CHECK_FALSE(says(uncoloured, "\033[32m"));
+}
+
+TEST_CASE("allow_to_watch_the_status_in_a_pipe", "[vm][log]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const std::string output =
+      run("timeout -s INT 4 bpfwarden status --watch --interval 1s | cat").output;
+  CHECK_FALSE(says(output, "\033"));
+  CHECK(output.starts_with("mode         enforce\n"));
+  CHECK(says(output, "\n\nmode         enforce\n"));
+  CHECK(run("bpfwarden status --interval 1s").status == 2);
+  const std::string lines =
+      run("timeout -s INT 3 bpfwarden status --watch --json --interval 1s | head -n 1").output;
+  CHECK(nlohmann::json::parse(lines)["mode"] == "enforce");
 }
 
 }  // namespace bpfwarden::vm

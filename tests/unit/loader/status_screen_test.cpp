@@ -1,0 +1,151 @@
+// The screen of `status`: what comes first, and that it fits whatever the numbers are.
+#include "loader/status_screen.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <cstring>
+#include <memory>
+
+#include "loader/time_text.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr int64_t kNow = 1'800'000'000;
+constexpr uint64_t kBoot = 1'000'000'000'000;
+
+Generation generation(uint64_t number, const std::string& name) {
+  Generation made{number, std::make_unique<bw_image>()};
+  made.image->mode = BW_MODE_ENFORCE;
+  made.image->policy_version = 12;
+  name.copy(made.image->policy_name, sizeof(made.image->policy_name) - 1);
+  made.image->signer_count = BW_SIGNER_FIRST_KEY;
+  return made;
+}
+
+void add_key(bw_image& image, const std::string& name, int64_t not_after) {
+  bw_signer& signer = image.signers[image.signer_count++];
+  name.copy(signer.name, sizeof(signer.name) - 1);
+  signer.not_after = not_after;
+}
+
+KernelStatus quiet_status() {
+  KernelStatus status{.generation = generation(7, "edge-fleet"),
+                      .counters = {},
+                      .last_hour = {},
+                      .word = {},
+                      .staged = std::nullopt,
+                      .keyring = 4711,
+                      .hooks = {"link_a", "link_b"}};
+  status.word.generation = 7;
+  status.word.active_since = kNow - 7200;
+  return status;
+}
+
+std::vector<std::string> screen(const KernelStatus& status, size_t columns = kScreenColumns) {
+  std::vector<std::string> lines;
+  for (const ScreenLine& line : status_screen(status, {kNow, kBoot}))
+    lines.push_back(line_text(line, columns, false));
+  return lines;
+}
+
+bool has(const std::vector<std::string>& lines, const std::string& text) {
+  for (const std::string& line : lines)
+    if (line.find(text) != std::string::npos) return true;
+  return false;
+}
+
+size_t columns_of(const std::string& text) {
+  size_t columns = 0;
+  for (const char c : text) columns += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  return columns;
+}
+
+}  // namespace
+
+TEST_CASE("the screen begins with mode, policy, since when, the last hour") {
+  KernelStatus status = quiet_status();
+  status.last_hour = {.refused = 3, .would_deny = 14, .observed = 2};
+  const auto lines = screen(status);
+  REQUIRE(lines.size() > 6);
+  CHECK(lines[0] == "mode         enforce");
+  CHECK(lines[1] == "policy       version 12 of edge-fleet");
+  CHECK(lines[2].ends_with("(2 hours ago)"));
+  CHECK(lines[3] == "last hour    14 would be denied, 3 refused");
+  CHECK(lines[4] == "             2 signatures rejected by the kernel itself");
+  CHECK(lines[5].find("bpfwarden why") != std::string::npos);
+  CHECK_FALSE(has(screen(quiet_status()), "bpfwarden why"));
+}
+
+TEST_CASE("the screen says what somebody has to do") {
+  KernelStatus status = quiet_status();
+  status.word.unconfirmed = 7;
+  status.word.fallback = 6;
+  status.word.confirm_by_ns = kBoot + 90'000'000'000;
+  CHECK(has(screen(status), "`bpfwarden confirm` within 91 seconds"));
+  CHECK(has(screen(status), "generation 6 decides again"));
+  status.word.confirm_by_ns = kBoot;
+  CHECK(has(screen(status), "nobody confirmed generation 7 in time"));
+  status.keyring.reset();
+  CHECK(has(screen(status), "apply the policy again"));
+}
+
+TEST_CASE("the screen fits 80 by 24 at its fullest") {
+  constexpr uint64_t most = UINT64_MAX;
+  KernelStatus status = quiet_status();
+  bw_image& image = *status.generation.image;
+  image.policy_version = most;
+  std::string(63, 'n').copy(image.policy_name, 63);
+  while (image.signer_count < BW_MAX_SIGNERS)
+    add_key(image, std::string(60, 'k'), kNow - 86'400 + image.signer_count);
+  status.counters = {most, most, most, most, most, most, 8, most, most, most};
+  status.last_hour = {most, most, most};
+  status.word.unconfirmed = 7;
+  status.word.confirm_by_ns = kBoot + 90'000'000'000;
+  status.word.staged = 8;
+  status.staged = generation(8, std::string(63, 's'));
+  const auto lines = screen(status);
+  CHECK(lines.size() <= kScreenLines);
+  for (const std::string& line : lines) {
+    INFO(line);
+    CHECK(columns_of(line) <= kScreenColumns);
+  }
+  CHECK(has(lines, "EXPIRED"));
+  CHECK(has(lines, "and 55 that last longer"));
+  CHECK(has(screen(status, 0), std::string(63, 's')));  // whole where it need not fit
+}
+
+TEST_CASE("colour is only there when asked for, and ends with its text") {
+  const ScreenLine line{"events", "3 dropped", Tone::alarm};
+  CHECK(line_text(line, 80, false) == "events       3 dropped");
+  const std::string coloured = line_text(line, 80, true);
+  CHECK(coloured.find("\033[1;31m3 dropped\033[0m") != std::string::npos);
+}
+
+TEST_CASE("an hour is this minute and the 60 before it") {
+  const auto minute = [](uint64_t number, uint64_t count) { return number << 32 | count; };
+  LastHour hour;
+  add_minute({.refused = minute(100, 2), .would_deny = minute(40, 3), .observed = 0}, 100, hour);
+  CHECK(hour.refused == 2);
+  CHECK(hour.would_deny == 3);
+  CHECK(hour.observed == 0);
+  LastHour older;
+  add_minute({.refused = minute(39, 9), .would_deny = 0, .observed = minute(100, 1)}, 100, older);
+  CHECK(older.refused == 0);
+  CHECK(older.observed == 1);
+  LastHour young;  // an hour has not yet passed since the boot
+  add_minute({.refused = minute(0, 4), .would_deny = 0, .observed = 0}, 5, young);
+  CHECK(young.refused == 4);
+}
+
+TEST_CASE("times for people") {
+  CHECK(ago_text(0) == "just now");
+  CHECK(ago_text(59) == "59 seconds ago");
+  CHECK(ago_text(60) == "1 minute ago");
+  CHECK(ago_text(7'199) == "1 hour ago");
+  CHECK(ago_text(3 * 86'400) == "3 days ago");
+  CHECK(utc_seconds("2027-01-15T08:00:00.250000Z") == kNow);
+  CHECK_FALSE(utc_seconds("yesterday").has_value());
+  CHECK(local_time(kNow).size() == std::strlen("2027-01-15 08:00:00"));
+}
+
+}  // namespace bpfwarden::loader
