@@ -10,6 +10,7 @@
 #include "loader/cmd.h"
 #include "loader/event_file.h"
 #include "loader/events.h"
+#include "loader/journal.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 struct Options {
   bool follow = false;
   bool json = false;
+  bool journal = false;
   EventFileOptions file;
 };
 
@@ -30,28 +32,33 @@ void listen_for_the_end() {
 // Where events go.
 class Sink {
  public:
-  explicit Sink(bool json) : json_(json) {}
-  explicit Sink(EventFile file) : json_(true), file_(std::move(file)) {}
+  Sink(const Options& options, std::optional<EventFile> file)
+      : json_(options.json), journal_(options.journal), file_(std::move(file)) {}
 
   void put(const bw_event& event, const bw_image* image) {
-    if (file_)
-      put_in_file(event_to_json(event, image).dump());
-    else
-      std::fputs(
-          (json_ ? event_to_json(event, image).dump() + "\n" : event_to_text(event, image)).c_str(),
-          stdout);
+    if (!file_ && !journal_)
+      return print(json_ ? event_to_json(event, image).dump() + "\n" : event_to_text(event, image));
+    const std::string line = event_to_json(event, image).dump();
+    if (file_) keep_trying(line, [&] { return file_->write(line); });
+    if (!journal_) return;
+    const auto fields = journal_fields(event, image);
+    keep_trying(line, [&] { return send_to_journal(fields); });
   }
 
  private:
-  // It has left the kernel: tried until it is written. Meanwhile the kernel counts what it drops.
-  void put_in_file(const std::string& line) {
+  static void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+  // The event has left the kernel: it is tried until it is written. Meanwhile the kernel counts
+  // what it drops.
+  template <class Write>
+  static void keep_trying(const std::string& line, const Write& write) {
     constexpr auto pause = std::chrono::seconds(1);
     for (bool is_first = true;; is_first = false) {
-      const Status written = file_->write(line);
+      const Status written = write();
       if (written) return;
       if (is_first) report(written.error());
       if (interrupted != 0) {
-        std::fprintf(stderr, "bpfwarden: this event is not in the file: %s\n", line.c_str());
+        std::fprintf(stderr, "bpfwarden: this event was not kept: %s\n", line.c_str());
         return;
       }
       std::this_thread::sleep_for(pause);
@@ -59,14 +66,17 @@ class Sink {
   }
 
   bool json_;
+  bool journal_;
   std::optional<EventFile> file_;
 };
 
 Result<Sink> open_sink(const Options& options) {
-  if (options.file.path.empty()) return Sink(options.json);
+  if (options.journal)
+    if (Status there = find_journal(); !there) return std::unexpected(there.error());
+  if (options.file.path.empty()) return Sink(options, std::nullopt);
   auto file = EventFile::open(options.file);
   if (!file) return std::unexpected(std::move(file).error());
-  return Sink(std::move(*file));
+  return Sink(options, std::move(*file));
 }
 
 int follow(EventReader& reader) {
@@ -111,6 +121,8 @@ void add_events(CLI::App& app, Command& chosen) {
       ->transform(CLI::AsSizeValue(false))
       ->needs(output);
   verb->add_option("--keep", options->file.keep, "how many such files (8)")->needs(output);
+  verb->add_flag("--journal", options->journal,
+                 "to the journal of systemd, with native fields; with --output to both");
   verb->footer("example: bpfwarden events --follow");
   verb->callback([options, &chosen] { chosen = [options] { return run_events(*options); }; });
 }

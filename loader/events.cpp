@@ -176,6 +176,16 @@ std::string subject_text(const bw_event& event) {
   return attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
 }
 
+std::string what_happened(const bw_event& event) {
+  const std::string exe = kernel_text(event.exe, sizeof(event.exe));
+  std::string text = verdict_word(event) + ": " + subject_text(event) + ", by " +
+                     kernel_text(event.comm, sizeof(event.comm)) + " (" +
+                     (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
+                     ", uid " + std::to_string(event.uid) + ")";
+  if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
+  return text;
+}
+
 }  // namespace
 
 const bw_image* PolicyNames::image(uint64_t generation) {
@@ -232,13 +242,12 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
   };
 }
 
+std::string event_sentence(const bw_event& event, const bw_image* image) {
+  return what_happened(event) + ": " + reason_text(event, image);
+}
+
 std::string event_to_text(const bw_event& event, const bw_image* image) {
-  const std::string exe = kernel_text(event.exe, sizeof(event.exe));
-  std::string text = "#" + std::to_string(event.sequence) + " " + verdict_word(event) + ": " +
-                     subject_text(event) + ", by " + kernel_text(event.comm, sizeof(event.comm)) +
-                     " (" + (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
-                     ", uid " + std::to_string(event.uid) + ")";
-  if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
+  std::string text = "#" + std::to_string(event.sequence) + " " + what_happened(event);
   if (is_program_event(event)) text += "\n    signature: " + signature_text(event, image);
   text += "\n    why: " + reason_text(event, image);
   for (const auto& line : almost(event, image)) text += "\n         " + line;

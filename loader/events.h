@@ -31,6 +31,8 @@ class PolicyNames {
 
 // `image` may be null: rules are then numbers.
 [[nodiscard]] nlohmann::json event_to_json(const bw_event& event, const bw_image* image);
+// One line: what happened, and why.
+[[nodiscard]] std::string event_sentence(const bw_event& event, const bw_image* image);
 // Several lines: what happened, why, and what to do next.
 [[nodiscard]] std::string event_to_text(const bw_event& event, const bw_image* image);
 

@@ -1,8 +1,10 @@
 // How an event record is told: to scripts as JSON, to people in sentences.
 #include "loader/events.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -10,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "loader/journal.h"
 #include "policy/compile.h"
 #include "policy/parse.h"
 
@@ -123,6 +126,39 @@ TEST_CASE("without its image an event still tells its rule's number") {
   event.cause = BW_CAUSE_RULE;
   CHECK_THAT(event_to_text(event, nullptr), ContainsSubstring("rule #5"));
   CHECK(event_to_json(event, nullptr)["rule"] == "#5");
+}
+
+TEST_CASE("an event in the journal has each member in upper case, and a priority") {
+  const auto names = image();
+  const auto has = [&](const bw_event& event, const std::string& field) {
+    const auto fields = journal_fields(event, names.get());
+    return std::ranges::find(fields, field) != fields.end();
+  };
+  bw_event event = refused_xdp();
+  CHECK(has(event, "PRIORITY=4"));
+  CHECK(has(event, "MESSAGE_ID=0b658fd86a0b4af8b66ddd8f86dc399b"));
+  CHECK(has(event,
+            "MESSAGE=DENIED: xdp program 'drop?[2J', by agent (/usr/bin/agent, pid 42, uid 0), who "
+            "got EPERM: no rule of the policy matched, so its default decided"));
+  const nlohmann::json json = event_to_json(event, names.get());
+  const auto fields = journal_fields(event, names.get());
+  for (const auto& [member, value] : json.items()) {
+    std::string name = "BPFWARDEN_" + member;
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
+    const auto count = std::ranges::count_if(
+        fields, [&](const std::string& field) { return field.starts_with(name + "="); });
+    INFO(name);
+    CHECK(count == static_cast<long>(value.is_array() ? value.size() : !value.is_null()));
+  }
+  CHECK(has(event, "BPFWARDEN_REFUSED=true"));
+  CHECK(has(event, "BPFWARDEN_ATTACH=xdp"));
+  event.refused = 0;
+  event.mode = BW_MODE_AUDIT;
+  CHECK(has(event, "PRIORITY=5"));
+  event.allow = 1;
+  CHECK(has(event, "PRIORITY=6"));
+  event.hook = BW_HOOK_STAGED;
+  CHECK(has(event, "PRIORITY=5"));
 }
 
 // The first cell of each row of docs/events.md names one member or more.
