@@ -37,6 +37,7 @@ enum bpf_map_type {
 
 enum {
   BPF_ANY = 0,
+  BPF_NOEXIST = 1,
   BPF_F_NO_PREALLOC = 1U << 0,
   BPF_F_SLEEPABLE = 1U << 4,
   BPF_F_RDONLY_PROG = 1U << 7,

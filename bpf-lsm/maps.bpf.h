@@ -9,6 +9,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf-lsm/abi/program.h"
+#include "bpf-lsm/abi/tally.h"
 
 #define ARRAY_ZERO (&(__u32){0})
 
@@ -119,6 +120,7 @@ struct task_note {
   struct bw_facts staged_facts;  // and as the staged policy sees it
   struct bw_decision staged_decision;
   struct bw_name cgroup;   // for an event, where no rule has asked for it
+  struct bw_tally tally;   // where the decision under way is counted
   __u64 cgroup_nodes[16];  // leaf first
   __u8 cgroup_path[2 * BW_NAME_SIZE];
 };

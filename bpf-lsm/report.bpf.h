@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bpf-lsm/subject.bpf.h"
+#include "bpf-lsm/tally.bpf.h"
 
 #define EPERM 1
 
@@ -157,6 +158,7 @@ static __always_inline void describe_load(struct bw_event* event, const struct b
 static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
                                     const struct bw_image* image, struct bpf_prog* prog) {
   const bool refused = bw_refused(&record->decision);
+  tally(record);
   if (is_quiet(image, &record->decision)) {
     count(&record->decision, false, false);
     count_quiet();

@@ -37,6 +37,8 @@ constexpr Expected kEvents = {"events", BPF_MAP_TYPE_RINGBUF, 0};
 constexpr Expected kCounters = {"counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_counters)};
 constexpr Expected kMinutes = {"minutes", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_minute)};
 constexpr Expected kPrograms = {"programs", BPF_MAP_TYPE_HASH, sizeof(bw_program)};
+constexpr Expected kTallies = {"tallies", BPF_MAP_TYPE_HASH, sizeof(uint64_t)};
+constexpr Expected kUntallied = {"untallied", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t)};
 
 std::string pin_path(const std::string& folder, const char* kind, const char* name) {
   return folder + "/" + kind + name;
@@ -123,20 +125,18 @@ Result<std::optional<PinnedMaps>> open_pins() {
     if (errno == ENOENT) return std::nullopt;
     return fail_errno(errno, std::string("cannot look into ") + kPinFolder, "run as root");
   }
-  auto control = open_map(kControl);
-  if (!control) return std::unexpected(std::move(control).error());
-  auto generations = open_map(kGenerations);
-  if (!generations) return std::unexpected(std::move(generations).error());
-  auto events = open_map(kEvents);
-  if (!events) return std::unexpected(std::move(events).error());
-  auto counters = open_map(kCounters);
-  if (!counters) return std::unexpected(std::move(counters).error());
-  auto programs = open_map(kPrograms);
-  if (!programs) return std::unexpected(std::move(programs).error());
-  auto minutes = open_map(kMinutes);
-  if (!minutes) return std::unexpected(std::move(minutes).error());
-  return PinnedMaps{std::move(*control),  std::move(*generations), std::move(*events),
-                    std::move(*counters), std::move(*programs),    std::move(*minutes)};
+  PinnedMaps pins;
+  const std::pair<const Expected&, Fd&> wanted[] = {
+      {kControl, pins.control},   {kGenerations, pins.generations}, {kEvents, pins.events},
+      {kCounters, pins.counters}, {kMinutes, pins.minutes},         {kPrograms, pins.programs},
+      {kTallies, pins.tallies},   {kUntallied, pins.untallied},
+  };
+  for (const auto& [expected, fd] : wanted) {
+    auto map = open_map(expected);
+    if (!map) return std::unexpected(std::move(map).error());
+    fd = std::move(*map);
+  }
+  return pins;
 }
 
 Status pin_all(const bpf_object_skeleton& skeleton) {

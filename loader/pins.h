@@ -35,6 +35,8 @@ struct PinnedMaps {
   Fd counters;
   Fd programs;
   Fd minutes;
+  Fd tallies;
+  Fd untallied;
 };
 
 // Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.

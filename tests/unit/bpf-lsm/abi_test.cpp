@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bpf-lsm/abi/inventory.h"
+#include "bpf-lsm/abi/tally.h"
 
 namespace {
 
@@ -197,4 +198,16 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   const Layout minute(types.get(), "bw_minute");
   CHECK(minute.size() == sizeof(bw_minute));
   CHECK_MEMBER(minute, bw_minute, observed);
+}
+
+TEST_CASE("the key of the counts by rule lies alike in kernel and manager") {
+  const auto types = warden_btf();
+  const Layout tally(types.get(), "bw_tally");
+  CHECK(tally.size() == sizeof(bw_tally));
+  CHECK(tally.members() == 6);
+  CHECK_MEMBER(tally, bw_tally, rule);
+  CHECK_MEMBER(tally, bw_tally, allow);
+  CHECK_MEMBER(tally, bw_tally, mode);
+  CHECK_MEMBER(tally, bw_tally, cause);
+  CHECK_MEMBER(tally, bw_tally, signature);
 }
