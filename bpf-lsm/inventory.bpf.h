@@ -8,6 +8,8 @@
 extern const void bpf_prog_fops __ksym __weak;
 extern const void bpf_link_fops __ksym __weak;
 extern const void bpf_link_fops_poll __ksym __weak;
+extern const void perf_fops __ksym __weak;
+extern const void socket_file_ops __ksym __weak;
 
 // Name the types in the object's BTF, as event_type does.
 const struct bw_listed_program* listed_program_type __attribute__((unused));
@@ -75,6 +77,22 @@ int list_programs(struct bpf_iter__bpf_prog* ctx) {
   return 0;
 }
 
+// Of a perf event's link, the event's id; of an XDP link, the inode of the network namespace that
+// its device is in; else 0.
+static __always_inline __u64 link_place(struct bpf_link* link) {
+  enum bpf_link_type type = BPF_CORE_READ(link, type);
+  if (type == BPF_LINK_TYPE_PERF_EVENT && bpf_core_field_exists(struct bpf_perf_link, perf_file)) {
+    struct bpf_perf_link* held = (struct bpf_perf_link*)link;
+    struct perf_event* event = BPF_CORE_READ(held, perf_file, private_data);
+    return BPF_CORE_READ(event, id);
+  }
+  if (type == BPF_LINK_TYPE_XDP && bpf_core_field_exists(struct bpf_xdp_link, dev)) {
+    struct bpf_xdp_link* held = (struct bpf_xdp_link*)link;
+    return BPF_CORE_READ(held, dev, nd_net.net, ns.inum);
+  }
+  return 0;
+}
+
 SEC("iter/bpf_link")
 int list_links(struct bpf_iter__bpf_link* ctx) {
   struct bpf_link* link = ctx->link;
@@ -82,12 +100,30 @@ int list_links(struct bpf_iter__bpf_link* ctx) {
   if (!link) return 0;
   listed.id = BPF_CORE_READ(link, id);
   listed.program_id = BPF_CORE_READ(link, prog, aux, id);
+  listed.place = link_place(link);
   bpf_seq_write(ctx->meta->seq, &listed, sizeof(listed));
   return 0;
 }
 
 static __always_inline bool is_link(const void* operations) {
-  return operations && (operations == &bpf_link_fops || operations == &bpf_link_fops_poll);
+  return operations == &bpf_link_fops || operations == &bpf_link_fops_poll;
+}
+
+static __always_inline void list_holder(struct bpf_iter__task_file* ctx,
+                                        struct bw_listed_holder* holder, struct bpf_prog* prog,
+                                        __u32 held) {
+  holder->program_id = BPF_CORE_READ(prog, aux, id);
+  holder->held = held;
+  if (!holder->program_id) return;  // no program, or a classic one, which has no id
+  bpf_seq_write(ctx->meta->seq, holder, sizeof(*holder));
+}
+
+static __always_inline void list_socket(struct bpf_iter__task_file* ctx,
+                                        struct bw_listed_holder* holder, struct socket* socket) {
+  struct sock* sk = BPF_CORE_READ(socket, sk);
+  holder->object = BPF_CORE_READ(ctx->file, f_inode, i_ino);
+  list_holder(ctx, holder, BPF_CORE_READ(sk, sk_filter, prog), BW_HELD_SOCKET);
+  list_holder(ctx, holder, BPF_CORE_READ(sk, sk_reuseport_cb, prog), BW_HELD_REUSEPORT);
 }
 
 SEC("iter/task_file")
@@ -95,20 +131,24 @@ int list_holders(struct bpf_iter__task_file* ctx) {
   struct file* file = ctx->file;
   struct task_struct* task = ctx->task;
   struct bw_listed_holder holder = {};
-  if (!file || !task) return 0;
+  if (!file || !task || !file->f_op) return 0;
   const void* operations = file->f_op;
-  if (operations && operations == &bpf_prog_fops) {
-    struct bpf_prog* prog = file->private_data;
-    holder.program_id = BPF_CORE_READ(prog, aux, id);
+  holder.tgid = task->tgid;
+  holder.pid = task->pid;
+  holder.fd = ctx->fd;
+  bpf_probe_read_kernel(holder.comm, sizeof(holder.comm), task->comm);
+  if (operations == &bpf_prog_fops) {
+    list_holder(ctx, &holder, file->private_data, BW_HELD_PROGRAM);
   } else if (is_link(operations)) {
     struct bpf_link* link = file->private_data;
     holder.link_id = BPF_CORE_READ(link, id);
-    holder.program_id = BPF_CORE_READ(link, prog, aux, id);
-  } else {
-    return 0;
+    list_holder(ctx, &holder, BPF_CORE_READ(link, prog), BW_HELD_LINK);
+  } else if (operations == &perf_fops) {
+    struct perf_event* event = file->private_data;
+    holder.object = BPF_CORE_READ(event, id);
+    list_holder(ctx, &holder, BPF_CORE_READ(event, prog), BW_HELD_EVENT);
+  } else if (operations == &socket_file_ops) {
+    list_socket(ctx, &holder, file->private_data);
   }
-  holder.tgid = task->tgid;
-  bpf_probe_read_kernel(holder.comm, sizeof(holder.comm), task->comm);
-  bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
   return 0;
 }

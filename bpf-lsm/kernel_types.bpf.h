@@ -153,8 +153,13 @@ struct path {
   void* dentry;
 };
 
+struct inode {
+  unsigned long i_ino;
+};
+
 struct file {
   struct path f_path;
+  struct inode* f_inode;
   const void* f_op;
   void* private_data;
 };
@@ -178,9 +183,63 @@ struct bpf_iter__bpf_prog {
   struct bpf_prog* prog;
 };
 
+enum bpf_link_type {
+  BPF_LINK_TYPE_XDP = 6,
+  BPF_LINK_TYPE_PERF_EVENT = 7,
+};
+
 struct bpf_link {
   __u32 id;
+  enum bpf_link_type type;
   struct bpf_prog* prog;
+};
+
+struct ns_common {
+  __u32 inum;
+};
+
+struct net {
+  struct ns_common ns;
+};
+
+typedef struct {
+  struct net* net;
+} possible_net_t;
+
+struct net_device {
+  possible_net_t nd_net;
+};
+
+struct bpf_xdp_link {
+  struct bpf_link link;
+  struct net_device* dev;
+};
+
+struct perf_event {
+  struct bpf_prog* prog;
+  __u64 id;
+};
+
+struct bpf_perf_link {
+  struct bpf_link link;
+  struct file* perf_file;
+};
+
+struct sk_filter {
+  struct bpf_prog* prog;
+};
+
+struct sock_reuseport {
+  struct bpf_prog* prog;
+};
+
+struct sock {
+  struct sk_filter* sk_filter;
+  struct sock_reuseport* sk_reuseport_cb;
+};
+
+struct socket {
+  struct sock* sk;
 };
 
 struct bpf_iter__bpf_link {

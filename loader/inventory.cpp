@@ -4,16 +4,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "base/fd.h"
 #include "loader/active_policy.h"
+#include "loader/attached_cgroup.h"
+#include "loader/attached_file.h"
+#include "loader/attached_map.h"
+#include "loader/attached_net.h"
 #include "loader/kernel_lists.h"
 #include "loader/kernel_text.h"
 #include "loader/link_target.h"
+#include "loader/places.h"
 #include "policy/attach_point.h"
 
 namespace bpfwarden::loader {
@@ -37,17 +44,33 @@ Standing standing_of(const ListedProgram& program, const std::optional<ActivePol
   return Standing::unexplained;
 }
 
-void add_links(const std::vector<bw_listed_link>& links, Programs& programs) {
+std::vector<Attached> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
+                                  std::vector<Error>* missed) {
+  std::vector<Attached> places;
+  for (AttachedList& list :
+       std::to_array({read_attached_to_networks(), read_attached_to_cgroups(cgroups),
+                      read_attached_to_maps(), read_attached_to_files(lists.holders)})) {
+    std::ranges::move(list.found, std::back_inserter(places));
+    if (missed != nullptr) std::ranges::move(list.missed, std::back_inserter(*missed));
+  }
+  return places;
+}
+
+void add_attachments(const KernelLists& lists, Programs& programs, std::vector<Error>* missed) {
   const CgroupPaths cgroups = read_cgroups();
-  for (const bw_listed_link& link : links) {
+  std::vector<HeldByLink> links;
+  for (const bw_listed_link& link : lists.links) {
     const auto found = programs.find(link.program_id);
+    const uint32_t type = found != programs.end() ? found->second.listed.prog_type : 0;
+    auto target = read_link_target(link, type, cgroups);
+    if (target) links.push_back({link.id, link.program_id, std::move(*target)});
+  }  // a link without a target went away in between
+  for (auto& [id, attachment] : join(std::move(links), find_places(lists, cgroups, missed))) {
+    const auto found = programs.find(id);
     if (found == programs.end()) continue;
-    ListedProgram& program = found->second;
-    auto target = read_link_target(link.id, program.listed.prog_type, cgroups);
-    if (!target) continue;  // it went away in between
-    program.attachments.push_back(
-        {link.id, std::move(target->kind),
-         target->attach.empty() ? program.attach : std::move(target->attach)});
+    if (attachment.attach.empty() || attachment.attach.starts_with('@'))
+      attachment.attach.insert(0, found->second.attach);
+    found->second.attachments.push_back(std::move(attachment));
   }
 }
 
@@ -117,7 +140,7 @@ const char* standing_name(Standing standing) {
   return "UNEXPLAINED";
 }
 
-Result<std::vector<ListedProgram>> read_inventory() {
+Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
   auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
   const auto lists = read_kernel_lists();
@@ -131,7 +154,7 @@ Result<std::vector<ListedProgram>> read_inventory() {
     program.standing = standing_of(program, *active, own);
     program.attach = attach_of(record.listed);
   }
-  add_links(lists->links, programs);
+  add_attachments(*lists, programs, missed);
   add_holders(lists->holders, programs);
   add_pins(programs);
   std::vector<ListedProgram> sorted;

@@ -1,6 +1,7 @@
 // Every BPF program that is in the kernel now: where it is attached, what holds it, and who vouches
 // for it. Listed by the iterators of the kernel part (bpf-lsm/inventory.bpf.h), so that none is
-// missed and no id is guessed; details of links by BPF_OBJ_GET_INFO_BY_FD.
+// missed and no id is guessed; details of links by BPF_OBJ_GET_INFO_BY_FD, attachments without a
+// link by asking each place (attached_*.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,9 @@ struct Attachment {
   uint32_t link_id = 0;  // 0: attached without a link
   std::string kind;      // "xdp", "perf_event", as bpftool and libbpf name types of links
   std::string attach;    // as a policy writes it: "xdp@eth0", "kprobe/do_unlinkat"
+  std::string
+      detail;  // "generic", "clsact/ingress pref 49152", "2 sockets of nginx (71)"; may be empty
+  std::string network;  // network namespace of the device; empty for the caller's own
 };
 
 struct Holder {
@@ -45,8 +49,9 @@ struct ListedProgram {
 
 [[nodiscard]] const char* standing_name(Standing standing);
 
-// By id. Needs root. Where no policy is active the iterators are loaded for the moment. Errors:
-// errno of bpf(2).
-[[nodiscard]] Result<std::vector<ListedProgram>> read_inventory();
+// By id. Needs root. Where no policy is active the iterators are loaded for the moment. `missed`,
+// if given, takes the places that could not be looked at, and why. Errors: errno of bpf(2).
+[[nodiscard]] Result<std::vector<ListedProgram>> read_inventory(
+    std::vector<Error>* missed = nullptr);
 
 }  // namespace bpfwarden::loader

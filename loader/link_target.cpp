@@ -2,22 +2,21 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <net/if.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 
 #include "base/fd.h"
+#include "loader/attached.h"
 #include "loader/syscall.h"
+#include "loader/traced_event.h"
 #include "policy/attach_point.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-constexpr const char* kCgroups = "/sys/fs/cgroup";
-constexpr const char* kTracepoints = "/sys/kernel/tracing/events";
 
 // Names that the kernel writes beside the info: one buffer for whichever the type has.
 struct Info {
@@ -65,61 +64,43 @@ Status read_info(uint32_t link_id, Info& link) {
   return {};
 }
 
-std::string device_name(uint32_t index) {
-  std::array<char, IF_NAMESIZE> name = {};
-  if (::if_indextoname(index, name.data()) != nullptr) return name.data();
-  return "#" + std::to_string(index);  // of another network namespace
-}
-
-// The kernel tells the event, policies its group as well.
-std::string tracepoint(const std::string& event) {
-  std::error_code error;
-  for (const auto& group : std::filesystem::directory_iterator(kTracepoints, error))
-    if (std::filesystem::exists(group.path() / event, error))
-      return "tp/" + group.path().filename().string() + "/" + event;
-  return "tp/" + event;
-}
-
-std::string hexadecimal(uint64_t number) {
-  std::array<char, 20> text = {};
-  (void)std::snprintf(text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(number));
-  return text.data();
-}
+// Only where the device was not found: an index alone does not tell the network namespace.
+std::string device_name(uint32_t index) { return "#" + std::to_string(index); }
 
 std::string perf_event(const Info& link) {
-  const std::string name = link.text.data();
+  using enum TracedEvent::Kind;
   const auto& event = link.info.perf_event;
+  TracedEvent traced = {.name = link.text.data()};
   switch (event.type) {
     case BPF_PERF_EVENT_KPROBE:
     case BPF_PERF_EVENT_KRETPROBE:
-      return (event.type == BPF_PERF_EVENT_KPROBE ? "kprobe/" : "kretprobe/") + name +
-             (event.kprobe.offset != 0 ? "+" + hexadecimal(event.kprobe.offset) : "");
+      traced.kind = event.type == BPF_PERF_EVENT_KPROBE ? kprobe : kretprobe;
+      traced.offset = event.kprobe.offset;
+      traced.address = event.kprobe.addr;
+      break;
     case BPF_PERF_EVENT_UPROBE:
     case BPF_PERF_EVENT_URETPROBE:
-      return (event.type == BPF_PERF_EVENT_UPROBE ? "uprobe/" : "uretprobe/") + name + ":" +
-             hexadecimal(event.uprobe.offset);
+      traced.kind = event.type == BPF_PERF_EVENT_UPROBE ? uprobe : uretprobe;
+      traced.offset = event.uprobe.offset;
+      break;
     case BPF_PERF_EVENT_TRACEPOINT:
-      return tracepoint(name);
+      traced.kind = tracepoint;
+      break;
     default:
-      return "perf_event";
+      break;
   }
+  return event_text(traced);
 }
 
+// The hook of an LSM program is fixed by its load.
 std::string at(uint32_t prog_type, uint32_t attach_type, const std::string& place) {
+  if (prog_type == BPF_PROG_TYPE_LSM) return "@" + place;
   return policy::describe_attach_point(prog_type, attach_type, "") + "@" + place;
 }
 
 std::string cgroup_place(uint64_t id, const CgroupPaths& cgroups) {
   const auto found = cgroups.find(id);
   return found != cgroups.end() ? found->second : "#" + std::to_string(id);
-}
-
-std::string struct_ops(uint32_t map_id) {
-  const Fd map(bpf_map_get_fd_by_id(map_id));
-  bpf_map_info info = {};
-  uint32_t size = sizeof(info);
-  if (!map || bpf_map_get_info_by_fd(map.get(), &info, &size) != 0) return "struct_ops";
-  return std::string("struct_ops/") + info.name;
 }
 
 std::string describe(const Info& link, uint32_t prog_type, const CgroupPaths& cgroups) {
@@ -145,14 +126,43 @@ std::string describe(const Info& link, uint32_t prog_type, const CgroupPaths& cg
              std::to_string(info.kprobe_multi.count) + " symbols";
     case BPF_LINK_TYPE_UPROBE_MULTI:
       return std::string("uprobe.multi/") + link.text.data();
-    case BPF_LINK_TYPE_STRUCT_OPS:
-      return struct_ops(info.struct_ops.map_id);
     default:
       return {};
   }
 }
 
+std::string key_of(const bw_listed_link& listed, const bpf_link_info& info) {
+  switch (info.type) {
+    case BPF_LINK_TYPE_CGROUP:
+      return cgroup_key(info.cgroup.cgroup_id, info.cgroup.attach_type);
+    case BPF_LINK_TYPE_NETNS:
+      return netns_key(info.netns.netns_ino, info.netns.attach_type);
+    case BPF_LINK_TYPE_XDP:
+      return xdp_key(listed.place, info.xdp.ifindex);
+    case BPF_LINK_TYPE_PERF_EVENT:
+      return event_key(listed.place);
+    case BPF_LINK_TYPE_STRUCT_OPS:
+      return struct_ops_key(info.struct_ops.map_id);
+    case BPF_LINK_TYPE_SOCKMAP:
+      return map_key(info.sockmap.map_id, info.sockmap.attach_type);
+    default:
+      return link_key(listed.id);
+  }
+}
+
 }  // namespace
+
+const std::string& cgroup_root() {
+  static const std::string root = [] {
+    std::ifstream mounts("/proc/self/mounts");
+    for (std::string device, folder, type, rest; mounts >> device >> folder >> type;) {
+      std::getline(mounts, rest);
+      if (type == "cgroup2") return folder;
+    }
+    return std::string("/sys/fs/cgroup");
+  }();
+  return root;
+}
 
 CgroupPaths read_cgroups() {
   CgroupPaths paths;
@@ -161,20 +171,22 @@ CgroupPaths read_cgroups() {
     struct stat found = {};
     if (::stat(path.c_str(), &found) == 0) paths[found.st_ino] = name;
   };
-  add(kCgroups, "/");
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(kCgroups, error))
+  add(cgroup_root(), "/");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(cgroup_root(), error))
     if (entry.is_directory(error))
-      add(entry.path(), "/" + entry.path().lexically_relative(kCgroups).string());
+      add(entry.path(), "/" + entry.path().lexically_relative(cgroup_root()).string());
   return paths;
 }
 
-Result<LinkTarget> read_link_target(uint32_t link_id, uint32_t prog_type,
+Result<LinkTarget> read_link_target(const bw_listed_link& listed, uint32_t prog_type,
                                     const CgroupPaths& cgroups) {
   Info link;
-  if (auto read = read_info(link_id, link); !read) return std::unexpected(std::move(read).error());
+  if (auto read = read_info(listed.id, link); !read)
+    return std::unexpected(std::move(read).error());
   const char* kind = libbpf_bpf_link_type_str(static_cast<bpf_link_type>(link.info.type));
   return LinkTarget{.kind = kind != nullptr ? kind : std::to_string(link.info.type),
-                    .attach = describe(link, prog_type, cgroups)};
+                    .attach = describe(link, prog_type, cgroups),
+                    .key = key_of(listed, link.info)};
 }
 
 }  // namespace bpfwarden::loader

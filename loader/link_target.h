@@ -7,20 +7,26 @@
 #include <string>
 
 #include "base/result.h"
+#include "bpf-lsm/abi/inventory.h"
 
 namespace bpfwarden::loader {
 
-// Paths of the cgroups (v2) under /sys/fs/cgroup by id, which is their inode.
+// Where cgroups (v2) are mounted: "/sys/fs/cgroup", on a host that also has v1 elsewhere.
+[[nodiscard]] const std::string& cgroup_root();
+
+// Paths of the cgroups by id, which is their inode.
 using CgroupPaths = std::map<uint64_t, std::string>;
 [[nodiscard]] CgroupPaths read_cgroups();
 
 struct LinkTarget {
-  std::string kind;    // "xdp", "perf_event", as libbpf names types of links
-  std::string attach;  // "xdp@eth0"; what its program fixes at load is not repeated: then empty
+  std::string kind;  // "xdp", "perf_event", as libbpf names types of links
+  std::string
+      attach;       // "xdp@eth0"; what its program fixes at load is left out: "@/system.slice", ""
+  std::string key;  // of the place, as in attached.h
 };
 
 // `prog_type` of the program on it. Errors: errno of bpf(2); ENOENT if the link went away.
-[[nodiscard]] Result<LinkTarget> read_link_target(uint32_t link_id, uint32_t prog_type,
+[[nodiscard]] Result<LinkTarget> read_link_target(const bw_listed_link& link, uint32_t prog_type,
                                                   const CgroupPaths& cgroups);
 
 }  // namespace bpfwarden::loader

@@ -1,6 +1,6 @@
 // What the iterators of the kernel part write, record after record: every program, every link, and
-// every file descriptor that holds one of either. Written by inventory.bpf.h, read by
-// loader/inventory.cpp.
+// every file descriptor that holds one of either, or something that a program is attached to.
+// Written by inventory.bpf.h, read by loader/kernel_lists.cpp.
 #pragma once
 
 #include "bpf-lsm/abi/program.h"
@@ -39,15 +39,29 @@ struct bw_listed_program_record {
 struct bw_listed_link {
   __u32 id;
   __u32 program_id;  // 0: none, as struct_ops
+  __u64 place;       // what bpf_link_info leaves out: see link_place()
+};
+
+// What a file descriptor is, through which a program is held.
+enum {
+  BW_HELD_PROGRAM,
+  BW_HELD_LINK,
+  BW_HELD_EVENT,      // a perf event that runs the program
+  BW_HELD_SOCKET,     // a socket that has it as its filter
+  BW_HELD_REUSEPORT,  // a socket whose group has it as its selector
 };
 
 struct bw_listed_holder {
   __u32 program_id;
-  __u32 link_id;  // 0: the program itself is held
+  __u32 link_id;  // of BW_HELD_LINK
   __u32 tgid;
-  __u32 reserved;
+  __u32 pid;  // the thread whose table has the file descriptor
+  __u32 fd;
+  __u32 held;    // BW_HELD_*
+  __u64 object;  // of BW_HELD_EVENT: the event's id; of a socket: its inode; else 0
   char comm[BW_COMM_SIZE];
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_listed_program) == 48 + 128 + 32 + 128, "bw_listed_program");
-BW_STATIC_ASSERT(sizeof(struct bw_listed_holder) == 32, "bw_listed_holder");
+BW_STATIC_ASSERT(sizeof(struct bw_listed_link) == 16, "bw_listed_link");
+BW_STATIC_ASSERT(sizeof(struct bw_listed_holder) == 48, "bw_listed_holder");

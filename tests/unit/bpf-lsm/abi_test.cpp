@@ -146,9 +146,12 @@ TEST_CASE("records of the inventory lie alike in kernel and manager") {
   const Layout link(types.get(), "bw_listed_link");
   CHECK(link.size() == sizeof(bw_listed_link));
   CHECK_MEMBER(link, bw_listed_link, program_id);
+  CHECK_MEMBER(link, bw_listed_link, place);
 
   const Layout holder(types.get(), "bw_listed_holder");
   CHECK(holder.size() == sizeof(bw_listed_holder));
+  CHECK_MEMBER(holder, bw_listed_holder, held);
+  CHECK_MEMBER(holder, bw_listed_holder, object);
   CHECK_MEMBER(holder, bw_listed_holder, comm);
 }
 
