@@ -43,7 +43,7 @@ probe_kvm() {
   : >"$probe/job/fetch"
   (
     # A subshell, so that the settings and the process id of the real run survive.
-    work=$probe accelerator=kvm timeout=20 memory=1G append=""
+    work=$probe accelerator=kvm timeout=20 memory=1G append="" tree=""
     trap stop_qemu EXIT
     build_initramfs "$probe"
     start_qemu "$(find_kernel "$default_kernel")" "$probe" >/dev/null &
@@ -73,6 +73,7 @@ machine_arguments() { # IMAGE WORK
     -kernel "$1" -initrd "$2/initramfs"
     -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,integrity,bpf$append"
   )
+  [[ -z $tree ]] || arguments+=(-drive "file=$tree,format=raw,if=virtio,readonly=on")
 }
 
 # Runs the guest to its end, the command's output going to standard output.
