@@ -159,7 +159,7 @@ TEST_CASE("deny_the_same_keys_program_on_another_attach_point", "[vm]") {
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE("deny_signed_bytes_replayed_as_another_type", "[vm]") {
+TEST_CASE("deny_signed_bytes_replayed_as_another_type", "[vm][replay]") {
   Warden warden;
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
@@ -171,7 +171,7 @@ TEST_CASE("deny_signed_bytes_replayed_as_another_type", "[vm]") {
   }
 }
 
-TEST_CASE("deny_a_loader_replayed_as_another_type", "[vm]") {
+TEST_CASE("deny_a_loader_replayed_as_another_type", "[vm][replay]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -184,7 +184,7 @@ TEST_CASE("deny_a_loader_replayed_as_another_type", "[vm]") {
   CHECK(refusal(warden)["signature"] == "prog-used-maps");
 }
 
-TEST_CASE("deny_fentry_on_another_function", "[vm]") {
+TEST_CASE("deny_fentry_on_another_function", "[vm][replay]") {
   Warden warden;
   warden.apply("enforce", R"(
 [[rules]]

@@ -4,11 +4,12 @@
 cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet OUTPUT_VARIABLE listed
                 COMMAND_ERROR_IS_FATAL ANY)
-foreach(tag IN ITEMS differential keyring rollout)
+set(topics keyring rollout replay)  # a case of one of these has its name, for ctest -R
+foreach(tag IN ITEMS differential ${topics})
   execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet "[${tag}]"
                   OUTPUT_VARIABLE ${tag} COMMAND_ERROR_IS_FATAL ANY)
 endforeach()
-foreach(cases IN ITEMS listed differential keyring rollout)
+foreach(cases IN ITEMS listed differential ${topics})
   string(REGEX REPLACE "\n+$" "" ${cases} "${${cases}}")
   string(REPLACE "\n" ";" ${cases} "${${cases}}")
 endforeach()
@@ -17,7 +18,7 @@ foreach(kernel IN LISTS KERNELS)
   foreach(case IN LISTS listed)
     set(name "vm-${kernel}: ${case}")
     set(labels "vm")
-    foreach(topic IN ITEMS keyring rollout)
+    foreach(topic IN LISTS topics)
       if(case IN_LIST ${topic})
         set(name "vm-${kernel}: ${topic}: ${case}")
       endif()

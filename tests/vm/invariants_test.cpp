@@ -85,7 +85,7 @@ struct Relocated {
 
 }  // namespace
 
-TEST_CASE("deny_co_re_relocation_of_signed_instructions", "[vm][holes]") {
+TEST_CASE("deny_co_re_relocation_of_signed_instructions", "[vm][holes][replay]") {
   Warden warden;
   warden.apply("enforce", kAnything);
   Relocated relocated;
@@ -95,7 +95,7 @@ TEST_CASE("deny_co_re_relocation_of_signed_instructions", "[vm][holes]") {
   CHECK(load(Load{}.signed_by(warden.netops())).error == 0);
 }
 
-TEST_CASE("deny_instructions_rewritten_after_their_signature", "[vm][holes]") {
+TEST_CASE("deny_instructions_rewritten_after_their_signature", "[vm][holes][replay]") {
   needs_folded_maps();  // the digest is known at the first hook since the same kernel
   Warden warden;
   warden.apply("audit", kAnything);
@@ -108,7 +108,7 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature", "[vm][holes]") {
   CHECK(causes(warden, "deny").empty());
 }
 
-TEST_CASE("deny_unsigned_parts_beside_a_signature", "[vm][holes]") {
+TEST_CASE("deny_unsigned_parts_beside_a_signature", "[vm][holes][replay]") {
   Warden warden;
   warden.apply("enforce", kAnything);
   using Change = void (*)(bpf_attr&);
@@ -124,7 +124,7 @@ TEST_CASE("deny_unsigned_parts_beside_a_signature", "[vm][holes]") {
   CHECK(load(Load{}.signed_by(warden.netops())).error == 0);
 }
 
-TEST_CASE("deny_fmod_ret_on_security_functions", "[vm][holes]") {
+TEST_CASE("deny_fmod_ret_on_security_functions", "[vm][holes][replay]") {
   Warden warden;
   warden.apply("enforce", kAnything);
   Load request;
@@ -143,7 +143,7 @@ TEST_CASE("deny_fmod_ret_on_security_functions", "[vm][holes]") {
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_exclusive_map_that_stays_writable", "[vm][holes]") {
+TEST_CASE("deny_exclusive_map_that_stays_writable", "[vm][holes][replay]") {
   Warden warden;
   warden.apply("enforce", kAnything);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};

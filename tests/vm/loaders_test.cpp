@@ -54,7 +54,7 @@ TEST_CASE("allow_one_run_of_a_signed_loader", "[vm][loader]") {
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
 }
 
-TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader]") {
+TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader][replay]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -65,7 +65,7 @@ TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader]") {
   CHECK(refused_for(warden, "kernel-load"));
 }
 
-TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader]") {
+TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader][replay]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -76,7 +76,7 @@ TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader]") {
   CHECK(control.skeleton.run(control.program.fd) == 0);
 }
 
-TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader]") {
+TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader][replay]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -93,7 +93,7 @@ TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader]") 
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);  // alone again, its one run is still due
 }
 
-TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader]") {
+TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader][replay]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
