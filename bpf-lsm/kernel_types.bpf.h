@@ -300,7 +300,13 @@ struct asymmetric_key_subtype {
   const char* name;
 };
 
+struct asymmetric_key_id {
+  __u16 len;
+  __u8 data[];
+};
+
 struct public_key_signature {
+  struct asymmetric_key_id* auth_ids[3];
   __u32 s_size;
 };
 

@@ -102,6 +102,9 @@ struct task_note {
   __u8 loader_signature;
   __u8 reserved;
   __u32 loader_signer;
+  __u8 wanted_key[BW_KEY_ID_SIZE];  // of the signed load: see bw_event
+  __u32 wanted_key_length;
+  __u32 reserved3;
   __u64 loader_aux;  // != 0: an admitted signed loader runs in this task
   __u32 loader_id;
   __s32 loader_key_serial;

@@ -6,6 +6,7 @@
 #include "bpf-lsm/tally.bpf.h"
 
 #define EPERM 1
+#define ENOKEY 126
 
 static __always_inline void add_one(__u64* counter) { __sync_fetch_and_add(counter, 1); }
 

@@ -38,6 +38,7 @@ int BPF_PROG(warden_bpf, int cmd, union bpf_attr* attr, unsigned int size, bool 
   if (is_load) {
     note->signed_load = is_signed;
     note->key_evidence = KEY_NONE;
+    note->wanted_key_length = 0;
   }
   return ret;
 }
@@ -326,11 +327,23 @@ static __always_inline bool is_in_chain(struct x509_certificate* signer, __u64 v
   return false;
 }
 
+// The id of who signed: a subject key identifier, or a serial number and an issuer.
+static __always_inline void note_wanted_key(struct task_note* note, struct pkcs7_message* message) {
+  struct pkcs7_signed_info* info = message->signed_infos;
+  struct asymmetric_key_id* id = info ? BPF_CORE_READ(info, sig, auth_ids[0]) : 0;
+  __u32 length = id ? BPF_CORE_READ(id, len) : 0;
+  if (length > BW_KEY_ID_SIZE) length = BW_KEY_ID_SIZE;
+  if (length && !bpf_probe_read_kernel(note->wanted_key, length, id->data))
+    note->wanted_key_length = length;
+}
+
 // One signer only. The trusted key verified that signer's signature, or issued its certificate.
 SEC("fexit/pkcs7_validate_trust")
 int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, int ret) {
   struct task_note* note = task_note(0);
-  if (!note || !note->signed_load || ret || note->key_evidence != KEY_VERIFIED) return 0;
+  if (!note || !note->signed_load) return 0;
+  if (ret == -ENOKEY) note_wanted_key(note, message);
+  if (ret || note->key_evidence != KEY_VERIFIED) return 0;
   struct pkcs7_signed_info* info = message->signed_infos;
   if (!info || BPF_CORE_READ(info, next)) return 0;
   struct x509_certificate* signer = BPF_CORE_READ(info, signer);
@@ -366,6 +379,8 @@ int BPF_PROG(observe_rejection, const void* regs, long ret) {
   event->cause = BW_CAUSE_KERNEL_REJECTED;
   describe_policy(event, image);
   describe_task(event);
+  event->wanted_key_length = note->wanted_key_length;
+  __builtin_memcpy(event->wanted_key, note->wanted_key, sizeof(event->wanted_key));
   bpf_ringbuf_submit(event, 0);
   return 0;
 }

@@ -37,6 +37,7 @@ void add_stage(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
 void add_test(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
+void add_why(CLI::App& app, Command& chosen);
 
 struct ApplyOptions;
 

@@ -176,6 +176,11 @@ std::string subject_text(const bw_event& event) {
   return attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
 }
 
+std::string wanted_key(const bw_event& event) {
+  const size_t length = std::min<size_t>(event.wanted_key_length, sizeof(event.wanted_key));
+  return keyring::hex(std::span(event.wanted_key).first(length));
+}
+
 std::string what_happened(const bw_event& event) {
   const std::string exe = kernel_text(event.exe, sizeof(event.exe));
   std::string text = verdict_word(event) + ": " + subject_text(event) + ", by " +
@@ -236,6 +241,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"active_decision", event.hook != BW_HOOK_STAGED ? nlohmann::json()
                           : event.active_allow != 0    ? "allow"
                                                        : "deny"},
+      {"wanted_key", or_null(wanted_key(event))},
       {"generation", event.generation},
       {"policy_version", event.policy_version},
       {"policy_digest", keyring::hex(event.policy_digest)},

@@ -49,8 +49,7 @@ std::vector<std::string> journal_fields(const bw_event& event, const bw_image* i
       "MESSAGE=" + event_sentence(event, image), std::string("MESSAGE_ID=") + kEventMessageId,
       "PRIORITY=" + std::to_string(priority_of(event)), "SYSLOG_IDENTIFIER=bpfwarden"};
   const nlohmann::json json = event_to_json(event, image);
-  for (const auto& [member, value] : json.items())
-    add_field(field_name(member), value, fields);
+  for (const auto& [member, value] : json.items()) add_field(field_name(member), value, fields);
   return fields;
 }
 

@@ -33,11 +33,12 @@ std::optional<int64_t> since_seconds(std::string_view text, int64_t now) {
       std::to_array<std::pair<char, int64_t>>({{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}});
   if (text.empty()) return std::nullopt;
   int64_t count = 0;
-  const char* last = text.data() + text.size() - 1;
-  const auto [end, error] = std::from_chars(text.data(), last, count);
-  if (error == std::errc() && end == last && count > 0 && count < INT32_MAX)
+  const std::string number(text.substr(0, text.size() - 1));
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count);
+  const bool is_whole = error == std::errc() && end == number.data() + number.size();
+  if (is_whole && count > 0 && count < INT32_MAX)
     for (const auto& [unit, seconds] : units)
-      if (unit == *last) return now - count * seconds;
+      if (unit == text.back()) return now - count * seconds;
   if (text.find('T') != std::string_view::npos) return utc_seconds(text);
   return utc_seconds(std::string(text) + "T00:00:00Z");
 }

@@ -6,12 +6,13 @@
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
 
-#define BW_EVENT_ABI 3
+#define BW_EVENT_ABI 4
 
 enum {
   BW_COMM_SIZE = 16,
   BW_PROG_NAME_SIZE = 16,
   BW_EXE_SIZE = 256,
+  BW_KEY_ID_SIZE = 64,
 };
 
 enum bw_hook {
@@ -58,9 +59,13 @@ struct bw_event {
   __u16 active_rule;
   __u64 cgroup_id;
   char comm[BW_COMM_SIZE];
-  char exe[BW_EXE_SIZE];      // empty if it could not be resolved
-  char cgroup[BW_NAME_SIZE];  // path; empty if it could not be read or does not fit
-  __s64 wall_time;            // Unix seconds, as the rules' dates were judged by
+  char exe[BW_EXE_SIZE];            // empty if it could not be resolved
+  char cgroup[BW_NAME_SIZE];        // path; empty if it could not be read or does not fit
+  __s64 wall_time;                  // Unix seconds, as the rules' dates were judged by
+  __u8 wanted_key[BW_KEY_ID_SIZE];  // hook observed: the id of the key that made the signature and
+                                    // that no key of the keyring has, as far as it fits
+  __u32 wanted_key_length;          // 0: none
+  __u32 reserved;
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

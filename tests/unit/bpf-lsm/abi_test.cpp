@@ -132,6 +132,7 @@ TEST_CASE("the event record lies alike in kernel and manager") {
   CHECK_MEMBER(event, bw_event, exe);
   CHECK_MEMBER(event, bw_event, cgroup);
   CHECK_MEMBER(event, bw_event, wall_time);
+  CHECK_MEMBER(event, bw_event, wanted_key);
 }
 
 TEST_CASE("records of the inventory lie alike in kernel and manager") {

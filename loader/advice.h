@@ -1,0 +1,20 @@
+// What an administrator can do about a refusal: which rule to add, what to sign, which key is
+// missing.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace bpfwarden::loader {
+
+struct Advice {
+  std::vector<std::string> steps;  // sentences, the best first; at least one
+  std::string rule;                // TOML to be pasted; empty: no rule can or should admit it
+  std::string place;               // where it goes
+};
+
+// `event`: one that is_refusal() (refusals.h).
+[[nodiscard]] Advice advice_for(const nlohmann::json& event);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,148 @@
+#include "loader/refusal_text.h"
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "loader/advice.h"
+#include "loader/time_text.h"
+#include "policy/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using nlohmann::json;
+using std::string;
+
+bool was_refused(const json& event) {
+  const auto found = event.find("refused");
+  return found != event.end() && found->is_boolean() && found->get<bool>();
+}
+
+string when_text(const RefusalGroup& group, int64_t now) {
+  if (group.last == 0) return std::to_string(group.count) + " times";
+  const string last = local_time(group.last) + " (" + ago_text(now - group.last) + ")";
+  if (group.count == 1) return last;
+  return std::to_string(group.count) + " times since " + local_time(group.first) + ", last " + last;
+}
+
+string who_text(const json& event) {
+  const string unit = unit_of(text_of(event, "cgroup")), exe = text_of(event, "exe");
+  const string cgroup = text_of(event, "cgroup");
+  string text = text_of(event, "comm");
+  if (text.empty()) text = "somebody";
+  text += " (";
+  if (!unit.empty()) text += unit + ", ";
+  if (unit.empty() && cgroup.size() > 1) text += "cgroup " + cgroup + ", ";
+  if (!exe.empty()) text += exe + ", ";
+  return text + "uid " + std::to_string(number_of(event, "uid")) + ", pid " +
+         std::to_string(number_of(event, "tgid")) + ")";
+}
+
+string signed_text(const json& event) {
+  const string signature = text_of(event, "signature"), signer = text_of(event, "signer");
+  if (signature == "unsigned" || signature.empty()) return "an unsigned";
+  return "a " + signature + " signed (by " + (signer.empty() ? "a key unknown here" : signer) + ")";
+}
+
+string what_text(const json& event) {
+  const string hook = text_of(event, "hook"), program = text_of(event, "program");
+  if (hook == "observed") return "to load a signed program";
+  if (hook == "bpf_map_create") return "to create a map that a signature covers, writable";
+  if (hook == "key_permission")
+    return "to change key " + std::to_string(number_of(event, "key_serial")) +
+           " of bpfwarden's keyring";
+  return "to load " + signed_text(event) + " " + text_of(event, "attach") + " program" +
+         (program.empty() ? "" : " '" + program + "'");
+}
+
+string outcome_text(const json& event) {
+  if (!was_refused(event)) return "it was let through in audit mode only";
+  const auto error = static_cast<int>(number_of(event, "errno"));
+  const char* name = ::strerrorname_np(error);
+  const string got = name != nullptr ? name : std::to_string(error);
+  return text_of(event, "hook") == "observed" ? "the kernel itself refused it with " + got
+                                              : "it got " + got;
+}
+
+string cause_text_of(const json& event) {
+  const string name = text_of(event, "cause");
+  for (int i = 0; i < BW_CAUSES; i++)
+    if (policy::cause_name(static_cast<bw_cause>(i)) == name)
+      return string(policy::cause_text(static_cast<bw_cause>(i)));
+  return name;
+}
+
+std::vector<string> reasons_of(const json& event) {
+  const string rule = text_of(event, "rule");
+  const int64_t line = number_of(event, "rule_line");
+  const string version =
+      " (policy version " + std::to_string(number_of(event, "policy_version")) + ")";
+  std::vector<string> reasons;
+  if (rule.empty())
+    reasons.push_back(cause_text_of(event) + version);
+  else
+    reasons.push_back("rule '" + rule + "'" + (line > 0 ? " on line " + std::to_string(line) : "") +
+                      " decided" + version);
+  if (const auto almost = event.find("almost"); almost != event.end() && almost->is_array())
+    for (const json& one : *almost)
+      if (one.is_string()) reasons.push_back(one.get<string>());
+  return reasons;
+}
+
+void append_list(const char* label, const std::vector<string>& lines, string& text) {
+  string head = label;
+  for (const string& line : lines) {
+    text += head + line + "\n";
+    head.assign(std::strlen(label), ' ');
+  }
+}
+
+string indented(const string& block) {
+  string text;
+  std::istringstream lines(block);
+  for (string line; std::getline(lines, line);) text += "    " + line + "\n";
+  return text;
+}
+
+}  // namespace
+
+string unit_of(const string& cgroup) {
+  string unit;
+  std::istringstream components(cgroup);
+  for (string one; std::getline(components, one, '/');)
+    if (one.ends_with(".service") || one.ends_with(".scope")) unit = one;
+  return unit;
+}
+
+string refusal_text(const RefusalGroup& group, int64_t now) {
+  const json& event = group.event;
+  const Advice advice = advice_for(event);
+  string text = when_text(group, now) + "\n  " + who_text(event) + " tried " + what_text(event) +
+                "; " + outcome_text(event) + ".\n";
+  append_list("  why: ", reasons_of(event), text);
+  append_list("  do:  ", advice.steps, text);
+  if (!advice.rule.empty()) text += "  the rule, " + advice.place + ":\n\n" + indented(advice.rule);
+  return text;
+}
+
+json refusal_to_json(const RefusalGroup& group) {
+  const json& event = group.event;
+  const Advice advice = advice_for(event);
+  const string unit = unit_of(text_of(event, "cgroup"));
+  return {{"count", group.count},
+          {"first", group.first},
+          {"last", group.last},
+          {"refused", was_refused(event)},
+          {"unit", unit.empty() ? json() : json(unit)},
+          {"who", who_text(event)},
+          {"what", what_text(event)},
+          {"outcome", outcome_text(event)},
+          {"why", reasons_of(event)},
+          {"do", advice.steps},
+          {"rule", advice.rule.empty() ? json() : json(advice.rule)},
+          {"place", advice.place.empty() ? json() : json(advice.place)},
+          {"event", event}};
+}
+
+}  // namespace bpfwarden::loader

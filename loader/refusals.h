@@ -1,0 +1,61 @@
+// What was refused, or would have been: events of the past, those that repeat each other together.
+//
+// Events are as event_to_json() wrote them (docs/events.md). Plain data; owns what it holds.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bpfwarden::loader {
+
+struct RefusalGroup {
+  nlohmann::json event;  // the latest
+  uint64_t count = 0;
+  int64_t first = 0;  // Unix seconds; 0 where an event has no time
+  int64_t last = 0;
+  uint64_t order = 0;  // of the latest, among all that were added
+};
+
+// Whether the event tells of something that was refused, or let through in audit mode only. What a
+// staged policy would do is neither.
+[[nodiscard]] bool is_refusal(const nlohmann::json& event);
+
+class RefusalLog {
+ public:
+  // Leaves out what is older than `since` (Unix seconds).
+  explicit RefusalLog(int64_t since = 0) : since_(since) {}
+
+  // Oldest first. An event that tells of no refusal is left out.
+  void add(const nlohmann::json& event);
+
+  // The groups with the latest events, the latest first.
+  [[nodiscard]] std::vector<RefusalGroup> latest(size_t limit) const;
+  [[nodiscard]] size_t size() const { return groups_.size(); }
+
+ private:
+  int64_t since_;
+  uint64_t added_ = 0;
+  std::unordered_map<std::string, RefusalGroup> groups_;
+};
+
+struct RefusalSource {
+  std::optional<std::filesystem::path> file;  // only this one; else what is kept and in the kernel
+  int64_t since = 0;
+};
+
+// Without a file: kEventLog where it is there, then what the kernel still has; an event that is in
+// both counts once. Errors: the file cannot be read; there is neither a policy nor a file.
+[[nodiscard]] Result<RefusalLog> read_refusals(const RefusalSource& source);
+
+// The member's text, or nothing: recorded files are not to be trusted to have the right type.
+[[nodiscard]] std::string text_of(const nlohmann::json& event, const char* member);
+[[nodiscard]] int64_t number_of(const nlohmann::json& event, const char* member);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,193 @@
+// `why` from recorded events: what repeats is told once, and the advice fits what happened.
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "loader/advice.h"
+#include "loader/refusal_text.h"
+#include "loader/refusals.h"
+#include "loader/time_text.h"
+#include "tests/unit/keyring/test_keys.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t kNow = 1'800'000'000;  // 2027-01-15T08:00:00Z
+const std::string kDigest(64, 'd');
+
+// As `bpfwarden events --json` prints one, in the members that matter here.
+json refused(int sequence, const std::string& time = "2027-01-15T07:57:00.000000Z") {
+  return {{"sequence", sequence},
+          {"time_ns", 1'000 * sequence},
+          {"time", time},
+          {"hook", "bpf_prog_load"},
+          {"decision", "deny"},
+          {"refused", true},
+          {"errno", EPERM},
+          {"mode", "enforce"},
+          {"rule", nullptr},
+          {"rule_line", nullptr},
+          {"cause", "default"},
+          {"almost", json::array()},
+          {"signature", "unsigned"},
+          {"signer", nullptr},
+          {"attach", "xdp"},
+          {"program", "drop"},
+          {"digest", nullptr},
+          {"pid", 41},
+          {"tgid", 40 + sequence},
+          {"uid", 998},
+          {"comm", "agent"},
+          {"exe", "/usr/bin/agent"},
+          {"cgroup", "/system.slice/agent.service/worker"},
+          {"policy_version", 12}};
+}
+
+json with(json event, const json& changes) {
+  event.update(changes);
+  return event;
+}
+
+RefusalGroup only(const json& event) {
+  RefusalLog log;
+  log.add(event);
+  REQUIRE(log.size() == 1);
+  return log.latest(1).front();
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string all_steps(const Advice& advice) {
+  std::string text;
+  for (const std::string& step : advice.steps) text += step + "\n";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("refusals that repeat each other are one group, the latest first") {
+  RefusalLog log;
+  log.add(refused(1, "2027-01-15T07:00:00.000000Z"));
+  log.add(with(refused(2), {{"attach", "tc"}}));
+  log.add(refused(3, "2027-01-15T07:59:00.000000Z"));
+  log.add(with(refused(4), {{"decision", "allow"}, {"refused", false}}));
+  log.add(with(refused(5), {{"hook", "staged"}}));
+  REQUIRE(log.size() == 2);
+  const auto groups = log.latest(5);
+  CHECK(groups[0].count == 2);
+  CHECK(groups[0].first == kNow - 3'600);
+  CHECK(groups[0].last == kNow - 60);
+  CHECK(groups[0].event["sequence"] == 3);
+  CHECK(groups[1].event["attach"] == "tc");
+  CHECK(log.latest(1).size() == 1);
+  RefusalLog recent(kNow - 600);
+  recent.add(refused(1, "2027-01-15T07:00:00.000000Z"));
+  CHECK(recent.size() == 0);
+}
+
+TEST_CASE("a refusal is told in sentences: who, what, when, why") {
+  RefusalLog log;
+  for (int i = 1; i <= 14; i++) log.add(refused(i));
+  const std::string text = refusal_text(log.latest(1).front(), kNow);
+  CHECK(text.starts_with("14 times since " + local_time(kNow - 180) + ", last " +
+                         local_time(kNow - 180) + " (3 minutes ago)\n"));
+  CHECK(has(text,
+            "agent (agent.service, /usr/bin/agent, uid 998, pid 54) tried to load an unsigned xdp "
+            "program 'drop'; it got EPERM."));
+  CHECK(
+      has(text, "why: no rule of the policy matched, so its default decided (policy version 12)"));
+  const std::string let_through = refusal_text(
+      only(with(refused(1), {{"refused", false}, {"errno", 0}, {"mode", "audit"}})), kNow);
+  CHECK(has(let_through, "it was let through in audit mode only."));
+  CHECK(unit_of("/user.slice/user-1000.slice/session-3.scope") == "session-3.scope");
+  CHECK(unit_of("/").empty());
+}
+
+TEST_CASE("advice for an unsigned program: sign it, or admit it by its digest") {
+  const Advice known = advice_for(with(refused(1), {{"digest", kDigest}}));
+  CHECK(has(known.steps.front(), "bpfwarden sign drop.bpf.o --key KEY --cert CERT -o drop.bundle"));
+  CHECK(has(known.rule, "digests   = [\"sha256:" + kDigest + "\"]"));
+  CHECK(has(known.rule, "signature = \"unsigned\""));
+  CHECK(known.place == "anywhere among the rules");
+  const Advice unknown = advice_for(refused(1));
+  CHECK(has(unknown.rule, "sha256:" + std::string(64, '0')));
+  CHECK(has(unknown.rule, "# Admits nothing"));
+  CHECK(has(all_steps(unknown), "tried once more"));
+}
+
+TEST_CASE("advice for a signed program: the rule for its key, before the one that decided") {
+  const json event = with(refused(1), {{"signature", "prog-only"},
+                                       {"signer", "netops"},
+                                       {"cause", "rule"},
+                                       {"rule", "no xdp"},
+                                       {"rule_line", 9}});
+  const Advice advice = advice_for(event);
+  CHECK(advice.rule ==
+        "[[rules]]\nname      = \"netops: xdp\"\nallow     = [\"xdp\"]\nsigned-by = "
+        "[\"netops\"]\n");
+  CHECK(advice.place.starts_with("above rule 'no xdp' (line 9)"));
+  CHECK(has(refusal_text(only(event), kNow), "rule 'no xdp' on line 9 decided"));
+  const Advice loader = advice_for(with(event, {{"attach", "syscall"}}));
+  CHECK(has(all_steps(loader), "light skeleton"));
+  const Advice stranger = advice_for(with(event, {{"signer", nullptr}}));
+  CHECK(stranger.rule.empty());
+  CHECK(has(all_steps(stranger), "[keys.NAME]"));
+}
+
+TEST_CASE("what no rule can allow gets none, and the kernel's own refusals their reason") {
+  const Advice bypass = advice_for(with(refused(1), {{"cause", "lsm-bypass"}}));
+  CHECK(bypass.rule.empty());
+  CHECK(has(all_steps(bypass), "no policy can allow this"));
+  const json observed = with(
+      refused(1),
+      {{"hook", "observed"}, {"cause", "kernel-rejected"}, {"attach", nullptr}, {"errno", ENOKEY}});
+  CHECK(has(all_steps(advice_for(observed)), "has no key that made this signature"));
+  CHECK(has(all_steps(advice_for(with(observed, {{"wanted_key", "4fa3"}}))),
+            "missing key's id is 4fa3"));
+  CHECK(
+      has(all_steps(advice_for(with(observed, {{"errno", EKEYREJECTED}}))), "not of these bytes"));
+  CHECK(has(refusal_text(only(observed), kNow),
+            "tried to load a signed program; the kernel itself refused it with ENOKEY."));
+}
+
+TEST_CASE("each cause and each errno has something to do") {
+  for (const char* cause :
+       {"rule", "default", "unknown-attach", "missing-fact", "unsigned-parts", "lsm-bypass",
+        "digest-changed", "target-changed", "kernel-load", "writable-exclusive-map",
+        "no-provenance", "kernel-rejected", "denied-digest", "sealed-key", "of a later version"})
+    CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());
+  CHECK_FALSE(advice_for(json::object()).steps.empty());
+  CHECK_FALSE(refusal_text({.event = json::object(), .count = 1}, kNow).empty());
+  const json wrong = with(refused(1), {{"almost", 7}, {"uid", "x"}, {"refused", 1}, {"exe", 3}});
+  CHECK_FALSE(refusal_text(only(wrong), kNow).empty());
+}
+
+TEST_CASE("recorded files are read with those that were rotated, broken lines left out") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "events.jsonl";
+  std::ofstream(path.string() + ".1") << refused(1).dump() << "\n";
+  std::ofstream(path) << refused(2).dump() << "\n{\"half\": \n";
+  const auto log = read_refusals({.file = path});
+  REQUIRE(log.has_value());
+  CHECK(log->latest(1).front().count == 2);
+  const auto none = read_refusals({.file = folder.path() / "none"});
+  REQUIRE_FALSE(none.has_value());
+  CHECK(has(none.error().hint, "bpfwarden events"));
+}
+
+TEST_CASE("a time that a user gives") {
+  CHECK(since_seconds("30m", kNow) == kNow - 1'800);
+  CHECK(since_seconds("7d", kNow) == kNow - 604'800);
+  CHECK(since_seconds("2027-01-15", 0) == kNow - 8 * 3'600);
+  CHECK(since_seconds("2027-01-15T08:00:00Z", 0) == kNow);
+  for (const char* wrong : {"", "h", "-1h", "12", "soon", "2027-01-15T08:00:00", "2h3"})
+    CHECK_FALSE(since_seconds(wrong, kNow).has_value());
+}
+
+}  // namespace bpfwarden::loader
