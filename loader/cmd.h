@@ -27,6 +27,7 @@ void add_fmt(CLI::App& app, Command& chosen);
 void add_inspect(CLI::App& app, Command& chosen);
 void add_inventory(CLI::App& app, Command& chosen);
 void add_keys(CLI::App& app, Command& chosen);
+void add_metrics(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
 void add_promote(CLI::App& app, Command& chosen);
 void add_rollback(CLI::App& app, Command& chosen);

@@ -140,6 +140,19 @@ const char* standing_name(Standing standing) {
   return "UNEXPLAINED";
 }
 
+Result<std::map<Standing, uint64_t>> count_standings() {
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  std::map<Standing, uint64_t> counts;
+  if (!*active) return counts;
+  const auto records = read_program_list();
+  if (!records) return std::unexpected(records.error());
+  const std::vector<uint32_t> own = pinned_programs();
+  for (const bw_listed_program_record& record : *records)
+    counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, own)]++;
+  return counts;
+}
+
 Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
   auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());

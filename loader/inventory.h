@@ -49,6 +49,10 @@ struct ListedProgram {
 
 [[nodiscard]] const char* standing_name(Standing standing);
 
+// How many programs of each standing there are now: without a look at links, pins and processes.
+// None where no policy is active. Errors: errno of bpf(2).
+[[nodiscard]] Result<std::map<Standing, uint64_t>> count_standings();
+
 // By id. Needs root. Where no policy is active the iterators are loaded for the moment. `missed`,
 // if given, takes the places that could not be looked at, and why. Errors: errno of bpf(2).
 [[nodiscard]] Result<std::vector<ListedProgram>> read_inventory(

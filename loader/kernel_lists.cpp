@@ -76,4 +76,13 @@ Result<KernelLists> read_kernel_lists() {
   return read_all(lists->list_links());
 }
 
+Result<std::vector<bw_listed_program_record>> read_program_list() {
+  const auto link = pinned_link("list_programs");
+  if (!link) return std::unexpected(link.error());
+  std::vector<bw_listed_program_record> records;
+  if (Status done = read_records(link->get(), "list_programs", records); !done)
+    return std::unexpected(std::move(done).error());
+  return records;
+}
+
 }  // namespace bpfwarden::loader

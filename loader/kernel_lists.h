@@ -18,4 +18,7 @@ struct KernelLists {
 // Errors: errno of bpf(2) or read(2).
 [[nodiscard]] Result<KernelLists> read_kernel_lists();
 
+// Its programs only, of a warden that is pinned. Errors: likewise.
+[[nodiscard]] Result<std::vector<bw_listed_program_record>> read_program_list();
+
 }  // namespace bpfwarden::loader

@@ -101,6 +101,11 @@ bool awaits_confirmation(const bw_control& word, uint64_t now_ns) {
   return word.generation != 0 && word.generation == word.unconfirmed && now_ns < word.confirm_by_ns;
 }
 
+uint64_t seconds_left(const bw_control& word, uint64_t now_ns) {
+  constexpr uint64_t second = 1'000'000'000;
+  return awaits_confirmation(word, now_ns) ? (word.confirm_by_ns - now_ns) / second + 1 : 0;
+}
+
 bool has_returned(const bw_control& word, uint64_t now_ns) {
   return word.generation != 0 && word.generation == word.unconfirmed &&
          now_ns >= word.confirm_by_ns;

@@ -30,6 +30,8 @@ struct Generation {
 // What decides at that time; 0: nothing yet.
 [[nodiscard]] uint64_t deciding_generation(const bw_control& word, uint64_t now_ns);
 [[nodiscard]] bool awaits_confirmation(const bw_control& word, uint64_t now_ns);
+// Rounded up; 0 if nothing awaits it.
+[[nodiscard]] uint64_t seconds_left(const bw_control& word, uint64_t now_ns);
 // Nobody confirmed in time: the fallback decides.
 [[nodiscard]] bool has_returned(const bw_control& word, uint64_t now_ns);
 

@@ -15,7 +15,6 @@ using Lines = std::vector<ScreenLine>;
 
 constexpr size_t kLabelColumns = 13;
 constexpr size_t kShownKeys = 5;
-constexpr uint64_t kSecond = 1'000'000'000;
 
 // The version first: a long name is cut at its end.
 string policy_text(const bw_image& image) {
@@ -147,10 +146,6 @@ std::string_view colour_of(Tone tone) {
 }
 
 }  // namespace
-
-uint64_t seconds_left(const bw_control& word, uint64_t boot_ns) {
-  return awaits_confirmation(word, boot_ns) ? (word.confirm_by_ns - boot_ns) / kSecond + 1 : 0;
-}
 
 std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now) {
   Lines lines;

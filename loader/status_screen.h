@@ -30,7 +30,4 @@ struct ScreenTime {
 // Without a newline; cut where it is wider than `columns` (0: as long as it is).
 [[nodiscard]] std::string line_text(const ScreenLine& line, size_t columns, bool with_colour);
 
-// How long what awaits its confirmation has; 0: nothing does.
-[[nodiscard]] uint64_t seconds_left(const bw_control& word, uint64_t boot_ns);
-
 }  // namespace bpfwarden::loader

@@ -32,7 +32,7 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check completion confirm diff doctor events explain fmt inspect inventory keys off promote rollback run schema sign stage status test verify why; do
+  for verb in apply check completion confirm diff doctor events explain fmt inspect inventory keys metrics off promote rollback run schema sign stage status test verify why; do
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
@@ -227,6 +227,9 @@ check "verify says what a policy would" verify_asks_the_policy
 check "verify as nobody" verifies_as_nobody
 check "sign says what the signature covers" signs_what_it_says
 check "a failed sign writes nothing" refuses_and_leaves_nothing
+
+check "metrics for other hosts are wrong usage unless told so" exits 2 "$bpfwarden" metrics --listen 0.0.0.0:9560
+check "metrics to a file and over HTTP at once is wrong usage" exits 2 "$bpfwarden" metrics --listen 127.0.0.1:9560 --output "$work/x"
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
