@@ -1,0 +1,138 @@
+"""Runs well-known BPF tools in a guest: first without bpfwarden, then under an audit policy.
+
+Each must work as before, and bpfwarden's inventory must say of each of its programs what bpftool
+says. Prints a table; exits 1 if anything is amiss. Leaves /tmp/realtools/events.jsonl.
+"""
+
+import fnmatch
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import compare
+import kernel
+import tools
+
+RESULTS = "/tmp/realtools"
+EVENTS = f"{RESULTS}/events.jsonl"
+AUDIT = """schema = 1
+name = "real tools"
+version = 1
+mode = "audit"
+default = "deny"
+"""
+
+
+class Row:
+    """A line of the table: what became of one tool."""
+
+    def __init__(self, tool: tools.Tracer | tools.Placed) -> None:
+        self.tool = tool
+        self.works: dict[str, bool] = {}
+        self.programs = self.identified = 0
+        self.problems: list[str] = []
+
+    def run(self, phase: str, observe: Callable[[], None] = lambda: None) -> None:
+        begin = time.monotonic()
+        try:
+            self.tool(observe)
+        except tools.Failed as failed:
+            self.problems.append(f"{phase}: {failed}")
+        self.works[phase] = not any(problem.startswith(f"{phase}: ") for problem in self.problems)
+        print(f"  {self.tool.name}: {'works' if self.works[phase] else 'FAILS'} ({time.monotonic() - begin:.0f} s)", flush=True)
+
+    def observe(self, before: set[int], standings: set[str]) -> None:
+        """Compares what is new since `before`; called while the tool's programs are in the kernel."""
+        ours, theirs = compare.inventory(), kernel.read(before)
+        new = set(theirs) | set(ours) - before
+        self.programs, self.identified = len(new), 0
+        for number in sorted(new):
+            if number not in theirs:
+                self.problems.append(f"program {number} is in the inventory, and bpftool does not know it")
+                continue
+            found = compare.differences(ours.get(number), theirs[number], standings)
+            self.identified += not found
+            self.problems += [f"program {number} ({theirs[number].info.get('name', '')}): {one}" for one in found]
+        self.check_places([place for one in theirs.values() for place in one.attach])
+
+    def check_places(self, found: list[str]) -> None:
+        wanted = self.tool.attach
+        unmet = [one for one in wanted if not fnmatch.filter(found, one)]
+        extra = [one for one in found if not any(fnmatch.fnmatchcase(one, pattern) for pattern in wanted)]
+        if unmet or extra:
+            self.problems.append(f"attached at {sorted(found)}, where {sorted(wanted)} was expected")
+
+    def good(self) -> bool:
+        return all(self.works.values()) and not self.problems and 0 < self.programs == self.identified
+
+
+def run_phase(phase: str, rows: list[Row], standings: set[str] | None = None) -> None:
+    print(f"{phase}:", flush=True)
+    for row in rows:
+        before = kernel.program_ids()
+        row.run(phase, (lambda: row.observe(before, standings)) if standings else (lambda: None))
+
+
+def record() -> subprocess.Popen:
+    with open(f"{RESULTS}/audit.toml", "w", encoding="utf-8") as file:
+        file.write(AUDIT)
+    tools.run("bpfwarden", "apply", f"{RESULTS}/audit.toml")
+    return subprocess.Popen(["bpfwarden", "events", "--follow", "--output", EVENTS])
+
+
+def status() -> dict:
+    done = subprocess.run(["bpfwarden", "status", "--json"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def end_recording(recorder: subprocess.Popen) -> list[str]:
+    """Nothing is missing: sequence numbers from 1, one after the other, and no drop."""
+    time.sleep(2)
+    recorder.send_signal(signal.SIGTERM)
+    if recorder.wait(30) != 0:
+        return [f"bpfwarden events ended with {recorder.returncode}"]
+    with open(EVENTS, encoding="utf-8") as file:
+        numbers = [json.loads(line)["sequence"] for line in file]
+    print(f"{len(numbers)} events recorded")
+    if not numbers or numbers != list(range(1, len(numbers) + 1)):
+        return [f"the recording has {len(numbers)} events, not from 1 one after the other"]
+    return []
+
+
+def print_table(rows: list[Row]) -> None:
+    phases = list(rows[0].works)
+    lines = [["tool", "programs", "identified", *phases, "attach points"]]
+    for row in rows:
+        works = ["works" if row.works.get(phase) else "FAILS" for phase in phases]
+        lines.append([row.tool.name, str(row.programs), str(row.identified), *works, shorten(row.tool.attach)])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def shorten(places: list[str]) -> str:
+    return ", ".join(places[:2]) + (f" and {len(places) - 2} more" if len(places) > 2 else "")
+
+
+def main() -> int:
+    os.makedirs(RESULTS, exist_ok=True)
+    tools.prepare()
+    rows = [Row(tool) for tool in tools.all_tools() if not sys.argv[1:] or any(name in tool.name for name in sys.argv[1:])]
+    run_phase("before", rows)
+    recorder = record()
+    run_phase("audit", rows, {"would be denied"})
+    problems = end_recording(recorder)
+    print_table(rows)
+    problems += [f"{row.tool.name}: {problem}" for row in rows for problem in row.problems]
+    print(*problems, sep="\n")
+    good = sum(row.good() for row in rows)
+    print(f"{good} of {len(rows)} tools work and are identified; {sum(row.identified for row in rows)} programs")
+    return 0 if good == len(rows) and not problems else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

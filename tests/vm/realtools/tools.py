@@ -1,0 +1,200 @@
+"""The tools: how each is run, when it works, and where its programs must then be attached."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+FOLDER = "/opt/realtools"
+DEVICE, PEER = "v0", "10.9.0.2"
+CGROUP, PIN = "/sys/fs/cgroup/realtools", "/sys/fs/bpf/refuse_connect"
+LONGEST = 240  # seconds that a tool may take to do its work: bpftrace under emulation needs 25
+
+
+class Failed(Exception):
+    """A tool did not do what it does."""
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"'{' '.join(command)}' ended with {done.returncode}: {done.stdout.strip()[-1500:]}")
+
+
+def succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def reaches_peer() -> bool:
+    return succeeds("ping", "-c", "1", "-W", "1", PEER)
+
+
+def cgroup_connects() -> bool:
+    """Whether a process in the cgroup may connect: nobody listens, but that is not EPERM."""
+    script = f"echo $$ >{CGROUP}/cgroup.procs; exec 3<>/dev/tcp/127.0.0.1/9"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    return "not permitted" not in done.stderr
+
+
+def act() -> None:
+    """What the tracers wait for: a file that goes, a sleep, a connection, a read from the disk."""
+    script = f"touch /tmp/a; rm /tmp/a; sleep 0.01; exec 3<>/dev/tcp/{PEER}/9"
+    subprocess.run(["bash", "-c", script], capture_output=True, check=False)
+    subprocess.run(["dd", "if=/dev/vda", "of=/dev/null", "bs=4k", "count=8", "iflag=direct"],
+                   capture_output=True, check=True)
+
+
+@dataclass
+class Tracer:
+    """Runs until it is interrupted, and prints what it sees on its terminal."""
+
+    name: str
+    attach: list[str]
+    command: list[str]
+    shows: str  # a regular expression
+
+    def __call__(self, observe: Callable[[], None]) -> None:
+        terminal, end = pty.openpty()
+        process = subprocess.Popen(self.command, stdin=end, stdout=end, stderr=end, start_new_session=True)
+        os.close(end)
+        printed = bytearray()
+        reader = threading.Thread(target=collect, args=(terminal, printed), daemon=True)
+        reader.start()
+        try:
+            self.wait(process, printed)
+            observe()
+        finally:
+            status = stop(process)
+            reader.join(10)
+            os.close(terminal)
+        if status not in (0, -signal.SIGINT):
+            raise Failed(f"ended with {status}: {text_of(printed)}")
+
+    def wait(self, process: subprocess.Popen, printed: bytearray) -> None:
+        until = time.monotonic() + LONGEST
+        while not re.search(self.shows, printed.decode(errors="replace")):
+            if process.poll() is not None:
+                raise Failed(f"ended with {process.returncode}: {text_of(printed)}")
+            if time.monotonic() > until:
+                raise Failed(f"printed no /{self.shows}/ in {LONGEST} s: {text_of(printed)}")
+            act()
+            time.sleep(0.5)
+
+
+def text_of(printed: bytearray) -> str:
+    return printed.decode(errors="replace").strip()[-1500:]
+
+
+def collect(terminal: int, printed: bytearray) -> None:
+    try:
+        while chunk := os.read(terminal, 65536):
+            printed += chunk
+    except OSError:  # EIO: the other end is closed
+        pass
+
+
+def stop(process: subprocess.Popen) -> int:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+@dataclass
+class Placed:
+    """Puts a program somewhere and ends; what flows there is then blocked, until it is removed."""
+
+    name: str
+    attach: list[str]
+    place: list[list[str]]
+    remove: list[list[str]]
+    flows: Callable[[], bool] = field(default=reaches_peer)
+
+    def __call__(self, observe: Callable[[], None]) -> None:
+        if not self.flows():
+            raise Failed("nothing gets through even before")
+        for command in self.place:
+            run(*command)
+        if self.flows():
+            raise Failed("it blocks nothing")
+        observe()
+        for command in self.remove:
+            run(*command)
+        if not self.flows():
+            raise Failed("it still blocks after its removal")
+
+
+def prepare() -> None:
+    """Two network namespaces with a cable between them, a cgroup."""
+    os.makedirs(CGROUP, exist_ok=True)
+    for command in ("ip netns add peer",
+                    f"ip link add {DEVICE} type veth peer name v1 netns peer",
+                    f"ip addr add 10.9.0.1/24 dev {DEVICE}", f"ip link set {DEVICE} up",
+                    f"ip -n peer addr add {PEER}/24 dev v1", "ip -n peer link set v1 up"):
+        run(*command.split())
+    for _ in range(50):
+        if reaches_peer():
+            return
+        time.sleep(0.2)
+    raise Failed(f"{PEER} does not answer")
+
+
+def bpftrace(kind: str, attach: list[str], probe: str, who: str) -> Tracer:
+    program = probe + ' { printf("hit by %s\\n", comm); }'
+    return Tracer(f"bpftrace {kind}", attach, ["bpftrace", "-e", program], f"hit by {who}")
+
+
+def libbpf_tool(name: str, attach: list[str], shows: str, *arguments: str) -> Tracer:
+    return Tracer(name, attach, [f"{name}-libbpf", *arguments], shows)
+
+
+def go(kind: str, target: str, attach: str) -> Tracer:
+    return Tracer(f"Go loader {kind}", [attach], ["goloader", kind, target], r"ran [1-9]")
+
+
+def object_file(name: str) -> str:
+    return f"{FOLDER}/{name}.bpf.o"
+
+
+def all_tools() -> list[Tracer | Placed]:
+    """`attach` are patterns, as of a shell."""
+    vfs = ("read", "write", "fsync", "open", "create", "unlink", "mkdir", "rmdir")
+    tc = ["tc", "filter", "add", "dev", DEVICE, "ingress", "bpf", "da", "obj", object_file("drop_tc"), "sec", "tc"]
+    return [
+        bpftrace("kprobe", ["kprobe/do_nanosleep"], "kprobe:do_nanosleep", "sleep"),
+        bpftrace("tracepoint", ["tp/syscalls/sys_enter_unlinkat"], "tracepoint:syscalls:sys_enter_unlinkat", "rm"),
+        bpftrace("uprobe", ["uprobe//usr/bin/bash:0x*"], "uprobe:/usr/bin/bash:execute_command", "bash"),
+        libbpf_tool("execsnoop", ["tp/syscalls/sys_enter_execve", "tp/syscalls/sys_exit_execve"], r"\n(sleep|rm|dd) "),
+        libbpf_tool("opensnoop", [f"tp/syscalls/sys_{w}_{s}" for w in ("enter", "exit") for s in ("open", "openat", "openat2")],
+                    r"/tmp/a\b"),
+        libbpf_tool("tcpconnect", [f"{k}/tcp_{v}_connect" for k in ("kprobe", "kretprobe") for v in ("v4", "v6")],
+                    rf"{re.escape(PEER)}\s+9\b"),
+        libbpf_tool("biolatency", ["tp_btf/block_rq_issue", "tp_btf/block_rq_complete"], r"-> \d+ +: [1-9]", "1"),
+        libbpf_tool("vfsstat", [f"fentry/vfs_{f}" for f in vfs], r"\d\d:\d\d:\d\d: +[1-9]", "1"),
+        Placed("xdp-loader", [f"xdp@{DEVICE}", "freplace/xdp_dispatcher"],
+               [["xdp-loader", "load", "-m", "skb", DEVICE, object_file("drop_xdp")]],
+               [["xdp-loader", "unload", DEVICE, "--all"]]),
+        Placed("xdp-filter", [f"xdp@{DEVICE}", "freplace/xdp_dispatcher"],
+               [["xdp-filter", "load", "-m", "skb", DEVICE], ["xdp-filter", "ip", PEER, "-m", "src"]],
+               [["xdp-filter", "unload", DEVICE]]),
+        Placed("ip link xdp", [f"xdp@{DEVICE}"],
+               [["ip", "link", "set", "dev", DEVICE, "xdp", "obj", object_file("drop_xdp"), "sec", "xdp"]],
+               [["ip", "link", "set", "dev", DEVICE, "xdp", "off"]]),
+        Placed("tc filter bpf", [f"tc@{DEVICE}"], [["tc", "qdisc", "add", "dev", DEVICE, "clsact"], tc],
+               [["tc", "qdisc", "del", "dev", DEVICE, "clsact"]]),
+        Placed("bpftool cgroup", ["cgroup/connect4@/realtools"],
+               [["bpftool", "prog", "load", object_file("refuse_connect"), PIN],
+                ["bpftool", "cgroup", "attach", CGROUP, "connect4", "pinned", PIN]],
+               [["bpftool", "cgroup", "detach", CGROUP, "connect4", "pinned", PIN], ["rm", PIN]], cgroup_connects),
+        go("kprobe", "do_nanosleep", "kprobe/do_nanosleep"),
+        go("tracepoint", "sched/sched_switch", "tp/sched/sched_switch"),
+        go("xdp", DEVICE, f"xdp@{DEVICE}"),
+    ]
