@@ -1,24 +1,24 @@
-"""Runs well-known BPF tools in a guest: first without bpfwarden, then under an audit policy.
+"""Runs well-known BPF tools in a guest: without bpfwarden, under an audit policy, and under the
+enforcing policy that `bpfwarden suggest` makes of what was recorded.
 
-Each must work as before, and bpfwarden's inventory must say of each of its programs what bpftool
-says. Prints a table; exits 1 if anything is amiss. Leaves /tmp/realtools/events.jsonl.
+Each must always work, and bpfwarden's inventory must say of each of its programs what bpftool says.
+Prints a table; exits 1 if anything is amiss. Leaves /tmp/realtools/events.jsonl, the recording.
+usage: main.py [PART-OF-A-TOOL'S-NAME...]
 """
 
 import fnmatch
-import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 import compare
+import enforce
 import kernel
+import recording
 import tools
 
-RESULTS = "/tmp/realtools"
-EVENTS = f"{RESULTS}/events.jsonl"
 AUDIT = """schema = 1
 name = "real tools"
 version = 1
@@ -38,18 +38,19 @@ class Row:
 
     def run(self, phase: str, observe: Callable[[], None] = lambda: None) -> None:
         begin = time.monotonic()
+        self.works[phase] = True
         try:
             self.tool(observe)
-        except tools.Failed as failed:
+        except (tools.Failed, subprocess.CalledProcessError) as failed:
+            self.works[phase] = False
             self.problems.append(f"{phase}: {failed}")
-        self.works[phase] = not any(problem.startswith(f"{phase}: ") for problem in self.problems)
         print(f"  {self.tool.name}: {'works' if self.works[phase] else 'FAILS'} ({time.monotonic() - begin:.0f} s)", flush=True)
 
     def observe(self, before: set[int], standings: set[str]) -> None:
         """Compares what is new since `before`; called while the tool's programs are in the kernel."""
         ours, theirs = compare.inventory(), kernel.read(before)
         new = set(theirs) | set(ours) - before
-        self.programs, self.identified = len(new), 0
+        self.programs, self.identified = len(new), 0  # of the last phase; earlier problems stay
         for number in sorted(new):
             if number not in theirs:
                 self.problems.append(f"program {number} is in the inventory, and bpftool does not know it")
@@ -77,30 +78,11 @@ def run_phase(phase: str, rows: list[Row], standings: set[str] | None = None) ->
         row.run(phase, (lambda: row.observe(before, standings)) if standings else (lambda: None))
 
 
-def record() -> subprocess.Popen:
-    with open(f"{RESULTS}/audit.toml", "w", encoding="utf-8") as file:
+def apply_audit() -> None:
+    path = f"{recording.RESULTS}/audit.toml"
+    with open(path, "w", encoding="utf-8") as file:
         file.write(AUDIT)
-    tools.run("bpfwarden", "apply", f"{RESULTS}/audit.toml")
-    return subprocess.Popen(["bpfwarden", "events", "--follow", "--output", EVENTS])
-
-
-def status() -> dict:
-    done = subprocess.run(["bpfwarden", "status", "--json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
-def end_recording(recorder: subprocess.Popen) -> list[str]:
-    """Nothing is missing: sequence numbers from 1, one after the other, and no drop."""
-    time.sleep(2)
-    recorder.send_signal(signal.SIGTERM)
-    if recorder.wait(30) != 0:
-        return [f"bpfwarden events ended with {recorder.returncode}"]
-    with open(EVENTS, encoding="utf-8") as file:
-        numbers = [json.loads(line)["sequence"] for line in file]
-    print(f"{len(numbers)} events recorded")
-    if not numbers or numbers != list(range(1, len(numbers) + 1)):
-        return [f"the recording has {len(numbers)} events, not from 1 one after the other"]
-    return []
+    tools.run("bpfwarden", "apply", path)
 
 
 def print_table(rows: list[Row]) -> None:
@@ -119,13 +101,15 @@ def shorten(places: list[str]) -> str:
 
 
 def main() -> int:
-    os.makedirs(RESULTS, exist_ok=True)
+    os.makedirs(recording.RESULTS, exist_ok=True)
     tools.prepare()
     rows = [Row(tool) for tool in tools.all_tools() if not sys.argv[1:] or any(name in tool.name for name in sys.argv[1:])]
     run_phase("before", rows)
-    recorder = record()
+    apply_audit()
+    recorder = recording.start(recording.EVENTS)
     run_phase("audit", rows, {"would be denied"})
-    problems = end_recording(recorder)
+    problems = recording.end(recorder, recording.EVENTS)
+    problems += enforce.run_enforced(lambda: run_phase("enforced", rows, {"admitted"}))
     print_table(rows)
     problems += [f"{row.tool.name}: {problem}" for row in rows for problem in row.problems]
     print(*problems, sep="\n")
