@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
 
 #include "base/result.h"
 
@@ -30,6 +32,7 @@ void add_keys(CLI::App& app, Command& chosen);
 void add_metrics(CLI::App& app, Command& chosen);
 void add_off(CLI::App& app, Command& chosen);
 void add_promote(CLI::App& app, Command& chosen);
+void add_report(CLI::App& app, Command& chosen);
 void add_rollback(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);
 void add_schema(CLI::App& app, Command& chosen);
@@ -44,6 +47,13 @@ struct ApplyOptions;
 
 // --confirm-within, for the verbs that make a policy active.
 void add_confirm_within(CLI::App& verb, ApplyOptions& options);
+
+struct KernelStatus;
+struct ListedProgram;
+
+// What `inventory --json` and `status --json` print, for `report`.
+[[nodiscard]] nlohmann::json inventory_to_json(const std::vector<ListedProgram>& programs);
+[[nodiscard]] nlohmann::json status_to_json(const KernelStatus& status);
 
 // Prints the error and its hint on stderr; returns the exit code 1.
 int report(const Error& error);

@@ -1,6 +1,7 @@
 // bpfwarden inventory: every BPF program in the kernel, and who vouches for it.
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -117,18 +118,20 @@ int run_inventory(const Options& options) {
   auto programs = read_inventory();
   if (!programs) return report(programs.error());
   if (options.unsigned_only) std::erase_if(*programs, is_signed);
-  auto all = nlohmann::json::array();
-  for (const ListedProgram& program : *programs) {
-    if (options.json)
-      all.push_back(to_json(program));
-    else
-      print_text(program);
-  }
-  if (options.json) std::puts(all.dump(2).c_str());
+  if (options.json)
+    std::puts(inventory_to_json(*programs).dump(2).c_str());
+  else
+    std::ranges::for_each(*programs, print_text);
   return 0;
 }
 
 }  // namespace
+
+nlohmann::json inventory_to_json(const std::vector<ListedProgram>& programs) {
+  auto all = nlohmann::json::array();
+  for (const ListedProgram& program : programs) all.push_back(to_json(program));
+  return all;
+}
 
 void add_inventory(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();

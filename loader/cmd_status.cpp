@@ -188,6 +188,8 @@ int run_status(const Options& options) {
 
 }  // namespace
 
+nlohmann::json status_to_json(const KernelStatus& status) { return to_json(status); }
+
 void add_status(CLI::App& app, Command& chosen) {
   static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
   auto options = std::make_shared<Options>();

@@ -32,7 +32,7 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check completion confirm diff doctor events explain fmt inspect inventory keys metrics off promote rollback run schema sign stage status test verify why; do
+  for verb in apply check completion confirm diff doctor events explain fmt inspect inventory keys metrics off promote report rollback run schema sign stage status test verify why; do
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
@@ -181,6 +181,24 @@ refuses_and_leaves_nothing() {
     [ ! -e "$work/x.bundle" ]
 }
 
+reports() { "$bpfwarden" report --events "$work/events.jsonl" "$@"; }
+an_event() { # DECISION TIME
+  printf '{"sequence":%d,"time":"%s","hook":"bpf_prog_load","decision":"%s","refused":false,"program":"p","attach":"xdp"}\n' "$((++sequence))" "$2" "$1"
+}
+sequence=0
+{ an_event allow 2026-11-25T10:00:00.000000Z; an_event deny 2026-11-25T11:00:00.000000Z; echo 'half a li'; } >"$work/events.jsonl"
+report_counts() { reports --json | jq -e '.counts.allowed == 1 and .counts."would-deny" == 1 and .recording.unreadable == 1 and .programs == null'; }
+report_of_a_span() { reports --json --since 2026-11-25T10:30 | jq -e '.recording.received == 1 and .recording.outside == 1'; }
+report_is_a_page() {
+  reports --html "$work/report.html" --host 'a<b' && grep -q '<title>BPF programs on a&lt;b</title>' "$work/report.html"
+}
+report_needs_events() { exits 1 "$bpfwarden" report --events "$work/none.jsonl" --html "$work/none.html" 2>&1 | grep -q 'hint: ' && [ ! -e "$work/none.html" ]; }
+a_failed_report_leaves_the_page() {
+  echo before >"$work/kept.html"
+  echo '{}' >"$work/wrong.json"
+  exits 1 reports --html "$work/kept.html" --inventory "$work/wrong.json" && [ "$(cat "$work/kept.html")" = before ]
+}
+
 check "no verb is wrong usage" exits 2 "$bpfwarden"
 check "an unknown verb is wrong usage" exits 2 "$bpfwarden" frobnicate
 check "a missing argument is wrong usage" exits 2 "$bpfwarden" check
@@ -219,6 +237,13 @@ check "fmt keeps mode, link and comments" fmt_keeps_mode_link_and_comments
 check "fmt leaves what is no TOML" fmt_leaves_what_is_no_toml
 check "bash completes verbs, options, choices, files" bash_completes
 for shell in bash zsh fish; do check "$shell reads its completion" shell_reads_its_completion "$shell"; done
+check "report: its numbers" report_counts
+check "report: of a span" report_of_a_span
+check "report: a page" report_is_a_page
+check "report: without --html or --json is wrong usage" exits 2 reports
+check "report: a time that is none is wrong usage" exits 2 reports --json --since soon
+check "report: without a recording says how to get one" report_needs_events
+check "report: a failure leaves the page as it was" a_failed_report_leaves_the_page
 check "what is to be signed is the same each time" tbs_is_reproducible
 check "a signature made elsewhere is attached, a wrong one refused" signs_elsewhere
 check "sign without a signer is wrong usage" exits 2 sign_bare -o "$work/x"
