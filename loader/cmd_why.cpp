@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cmd.h"
+#include "loader/moment.h"
 #include "loader/refusal_text.h"
 #include "loader/refusals.h"
-#include "loader/time_text.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -38,7 +38,8 @@ int run_why(const Options& options) {
   RefusalSource source;
   if (!options.file.empty()) source.file = options.file;
   if (!options.since.empty())
-    source.since = since_seconds(options.since, std::time(nullptr)).value_or(0);
+    source.since = parse_moment(options.since, std::time(nullptr) * kMicrosPerSecond).value_or(0) /
+                   kMicrosPerSecond;
   const auto log = read_refusals(source);
   if (!log) return report(log.error());
   if (options.json)
@@ -49,7 +50,7 @@ int run_why(const Options& options) {
 }
 
 std::string check_since(const std::string& text) {
-  if (since_seconds(text, 0)) return "";
+  if (parse_moment(text, 0)) return "";
   return "no time: write 30m, 2h, 7d, 2026-11-25 or 2026-11-25T10:00:00Z";
 }
 

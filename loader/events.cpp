@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 
 #include "keyring/x509.h"
 #include "loader/kernel_text.h"
+#include "loader/moment.h"
 #include "policy/attach_point.h"
 #include "policy/reasons.h"
 #include "policy/wording.h"
@@ -81,17 +81,10 @@ uint64_t clock_ns(clockid_t clock) {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// RFC 3339, by the wall clock as it stands now.
+// By the wall clock as it stands now.
 std::string time_text(uint64_t boot_ns) {
-  const uint64_t micros = (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME) + boot_ns) / 1'000;
-  const auto seconds = static_cast<time_t>(micros / 1'000'000);
-  tm utc = {};
-  char day[sizeof("2026-11-25T12:00:00")] = {}, fraction[sizeof(".000000Z")] = {};
-  if (::gmtime_r(&seconds, &utc) == nullptr) return "";
-  (void)std::strftime(day, sizeof(day), "%FT%T", &utc);
-  (void)std::snprintf(fraction, sizeof(fraction), ".%06uZ",
-                      static_cast<unsigned>(micros % 1'000'000));
-  return std::string(day) + fraction;
+  const uint64_t wall_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME) + boot_ns;
+  return utc_text(static_cast<Micros>(wall_ns / 1'000));
 }
 
 bool has_trait(const bw_event& event, bw_trait trait) { return ((event.traits >> trait) & 1) != 0; }
@@ -206,7 +199,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
   const bw_rule* rule = rule_of(event, image);
   return {
       {"sequence", event.sequence},
-      {"time", or_null(time_text(event.time_ns))},
+      {"time", time_text(event.time_ns)},
       {"time_ns", event.time_ns},
       {"hook", hook_name(event.hook)},
       {"decision", event.allow != 0 ? "allow" : "deny"},

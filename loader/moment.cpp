@@ -9,7 +9,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr Micros kSecond = 1'000'000;
+constexpr Micros kSecond = kMicrosPerSecond;
 
 // Takes text from its front; once something did not fit, nothing more does.
 class Scanner {

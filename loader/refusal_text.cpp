@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "loader/advice.h"
+#include "loader/systemd_unit.h"
 #include "loader/time_text.h"
 #include "policy/wording.h"
 
@@ -27,7 +28,7 @@ string when_text(const RefusalGroup& group, int64_t now) {
 }
 
 string who_text(const json& event) {
-  const string unit = unit_of(text_of(event, "cgroup")), exe = text_of(event, "exe");
+  const string unit = unit_of_cgroup(text_of(event, "cgroup")), exe = text_of(event, "exe");
   const string cgroup = text_of(event, "cgroup");
   string text = text_of(event, "comm");
   if (text.empty()) text = "somebody";
@@ -107,14 +108,6 @@ string indented(const string& block) {
 
 }  // namespace
 
-string unit_of(const string& cgroup) {
-  string unit;
-  std::istringstream components(cgroup);
-  for (string one; std::getline(components, one, '/');)
-    if (one.ends_with(".service") || one.ends_with(".scope")) unit = one;
-  return unit;
-}
-
 string refusal_text(const RefusalGroup& group, int64_t now) {
   const json& event = group.event;
   const Advice advice = advice_for(event);
@@ -129,7 +122,7 @@ string refusal_text(const RefusalGroup& group, int64_t now) {
 json refusal_to_json(const RefusalGroup& group) {
   const json& event = group.event;
   const Advice advice = advice_for(event);
-  const string unit = unit_of(text_of(event, "cgroup"));
+  const string unit = unit_of_cgroup(text_of(event, "cgroup"));
   return {{"count", group.count},
           {"first", group.first},
           {"last", group.last},

@@ -9,10 +9,6 @@
 
 namespace bpfwarden::loader {
 
-// "agent.service" of /system.slice/agent.service/worker: the innermost unit; empty if there is
-// none.
-[[nodiscard]] std::string unit_of(const std::string& cgroup);
-
 // Several lines: how often and when; who tried what; why not; what to do. `now`: Unix seconds.
 [[nodiscard]] std::string refusal_text(const RefusalGroup& group, int64_t now);
 [[nodiscard]] nlohmann::json refusal_to_json(const RefusalGroup& group);

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "loader/event_log.h"
+#include "loader/moment.h"
 #include "loader/pins.h"
-#include "loader/time_text.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -57,7 +57,7 @@ bool is_refusal(const json& event) {
 
 void RefusalLog::add(const json& event) {
   if (!is_refusal(event)) return;
-  const int64_t time = utc_seconds(text_of(event, "time")).value_or(0);
+  const int64_t time = parse_utc(text_of(event, "time")).value_or(0) / kMicrosPerSecond;
   if (time < since_) return;
   RefusalGroup& group = groups_[story_of(event)];
   if (group.count++ == 0) group.first = time;

@@ -105,8 +105,6 @@ TEST_CASE("a refusal is told in sentences: who, what, when, why") {
   const std::string let_through = refusal_text(
       only(with(refused(1), {{"refused", false}, {"errno", 0}, {"mode", "audit"}})), kNow);
   CHECK(has(let_through, "it was let through in audit mode only."));
-  CHECK(unit_of("/user.slice/user-1000.slice/session-3.scope") == "session-3.scope");
-  CHECK(unit_of("/").empty());
 }
 
 TEST_CASE("advice for an unsigned program: sign it, or admit it by its digest") {
@@ -179,15 +177,6 @@ TEST_CASE("recorded files are read with those that were rotated, broken lines le
   const auto none = read_refusals({.file = folder.path() / "none"});
   REQUIRE_FALSE(none.has_value());
   CHECK(has(none.error().hint, "bpfwarden events"));
-}
-
-TEST_CASE("a time that a user gives") {
-  CHECK(since_seconds("30m", kNow) == kNow - 1'800);
-  CHECK(since_seconds("7d", kNow) == kNow - 604'800);
-  CHECK(since_seconds("2027-01-15", 0) == kNow - 8 * 3'600);
-  CHECK(since_seconds("2027-01-15T08:00:00Z", 0) == kNow);
-  for (const char* wrong : {"", "h", "-1h", "12", "soon", "2027-01-15T08:00:00", "2h3"})
-    CHECK_FALSE(since_seconds(wrong, kNow).has_value());
 }
 
 }  // namespace bpfwarden::loader
