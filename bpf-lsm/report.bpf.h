@@ -146,13 +146,19 @@ static __always_inline void start_event(struct bw_event* event, enum bw_hook hoo
   event->time_ns = bpf_ktime_get_boot_ns();
 }
 
-static __always_inline void describe_load(struct bw_event* event, const struct bw_program* record,
-                                          const struct bw_image* image, struct bpf_prog* prog) {
+// `name` is in the kernel, of BW_PROG_NAME_SIZE bytes; 0: none.
+static __always_inline void describe_named(struct bw_event* event, const struct bw_program* record,
+                                           const struct bw_image* image, const char* name) {
   describe_program(event, record);
   describe_policy(event, image);
   describe_task(event);
   if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
-  if (prog) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, prog->aux->name);
+  if (name) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, name);
+}
+
+static __always_inline void describe_load(struct bw_event* event, const struct bw_program* record,
+                                          const struct bw_image* image, struct bpf_prog* prog) {
+  describe_named(event, record, image, prog ? prog->aux->name : 0);
 }
 
 // Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.
@@ -181,4 +187,46 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
     bpf_ringbuf_submit(event, 0);
   }
   return refused ? -EPERM : 0;
+}
+
+// ---- Postponed ----------------------------------------------------------------------------------
+// The digest of most programs is known only once the verifier is done with them. So the event of a
+// load that goes through waits for it: until lsm/bpf_prog, or to the end of the call, where the
+// verifier says no. It is counted meanwhile, so that none is missing unnoticed.
+
+static __always_inline void count_postponed(__u64 more) {
+  struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  if (now) __sync_fetch_and_add(&now->postponed, more);
+}
+
+static __always_inline bool waits_for_digest(const struct bw_program* record,
+                                             const struct bw_image* image) {
+  return !record->facts.names[BW_NAME_DIGEST].known && !bw_refused(&record->decision) &&
+         !is_quiet(image, &record->decision);
+}
+
+// In the place of conclude(), for the load in note->draft.
+static __always_inline int postpone(struct task_note* note, struct bpf_prog* prog) {
+  count(&note->draft.decision, false, false);
+  count_postponed(1);
+  bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
+  note->postponed_aux = (__u64)prog->aux;
+  return 0;
+}
+
+// `record` is the load's, with or without its digest.
+static __noinline int tell_postponed(struct task_note* note, const struct bw_program* record) {
+  if (!note || !record || !note->postponed_aux) return 0;
+  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  const __u64 number = next_sequence();
+  note->postponed_aux = 0;
+  count_postponed(-1ULL);
+  if (!event) {
+    count_dropped();
+    return 0;
+  }
+  start_event(event, BW_HOOK_PROG_LOAD, number);
+  describe_named(event, record, image_of(record->generation), note->postponed_name);
+  bpf_ringbuf_submit(event, 0);
+  return 0;
 }

@@ -10,7 +10,7 @@
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
 // fexit/verify_signature            which key verified (evidence)
 // fexit/pkcs7_validate_trust        that it was the only signer (evidence)
-// fexit/__x64_sys_bpf               signatures that the kernel itself refused (report only)
+// fexit/__x64_sys_bpf               what the kernel itself refused (report only)
 // iter/bpf_prog, iter/bpf_link, iter/task_file  list what is there (report only)
 //
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
@@ -34,6 +34,7 @@ int BPF_PROG(warden_bpf, int cmd, union bpf_attr* attr, unsigned int size, bool 
   const bool is_run = cmd == BPF_PROG_TEST_RUN;
   struct task_note* note = task_note(is_signed || is_run ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
   if (!note) return ret;  // no evidence can be noted: such a load has an unknown signer
+  tell_postponed(note, &note->draft);
   if (!kernel) note->loader_aux = 0;
   if (is_load) {
     note->signed_load = is_signed;
@@ -120,6 +121,7 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   name_decision(record, image);
   compare_load(record, note, prog, attr->keyring_id);
   if (!bw_refused(&record->decision)) remember(record, prog);
+  if (waits_for_digest(record, image)) return postpone(note, prog);
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
 
@@ -165,24 +167,30 @@ static __always_inline enum bw_cause what_changed(const struct bw_program* known
   return target_kept(&known->facts, prog) ? BW_CAUSE_RULE : BW_CAUSE_TARGET_CHANGED;
 }
 
-// Decides again where a rule asks for the digest and it was not yet known. What stays as it was
-// decided is not reported twice.
-static __always_inline int settle(struct bw_program* known, struct bpf_prog* prog) {
-  const struct bw_decision before = known->decision;
+// True if a rule asks for the digest, which was not yet known, and the answer is another one now.
+static __always_inline bool decides_anew(struct bw_program* known, const struct bw_image* image,
+                                         __u64 generation, bool has_digest) {
+  const struct bw_decision before = known->decision, *now = &known->decision;
+  if (!image || !(image->flags & BW_IMAGE_DIGEST)) return false;
+  if (!has_digest) known->facts.guard = BW_CAUSE_MISSING_FACT;
+  move_to(known, image, generation);
+  judge(image, &known->facts, &known->decision);
+  name_decision(known, image);
+  return now->allow != before.allow || now->rule != before.rule || now->mode != before.mode ||
+         now->cause != before.cause;
+}
+
+// The digest is known now. What stays as it was decided is not reported twice.
+static __always_inline int settle(struct bw_program* known, struct bpf_prog* prog,
+                                  struct task_note* note) {
   const bool was_known = known->facts.names[BW_NAME_DIGEST].known;
   const bool is_known = gather_digest(&known->facts, prog);
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
-  if (was_known || !image || !(image->flags & BW_IMAGE_DIGEST)) return 0;
-  if (!is_known) known->facts.guard = BW_CAUSE_MISSING_FACT;
-  move_to(known, image, generation);
-  judge(image, &known->facts, &known->decision);
-  name_decision(known, image);
-  const struct bw_decision* now = &known->decision;
-  if (now->allow == before.allow && now->rule == before.rule && now->mode == before.mode &&
-      now->cause == before.cause)
-    return 0;
-  return conclude(BW_HOOK_PROG, known, image, prog);
+  const bool changed = !was_known && decides_anew(known, image, generation, is_known);
+  if (note && note->postponed_aux == (__u64)prog->aux)
+    tell_postponed(note, changed ? &note->draft : known);
+  return changed ? conclude(BW_HOOK_PROG, known, image, prog) : 0;
 }
 
 SEC("lsm/bpf_prog")
@@ -193,10 +201,11 @@ int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   if (!known) return judge_stranger(prog);
   if (known->flags & BW_PROGRAM_CONFIRMED) return 0;
 
+  struct task_note* note = task_note(0);
   known->program_id = prog->aux->id;
   const enum bw_cause change = what_changed(known, prog);
-  const int error =
-      change == BW_CAUSE_RULE ? settle(known, prog) : refuse_for(change, BW_HOOK_PROG, known, prog);
+  const int error = change == BW_CAUSE_RULE ? settle(known, prog, note)
+                                            : refuse_for(change, BW_HOOK_PROG, known, prog);
   compare_settled(known, prog);
   if (!error) known->flags |= BW_PROGRAM_CONFIRMED;
   return error;
@@ -362,6 +371,7 @@ int BPF_PROG(observe_rejection, const void* regs, long ret) {
   const struct bw_decision refused = {.mode = BW_MODE_ENFORCE};
   __u64 generation = 0;
   struct task_note* note = task_note(0);
+  if (note) tell_postponed(note, &note->draft);  // the verifier said no
   if (!note || !note->signed_load) return 0;
   note->signed_load = 0;
   if (ret >= 0) return 0;

@@ -91,6 +91,7 @@ nlohmann::json to_json(const KernelStatus& status) {
             {"observed", status.counters.observed},
             {"quiet", status.counters.quiet},
             {"withheld", status.counters.withheld},
+            {"postponed", status.counters.postponed},
             {"dropped", status.counters.dropped}}}};
 }
 

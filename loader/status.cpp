@@ -27,6 +27,7 @@ Result<bw_counters> sum_counters(int map, uint64_t staged) {
     sum.dropped += one.dropped;
     sum.quiet += one.quiet;
     sum.withheld += one.withheld;
+    sum.postponed += one.postponed;
     if (one.staged != staged) continue;  // of what was staged before
     sum.agreed += one.agreed;
     sum.differed += one.differed;

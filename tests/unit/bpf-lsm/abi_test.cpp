@@ -197,6 +197,7 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK(counters.size() == sizeof(bw_counters));
   CHECK_MEMBER(counters, bw_counters, dropped);
   CHECK_MEMBER(counters, bw_counters, quiet);
+  CHECK_MEMBER(counters, bw_counters, postponed);
   CHECK_MEMBER(counters, bw_counters, withheld);
 
   const Layout minute(types.get(), "bw_minute");
