@@ -146,19 +146,13 @@ static __always_inline void start_event(struct bw_event* event, enum bw_hook hoo
   event->time_ns = bpf_ktime_get_boot_ns();
 }
 
-// `name` is in the kernel, of BW_PROG_NAME_SIZE bytes; 0: none.
-static __always_inline void describe_named(struct bw_event* event, const struct bw_program* record,
-                                           const struct bw_image* image, const char* name) {
+static __always_inline void describe_load(struct bw_event* event, const struct bw_program* record,
+                                          const struct bw_image* image, struct bpf_prog* prog) {
   describe_program(event, record);
   describe_policy(event, image);
   describe_task(event);
   if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
-  if (name) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, name);
-}
-
-static __always_inline void describe_load(struct bw_event* event, const struct bw_program* record,
-                                          const struct bw_image* image, struct bpf_prog* prog) {
-  describe_named(event, record, image, prog ? prog->aux->name : 0);
+  if (prog) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, prog->aux->name);
 }
 
 // Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.
@@ -210,6 +204,7 @@ static __always_inline int postpone(struct task_note* note, struct bpf_prog* pro
   count(&note->draft.decision, false, false);
   count_postponed(1);
   bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
+  if (read_exe_path(note->postponed_exe, BW_EXE_SIZE) < 0) note->postponed_exe[0] = 0;
   note->postponed_aux = (__u64)prog->aux;
   return 0;
 }
@@ -226,7 +221,11 @@ static __noinline int tell_postponed(struct task_note* note, const struct bw_pro
     return 0;
   }
   start_event(event, BW_HOOK_PROG_LOAD, number);
-  describe_named(event, record, image_of(record->generation), note->postponed_name);
+  describe_program(event, record);
+  describe_policy(event, image_of(record->generation));
+  describe_task(event);
+  __builtin_memcpy(event->program_name, note->postponed_name, BW_PROG_NAME_SIZE);
+  __builtin_memcpy(event->exe, note->postponed_exe, BW_EXE_SIZE);
   bpf_ringbuf_submit(event, 0);
   return 0;
 }

@@ -39,6 +39,7 @@ void add_schema(CLI::App& app, Command& chosen);
 void add_sign(CLI::App& app, Command& chosen);
 void add_stage(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
+void add_suggest(CLI::App& app, Command& chosen);
 void add_test(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
 void add_why(CLI::App& app, Command& chosen);

@@ -6,8 +6,8 @@
 #include "loader/applied_output.h"
 #include "loader/apply.h"
 #include "loader/cmd.h"
+#include "loader/cmd_preflight.h"
 #include "loader/policy_store.h"
-#include "loader/preflight.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -16,14 +16,15 @@ struct Options {
   std::string file;
   bool saved = false;
   bool json = false;
-  bool accept_denials = false;
+  bool only_preflight = false;
+  PreflightOptions preflight;
   ApplyOptions apply;
 };
 
 // What was confirmed before a reboot is not asked about again.
 Result<CheckedPolicy> read_saved(Options& options) {
   options.apply.confirm_within = 0;
-  options.accept_denials = true;
+  options.preflight.accept_denials = true;
   return load_for_boot();
 }
 
@@ -34,11 +35,22 @@ Result<CheckedPolicy> read_file(const Options& options) {
   return checked;
 }
 
+// All of what it would refuse; nothing is changed.
+int run_preflight(const CompiledPolicy& next, const EventSource& events) {
+  const auto found = preflight(next, events);
+  if (!found) return report(found.error());
+  const std::string text = preflight_text(*found, SIZE_MAX);
+  std::fputs(found->is_clean() ? ("would refuse nothing that is known\n" + text).c_str() : text.c_str(),
+             stdout);
+  return found->is_clean() ? 0 : 1;
+}
+
 int run_apply(Options& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) return report(checked.error());
   const CompiledPolicy& compiled = *checked->compiled;
-  if (auto fit = require_accepted(*compiled.image, options.accept_denials); !fit)
+  if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
+  if (auto fit = require_accepted(compiled, options.preflight); !fit)
     return report(fit.error());
   auto applied = apply(*checked, options.apply);
   if (!applied) return report(applied.error());
@@ -66,8 +78,11 @@ void add_apply(CLI::App& app, Command& chosen) {
                                "what was active and confirmed before the last boot");
   file->excludes(saved);
   add_confirm_within(*verb, options->apply);
-  verb->add_flag("--accept-denials", options->accept_denials,
-                 "although it would refuse programs that run now");
+  add_preflight(*verb, options->preflight);
+  add_accept_denials(*verb, options->preflight);
+  verb->add_flag("--preflight", options->only_preflight,
+                 "only list what it would refuse; exit 1 if there is anything")
+      ->excludes(saved);
   verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml --confirm-within 10m");
   verb->callback([options, &chosen] {

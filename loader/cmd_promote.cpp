@@ -3,6 +3,7 @@
 
 #include "loader/applied_output.h"
 #include "loader/cmd.h"
+#include "loader/cmd_preflight.h"
 #include "loader/rollout.h"
 
 namespace bpfwarden::loader {
@@ -26,8 +27,8 @@ void add_promote(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("promote", "Make the staged policy the active one");
   add_confirm_within(*verb, options->promote.apply);
-  verb->add_flag("--accept-denials", options->promote.accept_denials,
-                 "although it would refuse programs that run now");
+  add_preflight(*verb, options->promote.preflight);
+  add_accept_denials(*verb, options->promote.preflight);
   verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden promote");
   verb->callback([options, &chosen] { chosen = [options] { return run_promote(*options); }; });

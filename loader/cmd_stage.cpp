@@ -3,8 +3,7 @@
 #include <memory>
 
 #include "loader/cmd.h"
-#include "loader/pins.h"
-#include "loader/preflight.h"
+#include "loader/cmd_preflight.h"
 #include "loader/rollout.h"
 
 namespace bpfwarden::loader {
@@ -13,6 +12,7 @@ namespace {
 struct Options {
   std::string file;
   bool off = false;
+  PreflightOptions preflight;
 };
 
 int run_unstage() {
@@ -22,14 +22,12 @@ int run_unstage() {
   return 0;
 }
 
-// What it would refuse of what runs now; it decides nothing, so that is no error.
-void print_preflight(const bw_image& image) {
-  const auto pins = open_pins();
-  if (!pins || !*pins) return;
-  const auto list = preflight(**pins, image);
-  if (!list) return void(report(list.error()));
-  const std::string text = preflight_text(*list);
-  std::fputs(text.empty() ? "would refuse none of the programs that run\n" : text.c_str(), stdout);
+// What it would refuse; it decides nothing, so that is no error.
+void print_preflight(const CompiledPolicy& staged, const EventSource& events) {
+  const auto found = preflight(staged, events);
+  if (!found) return void(report(found.error()));
+  if (found->is_clean()) std::puts("would refuse nothing that runs or was recorded");
+  std::fputs(preflight_text(*found).c_str(), stdout);
 }
 
 int run_stage(const Options& options) {
@@ -43,7 +41,7 @@ int run_stage(const Options& options) {
   std::printf("staged: '%s' version %llu, generation %llu\n", checked.compiled->policy.name.c_str(),
               static_cast<unsigned long long>(checked.compiled->policy.version),
               static_cast<unsigned long long>(*number));
-  print_preflight(*checked.compiled->image);
+  print_preflight(*checked.compiled, options.preflight.events);
   std::puts(
       "next: `bpfwarden status` counts where it differs, `bpfwarden events` tells each; "
       "`bpfwarden promote` makes it active");
@@ -60,6 +58,7 @@ void add_stage(CLI::App& app, Command& chosen) {
   auto* file = verb->add_option("file", options->file, "the policy (TOML)");
   auto* off = verb->add_flag("--off", options->off, "stage nothing any more");
   file->excludes(off);
+  add_preflight(*verb, options->preflight);
   verb->footer("example: bpfwarden stage policy-v13.toml");
   verb->callback([options, &chosen] {
     if (options->file.empty() && !options->off) throw CLI::RequiredError("file");

@@ -21,11 +21,12 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "bpfwarden " BPFWARDEN_VERSION);
   app.require_subcommand(1);
   Command chosen;
-  for (const auto add : {add_doctor,   add_check,  add_explain,    add_test,    add_diff,
-                         add_fmt,      add_apply,  add_confirm,    add_stage,   add_promote,
-                         add_rollback, add_status, add_inventory,  add_metrics, add_events,
-                         add_off,      add_keys,   add_sign,       add_verify,  add_inspect,
-                         add_run,      add_schema, add_completion, add_why,     add_report})
+  for (const auto add :
+       {add_doctor,    add_check,   add_explain, add_test,    add_diff,       add_fmt,
+        add_apply,     add_confirm, add_stage,   add_promote, add_rollback,   add_status,
+        add_inventory, add_metrics, add_events,  add_off,     add_keys,       add_sign,
+        add_verify,    add_inspect, add_run,     add_schema,  add_completion, add_why,
+        add_report,    add_suggest})
     add(app, chosen);
   try {
     app.parse(argc, argv);

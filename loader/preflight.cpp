@@ -2,9 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
+#include <set>
 
 #include "bpf-lsm/decide.h"
+#include "keyring/x509.h"
+#include "loader/active_policy.h"
 #include "loader/provenance.h"
+#include "loader/recorded_event.h"
+#include "loader/recorded_loads.h"
+#include "policy/date.h"
 #include "policy/wording.h"
 
 namespace bpfwarden::loader {
@@ -27,6 +34,24 @@ uint32_t signer_in(const bw_image& image, const bw_program& record) {
   return found;
 }
 
+uint32_t slot_named(const bw_image& image, const std::string& name) {
+  for (uint32_t slot = 1; !name.empty() && slot < image.signer_count; slot++)
+    if (image.signers[slot].kind != BW_SIGNER_REVOKED && name == image.signers[slot].name)
+      return slot;
+  return BW_SIGNER_UNKNOWN;
+}
+
+// An event knows its signer by the name that the policy of then had for it.
+uint32_t signer_in(const bw_image& image, const bw_image* active, const std::string& name) {
+  const uint32_t same_name = slot_named(image, name);
+  if (same_name != BW_SIGNER_UNKNOWN || active == nullptr) return same_name;
+  const uint32_t known = slot_named(*active, name);
+  if (known == BW_SIGNER_UNKNOWN) return known;
+  bw_program record = {};
+  std::memcpy(record.signer_key, active->signers[known].key_digest, BW_DIGEST_SIZE);
+  return signer_in(image, record);
+}
+
 std::string reason_of(const bw_image& image, const bw_decision& decision) {
   if (decision.rule >= image.rule_count)
     return std::string(policy::cause_text(static_cast<bw_cause>(decision.cause)));
@@ -34,46 +59,138 @@ std::string reason_of(const bw_image& image, const bw_decision& decision) {
   return std::string("rule '") + rule.name + "' (line " + std::to_string(rule.line) + ")";
 }
 
-}  // namespace
+// Programs that run and are in the list already.
+using Listed = std::set<std::tuple<std::string, std::string, std::string>>;
 
-Result<std::vector<WouldRefuse>> preflight(const PinnedMaps& pins, const bw_image& image) {
+std::string digest_of(const bw_facts& facts) {
+  const bw_name& digest = facts.names[BW_NAME_DIGEST];
+  return digest.known != 0 ? keyring::hex({digest.bytes, BW_DIGEST_SIZE}) : "";
+}
+
+Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& found,
+                     Listed& listed) {
   auto programs = read_provenance(pins);
   if (!programs) return std::unexpected(std::move(programs).error());
-  std::vector<WouldRefuse> list;
   for (const AdmittedProgram& program : *programs) {
     bw_facts facts = program.record.facts;
     facts.signer = signer_in(image, program.record);
     bw_decision decision = {};
     bw_decide(&image, &facts, &decision);
-    if (bw_refused(&decision) != 0)
-      list.push_back({program.record.program_id, program.name, program.attach,
-                      program.record.signer_name, reason_of(image, decision)});
+    if (bw_refused(&decision) == 0) continue;
+    found.running.push_back({program.record.program_id, program.name, program.attach,
+                             program.record.signer_name, reason_of(image, decision)});
+    listed.emplace(program.attach, program.record.signer_name, digest_of(facts));
   }
-  return list;
+  return {};
 }
 
-std::string preflight_text(const std::vector<WouldRefuse>& list) {
+// As the policy would decide today. Nothing for an event that is not understood.
+std::optional<bw_decision> decide_again(const RecordedKind& kind, const CompiledPolicy& policy,
+                                        uint32_t signer, int64_t now) {
+  nlohmann::json event = kind.event;
+  event["signer"] = nullptr;
+  event["wall_time"] = now;
+  auto situation = situation_of_event(event, policy.policy, *policy.image, now);
+  if (!situation) return std::nullopt;
+  situation->signer = signer;
+  return policy::decide_on(*policy.image, *situation).load;
+}
+
+bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now) {
+  nlohmann::json event = kind.event;
+  event["signer"] = nullptr;
+  event["wall_time"] = now;
+  auto situation = situation_of_event(event, {}, active, now);
+  if (!situation) return false;
+  situation->signer = slot_named(active, kind.seen.load.signer);
+  const bw_decision decision = policy::decide_on(active, *situation).load;
+  return bw_refused(&decision) != 0;
+}
+
+Status judge_recorded(const CompiledPolicy& next, const bw_image* active,
+                      const EventSource& events, const Listed& listed, Preflight& found) {
+  const auto kinds = read_recorded_loads(events);
+  if (!kinds) return std::unexpected(kinds.error());
+  const int64_t now = std::time(nullptr);
+  for (const RecordedKind& kind : *kinds) {
+    const policy::RecordedLoad& load = kind.seen.load;
+    if (listed.contains({load.attach, load.signer, load.digest})) continue;
+    const auto decision =
+        decide_again(kind, next, signer_in(*next.image, active, load.signer), now);
+    if (!decision || bw_refused(&*decision) == 0) continue;
+    if (active != nullptr && is_refused_by(*active, kind, now)) continue;
+    found.recorded.push_back({0, load.program, load.attach, load.signer,
+                              reason_of(*next.image, *decision), kind.seen.by, kind.seen.count,
+                              kind.seen.last});
+  }
+  return {};
+}
+
+// A count only: the list of programs is for people, and no reason to stop.
+size_t count_residents() {
+  const auto programs = read_inventory();
+  if (!programs) return 0;
+  return static_cast<size_t>(std::ranges::count(*programs, Standing::resident,
+                                                &ListedProgram::standing));
+}
+
+std::string line_of(const WouldRefuse& one) {
+  std::string text = one.program_id != 0 ? "program " + std::to_string(one.program_id) + " " : "";
+  text += "'" + one.name + "', " + one.attach + ", " +
+          (one.signer.empty() ? "no known signer" : "signed by " + one.signer);
+  if (!one.by.empty()) text += ", by " + one.by;
+  if (one.count != 0)
+    text += ", " + std::to_string(one.count) + (one.count == 1 ? " time" : " times");
+  if (one.last != 0) text += ", last " + policy::date_text(one.last);
+  return "  " + text + ": " + one.why + "\n";
+}
+
+std::string list_text(const std::string& what, const std::vector<WouldRefuse>& list,
+                      size_t limit) {
   if (list.empty()) return {};
-  std::string text = "would refuse " + std::to_string(list.size()) + " of the programs that run:\n";
-  for (const WouldRefuse& one : list)
-    text += "  program " + std::to_string(one.program_id) + " '" + one.name + "', " + one.attach +
-            ", " + (one.signer.empty() ? "no known signer" : "signed by " + one.signer) + ": " +
-            one.why + "\n";
+  std::string text = "would refuse " + std::to_string(list.size()) + " of the " + what + ":\n";
+  for (size_t i = 0; i < list.size() && i < limit; i++) text += line_of(list[i]);
+  if (list.size() > limit)
+    text += "  and " + std::to_string(list.size() - limit) +
+            " more; `bpfwarden apply --preflight POLICY` lists all\n";
   return text;
 }
 
-Status require_accepted(const bw_image& image, bool accept_denials) {
-  const auto pins = open_pins();
-  if (!pins) return std::unexpected(pins.error());
-  if (accept_denials || !*pins) return {};
-  const auto list = preflight(**pins, image);
-  if (!list) return std::unexpected(list.error());
-  if (list->empty()) return {};
-  std::string text = preflight_text(*list);
-  text.pop_back();
-  return fail(
-      "the policy " + text + "\nnothing was changed",
-      "change the policy, or give --accept-denials: they run on, and cannot be loaded again");
+}  // namespace
+
+Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& events) {
+  Preflight found;
+  Listed listed;
+  const auto active = read_active_policy();
+  if (!active) return std::unexpected(active.error());
+  const bw_image* image = *active ? (*active)->generation.image.get() : nullptr;
+  if (image != nullptr)
+    if (Status done = judge_running((*active)->pins, *next.image, found, listed); !done)
+      return std::unexpected(std::move(done).error());
+  if (Status done = judge_recorded(next, image, events, listed, found); !done)
+    return std::unexpected(std::move(done).error());
+  if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
+  return found;
+}
+
+std::string preflight_text(const Preflight& found, size_t limit) {
+  std::string text = list_text("programs that run", found.running, limit) +
+                     list_text("kinds of loads that were recorded", found.recorded, limit);
+  if (found.residents != 0)
+    text += "not asked about: " + std::to_string(found.residents) +
+            " programs from before the first policy, which run on; `bpfwarden inventory` lists "
+            "them as resident\n";
+  return text;
+}
+
+Status require_accepted(const CompiledPolicy& next, const PreflightOptions& options) {
+  if (options.accept_denials) return {};
+  const auto found = preflight(next, options.events);
+  if (!found) return std::unexpected(found.error());
+  if (found->is_clean()) return {};
+  return fail("the policy " + preflight_text(*found) + "nothing was changed",
+              "change the policy (`bpfwarden suggest` writes one that admits them), or give "
+              "--accept-denials: what runs goes on, but cannot be loaded again");
 }
 
 }  // namespace bpfwarden::loader

@@ -5,7 +5,6 @@
 
 #include "loader/active_policy.h"
 #include "loader/policy_store.h"
-#include "loader/preflight.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -99,7 +98,7 @@ Result<Promoted> promote(const PromoteOptions& options) {
   if (!*staged) return fail("no policy is staged", "run `bpfwarden stage POLICY` first");
   auto policy = load_policy((*staged)->image->policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
-  if (auto fit = require_accepted(*policy->compiled->image, options.accept_denials); !fit)
+  if (auto fit = require_accepted(*policy->compiled, options.preflight); !fit)
     return std::unexpected(std::move(fit).error());
   auto applied = apply_locked(*policy, options.apply, false);
   if (!applied) return std::unexpected(std::move(applied).error());

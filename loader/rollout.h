@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "loader/apply.h"
+#include "loader/preflight.h"
 
 namespace bpfwarden::loader {
 
@@ -25,7 +26,7 @@ struct Promoted {
 
 struct PromoteOptions {
   ApplyOptions apply;
-  bool accept_denials = false;  // see preflight.h
+  PreflightOptions preflight;
 };
 
 // Applies what is staged, as apply() would.

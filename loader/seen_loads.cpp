@@ -1,0 +1,203 @@
+#include "loader/seen_loads.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "keyring/x509.h"
+#include "loader/kernel_text.h"
+#include "policy/wording.h"
+#include "policy/words.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using nlohmann::json;
+using policy::Fate;
+using policy::SeenLoad;
+
+// Empty for what is not there, null, or of another type.
+std::string text_of(const json& event, const char* name) {
+  const auto found = event.find(name);
+  return found != event.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+int64_t number_of(const json& event, const char* name) {
+  const auto found = event.find(name);
+  return found != event.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+
+bool is_true(const json& event, const char* name) {
+  const auto found = event.find(name);
+  return found != event.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::optional<bw_cause> cause_of(const json& event) {
+  const std::string name = text_of(event, "cause");
+  for (int i = 0; i < BW_CAUSES; i++)
+    if (policy::cause_name(static_cast<bw_cause>(i)) == name) return static_cast<bw_cause>(i);
+  return std::nullopt;
+}
+
+// What a rule, or the lack of one, decided; `deny-digests` is a word of the policy as well.
+bool is_up_to_rules(bw_cause cause) {
+  return cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT || cause == BW_CAUSE_DENIED_DIGEST;
+}
+
+std::string objection_of(const json& event, bw_cause cause) {
+  if (text_of(event, "decision") != "deny") return {};
+  if (cause == BW_CAUSE_DEFAULT) return "the default";
+  if (cause == BW_CAUSE_RULE) return "rule '" + text_of(event, "rule") + "'";
+  return std::string(policy::cause_text(cause));
+}
+
+// A program that came to be has an id in its event, or its digest was known before the verifier.
+Fate fate_of(const json& event, bw_cause cause) {
+  if (text_of(event, "decision") == "deny" && !is_up_to_rules(cause)) return Fate::barred;
+  if (is_true(event, "refused")) return Fate::refused;
+  const bool came_to_be =
+      number_of(event, "program_id") != 0 || !text_of(event, "digest").empty();
+  return came_to_be ? Fate::ran : Fate::failed;
+}
+
+std::optional<SeenLoad> read_load(const json& event) {
+  const std::string hook = text_of(event, "hook");
+  const auto cause = cause_of(event);
+  if (!cause || hook == "staged" || hook == "key_permission") return std::nullopt;
+  SeenLoad seen;
+  seen.load.attach = text_of(event, "attach");
+  if (seen.load.attach.empty() && hook != "observed") return std::nullopt;
+  for (const auto& [word, signature] : policy::kSignatureWords)
+    if (word == text_of(event, "signature")) seen.load.signature = signature;
+  seen.is_signed = seen.load.signature != policy::Signature::unsigned_ || hook == "observed";
+  seen.load.program = text_of(event, "program");
+  seen.load.signer = text_of(event, "signer");
+  seen.load.digest = text_of(event, "digest");
+  if (text_of(event, "origin") == "loader") seen.origin = policy::Origin::loader;
+  seen.by = text_of(event, "exe");
+  if (seen.by.empty()) seen.by = text_of(event, "comm");
+  seen.objection = objection_of(event, *cause);
+  seen.fate = fate_of(event, *cause);
+  seen.count = 1;
+  seen.last = number_of(event, "wall_time");
+  return seen;
+}
+
+// Tells an event of the file from one of the kernel's buffer.
+using EventMark = std::pair<int64_t, int64_t>;
+EventMark mark_of(const json& event) {
+  return {number_of(event, "sequence"), number_of(event, "time_ns")};
+}
+
+Status walk_file(const std::filesystem::path& path, const std::vector<json>& in_kernel,
+                 const RecordedEventHandler& handle, EventWalk& walk) {
+  std::set<EventMark> marks;
+  for (const json& event : in_kernel) marks.insert(mark_of(event));
+  const auto done = read_event_log(path, [&](const json& event) {
+    if (marks.contains(mark_of(event))) return;
+    walk.events++;
+    handle(event);
+  });
+  if (!done) return std::unexpected(done.error());
+  walk.unreadable = done->unreadable;
+  return {};
+}
+
+// Adds up from time to time: a log holds millions of events about few programs.
+class Collector {
+ public:
+  void add(const json& event) {
+    if (auto load = seen_load_of(event)) loads_.push_back(std::move(*load));
+    if (loads_.size() < 2 * kept_ + 10'000) return;
+    loads_ = policy::merge_loads(std::move(loads_));
+    kept_ = loads_.size();
+  }
+  std::vector<SeenLoad> finish() { return policy::merge_loads(std::move(loads_)); }
+
+ private:
+  std::vector<SeenLoad> loads_;
+  size_t kept_ = 0;
+};
+
+std::string signer_in(const bw_program& record, const std::vector<policy::Key>& keys) {
+  for (const policy::Key& key : keys)
+    for (const policy::CertificateInfo& info : key.certificates)
+      if (!key.keyring &&
+          std::memcmp(info.key_digest.data(), record.signer_key, BW_DIGEST_SIZE) == 0)
+        return key.name;
+  return kernel_text(record.signer_name, sizeof(record.signer_name));
+}
+
+SeenLoad load_of(const ListedProgram& program, const std::vector<policy::Key>& keys) {
+  const bw_listed_program& listed = program.listed;
+  const bool is_known = (listed.flags & BW_LISTED_ADMITTED) != 0;
+  SeenLoad seen;
+  seen.runs_now = true;
+  seen.load.attach = program.attach;
+  seen.load.program = kernel_text(listed.name, sizeof(listed.name));
+  if ((listed.flags & BW_LISTED_DIGEST) != 0) seen.load.digest = keyring::hex(listed.digest);
+  if (!program.holders.empty()) seen.by = program.holders.front().name;
+  if (!is_known) {
+    seen.is_signed = (listed.flags & BW_LISTED_VERDICT) != 0 && listed.verdict == 1;
+    if (seen.is_signed) seen.load.signature = policy::Signature::prog_only;
+    return seen;
+  }
+  const bw_program& record = program.admitted;
+  seen.load.signature = static_cast<policy::Signature>(record.facts.signature);
+  seen.is_signed = seen.load.signature != policy::Signature::unsigned_;
+  if (seen.is_signed) seen.load.signer = signer_in(record, keys);
+  if (record.facts.origin == BW_ORIGIN_LOADER) seen.origin = policy::Origin::loader;
+  const auto cause = static_cast<bw_cause>(record.decision.cause);
+  if (record.decision.allow == 0 && !is_up_to_rules(cause)) {
+    seen.fate = Fate::barred;
+    seen.objection = policy::cause_text(cause);
+  }
+  return seen;
+}
+
+}  // namespace
+
+std::optional<SeenLoad> seen_load_of(const json& event) { return read_load(event); }
+
+Result<EventWalk> walk_events(const EventSource& source, const RecordedEventHandler& handle) {
+  EventWalk walk;
+  if (source.is_left_out) return EventWalk{.sources = "no events"};
+  std::vector<json> in_kernel;
+  std::error_code error;
+  std::string file = source.file;
+  if (file.empty()) {
+    auto kept = events_in_kernel();
+    if (!kept) return std::unexpected(std::move(kept).error());
+    in_kernel = std::move(*kept);
+    if (std::filesystem::exists(kEventLog, error)) file = kEventLog;
+    walk.sources = file.empty() ? " events of the kernel's buffer"
+                                : " events of " + file + " and of the kernel's buffer";
+  } else {
+    walk.sources = " events of " + file;
+  }
+  if (!file.empty())
+    if (Status done = walk_file(file, in_kernel, handle, walk); !done)
+      return std::unexpected(std::move(done).error());
+  for (const json& event : in_kernel) handle(event);
+  walk.events += in_kernel.size();
+  walk.sources.insert(0, std::to_string(walk.events));
+  return walk;
+}
+
+Result<SeenLoads> read_seen_events(const EventSource& source) {
+  Collector collector;
+  auto walk = walk_events(source, [&](const json& event) { collector.add(event); });
+  if (!walk) return std::unexpected(std::move(walk).error());
+  return SeenLoads{collector.finish(), std::move(walk->sources)};
+}
+
+std::vector<SeenLoad> seen_loads_of(const std::vector<ListedProgram>& programs,
+                                    const std::vector<policy::Key>& keys) {
+  std::vector<SeenLoad> loads;
+  for (const ListedProgram& program : programs)
+    if (program.standing != Standing::own) loads.push_back(load_of(program, keys));
+  return policy::merge_loads(std::move(loads));
+}
+
+}  // namespace bpfwarden::loader
