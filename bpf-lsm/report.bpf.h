@@ -200,8 +200,14 @@ static __always_inline bool waits_for_digest(const struct bw_program* record,
 }
 
 // In the place of conclude(), for the load in note->draft.
-static __always_inline int postpone(struct task_note* note, struct bpf_prog* prog) {
+static __always_inline int postpone(struct task_note* note, const struct bw_image* image,
+                                    struct bpf_prog* prog) {
+  tally(&note->draft);
   count(&note->draft.decision, false, false);
+  if (is_withheld(image, &note->draft.decision)) {
+    count_withheld();
+    return 0;
+  }
   count_postponed(1);
   bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
   if (read_exe_path(note->postponed_exe, BW_EXE_SIZE) < 0) note->postponed_exe[0] = 0;

@@ -40,8 +40,9 @@ int run_preflight(const CompiledPolicy& next, const EventSource& events) {
   const auto found = preflight(next, events);
   if (!found) return report(found.error());
   const std::string text = preflight_text(*found, SIZE_MAX);
-  std::fputs(found->is_clean() ? ("would refuse nothing that is known\n" + text).c_str() : text.c_str(),
-             stdout);
+  std::fputs(
+      found->is_clean() ? ("would refuse nothing that is known\n" + text).c_str() : text.c_str(),
+      stdout);
   return found->is_clean() ? 0 : 1;
 }
 
@@ -50,8 +51,7 @@ int run_apply(Options& options) {
   if (!checked) return report(checked.error());
   const CompiledPolicy& compiled = *checked->compiled;
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
-  if (auto fit = require_accepted(compiled, options.preflight); !fit)
-    return report(fit.error());
+  if (auto fit = require_accepted(compiled, options.preflight); !fit) return report(fit.error());
   auto applied = apply(*checked, options.apply);
   if (!applied) return report(applied.error());
   print_applied(compiled, *applied, options.json);

@@ -10,6 +10,7 @@
 #include "loader/cmd.h"
 #include "loader/inventory.h"
 #include "loader/kernel_text.h"
+#include "loader/suggest_policy.h"
 #include "policy/wording.h"
 
 namespace bpfwarden::loader {
@@ -18,6 +19,7 @@ namespace {
 struct Options {
   bool json = false;
   bool unsigned_only = false;
+  bool as_policy = false;
 };
 
 bool is_known(const ListedProgram& program) {
@@ -114,7 +116,18 @@ void print_text(const ListedProgram& program) {
     std::printf("       held by %s (%u)\n", one.name.c_str(), one.pid);
 }
 
+// `suggest`, from what is there now.
+int print_policy() {
+  SuggestRequest request;
+  request.events.is_left_out = true;
+  const auto suggested = suggest_policy(request);
+  if (!suggested) return report(suggested.error());
+  std::fputs(suggested->text.c_str(), stdout);
+  return 0;
+}
+
 int run_inventory(const Options& options) {
+  if (options.as_policy) return print_policy();
   auto programs = read_inventory();
   if (!programs) return report(programs.error());
   if (options.unsigned_only) std::erase_if(*programs, is_signed);
@@ -138,7 +151,10 @@ void add_inventory(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "inventory", "List every BPF program in the kernel, where it is, and who vouches for it");
   verb->add_flag("--unsigned", options->unsigned_only, "only those without a verified signature");
-  verb->add_flag("--json", options->json, "as JSON");
+  auto* json = verb->add_flag("--json", options->json, "as JSON");
+  verb->add_flag("--as-policy", options->as_policy,
+                 "the smallest policy that admits them; `suggest` knows more")
+      ->excludes(json);
   verb->footer("example: bpfwarden inventory --unsigned");
   verb->callback([options, &chosen] { chosen = [options] { return run_inventory(*options); }; });
 }

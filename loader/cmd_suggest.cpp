@@ -71,7 +71,8 @@ void add_sources(CLI::App& verb, Options& options) {
                                  "is still in the kernel");
   verb.add_flag("--no-events", options.request.events.is_left_out, "only what is in the kernel now")
       ->excludes(events);
-  verb.add_flag("--no-inventory", options.without_inventory, "only what was recorded; needs no root");
+  verb.add_flag("--no-inventory", options.without_inventory,
+                "only what was recorded; needs no root");
   verb.add_option("--policy", options.request.base,
                   "whose keys may be named; without: the active policy's");
   verb.add_flag("--include-refused", options.request.include_refused,

@@ -107,8 +107,8 @@ bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now
   return bw_refused(&decision) != 0;
 }
 
-Status judge_recorded(const CompiledPolicy& next, const bw_image* active,
-                      const EventSource& events, const Listed& listed, Preflight& found) {
+Status judge_recorded(const CompiledPolicy& next, const bw_image* active, const EventSource& events,
+                      const Listed& listed, Preflight& found) {
   const auto kinds = read_recorded_loads(events);
   if (!kinds) return std::unexpected(kinds.error());
   const int64_t now = std::time(nullptr);
@@ -130,8 +130,8 @@ Status judge_recorded(const CompiledPolicy& next, const bw_image* active,
 size_t count_residents() {
   const auto programs = read_inventory();
   if (!programs) return 0;
-  return static_cast<size_t>(std::ranges::count(*programs, Standing::resident,
-                                                &ListedProgram::standing));
+  return static_cast<size_t>(
+      std::ranges::count(*programs, Standing::resident, &ListedProgram::standing));
 }
 
 std::string line_of(const WouldRefuse& one) {
@@ -145,8 +145,7 @@ std::string line_of(const WouldRefuse& one) {
   return "  " + text + ": " + one.why + "\n";
 }
 
-std::string list_text(const std::string& what, const std::vector<WouldRefuse>& list,
-                      size_t limit) {
+std::string list_text(const std::string& what, const std::vector<WouldRefuse>& list, size_t limit) {
   if (list.empty()) return {};
   std::string text = "would refuse " + std::to_string(list.size()) + " of the " + what + ":\n";
   for (size_t i = 0; i < list.size() && i < limit; i++) text += line_of(list[i]);

@@ -8,9 +8,9 @@ namespace {
 using nlohmann::json;
 
 // What rules can ask for, and the program's name for people.
-constexpr const char* kFacts[] = {"attach",    "signature", "signer",         "digest",  "origin",
-                                  "uid",       "exe",       "cgroup",         "program", "sleepable",
-                                  "delegated", "gpl_compatible"};
+constexpr const char* kFacts[] = {"attach",  "signature", "signer",    "digest",
+                                  "origin",  "uid",       "exe",       "cgroup",
+                                  "program", "sleepable", "delegated", "gpl_compatible"};
 
 std::string kind_of(const json& event) {
   json facts = json::array();

@@ -56,8 +56,7 @@ std::string objection_of(const json& event, bw_cause cause) {
 Fate fate_of(const json& event, bw_cause cause) {
   if (text_of(event, "decision") == "deny" && !is_up_to_rules(cause)) return Fate::barred;
   if (is_true(event, "refused")) return Fate::refused;
-  const bool came_to_be =
-      number_of(event, "program_id") != 0 || !text_of(event, "digest").empty();
+  const bool came_to_be = number_of(event, "program_id") != 0 || !text_of(event, "digest").empty();
   return came_to_be ? Fate::ran : Fate::failed;
 }
 

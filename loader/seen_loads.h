@@ -16,7 +16,7 @@
 namespace bpfwarden::loader {
 
 struct EventSource {
-  std::string file;      // empty: kEventLog if it is there, and the kernel's buffer
+  std::string file;  // empty: kEventLog if it is there, and the kernel's buffer
   bool is_left_out = false;
 };
 
@@ -42,7 +42,7 @@ struct SeenLoads {
 [[nodiscard]] std::optional<policy::SeenLoad> seen_load_of(const nlohmann::json& event);
 
 // Programs in the kernel, without bpfwarden's own. `keys` names who signed, by public key.
-[[nodiscard]] std::vector<policy::SeenLoad> seen_loads_of(const std::vector<ListedProgram>& programs,
-                                                          const std::vector<policy::Key>& keys);
+[[nodiscard]] std::vector<policy::SeenLoad> seen_loads_of(
+    const std::vector<ListedProgram>& programs, const std::vector<policy::Key>& keys);
 
 }  // namespace bpfwarden::loader

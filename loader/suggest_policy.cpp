@@ -52,8 +52,7 @@ struct Sources {
   std::string text;
 };
 
-Result<Sources> read_sources(const SuggestRequest& request,
-                             const std::vector<policy::Key>& keys) {
+Result<Sources> read_sources(const SuggestRequest& request, const std::vector<policy::Key>& keys) {
   auto events = read_seen_events(request.events);
   if (!events) return std::unexpected(std::move(events).error());
   Sources sources = {std::move(events->loads), std::move(events->sources)};
@@ -68,9 +67,10 @@ Result<Sources> read_sources(const SuggestRequest& request,
     sources.text += ", " + std::to_string(listed.size()) + " kinds of programs in the kernel";
   }
   if (sources.loads.empty())
-    return fail("nothing was loaded, as far as " + sources.text + " tell",
-                "record for a while: `bpfwarden apply` a policy with mode = \"audit\", and `bpfwarden "
-                "events --follow --output FILE`");
+    return fail(
+        "nothing was loaded, as far as " + sources.text + " tell",
+        "record for a while: `bpfwarden apply` a policy with mode = \"audit\", and `bpfwarden "
+        "events --follow --output FILE`");
   return sources;
 }
 
@@ -95,12 +95,12 @@ policy::SituationSettings settings_of(const policy::SeenLoad& seen) {
 Status require_admitted(const CompiledPolicy& compiled,
                         const std::vector<policy::SeenLoad>& loads) {
   for (const policy::SeenLoad& seen : loads) {
-    const auto situation = policy::situation_of(settings_of(seen), compiled.policy,
-                                                *compiled.image, std::time(nullptr));
+    const auto situation = policy::situation_of(settings_of(seen), compiled.policy, *compiled.image,
+                                                std::time(nullptr));
     if (!situation) return std::unexpected(situation.error());
     if (policy::decide_on(*compiled.image, *situation).load.allow == 0)
-      return fail("the suggested policy would deny " + seen.load.attach + " '" +
-                      seen.load.program + "', which was seen",
+      return fail("the suggested policy would deny " + seen.load.attach + " '" + seen.load.program +
+                      "', which was seen",
                   "please report it; nothing was written");
   }
   return {};
@@ -124,9 +124,9 @@ Status require_good(const SuggestedPolicy& suggested, const std::string& output,
 std::string tests_for(const SuggestRequest& request, const policy::Suggestion& suggestion) {
   if (request.tests.empty()) return {};
   const fs::path folder = fs::absolute(request.tests).parent_path();
-  return policy::suggested_tests(
-      suggestion, fs::absolute(request.output).lexically_normal().lexically_relative(
-                      folder.lexically_normal()));
+  return policy::suggested_tests(suggestion, fs::absolute(request.output)
+                                                 .lexically_normal()
+                                                 .lexically_relative(folder.lexically_normal()));
 }
 
 Status write(const std::string& path, const std::string& text) {
@@ -153,18 +153,17 @@ Result<SuggestedPolicy> suggest_policy(const SuggestRequest& request) {
   suggested.name = !request.name.empty() ? request.name : start ? start->name : "suggested";
   KeyTables keys;
   if (base->policy) {
-    auto tables =
-        key_tables(*base->policy, suggested.suggestion.keys, folder_of(request.output));
+    auto tables = key_tables(*base->policy, suggested.suggestion.keys, folder_of(request.output));
     if (!tables) return std::unexpected(std::move(tables).error());
     keys = std::move(*tables);
   }
-  suggested.text = policy::suggested_text(suggested.suggestion,
-                                          {.name = suggested.name,
-                                           .version = suggested.version,
-                                           .mode = request.mode,
-                                           .sources = "From " + sources->text + ".",
-                                           .keys = keys.text,
-                                           .deny_digests = options.deny_digests});
+  suggested.text =
+      policy::suggested_text(suggested.suggestion, {.name = suggested.name,
+                                                    .version = suggested.version,
+                                                    .mode = request.mode,
+                                                    .sources = "From " + sources->text + ".",
+                                                    .keys = keys.text,
+                                                    .deny_digests = options.deny_digests});
   suggested.tests_text = tests_for(request, suggested.suggestion);
   for (auto& [path, text] : keys.files) suggested.files.push_back({path, text});
   if (Status good = require_good(suggested, request.output, std::move(keys.certificates)); !good)

@@ -31,14 +31,14 @@ struct FileToWrite {
 struct SuggestedPolicy {
   policy::Suggestion suggestion;
   std::string text;
-  std::string tests_text;           // empty if none are wanted
-  std::vector<FileToWrite> files;   // certificates that are no longer where the base says
+  std::string tests_text;          // empty if none are wanted
+  std::vector<FileToWrite> files;  // certificates that are no longer where the base says
   uint64_t version = 1;
   std::string name;
 };
 
-// The text has passed `check`, and each load that it is for has been decided by it. Errors: the base
-// is no good policy, a source cannot be read, nothing was seen, too much for one policy.
+// The text has passed `check`, and each load that it is for has been decided by it. Errors: the
+// base is no good policy, a source cannot be read, nothing was seen, too much for one policy.
 [[nodiscard]] Result<SuggestedPolicy> suggest_policy(const SuggestRequest& request);
 
 // All of them, or an Error; certificates first, so that a policy never names what is not there.

@@ -240,8 +240,7 @@ void Suggester::drop_redundant() {
     for (const auto& [point, here] : points) {
       const bool is_loader =
           point == loader_point() && loads_otherwise(signed_, options_.keys, signer, here.least);
-      if (!is_loader &&
-          !admitted_for_another(signed_, options_.keys, signer, point, here.least))
+      if (!is_loader && !admitted_for_another(signed_, options_.keys, signer, point, here.least))
         continue;
       kept[signer].erase(point);
       result_.others.insert(result_.others.end(), here.loads.begin(), here.loads.end());

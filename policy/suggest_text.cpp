@@ -37,8 +37,8 @@ string header_text(const SuggestHeader& header) {
 }
 
 string seen_text(const SeenLoad& seen) {
-  string text = seen.load.attach.empty() ? "" : seen.load.attach;
-  if (!seen.load.program.empty()) text += (text.empty() ? "" : " ") + seen.load.program;
+  string text = seen.load.attach.empty() ? "a signed program" : seen.load.attach;
+  if (!seen.load.program.empty()) text += " " + seen.load.program;
   if (!seen.by.empty()) text += " by " + seen.by;
   if (seen.count > 1) text += ", " + std::to_string(seen.count) + " times";
   if (seen.last != 0) text += ", last " + date_text(seen.last);
@@ -46,9 +46,7 @@ string seen_text(const SeenLoad& seen) {
   return text;
 }
 
-bool lacks_key(const NotAdmitted& one) {
-  return one.load.is_signed && one.load.fate == Fate::ran;
-}
+bool lacks_key(const NotAdmitted& one) { return one.load.is_signed && one.load.fate == Fate::ran; }
 
 string left_text(const Suggestion& suggestion) {
   if (suggestion.left.empty()) return {};
@@ -59,15 +57,16 @@ string left_text(const Suggestion& suggestion) {
   for (const string& line : lines) text += "#" + line + "\n";
   if (std::ranges::any_of(suggestion.left, lacks_key))
     text +=
-        "# To admit what an unknown key has signed: add [keys.NAME] with certificates = [\"…\"] to\n"
+        "# To admit what an unknown key has signed: add [keys.NAME] with certificates = [\"…\"] "
+        "to\n"
         "# the policy that decides, apply it in audit mode, and run `bpfwarden suggest` again.\n";
   return text;
 }
 
 string test_text(const string& name, const SeenLoad& seen, const string& rule) {
   const RecordedLoad& load = seen.load;
-  string text = "\n[[tests]]\nname = " + toml_string(printable(name)) + "\nattach = " +
-                toml_string(load.attach) + "\n";
+  string text = "\n[[tests]]\nname = " + toml_string(printable(name)) +
+                "\nattach = " + toml_string(load.attach) + "\n";
   if (!load.signer.empty())
     text += "key = " + toml_string(load.signer) +
             "\nsignature = " + toml_string(spelling_of(kSignatureWords, load.signature)) + "\n";
@@ -87,10 +86,10 @@ string stranger_text(const string& attach) {
 string test_name(const SeenLoad& seen) {
   constexpr size_t longest = 160;
   const RecordedLoad& load = seen.load;
-  string name = load.attach + ", " +
-                (load.signer.empty() ? "unsigned " + load.digest.substr(0, 12)
-                                     : "signed by " + load.signer) +
-                ": " + (load.program.empty() ? "a program without a name" : load.program);
+  string name =
+      load.attach + ", " +
+      (load.signer.empty() ? "unsigned " + load.digest.substr(0, 12) : "signed by " + load.signer) +
+      ": " + (load.program.empty() ? "a program without a name" : load.program);
   if (name.size() > longest) name.resize(longest);
   return name;
 }
@@ -99,8 +98,8 @@ string test_name(const SeenLoad& seen) {
 
 string key_header(const string& name) {
   const bool is_bare = !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
   });
   return "[keys." + (is_bare ? name : toml_string(name)) + "]";
 }

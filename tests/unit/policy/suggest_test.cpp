@@ -275,13 +275,14 @@ TEST_CASE("a suggestion says what each rule is there for") {
   tool.objection = "the default";
   SeenLoad probe = seen("socket", "", digest_number(2));
   probe.load.program = "libbpf_nametest";
-  const string text =
-      text_of(suggest({tool, probe, seen("xdp", "ops", "", Signature::prog_used_maps)},
-                      options_with_keys()));
+  const string text = text_of(suggest(
+      {tool, probe, seen("xdp", "ops", "", Signature::prog_used_maps)}, options_with_keys()));
   INFO(text);
-  CHECK(text.contains("aaaaaaaaaaaa prog: seen 14 times, last 2027-01-15, by /usr/sbin/loader; "
-                      "denied then by the default"));
-  CHECK(text.contains("name      = \"/usr/sbin/loader: kprobe/*, kretprobe/*, uprobe/* and 4 more\""));
+  CHECK(
+      text.contains("aaaaaaaaaaaa prog: seen 14 times, last 2027-01-15, by /usr/sbin/loader; "
+                    "denied then by the default"));
+  CHECK(text.contains(
+      "name      = \"/usr/sbin/loader: kprobe/*, kretprobe/*, uprobe/* and 4 more\""));
   CHECK(text.contains("name      = \"feature probes of libbpf and bpftool: socket\""));
   CHECK(text.contains("signed-by = [\"ops\"]\nsignature = \"prog-used-maps\""));
   CHECK_FALSE(text.contains("keys.dev"));
