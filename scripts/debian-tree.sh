@@ -9,7 +9,7 @@ tree_packages() {
   # The last two lines: what a test script needs, and the libraries of bpfwarden and bpftool.
   printf '%s\n' bpftrace libbpf-tools xdp-tools iproute2 \
     bash coreutils iputils-ping python3-minimal libpython3-stdlib \
-    libkeyutils1 libelf1t64 libssl3t64 libstdc++6 zlib1g libzstd1
+    libkeyutils1 libelf1t64 libssl3t64 libstdc++6 libmnl0 libsystemd0 zlib1g
 }
 go_packages() { printf '%s\n' golang-github-cilium-ebpf-dev golang-1.24-go; }
 

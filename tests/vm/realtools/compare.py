@@ -46,7 +46,8 @@ def differences(ours: dict | None, theirs: kernel.Program, standings: set[str]) 
     if ours is None:
         return ["it is not in the inventory"]
     found, wanted = told(ours), expected(theirs)
-    result = [f"{key}: inventory says {found[key]}, bpftool {wanted[key]}" for key in wanted if found[key] != wanted[key]]
+    result = [f"{key}: inventory says {found[key]}, bpftool {wanted[key]}"
+              for key in wanted if found[key] != wanted[key]]
     if abs(loaded_at(ours) - theirs.info["loaded_at"]) > CLOCK_SLACK:
         result.append(f"load time: inventory says {loaded_at(ours):.0f}, bpftool {theirs.info['loaded_at']}")
     if ours["standing"] not in standings:

@@ -1,5 +1,6 @@
 """From the recording to an enforcing policy: it refuses nothing of what was recorded, and a stranger."""
 
+import errno
 import subprocess
 from collections.abc import Callable
 
@@ -32,14 +33,15 @@ def refuse_stranger() -> list[str]:
 
 def only_stranger_refused() -> list[str]:
     refused = [event for event in recording.events(ENFORCED) if event["refused"]]
-    others = {(event["comm"], event["program"], event["attach"]) for event in refused if event["program"] != STRANGER}
+    others = {(event["comm"], event["program"], event["attach"])
+              for event in refused if event["program"] != STRANGER}
     problems = [f"refused although recorded: {comm} loading '{program}' at {attach}" for comm, program, attach in others]
     named = [event for event in refused if event["program"] == STRANGER]
-    if not named or any((one["comm"], one["attach"], one["errno"], one["mode"]) != ("bpftool", "xdp", 1, "enforce")
-                        for one in named):
+    wanted = {"comm": "bpftool", "attach": "xdp", "errno": errno.EPERM, "mode": "enforce"}
+    if not named or any({key: one[key] for key in wanted} != wanted for one in named):
         problems.append(f"`bpfwarden events` does not name the stranger: {named}")
     else:
-        print(f"the stranger: EPERM; an event names '{named[0]['program']}' by {named[0]['comm']} at {named[0]['attach']}")
+        print(f"the stranger: EPERM; `events` names '{STRANGER}' of {named[0]['comm']} at {named[0]['attach']}")
     return problems
 
 

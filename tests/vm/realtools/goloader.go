@@ -54,12 +54,16 @@ func attach(kind, target string, counter *ebpf.Map) (link.Link, error) {
 		if err != nil {
 			return nil, err
 		}
-		return link.AttachXDP(link.XDPOptions{Program: program, Interface: device.Index, Flags: link.XDPGenericMode})
+		return link.AttachXDP(link.XDPOptions{
+			Program: program, Interface: device.Index, Flags: link.XDPGenericMode,
+		})
 	}
 }
 
 func run(kind, target string) error {
-	counter, err := ebpf.NewMap(&ebpf.MapSpec{Name: "go_counter", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	counter, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "go_counter", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1,
+	})
 	if err != nil {
 		return err
 	}

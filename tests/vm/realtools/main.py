@@ -44,7 +44,8 @@ class Row:
         except (tools.Failed, subprocess.CalledProcessError) as failed:
             self.works[phase] = False
             self.problems.append(f"{phase}: {failed}")
-        print(f"  {self.tool.name}: {'works' if self.works[phase] else 'FAILS'} ({time.monotonic() - begin:.0f} s)", flush=True)
+        works = "works" if self.works[phase] else "FAILS"
+        print(f"  {self.tool.name}: {works} ({time.monotonic() - begin:.0f} s)", flush=True)
 
     def observe(self, before: set[int], standings: set[str]) -> None:
         """Compares what is new since `before`; called while the tool's programs are in the kernel."""
@@ -103,7 +104,8 @@ def shorten(places: list[str]) -> str:
 def main() -> int:
     os.makedirs(recording.RESULTS, exist_ok=True)
     tools.prepare()
-    rows = [Row(tool) for tool in tools.all_tools() if not sys.argv[1:] or any(name in tool.name for name in sys.argv[1:])]
+    parts = sys.argv[1:] or [""]
+    rows = [Row(tool) for tool in tools.all_tools() if any(part in tool.name for part in parts)]
     run_phase("before", rows)
     apply_audit()
     recorder = recording.start(recording.EVENTS)

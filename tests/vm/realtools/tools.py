@@ -167,13 +167,14 @@ def object_file(name: str) -> str:
 def all_tools() -> list[Tracer | Placed]:
     """`attach` are patterns, as of a shell."""
     vfs = ("read", "write", "fsync", "open", "create", "unlink", "mkdir", "rmdir")
+    opens = ("open", "openat", "openat2")
     tc = ["tc", "filter", "add", "dev", DEVICE, "ingress", "bpf", "da", "obj", object_file("drop_tc"), "sec", "tc"]
     return [
         bpftrace("kprobe", ["kprobe/do_nanosleep"], "kprobe:do_nanosleep", "sleep"),
         bpftrace("tracepoint", ["tp/syscalls/sys_enter_unlinkat"], "tracepoint:syscalls:sys_enter_unlinkat", "rm"),
         bpftrace("uprobe", ["uprobe//usr/bin/bash:0x*"], "uprobe:/usr/bin/bash:execute_command", "bash"),
         libbpf_tool("execsnoop", ["tp/syscalls/sys_enter_execve", "tp/syscalls/sys_exit_execve"], r"\n(sleep|rm|dd) "),
-        libbpf_tool("opensnoop", [f"tp/syscalls/sys_{w}_{s}" for w in ("enter", "exit") for s in ("open", "openat", "openat2")],
+        libbpf_tool("opensnoop", [f"tp/syscalls/sys_{when}_{call}" for when in ("enter", "exit") for call in opens],
                     r"/tmp/a\b"),
         libbpf_tool("tcpconnect", [f"{k}/tcp_{v}_connect" for k in ("kprobe", "kretprobe") for v in ("v4", "v6")],
                     rf"{re.escape(PEER)}\s+9\b"),
