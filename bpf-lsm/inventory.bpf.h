@@ -121,7 +121,6 @@ static __always_inline void list_holder(struct bpf_iter__task_file* ctx,
 static __always_inline void list_socket(struct bpf_iter__task_file* ctx,
                                         struct bw_listed_holder* holder, struct socket* socket) {
   struct sock* sk = BPF_CORE_READ(socket, sk);
-  holder->object = BPF_CORE_READ(ctx->file, f_inode, i_ino);
   list_holder(ctx, holder, BPF_CORE_READ(sk, sk_filter, prog), BW_HELD_SOCKET);
   list_holder(ctx, holder, BPF_CORE_READ(sk, sk_reuseport_cb, prog), BW_HELD_REUSEPORT);
 }
@@ -148,6 +147,7 @@ int list_holders(struct bpf_iter__task_file* ctx) {
     holder.object = BPF_CORE_READ(event, id);
     list_holder(ctx, &holder, BPF_CORE_READ(event, prog), BW_HELD_EVENT);
   } else if (operations == &socket_file_ops) {
+    holder.object = BPF_CORE_READ(file, f_inode, i_ino);
     list_socket(ctx, &holder, file->private_data);
   }
   return 0;
