@@ -36,12 +36,13 @@ struct AttachedList {
 [[nodiscard]] std::string event_key(uint64_t event);
 [[nodiscard]] std::string link_key(uint32_t link);  // where the kernel itself names the link
 
-// Ids of the programs that BPF_PROG_QUERY tells for a file descriptor or a device's index, and of
-// the links that hold them there, where the kernel tells them. Errors: its errno.
+// What BPF_PROG_QUERY tells for a file descriptor or a device's index. Nothing, for a type that the
+// kernel does not know there, and for what went away. Errors: any other errno.
 struct Queried {
-  std::vector<uint32_t> programs, links;  // same length; 0: no link, or not told
-  uint32_t flags = 0;                     // BPF_F_ALLOW_*
+  uint32_t program_id = 0;
+  uint32_t link_id = 0;  // of tcx and netkit; 0: no link, or not told
+  uint32_t flags = 0;    // BPF_F_ALLOW_*
 };
-[[nodiscard]] Result<Queried> query_programs(int target, uint32_t type);
+[[nodiscard]] Result<std::vector<Queried>> query_programs(int target, uint32_t type);
 
 }  // namespace bpfwarden::loader

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 
-#include <cerrno>
-
 #include "base/fd.h"
 #include "policy/attach_point.h"
 
@@ -27,17 +25,15 @@ void query_cgroup(const Fd& cgroup, uint64_t id, const std::string& path, Attach
     if (family.place != policy::Place::cgroup) continue;
     const auto queried = query_programs(cgroup.get(), family.attach_type);
     if (!queried) {
-      // EINVAL: a kernel that does not know this attach type; ENOENT: the cgroup is being removed.
-      if (queried.error().code != EINVAL && queried.error().code != ENOENT)
-        list.missed.push_back(Error(queried.error()).within("cgroup " + path));
+      list.missed.push_back(Error(queried.error()).within("cgroup " + path));
       continue;
     }
-    for (const uint32_t program : queried->programs)
-      list.found.push_back({.program_id = program,
+    for (const Queried& one : *queried)
+      list.found.push_back({.program_id = one.program_id,
                             .key = cgroup_key(id, family.attach_type),
                             .kind = "cgroup",
                             .attach = attach_text(family, path),
-                            .detail = flags_text(queried->flags),
+                            .detail = flags_text(one.flags),
                             .network = {}});
   }
 }

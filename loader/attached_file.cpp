@@ -1,6 +1,7 @@
 #include "loader/attached_file.h"
 
 #include <bpf/bpf.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -75,6 +76,7 @@ void add_sockets(const std::vector<bw_listed_holder>& holders, AttachedList& lis
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, Sockets> found;
   for (const bw_listed_holder& holder : holders) {
     if (holder.held != BW_HELD_SOCKET && holder.held != BW_HELD_REUSEPORT) continue;
+    if (holder.tgid == static_cast<uint32_t>(::getpid())) continue;  // inherited
     Sockets& sockets = found[{holder.program_id, holder.held, holder.tgid}];
     sockets.inodes.insert(holder.object);
     sockets.process = process_text(holder);

@@ -24,9 +24,15 @@ struct Map {
   Fd fd;
 };
 
+std::string kind_of(uint32_t type) {
+  const char* name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
+  return name != nullptr ? name : "map";
+}
+
+// "prog_array 12 tail_calls"
 std::string map_text(const bpf_map_info& info) {
   const std::string name = kernel_text(info.name, sizeof(info.name));
-  return "map " + std::to_string(info.id) + (name.empty() ? "" : " " + name);
+  return kind_of(info.type) + " " + std::to_string(info.id) + (name.empty() ? "" : " " + name);
 }
 
 // Where the value of an entry has the program's id (struct bpf_devmap_val, bpf_cpumap_val).
@@ -50,11 +56,6 @@ Entries read_entries(const Map& map) {
     if (id != 0) entries[id]++;
   }
   return entries;
-}
-
-std::string kind_of(uint32_t type) {
-  const char* name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
-  return name != nullptr ? name : "map";
 }
 
 void add_entries(const Map& map, AttachedList& list) {
@@ -82,13 +83,11 @@ void add_of_sockmap(const Map& map, AttachedList& list) {
   for (const Verdict& verdict : kOfSockets) {
     const auto queried = query_programs(map.fd.get(), verdict.type);
     if (!queried) {
-      // EOPNOTSUPP: a kernel without the verdict; EINVAL: one that cannot be asked.
-      if (queried.error().code != EOPNOTSUPP && queried.error().code != EINVAL)
-        list.missed.push_back(Error(queried.error()).within(map_text(map.info)));
+      list.missed.push_back(Error(queried.error()).within(map_text(map.info)));
       continue;
     }
-    for (const uint32_t program : queried->programs)
-      list.found.push_back({.program_id = program,
+    for (const Queried& one : *queried)
+      list.found.push_back({.program_id = one.program_id,
                             .key = map_key(map.info.id, verdict.type),
                             .kind = "sockmap",
                             .attach = verdict.attach,

@@ -5,7 +5,6 @@
 #include <linux/rtnetlink.h>
 
 #include <array>
-#include <cerrno>
 
 #include "loader/netlink.h"
 #include "loader/network_namespaces.h"
@@ -64,26 +63,21 @@ std::vector<Device> read_devices(Netlink& netlink, uint64_t network, AttachedLis
   return devices;
 }
 
-// EINVAL: a kernel that does not know the type, or netkit on what is no netkit device.
-bool is_worth_telling(int code) { return code != EINVAL && code != ENODEV && code != EOPNOTSUPP; }
-
 void add_of_device(const Device& device, AttachedList& list) {
   for (const Numbered& type : kOfDevices) {
     const auto queried = query_programs(static_cast<int>(device.index), type.number);
     if (!queried) {
-      if (is_worth_telling(queried.error().code))
-        list.missed.push_back(Error(queried.error()).within(device.name));
+      list.missed.push_back(Error(queried.error()).within(device.name));
       continue;
     }
     const std::string name = type.text;
-    for (size_t i = 0; i < queried->programs.size(); i++)
-      list.found.push_back(
-          {.program_id = queried->programs[i],
-           .key = queried->links[i] != 0 ? link_key(queried->links[i]) : std::string(),
-           .kind = name.substr(0, name.find('/')),
-           .attach = name + "@" + device.name,
-           .detail = {},
-           .network = {}});
+    for (const Queried& one : *queried)
+      list.found.push_back({.program_id = one.program_id,
+                            .key = one.link_id != 0 ? link_key(one.link_id) : std::string(),
+                            .kind = name.substr(0, name.find('/')),
+                            .attach = name + "@" + device.name,
+                            .detail = {},
+                            .network = {}});
   }
 }
 
@@ -91,12 +85,11 @@ void add_of_namespace(const NetworkNamespace& where, AttachedList& list) {
   for (const Numbered& type : kOfNamespaces) {
     const auto queried = query_programs(where.fd.get(), type.number);
     if (!queried) {
-      if (is_worth_telling(queried.error().code))
-        list.missed.push_back(Error(queried.error()).within(type.text));
+      list.missed.push_back(Error(queried.error()).within(type.text));
       continue;
     }
-    for (const uint32_t program : queried->programs)
-      list.found.push_back({.program_id = program,
+    for (const Queried& one : *queried)
+      list.found.push_back({.program_id = one.program_id,
                             .key = netns_key(where.inode, type.number),
                             .kind = "netns",
                             .attach = type.text,

@@ -158,7 +158,8 @@ Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
   if (!active) return std::unexpected(std::move(active).error());
   const auto lists = read_kernel_lists();
   if (!lists) return std::unexpected(lists.error());
-  const std::vector<uint32_t> own = pinned_programs();
+  std::vector<uint32_t> own = pinned_programs();
+  own.insert(own.end(), lists->momentary.begin(), lists->momentary.end());
   Programs programs;
   for (const bw_listed_program_record& record : lists->programs) {
     ListedProgram& program = programs[record.listed.id];

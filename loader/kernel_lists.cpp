@@ -65,6 +65,12 @@ Result<KernelLists> read_pinned() {
   return read_all({programs->get(), links->get(), holders->get()});
 }
 
+uint32_t program_of(int link) {
+  bpf_link_info info = {};
+  uint32_t size = sizeof(info);
+  return bpf_link_get_info_by_fd(link, &info, &size) == 0 ? info.prog_id : 0;
+}
+
 }  // namespace
 
 Result<KernelLists> read_kernel_lists() {
@@ -73,7 +79,12 @@ Result<KernelLists> read_kernel_lists() {
   if (*pins) return read_pinned();
   const auto lists = Warden::load_lists();
   if (!lists) return std::unexpected(lists.error());
-  return read_all(lists->list_links());
+  const ListLinks links = lists->list_links();
+  auto read = read_all(links);
+  if (read)
+    read->momentary = {program_of(links.programs), program_of(links.links),
+                       program_of(links.holders)};
+  return read;
 }
 
 Result<std::vector<bw_listed_program_record>> read_program_list() {

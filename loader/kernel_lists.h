@@ -13,6 +13,7 @@ struct KernelLists {
   std::vector<bw_listed_program_record> programs;
   std::vector<bw_listed_link> links;
   std::vector<bw_listed_holder> holders;
+  std::vector<uint32_t> momentary;  // programs of the iterators, if they were loaded for this
 };
 
 // Errors: errno of bpf(2) or read(2).

@@ -26,7 +26,7 @@ struct LinkTarget {
 };
 
 // `prog_type` of the program on it. Errors: errno of bpf(2); ENOENT if the link went away.
-[[nodiscard]] Result<LinkTarget> read_link_target(const bw_listed_link& link, uint32_t prog_type,
+[[nodiscard]] Result<LinkTarget> read_link_target(const bw_listed_link& listed, uint32_t prog_type,
                                                   const CgroupPaths& cgroups);
 
 }  // namespace bpfwarden::loader

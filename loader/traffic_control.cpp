@@ -160,7 +160,7 @@ class Reader {
 
   void read_options(const nlattr& options, const std::string& kind, const Device& device,
                     const std::string& where) {
-    const auto actions = std::ranges::find(kActions, kind, &ActionsOf::kind);
+    const auto* const actions = std::ranges::find(kActions, kind, &ActionsOf::kind);
     nested_attributes(options, [&](const nlattr& option) {
       const uint16_t type = mnl_attr_get_type(&option);
       if (kind == "bpf" && type == TCA_BPF_ID)

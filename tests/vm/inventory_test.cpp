@@ -103,7 +103,9 @@ TEST_CASE("allow_each_link_to_be_told_as_bpftool_tells_it", "[vm][rollout][inven
   const nlohmann::json theirs = from("bpftool link show -j");
   REQUIRE(theirs.is_array());
   size_t links = 0;
-  for (const nlohmann::json& program : list) links += program["attachments"].size();
+  for (const nlohmann::json& program : list)
+    for (const nlohmann::json& one : program["attachments"])
+      if (one["link_id"] != 0) links++;
   CHECK(links == theirs.size());
   for (const nlohmann::json& link : theirs) {
     CAPTURE(link.dump());
