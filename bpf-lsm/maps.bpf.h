@@ -119,11 +119,11 @@ struct task_note {
   __u32 padding;
   struct noted_key verified;
   struct noted_key issued;
-  struct bw_program draft;       // the load that lsm/bpf_prog_load decides
-  __u64 postponed_aux;           // whose event waits for the digest: the draft's; 0: none's
+  struct bw_program draft;  // the load that lsm/bpf_prog_load decides
+  __u64 postponed_aux;      // whose event waits for the digest: the draft's; 0: none's
   char postponed_name[BW_PROG_NAME_SIZE];
   char postponed_exe[BW_EXE_SIZE];  // no tracing program could read it
-  struct bw_facts staged_facts;  // and as the staged policy sees it
+  struct bw_facts staged_facts;     // and as the staged policy sees it
   struct bw_decision staged_decision;
   struct bw_name cgroup;   // for an event, where no rule has asked for it
   struct bw_tally tally;   // where the decision under way is counted
