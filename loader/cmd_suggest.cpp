@@ -1,6 +1,5 @@
 // bpfwarden suggest: from what was seen to the smallest policy that admits it.
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +12,7 @@ namespace {
 
 struct Options {
   SuggestRequest request;
+  std::string mode = "audit";
   bool without_inventory = false;
   bool json = false;
 };
@@ -82,14 +82,12 @@ void add_sources(CLI::App& verb, Options& options) {
 }  // namespace
 
 void add_suggest(CLI::App& app, Command& chosen) {
-  static const std::map<std::string, policy::Mode> modes = {{"audit", policy::Mode::audit},
-                                                            {"enforce", policy::Mode::enforce}};
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand(
       "suggest", "Write the smallest policy that admits what was seen, by key, then by digest");
   add_sources(*verb, *options);
-  verb->add_option("--mode", options->request.mode, "of the policy (audit)")
-      ->transform(CLI::CheckedTransformer(modes));
+  verb->add_option("--mode", options->mode, "of the policy (audit)")
+      ->check(CLI::IsMember({"audit", "enforce"}));
   verb->add_option("--name", options->request.name, "of the policy; without: the base's");
   auto* output = verb->add_option("-o,--output", options->request.output, "write it to this file");
   verb->add_option("--tests", options->request.tests,
@@ -97,7 +95,12 @@ void add_suggest(CLI::App& app, Command& chosen) {
       ->needs(output);
   verb->add_flag("--json", options->json, "as JSON, with what is not admitted");
   verb->footer("example: bpfwarden suggest --mode enforce -o policy.toml --tests policy.test.toml");
-  verb->callback([options, &chosen] { chosen = [options] { return run_suggest(*options); }; });
+  verb->callback([options, &chosen] {
+    chosen = [options] {
+      if (options->mode == "enforce") options->request.mode = policy::Mode::enforce;
+      return run_suggest(*options);
+    };
+  });
 }
 
 }  // namespace bpfwarden::loader

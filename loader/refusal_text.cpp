@@ -22,7 +22,7 @@ bool was_refused(const json& event) {
 
 string when_text(const RefusalGroup& group, int64_t now) {
   if (group.last == 0) return std::to_string(group.count) + " times";
-  const string last = local_time(group.last) + " (" + ago_text(now - group.last) + ")";
+  string last = local_time(group.last) + " (" + ago_text(now - group.last) + ")";
   if (group.count == 1) return last;
   return std::to_string(group.count) + " times since " + local_time(group.first) + ", last " + last;
 }
@@ -67,7 +67,7 @@ string outcome_text(const json& event) {
 }
 
 string cause_text_of(const json& event) {
-  const string name = text_of(event, "cause");
+  string name = text_of(event, "cause");
   for (int i = 0; i < BW_CAUSES; i++)
     if (policy::cause_name(static_cast<bw_cause>(i)) == name)
       return string(policy::cause_text(static_cast<bw_cause>(i)));
