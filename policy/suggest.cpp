@@ -110,7 +110,8 @@ using Programs = std::map<Program, Loads>;
 // admits them is their digest, as for any other.
 bool is_probe(const SeenLoad& seen) {
   static constexpr auto names = std::to_array<string_view>({"libbpf_nametest", "det_arg_ctx"});
-  static constexpr auto bare = std::to_array<string_view>({"socket", "kprobe/…", "tp/…", "xdp"});
+  static constexpr auto bare =
+      std::to_array<string_view>({"socket", "kprobe/…", "tp/…", "xdp", "cgroup/sock_create"});
   const RecordedLoad& load = seen.load;
   if (load.program.empty()) return std::ranges::find(bare, load.attach) != bare.end();
   return std::ranges::find(names, load.program) != names.end();
