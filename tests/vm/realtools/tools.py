@@ -167,7 +167,7 @@ def object_file(name: str) -> str:
 def all_tools() -> list[Tracer | Placed]:
     """`attach` are patterns, as of a shell."""
     vfs = ("read", "write", "fsync", "open", "create", "unlink", "mkdir", "rmdir")
-    opens = ("open", "openat", "openat2")
+    opens = ("open", "openat")
     tc = ["tc", "filter", "add", "dev", DEVICE, "ingress", "bpf", "da", "obj", object_file("drop_tc"), "sec", "tc"]
     return [
         bpftrace("kprobe", ["kprobe/do_nanosleep"], "kprobe:do_nanosleep", "sleep"),
