@@ -1,5 +1,6 @@
 // bpfwarden status: what is active now, on one screen.
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,7 +66,11 @@ nlohmann::json log_limit(const bw_image& image) {
 
 nlohmann::json to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
+  utsname machine = {};
+  (void)::uname(&machine);
   return {{"active", true},
+          {"host", machine.nodename},
+          {"kernel", machine.release},
           {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
           {"policy", image.policy_name},
           {"version", image.policy_version},

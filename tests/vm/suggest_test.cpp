@@ -17,10 +17,11 @@ bool says(const Ran& ran, const std::string& text) {
   return ran.output.find(text) != std::string::npos;
 }
 
+// Not `r0 = 0; exit`: that is a feature probe of libbpf, and admitted as such, whoever signs it.
 Load signed_filter(const Signer& signer) {
   Load request;
   request.type = BPF_PROG_TYPE_SOCKET_FILTER;
-  request.insns = Load::return_value(0);
+  request.insns = Load::return_value(5);
   request.signed_by(signer);
   return request;
 }
