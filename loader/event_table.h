@@ -34,6 +34,7 @@ enum class Field : uint8_t {
   active_decision,
   decision,
   error,
+  wanted_key,
   mode,
   rule,
   rule_line,
@@ -56,7 +57,7 @@ enum class Field : uint8_t {
   policy_version,
   policy_digest,
 };
-inline constexpr size_t kFields = 26;
+inline constexpr size_t kFields = 27;
 [[nodiscard]] std::string_view field_name(Field field);
 
 using Shape = std::array<uint32_t, kFields>;  // numbers of texts

@@ -21,10 +21,10 @@ function showTimeline(report) {
   const bins = timeline.lanes.allowed.length, end = start + bins * step;
   const place = {start, step, bins, end, share: (moment) => (moment - start) / (end - start)};
   const shown = OUTCOMES.filter((outcome) => report.counts[outcome]);
-  byId('timeline').replaceChildren(
+  byId('timeline').replaceChildren(...[
     element('p', {class: 'note'}, 'Each bar is ' + stepWords(timeline.step_seconds) + '; each lane has its own scale.'),
     element('div', {class: 'lanes'}, shown.map((outcome) => lane(outcome, timeline.lanes[outcome], place, report)), axis(place)),
-    policyChanges(report), timelineTable(timeline, place, shown));
+    policyChanges(report), timelineTable(timeline, place, shown)].filter(Boolean));
 }
 
 function lane(outcome, counts, place, report) {

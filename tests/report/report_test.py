@@ -3,6 +3,7 @@
 usage: report_test.py BPFWARDEN FOLDER   (screenshots and a PDF are kept in FOLDER)
 """
 
+import json
 import pathlib
 import re
 import subprocess
@@ -87,6 +88,7 @@ class ReportTest(unittest.TestCase):
 
     def tearDown(self):
         self.assertEqual(self.browser.log("browser"), [], "the console stays empty")
+        self.assertEqual(re.findall(r"\b(?:null|undefined|NaN)\b|\[object", self.browser.run("return document.body.innerText")), [])
 
     def open(self, page, fragment=""):
         self.browser.open("about:blank")
@@ -199,6 +201,11 @@ class ReportTest(unittest.TestCase):
 
     def test_each_kind_of_number_shows_its_events(self):
         self.follow("[data-count=rejected] a", self.expected.counts["rejected"])
+        self.browser.run("location.hash = '#outcome=rejected&errno=126'")
+        wanted = [event for event in self.expected.events if event["wanted_key"]]
+        self.browser.wait(f"document.getElementById('event-count').dataset.count === '{len(wanted)}'", "ENOKEY alone")
+        self.browser.click("#event-table .when")
+        self.assertIn(wanted[0]["wanted_key"], self.browser.run("return document.querySelector('#event-table .detail').textContent"))
         cell = self.browser.run("return document.querySelector('#matrix-cells td.heat a').getAttribute('href')")
         self.assertIn("vouch=unsigned", cell)
         self.follow("#matrix-cells td.heat a", self.expected.matrix["unsigned", "cgroup"])
@@ -295,6 +302,14 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(self.browser.run("return document.querySelector('[data-count=refused]').textContent"), "0")
         self.assertIn("--inventory FILE", self.browser.run("return document.getElementById('program-table').textContent"))
         self.assertEqual(self.browser.run(FAINT), [])
+
+    def test_one_policy_and_one_event(self):
+        one = FOLDER / "one.jsonl"
+        one.write_text(json.dumps(self.expected.events[0]) + "\n")
+        self.open(make("one.html", "--events", one))
+        self.assertEqual(self.count(), 1)
+        self.assertIn("No gap", self.browser.run("return document.getElementById('recording').textContent"))
+        self.assertEqual(self.browser.run("return document.querySelectorAll('.chart a').length"), 1)
 
     def test_a_span(self):
         page = make("span.html", *about(FOLDER / "recording"), "--since", "2026-11-24T10:00", "--until", "2026-11-24T12:00Z")
