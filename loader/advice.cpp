@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "loader/refusals.h"
+#include "loader/json_member.h"
 #include "policy/rule_text.h"
 #include "policy/wording.h"
 #include "policy/words.h"
@@ -15,13 +15,6 @@ namespace {
 
 using nlohmann::json;
 using std::string;
-
-bw_cause cause_of(const json& event) {
-  const string name = text_of(event, "cause");
-  for (int i = 0; i < BW_CAUSES; i++)
-    if (policy::cause_name(static_cast<bw_cause>(i)) == name) return static_cast<bw_cause>(i);
-  return BW_CAUSES;
-}
 
 policy::RecordedLoad load_of(const json& event) {
   policy::RecordedLoad load;
@@ -161,7 +154,7 @@ void advise_rule(const json& event, Advice& advice) {
 
 Advice advice_for(const json& event) {
   Advice advice;
-  const bw_cause cause = cause_of(event);
+  const bw_cause cause = policy::cause_named(text_of(event, "cause")).value_or(BW_CAUSES);
   if (cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT)
     advise_rule(event, advice);
   else if (cause == BW_CAUSE_KERNEL_REJECTED)

@@ -158,14 +158,11 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
   const auto ring = keyring::find_ring(kRingName);
   // Another ring under that name has displaced ours: apply again.
   if (!ring || *ring != active.generation.image->sealed.ring) return std::nullopt;
-  const uint64_t now = boot_time_ns();
-  const uint64_t left =
-      awaits_confirmation(active.word, now) ? (active.word.confirm_by_ns - now) / kSecond + 1 : 0;
   return Applied{.generation = active.generation.number,
                  .ring = *ring,
                  .first = false,
                  .unchanged = true,
-                 .confirm_within = left};
+                 .confirm_within = seconds_left(active.word, boot_time_ns())};
 }
 
 }  // namespace

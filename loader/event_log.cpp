@@ -3,10 +3,13 @@
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "loader/event_window.h"
 #include "loader/events.h"
+#include "loader/json_member.h"
 #include "loader/pins.h"
 
 namespace bpfwarden::loader {
@@ -34,6 +37,27 @@ void read_lines(std::istream& file, const RecordedEventHandler& handle, EventLog
     done.events++;
     handle(event);
   }
+}
+
+// Tells an event of the file from one of the kernel's buffer. The sequence begins anew with each
+// boot, and after `off`; the time since the boot does not repeat.
+using EventMark = std::pair<int64_t, int64_t>;
+EventMark mark_of(const nlohmann::json& event) {
+  return {number_of(event, "sequence"), number_of(event, "time_ns")};
+}
+
+Status walk_file(const std::filesystem::path& path, const std::vector<nlohmann::json>& in_kernel,
+                 const RecordedEventHandler& handle, EventWalk& walk) {
+  std::set<EventMark> marks;
+  for (const nlohmann::json& event : in_kernel) marks.insert(mark_of(event));
+  const auto done = read_event_log(path, [&](const nlohmann::json& event) {
+    if (marks.contains(mark_of(event))) return;
+    walk.events++;
+    handle(event);
+  });
+  if (!done) return std::unexpected(done.error());
+  walk.unreadable = done->unreadable;
+  return {};
 }
 
 }  // namespace
@@ -66,6 +90,31 @@ Result<std::vector<nlohmann::json>> events_in_kernel() {
   for (const bw_event& event : window->kept())
     events.push_back(event_to_json(event, names.image(event.generation)));
   return events;
+}
+
+Result<EventWalk> walk_events(const EventSource& source, const RecordedEventHandler& handle) {
+  EventWalk walk;
+  if (source.is_left_out) return EventWalk{.sources = "no events"};
+  std::vector<nlohmann::json> in_kernel;
+  std::error_code error;
+  std::string file = source.file;
+  if (file.empty()) {
+    auto kept = events_in_kernel();
+    if (!kept) return std::unexpected(std::move(kept).error());
+    in_kernel = std::move(*kept);
+    if (std::filesystem::exists(kEventLog, error)) file = kEventLog;
+    walk.sources = file.empty() ? " events of the kernel's buffer"
+                                : " events of " + file + " and of the kernel's buffer";
+  } else {
+    walk.sources = " events of " + file;
+  }
+  if (!file.empty())
+    if (Status done = walk_file(file, in_kernel, handle, walk); !done)
+      return std::unexpected(std::move(done).error());
+  for (const nlohmann::json& event : in_kernel) handle(event);
+  walk.events += in_kernel.size();
+  walk.sources.insert(0, std::to_string(walk.events));
+  return walk;
 }
 
 }  // namespace bpfwarden::loader

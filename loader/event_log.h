@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -30,5 +31,21 @@ struct EventLogRead {
 // Those in the kernel's buffer (some 6,000 fit), oldest first. Empty where no policy is active.
 // Errors: errno of bpf(2) or mmap(2).
 [[nodiscard]] Result<std::vector<nlohmann::json>> events_in_kernel();
+
+// Both together, as a verb is asked to look back.
+struct EventSource {
+  std::string file;  // empty: kEventLog if it is there, and the kernel's buffer
+  bool is_left_out = false;
+};
+
+struct EventWalk {
+  uint64_t events = 0;
+  uint64_t unreadable = 0;  // lines that are no event
+  std::string sources;      // for people: "1204 events of /var/log/… and of the kernel's buffer"
+};
+
+// Each event once. Errors: the file that was named cannot be read; errno of bpf(2).
+[[nodiscard]] Result<EventWalk> walk_events(const EventSource& source,
+                                            const RecordedEventHandler& handle);
 
 }  // namespace bpfwarden::loader

@@ -84,27 +84,21 @@ Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& f
   return {};
 }
 
-// As the policy would decide today. Nothing for an event that is not understood.
-std::optional<bw_decision> decide_again(const RecordedKind& kind, const CompiledPolicy& policy,
+// As the image would decide today. Nothing for an event that is not understood.
+std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image& image,
                                         uint32_t signer, int64_t now) {
   nlohmann::json event = kind.event;
-  event["signer"] = nullptr;
+  event["signer"] = nullptr;  // a name of the policy of then: the slot says who it is in this one
   event["wall_time"] = now;
-  auto situation = situation_of_event(event, policy.policy, *policy.image, now);
+  auto situation = situation_of_event(event, {}, image, now);
   if (!situation) return std::nullopt;
   situation->signer = signer;
-  return policy::decide_on(*policy.image, *situation).load;
+  return policy::decide_on(image, *situation).load;
 }
 
 bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now) {
-  nlohmann::json event = kind.event;
-  event["signer"] = nullptr;
-  event["wall_time"] = now;
-  auto situation = situation_of_event(event, {}, active, now);
-  if (!situation) return false;
-  situation->signer = slot_named(active, kind.seen.load.signer);
-  const bw_decision decision = policy::decide_on(active, *situation).load;
-  return bw_refused(&decision) != 0;
+  const auto decision = decide_again(kind, active, slot_named(active, kind.seen.load.signer), now);
+  return decision && bw_refused(&*decision) != 0;
 }
 
 Status judge_recorded(const CompiledPolicy& next, const bw_image* active, const EventSource& events,
@@ -116,7 +110,7 @@ Status judge_recorded(const CompiledPolicy& next, const bw_image* active, const 
     const policy::RecordedLoad& load = kind.seen.load;
     if (listed.contains({load.attach, load.signer, load.digest})) continue;
     const auto decision =
-        decide_again(kind, next, signer_in(*next.image, active, load.signer), now);
+        decide_again(kind, *next.image, signer_in(*next.image, active, load.signer), now);
     if (!decision || bw_refused(&*decision) == 0) continue;
     if (active != nullptr && is_refused_by(*active, kind, now)) continue;
     found.recorded.push_back({0, load.program, load.attach, load.signer,
@@ -128,10 +122,10 @@ Status judge_recorded(const CompiledPolicy& next, const bw_image* active, const 
 
 // A count only: the list of programs is for people, and no reason to stop.
 size_t count_residents() {
-  const auto programs = read_inventory();
-  if (!programs) return 0;
-  return static_cast<size_t>(
-      std::ranges::count(*programs, Standing::resident, &ListedProgram::standing));
+  const auto counts = count_standings();
+  if (!counts) return 0;
+  const auto found = counts->find(Standing::resident);
+  return found == counts->end() ? 0 : static_cast<size_t>(found->second);
 }
 
 std::string line_of(const WouldRefuse& one) {

@@ -93,12 +93,9 @@ bool is_guard(bw_cause cause) {
 Status read_guard(const json& event, bw_cause& guard) {
   const auto text = member<std::string>(event, "cause");
   if (!text) return {};
-  for (int i = 0; i < BW_CAUSES; i++) {
-    const auto cause = static_cast<bw_cause>(i);
-    if (policy::cause_name(cause) != *text) continue;
-    if (is_guard(cause)) guard = cause;
-    return {};
-  }
+  const auto cause = policy::cause_named(*text);
+  if (cause && is_guard(*cause)) guard = *cause;
+  if (cause) return {};
   return fail("the event's `cause` is unknown: `" + *text + "`", kOneEvent);
 }
 

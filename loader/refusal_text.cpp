@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "loader/advice.h"
+#include "loader/json_member.h"
 #include "loader/systemd_unit.h"
 #include "loader/time_text.h"
 #include "policy/wording.h"
@@ -14,11 +15,6 @@ namespace {
 
 using nlohmann::json;
 using std::string;
-
-bool was_refused(const json& event) {
-  const auto found = event.find("refused");
-  return found != event.end() && found->is_boolean() && found->get<bool>();
-}
 
 string when_text(const RefusalGroup& group, int64_t now) {
   if (group.last == 0) return std::to_string(group.count) + " times";
@@ -58,7 +54,7 @@ string what_text(const json& event) {
 }
 
 string outcome_text(const json& event) {
-  if (!was_refused(event)) return "it was let through in audit mode only";
+  if (!is_true(event, "refused")) return "it was let through in audit mode only";
   const auto error = static_cast<int>(number_of(event, "errno"));
   const char* name = ::strerrorname_np(error);
   const string got = name != nullptr ? name : std::to_string(error);
@@ -68,10 +64,8 @@ string outcome_text(const json& event) {
 
 string cause_text_of(const json& event) {
   string name = text_of(event, "cause");
-  for (int i = 0; i < BW_CAUSES; i++)
-    if (policy::cause_name(static_cast<bw_cause>(i)) == name)
-      return string(policy::cause_text(static_cast<bw_cause>(i)));
-  return name;
+  const auto cause = policy::cause_named(name);
+  return cause ? string(policy::cause_text(*cause)) : name;
 }
 
 std::vector<string> reasons_of(const json& event) {
@@ -126,7 +120,7 @@ json refusal_to_json(const RefusalGroup& group) {
   return {{"count", group.count},
           {"first", group.first},
           {"last", group.last},
-          {"refused", was_refused(event)},
+          {"refused", is_true(event, "refused")},
           {"unit", unit.empty() ? json() : json(unit)},
           {"who", who_text(event)},
           {"what", what_text(event)},

@@ -1,10 +1,9 @@
 #include "loader/refusals.h"
 
 #include <algorithm>
-#include <set>
-#include <utility>
 
 #include "loader/event_log.h"
+#include "loader/json_member.h"
 #include "loader/moment.h"
 #include "loader/pins.h"
 
@@ -24,32 +23,7 @@ std::string story_of(const json& event) {
   return story;
 }
 
-// The sequence begins anew with each boot, and after `off`; the time since the boot does not
-// repeat.
-using EventId = std::pair<int64_t, int64_t>;
-
-EventId id_of(const json& event) {
-  return {number_of(event, "sequence"), number_of(event, "time_ns")};
-}
-
-Result<RefusalLog> read_file(const std::filesystem::path& path, int64_t since) {
-  RefusalLog log(since);
-  const auto done = read_event_log(path, [&](const json& event) { log.add(event); });
-  if (!done) return std::unexpected(done.error());
-  return log;
-}
-
 }  // namespace
-
-std::string text_of(const json& event, const char* member) {
-  const auto found = event.find(member);
-  return found != event.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-int64_t number_of(const json& event, const char* member) {
-  const auto found = event.find(member);
-  return found != event.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
 
 bool is_refusal(const json& event) {
   return text_of(event, "decision") == "deny" && text_of(event, "hook") != "staged";
@@ -76,20 +50,15 @@ std::vector<RefusalGroup> RefusalLog::latest(size_t limit) const {
 }
 
 Result<RefusalLog> read_refusals(const RefusalSource& source) {
-  if (source.file) return read_file(*source.file, source.since);
-  auto recent = events_in_kernel();
-  if (!recent) return std::unexpected(std::move(recent).error());
-  std::set<EventId> in_kernel;
-  for (const json& event : *recent) in_kernel.insert(id_of(event));
-  RefusalLog log(source.since);
-  const auto kept = read_event_log(kEventLog, [&](const json& event) {
-    if (!in_kernel.contains(id_of(event))) log.add(event);
-  });
-  if (!kept && kept.error().code != ENOENT) return std::unexpected(kept.error());
-  if (const auto pins = open_pins(); !kept && pins && !*pins)
+  std::error_code error;
+  const auto pins = open_pins();
+  if (!source.file && pins && !*pins && !std::filesystem::exists(kEventLog, error))
     return fail("no policy is active, and no events are kept in " + std::string(kEventLog),
                 "run `bpfwarden apply POLICY` first, or name recorded events with --events FILE");
-  for (const json& event : *recent) log.add(event);
+  RefusalLog log(source.since);
+  const auto done =
+      walk_events({.file = source.file.value_or("")}, [&](const json& event) { log.add(event); });
+  if (!done) return std::unexpected(done.error());
   return log;
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -46,16 +45,12 @@ class RefusalLog {
 };
 
 struct RefusalSource {
-  std::optional<std::filesystem::path> file;  // only this one; else what is kept and in the kernel
+  std::optional<std::string> file;  // only this one; else what is kept and in the kernel
   int64_t since = 0;
 };
 
 // Without a file: kEventLog where it is there, then what the kernel still has; an event that is in
 // both counts once. Errors: the file cannot be read; there is neither a policy nor a file.
 [[nodiscard]] Result<RefusalLog> read_refusals(const RefusalSource& source);
-
-// The member's text, or nothing: recorded files are not to be trusted to have the right type.
-[[nodiscard]] std::string text_of(const nlohmann::json& event, const char* member);
-[[nodiscard]] int64_t number_of(const nlohmann::json& event, const char* member);
 
 }  // namespace bpfwarden::loader

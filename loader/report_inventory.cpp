@@ -6,17 +6,14 @@
 #include <set>
 #include <vector>
 
+#include "loader/json_member.h"
+
 namespace bpfwarden::loader {
 namespace {
 
 using nlohmann::json;
 
 constexpr const char* kFromWhere = "it must be the output of `bpfwarden inventory --json`";
-
-std::string text_of(const json& object, std::string_view name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 json member_or_null(const json& object, std::string_view name) {
   const auto found = object.find(name);

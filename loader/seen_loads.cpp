@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "keyring/x509.h"
+#include "loader/json_member.h"
 #include "loader/kernel_text.h"
 #include "policy/wording.h"
 #include "policy/words.h"
@@ -16,29 +16,6 @@ namespace {
 using nlohmann::json;
 using policy::Fate;
 using policy::SeenLoad;
-
-// Empty for what is not there, null, or of another type.
-std::string text_of(const json& event, const char* name) {
-  const auto found = event.find(name);
-  return found != event.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-int64_t number_of(const json& event, const char* name) {
-  const auto found = event.find(name);
-  return found != event.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
-
-bool is_true(const json& event, const char* name) {
-  const auto found = event.find(name);
-  return found != event.end() && found->is_boolean() && found->get<bool>();
-}
-
-std::optional<bw_cause> cause_of(const json& event) {
-  const std::string name = text_of(event, "cause");
-  for (int i = 0; i < BW_CAUSES; i++)
-    if (policy::cause_name(static_cast<bw_cause>(i)) == name) return static_cast<bw_cause>(i);
-  return std::nullopt;
-}
 
 // What a rule, or the lack of one, decided; `deny-digests` is a word of the policy as well.
 bool is_up_to_rules(bw_cause cause) {
@@ -62,7 +39,7 @@ Fate fate_of(const json& event, bw_cause cause) {
 
 std::optional<SeenLoad> read_load(const json& event) {
   const std::string hook = text_of(event, "hook");
-  const auto cause = cause_of(event);
+  const auto cause = policy::cause_named(text_of(event, "cause"));
   if (!cause || hook == "staged" || hook == "key_permission") return std::nullopt;
   SeenLoad seen;
   seen.load.attach = text_of(event, "attach");
@@ -81,26 +58,6 @@ std::optional<SeenLoad> read_load(const json& event) {
   seen.count = 1;
   seen.last = number_of(event, "wall_time");
   return seen;
-}
-
-// Tells an event of the file from one of the kernel's buffer.
-using EventMark = std::pair<int64_t, int64_t>;
-EventMark mark_of(const json& event) {
-  return {number_of(event, "sequence"), number_of(event, "time_ns")};
-}
-
-Status walk_file(const std::filesystem::path& path, const std::vector<json>& in_kernel,
-                 const RecordedEventHandler& handle, EventWalk& walk) {
-  std::set<EventMark> marks;
-  for (const json& event : in_kernel) marks.insert(mark_of(event));
-  const auto done = read_event_log(path, [&](const json& event) {
-    if (marks.contains(mark_of(event))) return;
-    walk.events++;
-    handle(event);
-  });
-  if (!done) return std::unexpected(done.error());
-  walk.unreadable = done->unreadable;
-  return {};
 }
 
 // Adds up from time to time: a log holds millions of events about few programs.
@@ -158,31 +115,6 @@ SeenLoad load_of(const ListedProgram& program, const std::vector<policy::Key>& k
 }  // namespace
 
 std::optional<SeenLoad> seen_load_of(const json& event) { return read_load(event); }
-
-Result<EventWalk> walk_events(const EventSource& source, const RecordedEventHandler& handle) {
-  EventWalk walk;
-  if (source.is_left_out) return EventWalk{.sources = "no events"};
-  std::vector<json> in_kernel;
-  std::error_code error;
-  std::string file = source.file;
-  if (file.empty()) {
-    auto kept = events_in_kernel();
-    if (!kept) return std::unexpected(std::move(kept).error());
-    in_kernel = std::move(*kept);
-    if (std::filesystem::exists(kEventLog, error)) file = kEventLog;
-    walk.sources = file.empty() ? " events of the kernel's buffer"
-                                : " events of " + file + " and of the kernel's buffer";
-  } else {
-    walk.sources = " events of " + file;
-  }
-  if (!file.empty())
-    if (Status done = walk_file(file, in_kernel, handle, walk); !done)
-      return std::unexpected(std::move(done).error());
-  for (const json& event : in_kernel) handle(event);
-  walk.events += in_kernel.size();
-  walk.sources.insert(0, std::to_string(walk.events));
-  return walk;
-}
 
 Result<SeenLoads> read_seen_events(const EventSource& source) {
   Collector collector;

@@ -2,7 +2,6 @@
 // buffer, and the programs that are there now. For `suggest` and for the preflight of a policy.
 #pragma once
 
-#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -14,21 +13,6 @@
 #include "policy/suggest.h"
 
 namespace bpfwarden::loader {
-
-struct EventSource {
-  std::string file;  // empty: kEventLog if it is there, and the kernel's buffer
-  bool is_left_out = false;
-};
-
-struct EventWalk {
-  uint64_t events = 0;
-  uint64_t unreadable = 0;  // lines that are no event
-  std::string sources;      // for people: "1204 events of /var/log/… and of the kernel's buffer"
-};
-
-// Each event once. Errors: the file that was named cannot be read; errno of bpf(2).
-[[nodiscard]] Result<EventWalk> walk_events(const EventSource& source,
-                                            const RecordedEventHandler& handle);
 
 struct SeenLoads {
   std::vector<policy::SeenLoad> loads;  // each kind once

@@ -83,6 +83,12 @@ std::string_view cause_name(bw_cause cause) {
   return cause < BW_CAUSES ? kCauses[cause].name : "unknown";
 }
 
+std::optional<bw_cause> cause_named(std::string_view name) {
+  for (size_t i = 0; i < kCauses.size(); i++)
+    if (kCauses[i].name == name) return static_cast<bw_cause>(i);
+  return std::nullopt;
+}
+
 std::string_view next_step(bw_cause cause) {
   return cause < BW_CAUSES ? kCauses[cause].next
                            : "Use the bpfwarden that came with the kernel part in force.";

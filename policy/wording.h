@@ -3,6 +3,7 @@
 // All texts are static. A number that this version does not know has a text that says so.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "bpf-lsm/abi/cause.h"
@@ -20,6 +21,7 @@ namespace bpfwarden::policy {
 // The words of the policy file and of the events.
 // The word for a cause in events and scripts: "rule", "lsm-bypass".
 [[nodiscard]] std::string_view cause_name(bw_cause cause);
+[[nodiscard]] std::optional<bw_cause> cause_named(std::string_view name);
 
 [[nodiscard]] std::string_view signature_name(bw_signature signature);
 [[nodiscard]] std::string_view origin_name(bw_origin origin);

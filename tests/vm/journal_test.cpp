@@ -23,13 +23,6 @@ deny = ["tc", "tcx/*", "netkit/*"]
 mode = "audit"
 )";
 
-Load of_type(uint32_t type) {
-  Load request;
-  request.type = type;
-  request.insns = Load::return_value(0);
-  return request;
-}
-
 // Waits up to 30 s.
 template <class Condition>
 bool comes_true(Condition condition) {
@@ -78,8 +71,8 @@ TEST_CASE("deny_and_allow_into_a_real_journal", "[vm][journal]") {
   run("bpfwarden events --follow --journal --output /tmp/beside.jsonl >/run/reader.log 2>&1 & "
       "echo $! >/run/reader.pid");
   CHECK(load({}).error == EPERM);
-  CHECK(load(of_type(BPF_PROG_TYPE_SCHED_CLS)).error == 0);
-  CHECK(load(of_type(BPF_PROG_TYPE_SOCKET_FILTER)).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_SCHED_CLS)).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER)).error == 0);
   INFO(run("cat /run/reader.log /run/journald.log").output);
   REQUIRE(comes_true([] { return entries().size() >= 3; }));
   const auto written = entries();

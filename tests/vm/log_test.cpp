@@ -37,14 +37,7 @@ allow = ["*"]
 signature = "unsigned"
 )";
 
-Load of_type(uint32_t type, int32_t result = 0) {
-  Load request;
-  request.type = type;
-  request.insns = Load::return_value(result);
-  return request;
-}
-
-Load socket() { return of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
+Load socket() { return Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
 
 // The kernel refuses it before any hook.
 Load badly_signed() {
@@ -138,7 +131,7 @@ TEST_CASE("allow_without_events_where_the_policy_wants_none", "[vm][log]") {
   Warden warden;
   warden.apply("audit", std::string("log-allowed = false\n") + kRules);
   CHECK(load(socket()).error == 0);
-  CHECK(load(of_type(BPF_PROG_TYPE_SK_MSG)).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_SK_MSG)).error == 0);
   CHECK(load({}).error == 0);  // denied, in audit mode
   auto events = warden.events();
   REQUIRE(events.size() == 1);
@@ -206,7 +199,7 @@ TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision", "[vm][log]
           for (int i = 0; i < rounds; i++) {
             right += load(socket()).error == 0;
             right += load(socket()).error == 0;
-            right += load(of_type(BPF_PROG_TYPE_SK_MSG)).error == 0;
+            right += load(Load::of_type(BPF_PROG_TYPE_SK_MSG)).error == 0;
             right += load({}).error == EPERM;
           }
           for (int i = 0; i < rejected; i++) {

@@ -43,15 +43,6 @@ allow = ["socket"]
 signed-by = ["netops"]
 )";
 
-Load of_type(uint32_t type) {
-  Load request;
-  request.type = type;
-  request.insns = Load::return_value(0);
-  return request;
-}
-
-Load packet_filter() { return of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
-
 // By name and labels, as they are written.
 using Series = std::map<std::string, int64_t>;
 
@@ -113,7 +104,7 @@ std::vector<pid_t> start_loads(int64_t processes, int64_t each) {
       int wrong = 0;
       for (int64_t n = 0; n < each; n++) {
         wrong += load({}).error != EPERM;
-        wrong += load(packet_filter()).error != 0;
+        wrong += load(Load::packet_filter()).error != 0;
       }
       ::_exit(wrong == 0 ? 0 : 1);
     }
@@ -154,7 +145,7 @@ TEST_CASE("allow_and_deny_counted_by_rule_from_one_generation_to_the_next", "[vm
   const Series before = metrics();
   CHECK(value(before, "bpfwarden_active") == 1);
   CHECK(sum_by_rule(before) == value(before, "bpfwarden_decided_total"));
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
   CHECK(load({}).error == EPERM);
   CHECK(load({}).error == EPERM);
   const Series first = metrics();
@@ -162,9 +153,9 @@ TEST_CASE("allow_and_deny_counted_by_rule_from_one_generation_to_the_next", "[vm
   CHECK(value(first, kRefused) == 2);
 
   warden.apply("enforce", kRenumbered);
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == 0);
-  CHECK(load(of_type(BPF_PROG_TYPE_TRACEPOINT)).error == EPERM);
-  CHECK(load(of_type(BPF_PROG_TYPE_KPROBE)).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT)).error == EPERM);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_KPROBE)).error == EPERM);
   CHECK(load({}).error == EPERM);
   const Series second = metrics();
   CHECK(value(second, kFilters) == 2);
@@ -216,11 +207,11 @@ signature = "unsigned"
 TEST_CASE("deny_counted_where_there_is_no_room_for_another_rule", "[vm][metrics]") {
   Warden warden;
   warden.apply("enforce", kRules);
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
   fill_tallies();
   CHECK(load({}).error == EPERM);
   CHECK(load({}).error == EPERM);
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
   const Series all = metrics();
   CHECK(value(all, decisions("deny", "untallied", "enforce", "true", "", "unsigned")) == 2);
   CHECK(value(all, kFilters) == 2);
@@ -234,7 +225,7 @@ TEST_CASE("allow_metrics_to_tell_what_a_rollout_waits_for", "[vm][metrics]") {
   warden.apply("audit", kRules);
   const Attempt would_be_denied = load({});
   REQUIRE(run("bpfwarden stage " + warden.write_policy("enforce", kRenumbered, 7)).status == 0);
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
   CHECK(load({}).error == 0);
   const Series staged = metrics();
   CHECK(value(staged, "bpfwarden_staged_policy_version") == 7);

@@ -15,13 +15,6 @@ allow = ["socket"]
 signed-by = ["netops"]
 )";
 
-Load of_type(uint32_t type, int32_t result = 0) {
-  Load request;
-  request.type = type;
-  request.insns = Load::return_value(result);
-  return request;
-}
-
 nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
 
 std::string link_ids() {
@@ -58,9 +51,9 @@ allow = ["tp/*"]
 signed-by = ["netops"]
 mode = "enforce"
 )");
-  CHECK(load(of_type(BPF_PROG_TYPE_TRACEPOINT)).error == EPERM);
-  CHECK(load(of_type(BPF_PROG_TYPE_TRACEPOINT).signed_by(warden.netops())).error == 0);
-  CHECK(load(of_type(BPF_PROG_TYPE_XDP, 2)).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT)).error == EPERM);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT).signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_XDP, 2)).error == 0);
 }
 
 TEST_CASE("allow_by_a_rule_on_trial_under_an_enforcing_policy", "[vm][modes]") {
@@ -74,8 +67,8 @@ mode = "audit"
 name = "no xdp"
 deny = ["xdp"]
 )");
-  CHECK(load(of_type(BPF_PROG_TYPE_TRACEPOINT)).error == 0);
-  CHECK(load(of_type(BPF_PROG_TYPE_XDP, 2)).error == EPERM);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT)).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_XDP, 2)).error == EPERM);
 }
 
 TEST_CASE("allow_a_new_policy_without_detaching", "[vm][modes]") {
@@ -90,7 +83,7 @@ TEST_CASE("allow_a_new_policy_without_detaching", "[vm][modes]") {
   CHECK(status()["mode"] == "audit");
   for (int i = 0; i < 6; i++) warden.apply("enforce", kRules);  // each slot more than once
   CHECK(load({}).error == EPERM);
-  CHECK(load(of_type(BPF_PROG_TYPE_SOCKET_FILTER).signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER).signed_by(warden.netops())).error == 0);
 }
 
 TEST_CASE("deny_an_older_policy", "[vm][modes]") {

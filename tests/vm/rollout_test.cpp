@@ -29,13 +29,6 @@ allow = ["xdp"]
 signature = "unsigned"
 )";
 
-Load packet_filter() {
-  Load request;
-  request.type = BPF_PROG_TYPE_SOCKET_FILTER;
-  request.insns = Load::return_value(0);
-  return request;
-}
-
 nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
 
 bool says(const Ran& ran, const std::string& text) {
@@ -72,8 +65,8 @@ TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference", "[vm][r
   const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 7));
   CHECK(staged.status == 0);
   CHECK(load({}).error == EPERM);
-  CHECK(load(packet_filter()).error == EPERM);
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
 
   const nlohmann::json now = status();
   CHECK(now["version"] == 1);
@@ -105,7 +98,7 @@ TEST_CASE("deny_and_allow_again_by_promote_and_rollback", "[vm][rollout]") {
   REQUIRE(run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 2)).status == 0);
   REQUIRE(run("bpfwarden promote").status == 0);
   CHECK(load({}).error == 0);
-  CHECK(load(packet_filter().signed_by(warden.netops())).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == EPERM);
   CHECK(status()["version"] == 2);
   CHECK(status()["staged"].is_null());
 
@@ -113,7 +106,7 @@ TEST_CASE("deny_and_allow_again_by_promote_and_rollback", "[vm][rollout]") {
   CHECK(back.status == 0);
   CHECK(says(back, "version 1"));
   CHECK(load({}).error == EPERM);
-  CHECK(load(packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
   REQUIRE(run("bpfwarden rollback").status == 0);
   CHECK(status()["version"] == 2);
   CHECK(load({}).error == 0);
@@ -127,7 +120,7 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
   CHECK(applied.status == 0);
   CHECK(says(applied, "confirm"));
   CHECK(run("pidof bpfwarden").output.empty());
-  CHECK(load(packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == EPERM);
   CHECK(load({}).error == 0);
   const Ran early = run("bpfwarden apply " + warden.write_policy("audit", kPacketFilters, 3));
   CHECK(early.status == 1);
@@ -135,7 +128,7 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
 
   wait_until_returned();
   CHECK(status()["version"] == 1);
-  CHECK(load(packet_filter()).error == 0);
+  CHECK(load(Load::packet_filter()).error == 0);
   const auto events = warden.events();
   REQUIRE_FALSE(events.empty());
   CHECK(events.back()["policy_version"] == 1);
@@ -148,7 +141,7 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
   REQUIRE(
       run("bpfwarden apply --confirm-within 0 " + warden.write_policy("enforce", kXdpFromAnyone, 2))
           .status == 0);
-  CHECK(load(packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == EPERM);
 }
 
 TEST_CASE("allow_the_earlier_policys_signer_through_the_keyring_after_a_return", "[vm][rollout]") {
@@ -165,14 +158,14 @@ signed-by = ["other"]
 )";
   REQUIRE(run("bpfwarden apply --confirm-within 5s " + warden.write_policy("enforce", other, 2))
               .status == 0);
-  CHECK(load(packet_filter().signed_by(warden.stranger(), warden.ring())).error == 0);
-  CHECK(load(packet_filter().signed_by(warden.netops(), warden.ring())).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.stranger(), warden.ring())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == EPERM);
   wait_until_returned();
-  CHECK(load(packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
-  CHECK(load(packet_filter().signed_by(warden.stranger(), warden.ring())).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.stranger(), warden.ring())).error == EPERM);
   // Its keyring is the later policy's, and as well protected as before.
   CHECK(run("keyctl clear %:bpfwarden").status != 0);
-  CHECK(load(packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
 }
 
 TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout]") {
@@ -227,7 +220,7 @@ TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs", "[vm][rollout]
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const Attempt stranger = load({});
-  const Attempt known = load(packet_filter().signed_by(warden.netops()));
+  const Attempt known = load(Load::packet_filter().signed_by(warden.netops()));
   REQUIRE(stranger.error == 0);
   REQUIRE(known.error == 0);
   const std::string policy = warden.write_policy("enforce", kPacketFilters, 2);
@@ -260,7 +253,7 @@ TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout]") 
   CHECK(status()["version"] == 1);
   CHECK(status()["confirm_within"] == 0);
   CHECK(load({}).error == 0);
-  CHECK(load(packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == EPERM);
   REQUIRE(run("bpfwarden off").status == 0);
   CHECK(run("bpfwarden apply --saved").status == 1);
 }

@@ -127,6 +127,15 @@ std::vector<uint8_t> Load::return_value(int32_t value) {
   return bytes_of({move, exit});
 }
 
+Load Load::of_type(uint32_t type, int32_t value) {
+  Load request;
+  request.type = type;
+  request.insns = return_value(value);
+  return request;
+}
+
+Load Load::packet_filter() { return of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
+
 Load& Load::signed_by(const Signer& signer, std::optional<keyring::KeySerial> ring) {
   signature = signer.sign(insns);
   keyring = ring.value_or(signer.ring);

@@ -93,6 +93,8 @@ struct Load {
   std::function<void(bpf_attr&)> change;  // last, for what a test is about
 
   static std::vector<uint8_t> return_value(int32_t value);  // r0 = value; exit
+  static Load of_type(uint32_t type, int32_t value = 0);    // that returns this value
+  static Load packet_filter();
   Load& signed_by(const Signer& signer, std::optional<keyring::KeySerial> ring = std::nullopt);
 };
 

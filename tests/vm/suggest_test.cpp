@@ -19,11 +19,7 @@ bool says(const Ran& ran, const std::string& text) {
 
 // Not `r0 = 0; exit`: that is a feature probe of libbpf, and admitted as such, whoever signs it.
 Load signed_filter(const Signer& signer) {
-  Load request;
-  request.type = BPF_PROG_TYPE_SOCKET_FILTER;
-  request.insns = Load::return_value(5);
-  request.signed_by(signer);
-  return request;
+  return Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 5).signed_by(signer);
 }
 
 int load_with_bpftool() {

@@ -19,13 +19,6 @@ allow = ["xdp"]
 signed-by = ["netops"]
 )";
 
-Load packet_filter() {
-  Load request;
-  request.type = BPF_PROG_TYPE_SOCKET_FILTER;
-  request.insns = Load::return_value(0);
-  return request;
-}
-
 // The refusals, the latest first.
 nlohmann::json why(const std::string& options = "") {
   return nlohmann::json::parse(run("bpfwarden why --json " + options).output);
@@ -87,7 +80,7 @@ TEST_CASE("deny_by_a_rule_and_allow_with_the_rule_that_why_gives", "[vm][why]") 
   constexpr const char* no_sockets = "[[rules]]\nname = \"no sockets\"\ndeny = [\"socket\"]\n";
   Warden warden;
   warden.apply("enforce", kNetwork + std::string(no_sockets));
-  const Load request = packet_filter().signed_by(warden.netops());
+  const Load request = Load::packet_filter().signed_by(warden.netops());
   CHECK(load(request).error == EPERM);
   const auto refusals = why();
   REQUIRE(refusals.size() == 1);
@@ -96,24 +89,24 @@ TEST_CASE("deny_by_a_rule_and_allow_with_the_rule_that_why_gives", "[vm][why]") 
   const std::string rule = refusals[0]["rule"];
   warden.apply("enforce", kNetwork + rule + no_sockets);
   CHECK(load(request).error == 0);
-  CHECK(load(packet_filter()).error == EPERM);  // the same, unsigned
+  CHECK(load(Load::packet_filter()).error == EPERM);  // the same, unsigned
 }
 
 TEST_CASE("deny_an_unsigned_program_and_allow_exactly_it_by_its_digest", "[vm][why]") {
   Warden warden;
   warden.apply("enforce", kNetwork);
-  CHECK(load(packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == EPERM);
   const std::string question = why()[0]["rule"];
   CHECK(says(question, "# Admits nothing"));
   warden.apply("enforce", kNetwork + question);
-  CHECK(load(packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == EPERM);
   const auto answered = why()[0];
   CHECK(answered["event"]["hook"] == "bpf_prog");
   const std::string rule = answered["rule"];
   CHECK_FALSE(says(rule, std::string(64, '0')));
   warden.apply("enforce", kNetwork + rule);
-  CHECK(load(packet_filter()).error == 0);
-  Load other = packet_filter();
+  CHECK(load(Load::packet_filter()).error == 0);
+  Load other = Load::packet_filter();
   other.insns = Load::return_value(1);
   CHECK(load(other).error == EPERM);
 }
