@@ -34,7 +34,7 @@ const LoadClass& class_of(size_t family) {
 
 // `tcx/*` for `tcx/ingress` and `tcx/egress`, where all that begins so is meant.
 string shortest(const AttachFamily& family, const FamilySet& meant) {
-  const string name(family.name);
+  string name(family.name);
   if (family.target == Target::attach) return name + "/*";
   const size_t slash = name.find('/');
   if (slash == string::npos) return name;
