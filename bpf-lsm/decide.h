@@ -199,6 +199,7 @@ struct bw_first {
   __u32 sure;       // matches for certain
   __u32 may_allow;  // allows, and may match
   __u32 own_mode;   // names the attach point and has a mode of its own
+  __u32 child;      // allows not the signed loader that runs, but what its key may load
 };
 
 BW_INLINE const struct bw_vector* bw_sure(const struct bw_image* image,
@@ -246,7 +247,7 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
   const struct bw_vector* in_force = bw_in_force(image, facts->time);
   const __u32 flags = image->classes[facts->load_class & (BW_LOAD_CLASSES - 1)].flags;
   const int is_loader = (flags & BW_CLASS_LOADER) && facts->signature != BW_SIGNATURE_UNSIGNED &&
-                        facts->signer != BW_SIGNER_UNKNOWN && facts->stage == BW_STAGE_LOAD;
+                        facts->signer != BW_SIGNER_UNKNOWN;
   const __u64 loader_mask = is_loader ? ~0ULL : 0;
   int n;
   bw_for(n, BW_VECTOR_WORDS) {
@@ -270,6 +271,7 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
         who & loader_mask & image->keyed.words[i] & image->origin[BW_ORIGIN_LOADER].words[i];
     bw_keep_first(&first->sure, i, sure);
     bw_keep_first(&first->may_allow, i, (may | children) & image->allow.words[i]);
+    bw_keep_first(&first->child, i, children & ~may & image->allow.words[i]);
     bw_keep_first(&first->own_mode, i,
                   target & in_force->words[i] & (image->audit.words[i] | image->enforce.words[i]));
   }
@@ -318,7 +320,7 @@ BW_INLINE void bw_deny(const struct bw_image* image, __u32 cause, struct bw_deci
 // (docs/adr/0003): a rule past its trial is enforced for everyone who tries its attach points.
 BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
                          struct bw_decision* decision) {
-  struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
+  struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
   int n;
   facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
   decision->load_class = facts->load_class;
@@ -338,7 +340,8 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
     return;
   }
   decision->rule = (__u16)first.sure;
-  decision->allow = (__u8)bw_admits(image, facts, first.sure);
+  // That a signed loader runs is part of the load of its children.
+  decision->allow = (__u8)(first.sure == first.child || bw_admits(image, facts, first.sure));
   decision->mode = bw_mode_of(image, first.sure);
 }
 

@@ -16,5 +16,7 @@ enum bw_cause {
   BW_CAUSE_KERNEL_REJECTED = 11,  // observed: the kernel refused the signature itself
   BW_CAUSE_DENIED_DIGEST = 12,    // the policy's deny-digests names exactly this program
   BW_CAUSE_SEALED_KEY = 13,       // bpfwarden's own keyring, or a key in it, was to be changed
+  BW_CAUSE_SHARED_FILES = 14,     // an attachment by a task whose file descriptors others can swap
+  BW_CAUSE_TOO_MANY_TARGETS = 15, // more symbols in one attachment than are looked at
   BW_CAUSES,
 };

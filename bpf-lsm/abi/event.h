@@ -6,7 +6,7 @@
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
 
-#define BW_EVENT_ABI 4
+#define BW_EVENT_ABI 5
 
 enum {
   BW_COMM_SIZE = 16,
@@ -22,6 +22,23 @@ enum bw_hook {
   BW_HOOK_OBSERVED = 4,    // a tracing program: the kernel refused by itself
   BW_HOOK_KEY = 5,         // lsm/key_permission
   BW_HOOK_STAGED = 6,      // the staged policy would have decided otherwise
+  BW_HOOK_ATTACH = 7,      // an attachment or a run: see bw_event.route
+};
+
+// By which way a program was to become active.
+enum bw_route {
+  BW_ROUTE_NONE = 0,  // not at all: a load
+  BW_ROUTE_LINK_CREATE = 1,
+  BW_ROUTE_LINK_UPDATE = 2,
+  BW_ROUTE_PROG_ATTACH = 3,
+  BW_ROUTE_RAW_TRACEPOINT_OPEN = 4,
+  BW_ROUTE_TEST_RUN = 5,
+  BW_ROUTE_MAP_UPDATE = 6,   // prog_array, devmap, cpumap, struct_ops
+  BW_ROUTE_PERF_EVENT = 7,   // PERF_EVENT_IOC_SET_BPF
+  BW_ROUTE_IOCTL = 8,        // of tun and kcm
+  BW_ROUTE_SETSOCKOPT = 9,
+  BW_ROUTE_NETLINK = 10,
+  BW_ROUTES,
 };
 
 struct bw_event {
@@ -65,7 +82,10 @@ struct bw_event {
   __u8 wanted_key[BW_KEY_ID_SIZE];  // hook observed: the id of the key that made the signature and
                                     // that no key of the keyring has, as far as it fits
   __u32 wanted_key_length;          // 0: none
-  __u32 reserved;
+  __u8 route;                       // enum bw_route
+  __u8 family;                      // hook attach: 1 + the family; 0: not known
+  __u16 reserved;
+  __u64 place[BW_NAME_WORDS];  // hook attach: device or cgroup, bytes, NUL padded; empty: none known
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

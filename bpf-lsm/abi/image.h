@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 6
+#define BW_IMAGE_ABI 7
 
 enum {
   BW_MAX_RULES = 1024,
@@ -99,6 +99,17 @@ enum bw_trait {
   BW_TRAIT_DELEGATED = 1,       // loaded with a BPF token
   BW_TRAIT_GPL_COMPATIBLE = 2,  // its license, as the kernel reads it
   BW_TRAITS = 3,
+};
+
+// Attachments of BPF_PROG_TYPE_KPROBE, which its load cannot tell apart.
+enum bw_probe_kind {
+  BW_PROBE_KPROBE = 0,
+  BW_PROBE_UPROBE = 1,
+  BW_PROBE_KPROBE_MULTI = 2,
+  BW_PROBE_UPROBE_MULTI = 3,
+  BW_PROBE_KPROBE_SESSION = 4,
+  BW_PROBE_UPROBE_SESSION = 5,
+  BW_PROBE_KINDS = 6,
 };
 
 struct bw_vector {
@@ -221,6 +232,12 @@ struct bw_image {
   __u64 generation;   // filled in when it is published: a slot that holds another one is not read
   __u32 log_allowed;  // events of allowed decisions per second, or BW_LOG_ALL
   __u32 reserved;
+
+  // 1 + the family at attach; 0: none. By the attach type that the attachment names, else by
+  // expected_attach_type. Probes have a table of their own: kind, and 1 if it fires on return.
+  __u8 family_of[BW_PROG_TYPES][BW_ATTACH_TYPES];
+  __u8 family_of_probe[BW_PROBE_KINDS][2];
+  __u8 reserved2[4];
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");

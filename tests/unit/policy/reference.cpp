@@ -84,10 +84,33 @@ Match match_at_load(const Written& written, const Rule& rule, const Load& load) 
   return best;
 }
 
+// A probe of a system call is attached as one of its function.
+bool is_meant_as_syscall(const Written& written, const AttachPoint& attach) {
+  constexpr std::string_view prefix = "__x64_sys_";
+  const std::string_view family = attach_families()[attach.family].name;
+  if ((family != "kprobe" && family != "kretprobe") || !attach.target.starts_with(prefix))
+    return false;
+  return is_meant(written.body, std::string(family == "kprobe" ? "ksyscall/" : "kretsyscall/") +
+                                    attach.target.substr(prefix.size()));
+}
+
+// A USDT probe is attached as a uprobe somewhere in its file; where, only the file tells.
+bool is_meant_as_usdt(const Written& written, const Rule& rule, const AttachPoint& attach) {
+  constexpr std::string_view head = "usdt/";
+  if (attach_families()[attach.family].name != "uprobe") return false;
+  const bool is_whole = written.body.ends_with('*') && written.body.size() <= head.size() + 1;
+  if (is_whole) return is_meant(written.body, "usdt/x");
+  if (rule.action != Action::deny || !written.body.starts_with(head)) return false;
+  const std::string_view target = std::string_view(written.body).substr(head.size());
+  return attach.target.starts_with(target.substr(0, target.find_first_of(":*")));
+}
+
 bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint& attach) {
   AttachPoint plain = attach;
   plain.place.clear();
-  if (!is_meant(written.body, attach_point_text(plain))) return false;
+  if (!is_meant(written.body, attach_point_text(plain)) && !is_meant_as_syscall(written, attach) &&
+      !is_meant_as_usdt(written, rule, attach))
+    return false;
   if (written.place.empty()) return true;
   return attach.place.empty() ? rule.action == Action::deny : is_meant(written.place, attach.place);
 }
@@ -180,7 +203,7 @@ Verdict judge(const Policy& policy, const Load& load) {
   if (load.digest && holds(policy.deny_digests, *load.digest))
     return {false, policy.mode, BW_CAUSE_DENIED_DIGEST, {}};
 
-  const bool signed_loader = load.prog_type == BPF_PROG_TYPE_SYSCALL && !load.attach &&
+  const bool signed_loader = load.prog_type == BPF_PROG_TYPE_SYSCALL &&
                              load.signature != Signature::unsigned_ && knows_signer(policy, load);
   std::optional<Mode> trial;
   for (size_t i = 0; i < policy.rules.size(); i++) {
@@ -194,8 +217,9 @@ Verdict judge(const Policy& policy, const Load& load) {
     const bool matches =
         attach >= needed && match_digest(rule, load) >= needed && program_fits(rule, load);
     if (!matches && !(signed_loader && admits_children(rule))) continue;
-    const bool allows =
-        rule.action == Action::allow || (rule.action == Action::load_only && !load.attach);
+    // What a rule loads only may not run; a signed loader of such programs may.
+    const bool allows = rule.action == Action::allow ||
+                        (rule.action == Action::load_only && (!load.attach || !matches));
     return {allows, rule.mode.value_or(policy.mode), BW_CAUSE_RULE, i};
   }
   return {
