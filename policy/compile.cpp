@@ -48,7 +48,8 @@ void write_classes(bw_image& image) {
     image.classes[i].other = image.classes[i].unknown = all;
 }
 
-// ---- Families at attach --------------------------------------------------------------------------
+// ---- Families at attach
+// --------------------------------------------------------------------------
 
 uint8_t entry_of(std::string_view family) { return static_cast<uint8_t>(*find_family(family) + 1); }
 
@@ -243,12 +244,16 @@ struct SeenAs {
 // deny rules alone.
 std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action action) {
   const std::string_view name = attach_families()[family].name;
-  const bool is_any = target.match == TargetMatch::all;
-  if (name == "ksyscall" || name == "kretsyscall")
+  bool is_any = target.match == TargetMatch::all;
+  if (name == "ksyscall" || name == "kretsyscall") {
+    const std::string function = "__x64_sys_" + target.text;
+    if (function.size() >= BW_NAME_SIZE) return std::nullopt;  // no system call has such a name
     return SeenAs{*find_family(name == "ksyscall" ? "kprobe" : "kretprobe"),
-                  {is_any ? TargetMatch::prefix : target.match, "__x64_sys_" + target.text}};
+                  {is_any ? TargetMatch::prefix : target.match, function}};
+  }
   if (name != "usdt" || (!is_any && action != Action::deny)) return std::nullopt;
   const std::string file = target.text.substr(0, target.text.find(':'));
+  is_any |= file.empty();
   return SeenAs{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}};
 }
 
@@ -261,7 +266,8 @@ void add_at_attach(const Rule& rule, uint32_t index, const FamilySet& with_place
       if (attach_families()[i].target != Target::load)
         add_exactly(pattern.target, static_cast<uint16_t>(BW_CLASS_ATTACH + i), rule, index,
                     patterns);
-      if (const auto seen = seen_as(i, pattern.target, rule.action))
+      const auto seen = seen_as(i, pattern.target, rule.action);
+      if (seen && !pattern.families.test(seen->family))
         add_exactly(seen->target, static_cast<uint16_t>(BW_CLASS_ATTACH + seen->family), rule,
                     index, patterns);
       if (with_places.test(i))

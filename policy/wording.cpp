@@ -61,7 +61,19 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
     {"sealed-key", "bpfwarden's own keyring, or a key in it, was to be changed or taken away",
      "Find out who wanted that; keys are changed in the policy, and `bpfwarden apply` makes a new "
      "keyring of it."},
+    {"shared-files",
+     "the caller shares its file descriptors or its memory with another thread or process, which "
+     "could swap the program after it was judged",
+     "Attach from a process with a single thread, such as `bpfwarden run FILE --attach` or "
+     "`bpftool`."},
+    {"too-many-targets", "one attachment names more functions than are looked at",
+     "Attach to fewer functions at once, in several links."},
 }};
+
+constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {
+    "",         "link-create", "link-update", "prog-attach", "raw-tracepoint-open",
+    "test-run", "map-update",  "perf-event",  "ioctl",       "setsockopt",
+    "netlink"};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
                                                                      "prog-used-maps"};
@@ -97,6 +109,8 @@ std::string_view next_step(bw_cause cause) {
 std::string_view signature_name(bw_signature signature) { return name_of(kSignatures, signature); }
 
 std::string_view origin_name(bw_origin origin) { return name_of(kOrigins, origin); }
+
+std::string_view route_name(bw_route route) { return name_of(kRoutes, route); }
 
 std::string_view mode_name(bw_mode mode) { return name_of(kModes, mode); }
 

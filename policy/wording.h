@@ -26,5 +26,7 @@ namespace bpfwarden::policy {
 [[nodiscard]] std::string_view signature_name(bw_signature signature);
 [[nodiscard]] std::string_view origin_name(bw_origin origin);
 [[nodiscard]] std::string_view mode_name(bw_mode mode);
+// "link-create"; empty for a load.
+[[nodiscard]] std::string_view route_name(bw_route route);
 
 }  // namespace bpfwarden::policy
