@@ -11,6 +11,8 @@
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/tally.h"
 
+#define BW_MAX_COMPONENTS 16
+
 #define ARRAY_ZERO (&(__u32){0})
 
 // What the manager fills and freezes before it flips the control word.
@@ -94,6 +96,22 @@ struct noted_key {
   __u64 bytes[BW_KEY_WORDS];
 };
 
+// Where a program is to become active, as far as it can be found out.
+struct attachment {
+  __u8 route;       // enum bw_route
+  __u8 probe;       // 1 + enum bw_probe_kind; 0: none
+  __u8 on_return;   // the probe fires on return
+  __u8 retargeted;  // `target` is another one than the load named
+  __u8 more;        // further targets of this attachment follow
+  __u8 told;        // an event tells of it
+  __u8 compared;    // and of how the staged policy differs
+  __u8 quiet;       // only asked for: no event, no refusal
+  __u32 attach_type;
+  __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
+  struct bw_name target;
+  struct bw_name place;
+};
+
 // What the hooks of one task tell each other within one bpf(2) call, and room for what one of them
 // works on.
 struct task_note {
@@ -125,10 +143,12 @@ struct task_note {
   char postponed_exe[BW_EXE_SIZE];  // no tracing program could read it
   struct bw_facts staged_facts;     // and as the staged policy sees it
   struct bw_decision staged_decision;
-  struct bw_name cgroup;   // for an event, where no rule has asked for it
-  struct bw_tally tally;   // where the decision under way is counted
-  __u64 cgroup_nodes[16];  // leaf first
-  __u8 cgroup_path[2 * BW_NAME_SIZE];
+  struct bw_name cgroup;                // for an event, where no rule has asked for it
+  struct bw_tally tally;                // where the decision under way is counted
+  __u64 components[BW_MAX_COMPONENTS];  // addresses of the names in a path, leaf first
+  __u8 path[2 * BW_NAME_SIZE];          // room for one component too many
+  struct attachment attachment;
+  struct bw_name file_name;  // that the probes of one attachment are in
 };
 
 struct {

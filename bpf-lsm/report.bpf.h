@@ -134,6 +134,9 @@ static __always_inline void describe_program(struct bw_event* event,
   __builtin_memcpy(event->loader_digest, record->loader_digest, sizeof(event->loader_digest));
   __builtin_memcpy(event->attach_name, record->facts.names[BW_NAME_TARGET].words, BW_NAME_SIZE);
   __builtin_memcpy(event->cgroup, record->facts.names[BW_NAME_CGROUP].bytes, BW_NAME_SIZE);
+  __builtin_memcpy(event->place, record->facts.names[BW_NAME_PLACE].words, BW_NAME_SIZE);
+  event->route = record->route;
+  event->family = record->family;
   for (__u32 i = 0; i < BW_TRAITS; i++) event->traits |= (record->facts.traits[i] & 1) << i;
   event->wall_time = record->facts.time;
 }
@@ -152,7 +155,9 @@ static __always_inline void describe_load(struct bw_event* event, const struct b
   describe_policy(event, image);
   describe_task(event);
   if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
-  if (prog) bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, prog->aux->name);
+  if (!prog) return;
+  const struct bpf_prog_aux* aux = BPF_CORE_READ(prog, aux);
+  bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, aux->name);
 }
 
 // Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.

@@ -45,13 +45,19 @@ static __always_inline void report_difference(const struct bw_program* record,
   bpf_ringbuf_submit(event, 0);
 }
 
-static __always_inline void compare(const struct bw_program* record, const struct bw_image* staged,
-                                    struct task_note* note, struct bpf_prog* prog) {
+// Whether the staged policy decides likewise.
+static __always_inline bool judge_staged(const struct bw_program* record,
+                                         const struct bw_image* staged, struct task_note* note) {
   const struct bw_decision *is = &record->decision, *would = &note->staged_decision;
   note->staged_facts = record->facts;
   note->staged_facts.signer = record->staged_signer;
   judge(staged, &note->staged_facts, &note->staged_decision);
-  const bool agrees = is->allow == would->allow && bw_refused(is) == bw_refused(would);
+  return is->allow == would->allow && bw_refused(is) == bw_refused(would);
+}
+
+static __always_inline void compare(const struct bw_program* record, const struct bw_image* staged,
+                                    struct task_note* note, struct bpf_prog* prog) {
+  const bool agrees = judge_staged(record, staged, note);
   count_staged(staged->generation, agrees);
   if (!agrees) report_difference(record, staged, note, prog);
 }

@@ -18,45 +18,52 @@ static __always_inline struct kernfs_node* parent_of(struct kernfs_node* node) {
   return BPF_CORE_READ(old, parent);
 }
 
-#define MAX_CGROUP_DEPTH 16
-
-// The path of the task's cgroup (v2), root first. `path` has room for one component too many: a
-// component is read where the last one ended.
-static __noinline void read_cgroup(struct task_note* note, struct bw_name* name) {
-  struct task_struct* task = bpf_get_current_task_btf();
-  struct kernfs_node* node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-  __u32 depth = 0, length = 0;
+// Puts the `depth` names of note->components into a path, root first. Each is read where the last
+// one ended. Left unknown if something cannot be read or does not fit.
+static __noinline void join_components(struct task_note* note, __u32 depth, struct bw_name* name) {
+  __u32 length = 0;
   int i;
-  bpf_for(i, 0, MAX_CGROUP_DEPTH + 1) {
-    struct kernfs_node* parent = node ? parent_of(node) : 0;
-    if (!parent) break;
-    note->cgroup_nodes[i & (MAX_CGROUP_DEPTH - 1)] = (__u64)node;
-    depth = i + 1;
-    node = parent;
-  }
-  if (!node || depth > MAX_CGROUP_DEPTH) return;
   bpf_for(i, 0, (int)depth) {
-    const __u32 level = (depth - 1 - (__u32)i) & (MAX_CGROUP_DEPTH - 1);
-    struct kernfs_node* component = (void*)note->cgroup_nodes[level];
+    const __u32 level = (depth - 1 - (__u32)i) & (BW_MAX_COMPONENTS - 1);
     if (length >= BW_NAME_SIZE - 1) return;
-    note->cgroup_path[length & (BW_NAME_SIZE - 1)] = '/';
+    note->path[length & (BW_NAME_SIZE - 1)] = '/';
     const __u32 start = (length + 1) & (BW_NAME_SIZE - 1);
-    long size = bpf_probe_read_kernel_str(note->cgroup_path + start, BW_NAME_SIZE,
-                                          BPF_CORE_READ(component, name));
+    long size = bpf_probe_read_kernel_str(note->path + start, BW_NAME_SIZE,
+                                          (const void*)note->components[level]);
     if (size < 1 || size > BW_NAME_SIZE) return;
     length = start + (__u32)size - 1;
   }
   if (!depth) {
-    note->cgroup_path[0] = '/';
+    note->path[0] = '/';
     length = 1;
   }
   if (length >= BW_NAME_SIZE) return;
   bpf_for(i, 0, (int)length) {
     const __u32 at = (__u32)i & (BW_NAME_SIZE - 1);
-    name->bytes[at] = note->cgroup_path[at];
+    name->bytes[at] = note->path[at];
   }
   name->length = length;
   name->known = 1;
+}
+
+// The path of a cgroup (v2).
+static __noinline void read_cgroup_path(struct task_note* note, struct kernfs_node* node,
+                                        struct bw_name* name) {
+  __u32 depth = 0;
+  int i;
+  bpf_for(i, 0, BW_MAX_COMPONENTS + 1) {
+    struct kernfs_node* parent = node ? parent_of(node) : 0;
+    if (!parent) break;
+    note->components[i & (BW_MAX_COMPONENTS - 1)] = (__u64)BPF_CORE_READ(node, name);
+    depth = i + 1;
+    node = parent;
+  }
+  if (node && depth <= BW_MAX_COMPONENTS) join_components(note, depth, name);
+}
+
+// That of the calling task.
+static __always_inline void read_cgroup(struct task_note* note, struct bw_name* name) {
+  read_cgroup_path(note, BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn), name);
 }
 
 // The length with NUL; not positive if it could not be read or does not fit.

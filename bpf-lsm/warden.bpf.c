@@ -5,6 +5,10 @@
 // lsm/bpf_prog_load                 unsigned, foreign, replayed or misplaced programs: the decision
 // lsm/bpf_prog                      instructions or attach target changed after they were verified
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
+// lsm.s/bpf                         programs attached, run, or put where they run, elsewhere than
+//                                   the policy says
+// lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
+//                                   likewise, outside of bpf(2)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
@@ -16,12 +20,11 @@
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
-#include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/attach_other.bpf.h"
+#include "bpf-lsm/attach_syscall.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
-#include "bpf-lsm/judge.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
-#include "bpf-lsm/report.bpf.h"
-#include "bpf-lsm/staged.bpf.h"
+#include "bpf-lsm/provenance.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -42,59 +45,6 @@ int BPF_PROG(warden_bpf, int cmd, union bpf_attr* attr, unsigned int size, bool 
     note->wanted_key_length = 0;
   }
   return ret;
-}
-
-// No image, or no memory to work in.
-static __always_inline int refuse_blind(enum bw_hook hook, struct bpf_prog* prog) {
-  static const struct bw_program blind = {.decision = {
-                                              .mode = BW_MODE_ENFORCE,
-                                              .cause = BW_CAUSE_MISSING_FACT,
-                                              .rule = BW_NO_RULE,
-                                          }};
-  return conclude(hook, &blind, 0, prog);
-}
-
-// A denial that needs no rule: only the policy's mode is asked for.
-static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
-                                      struct bw_program* record, struct bpf_prog* prog) {
-  const struct bw_image* image = active_image(&record->generation);
-  if (!image) return refuse_blind(hook, prog);
-  record->facts.guard = cause;
-  bw_deny(image, cause, &record->decision);
-  return conclude(hook, record, image, prog);
-}
-
-static __always_inline struct bw_program* new_draft(struct task_note* note) {
-  if (!note) return 0;
-  // name_decision() clears the names; a single memset may clear no more than 1 KiB.
-  __builtin_memset(&note->draft, 0, __builtin_offsetof(struct bw_program, signer_key));
-  note->draft.staged_generation = 0;
-  note->draft.staged_signer = BW_SIGNER_UNKNOWN;
-  return &note->draft;
-}
-
-// What outlives the generation that decided.
-static __always_inline void name_decision(struct bw_program* record, const struct bw_image* image) {
-  const __u32 rule = record->decision.rule, slot = record->facts.signer;
-  __builtin_memset(&record->rule, 0, sizeof(record->rule));
-  __builtin_memset(record->signer_key, 0, sizeof(record->signer_key));
-  __builtin_memset(record->signer_name, 0, sizeof(record->signer_name));
-  if (rule < BW_MAX_RULES)
-    __builtin_memcpy(&record->rule, &image->rules[rule], sizeof(record->rule));
-  if (slot == BW_SIGNER_UNKNOWN || slot >= BW_MAX_SIGNERS) return;
-  const struct bw_signer* signer = &image->signers[slot];
-  __builtin_memcpy(record->signer_name, signer->name, sizeof(record->signer_name));
-  if (signer->kind == BW_SIGNER_KEY && !signer->keyring)
-    __builtin_memcpy(record->signer_key, signer->key_digest, sizeof(record->signer_key));
-}
-
-// To be decided again by the image of that generation.
-static __always_inline void move_to(struct bw_program* record, const struct bw_image* image,
-                                    __u64 generation) {
-  if (record->generation != generation)
-    record->facts.signer = signer_by_digest(image, record->signer_key);
-  record->generation = generation;
-  record->policy_version = image->policy_version;
 }
 
 static __always_inline void remember(struct bw_program* record, struct bpf_prog* prog) {

@@ -225,11 +225,12 @@ void add_at_load(const Rule& rule, uint32_t index, PatternTable& patterns) {
   }
 }
 
-// A name that cannot be found out at attach meets the conditions of deny rules and of no others.
+// A name that cannot be found out at attach meets the conditions of rules that refuse there, and of
+// no others.
 void add_exactly(const TextMatch& text, uint16_t name_class, const Rule& rule, uint32_t index,
                  PatternTable& patterns) {
   patterns.add(name_class, kind_of(text.match), text.text, index, {true, true});
-  if (rule.action == Action::deny)
+  if (rule.action != Action::allow)
     patterns.add(name_class, NameKind::unknown, "", index, {true, true});
 }
 
@@ -240,8 +241,8 @@ struct SeenAs {
 };
 
 // A probe of a system call is one of its function, where libbpf puts it on x86-64. A USDT probe is
-// one at an offset that only the file tells: exact ones are known as all those of their file, to
-// deny rules alone.
+// one at an offset that only the file tells: exact ones are known as all those of their file, and
+// not to allow rules.
 std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action action) {
   const std::string_view name = attach_families()[family].name;
   bool is_any = target.match == TargetMatch::all;
@@ -251,7 +252,7 @@ std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action act
     return SeenAs{*find_family(name == "ksyscall" ? "kprobe" : "kretprobe"),
                   {is_any ? TargetMatch::prefix : target.match, function}};
   }
-  if (name != "usdt" || (!is_any && action != Action::deny)) return std::nullopt;
+  if (name != "usdt" || (!is_any && action == Action::allow)) return std::nullopt;
   const std::string file = target.text.substr(0, target.text.find(':'));
   is_any |= file.empty();
   return SeenAs{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}};
@@ -414,6 +415,12 @@ bool decides_at_attach(const Policy& policy) {
   });
 }
 
+bool enforces(const Policy& policy) {
+  return policy.mode == Mode::enforce ||
+         std::any_of(policy.rules.begin(), policy.rules.end(),
+                     [](const Rule& rule) { return rule.mode == Mode::enforce; });
+}
+
 Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
                                           std::span<const uint8_t, 32> digest) {
   if (policy.rules.size() > BW_MAX_RULES) return fail("the policy has too many rules");
@@ -433,6 +440,7 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
   PatternTable patterns;
   add_names(policy, patterns, *image);
   if (decides_at_attach(policy)) image->flags |= BW_IMAGE_ATTACH;
+  if (enforces(policy)) image->flags |= BW_IMAGE_ENFORCES;
   if (Status written = patterns.write(*image); !written)
     return std::unexpected(std::move(written.error()));
   return image;

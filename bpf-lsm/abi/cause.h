@@ -12,11 +12,11 @@ enum bw_cause {
   BW_CAUSE_TARGET_CHANGED = 7,  // the attach target at bpf_prog is not the one at bpf_prog_load
   BW_CAUSE_KERNEL_LOAD = 8,     // kernel == true outside the run of an admitted signed loader
   BW_CAUSE_WRITABLE_EXCLUSIVE_MAP = 9,  // excl_prog_hash together with BPF_F_MMAPABLE
-  BW_CAUSE_NO_PROVENANCE = 10,    // a program that never passed bpf_prog_load under the warden
-  BW_CAUSE_KERNEL_REJECTED = 11,  // observed: the kernel refused the signature itself
-  BW_CAUSE_DENIED_DIGEST = 12,    // the policy's deny-digests names exactly this program
-  BW_CAUSE_SEALED_KEY = 13,       // bpfwarden's own keyring, or a key in it, was to be changed
-  BW_CAUSE_SHARED_FILES = 14,     // an attachment by a task whose file descriptors others can swap
-  BW_CAUSE_TOO_MANY_TARGETS = 15, // more symbols in one attachment than are looked at
+  BW_CAUSE_NO_PROVENANCE = 10,     // a program that never passed bpf_prog_load under the warden
+  BW_CAUSE_KERNEL_REJECTED = 11,   // observed: the kernel refused the signature itself
+  BW_CAUSE_DENIED_DIGEST = 12,     // the policy's deny-digests names exactly this program
+  BW_CAUSE_SEALED_KEY = 13,        // bpfwarden's own keyring, or a key in it, was to be changed
+  BW_CAUSE_SHARED_FILES = 14,      // an attachment by a task whose file descriptors others can swap
+  BW_CAUSE_TOO_MANY_TARGETS = 15,  // more symbols in one attachment than are looked at
   BW_CAUSES,
 };

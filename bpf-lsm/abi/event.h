@@ -33,9 +33,9 @@ enum bw_route {
   BW_ROUTE_PROG_ATTACH = 3,
   BW_ROUTE_RAW_TRACEPOINT_OPEN = 4,
   BW_ROUTE_TEST_RUN = 5,
-  BW_ROUTE_MAP_UPDATE = 6,   // prog_array, devmap, cpumap, struct_ops
-  BW_ROUTE_PERF_EVENT = 7,   // PERF_EVENT_IOC_SET_BPF
-  BW_ROUTE_IOCTL = 8,        // of tun and kcm
+  BW_ROUTE_MAP_UPDATE = 6,  // prog_array, devmap, cpumap, struct_ops
+  BW_ROUTE_PERF_EVENT = 7,  // PERF_EVENT_IOC_SET_BPF
+  BW_ROUTE_IOCTL = 8,       // of tun and kcm
   BW_ROUTE_SETSOCKOPT = 9,
   BW_ROUTE_NETLINK = 10,
   BW_ROUTES,
@@ -85,7 +85,8 @@ struct bw_event {
   __u8 route;                       // enum bw_route
   __u8 family;                      // hook attach: 1 + the family; 0: not known
   __u16 reserved;
-  __u64 place[BW_NAME_WORDS];  // hook attach: device or cgroup, bytes, NUL padded; empty: none known
+  __u64
+      place[BW_NAME_WORDS];  // hook attach: device or cgroup, bytes, NUL padded; empty: none known
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

@@ -45,7 +45,9 @@ struct bw_program {
   __u32 program_id;  // 0 until confirmed
   __u32 loader_id;
   __u8 flags;
-  __u8 reserved[3];
+  __u8 route;   // of the attachment that is judged, enum bw_route
+  __u8 family;  // likewise: 1 + the family; 0: not known
+  __u8 reserved;
   __u32 has_run;  // a loader that has had its one run; set atomically, two may try at once
   __u32 padding;
   __u8 loader_digest[BW_DIGEST_SIZE];

@@ -18,7 +18,7 @@ using namespace bpfwarden::policy::test;
 namespace {
 
 #ifdef __SANITIZE_ADDRESS__
-constexpr double kSlower = 20;
+constexpr double kSlower = 60;
 #else
 constexpr double kSlower = 1;
 #endif

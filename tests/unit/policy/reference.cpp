@@ -100,7 +100,7 @@ bool is_meant_as_usdt(const Written& written, const Rule& rule, const AttachPoin
   if (attach_families()[attach.family].name != "uprobe") return false;
   const bool is_whole = written.body.ends_with('*') && written.body.size() <= head.size() + 1;
   if (is_whole) return is_meant(written.body, "usdt/x");
-  if (rule.action != Action::deny || !written.body.starts_with(head)) return false;
+  if (rule.action == Action::allow || !written.body.starts_with(head)) return false;
   const std::string_view target = std::string_view(written.body).substr(head.size());
   return attach.target.starts_with(target.substr(0, target.find_first_of(":*")));
 }
@@ -112,7 +112,7 @@ bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint
       !is_meant_as_usdt(written, rule, attach))
     return false;
   if (written.place.empty()) return true;
-  return attach.place.empty() ? rule.action == Action::deny : is_meant(written.place, attach.place);
+  return attach.place.empty() ? rule.action != Action::allow : is_meant(written.place, attach.place);
 }
 
 Match match_attach_point(const Rule& rule, const Load& load) {

@@ -1,0 +1,181 @@
+// Judges a program where it is to become active, by the policy in force now and by what was noted
+// of it when it was loaded.
+#pragma once
+
+#include "bpf-lsm/attach_target.bpf.h"
+#include "bpf-lsm/provenance.bpf.h"
+
+static __always_inline bool decides_at_attach(const struct bw_image* image) {
+  return image && (image->flags & BW_IMAGE_ATTACH);
+}
+
+// Whether anything has to be looked at: by the policy in force, or by the staged one.
+static __always_inline bool asks_at_attach(void) {
+  __u64 generation = 0;
+  return decides_at_attach(active_image(&generation)) || decides_at_attach(staged_image());
+}
+
+static __always_inline struct task_note* new_attachment(enum bw_route route) {
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!note) return 0;
+  tell_postponed(note, &note->draft);
+  __builtin_memset(&note->attachment, 0, sizeof(note->attachment));
+  note->attachment.route = route;
+  return note;
+}
+
+// 1 + the family; 0: none that the policy language knows.
+static __always_inline __u8 family_of(const struct bw_image* image, const struct bw_facts* facts,
+                                      const struct attachment* at) {
+  const __u32 kind = at->probe - 1U, prog_type = facts->prog_type & (BW_PROG_TYPES - 1);
+  if (at->probe && kind < BW_PROBE_KINDS) return image->family_of_probe[kind][at->on_return & 1];
+  const __u8 named = image->family_of[prog_type][at->attach_type & (BW_ATTACH_TYPES - 1)];
+  return named ? named : image->family_of[prog_type][facts->attach_type & (BW_ATTACH_TYPES - 1)];
+}
+
+static __always_inline void set_facts(struct bw_program* record, const struct bw_image* image,
+                                      const struct attachment* at) {
+  struct bw_facts* facts = &record->facts;
+  const __u32 load_class =
+      bw_class_of(image, facts->prog_type, facts->attach_type) & (BW_LOAD_CLASSES - 1);
+  record->route = at->route;
+  record->family = family_of(image, facts, at);
+  facts->stage = BW_STAGE_ATTACH;
+  facts->time = bpf_ktime_get_tai_ns() / 1000000000;
+  facts->family = record->family - 1;
+  if (at->guard) facts->guard = at->guard;
+  if (!record->family && !facts->guard) facts->guard = BW_CAUSE_UNKNOWN_ATTACH;
+  if (at->retargeted || !(image->classes[load_class].flags & BW_CLASS_NAMED))
+    facts->names[BW_NAME_TARGET] = at->target;
+  facts->names[BW_NAME_PLACE] = at->place;
+}
+
+// As compare() at load. Of an attachment with many targets one difference is told.
+static __always_inline void compare_attachment(struct bw_program* record, struct task_note* note,
+                                               struct bpf_prog* prog) {
+  const struct bw_image* staged = staged_image();
+  struct attachment* at = &note->attachment;
+  if (!decides_at_attach(staged) || at->compared || at->quiet) return;
+  if (record->staged_generation != staged->generation)
+    record->staged_signer = signer_by_digest(staged, record->signer_key);
+  record->staged_generation = staged->generation;
+  const bool agrees = judge_staged(record, staged, note);
+  if (agrees && at->more) return;
+  at->compared = 1;
+  count_staged(staged->generation, agrees);
+  if (!agrees) report_difference(record, staged, note, prog);
+}
+
+// Of an attachment with many targets one event tells: of the first that is denied, or of the last.
+static __always_inline int conclude_attachment(struct bw_program* record, struct task_note* note,
+                                               const struct bw_image* image,
+                                               struct bpf_prog* prog) {
+  struct attachment* at = &note->attachment;
+  if (at->quiet || (at->more && record->decision.allow)) return 0;
+  if (at->told && !bw_refused(&record->decision)) return 0;
+  at->told = 1;
+  return conclude(BW_HOOK_ATTACH, record, image, prog);
+}
+
+// Resident programs stay as they are; one that went around the warden is refused.
+static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog* prog) {
+  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  if (word && BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns) {
+    note->draft.decision.allow = 1;
+    return 0;
+  }
+  struct bw_program* record = new_draft(note);
+  if (!record) return refuse_blind(BW_HOOK_ATTACH, prog);
+  record->facts.prog_type = BPF_CORE_READ(prog, type);
+  record->facts.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  record->program_id = BPF_CORE_READ(prog, aux, id);
+  record->route = note->attachment.route;
+  return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_ATTACH, record, prog);
+}
+
+// Judges the program at note->attachment, whose `more` says that others of its targets follow.
+// Returns -EPERM or 0. A global function, for which the verifier has no pointers: `address` is that
+// of a struct bpf_prog.
+__noinline int judge_attachment(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, prog);
+  struct bw_program* record = &note->draft;
+  __u64 key = (__u64)BPF_CORE_READ(prog, aux), generation = 0;
+  record->decision.allow = 0;
+  const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
+  if (!known) return judge_unknown(note, prog);
+  if (bpf_probe_read_kernel(record, sizeof(*record), known))
+    return refuse_blind(BW_HOOK_ATTACH, prog);
+  const struct bw_image* image = active_image(&generation);
+  if (!image) return refuse_blind(BW_HOOK_ATTACH, prog);
+  set_facts(record, image, &note->attachment);
+  if (decides_at_attach(image)) {
+    move_to(record, image, generation);
+    judge(image, &record->facts, &record->decision);
+    name_decision(record, image);
+  }
+  compare_attachment(record, note, prog);
+  return decides_at_attach(image) ? conclude_attachment(record, note, image, prog) : 0;
+}
+
+static __always_inline int judge_program(struct bpf_prog* prog) {
+  return judge_attachment((__u64)prog) ? -EPERM : 0;
+}
+
+// A task that shares what its call is read from could have another program judged than the one that
+// is attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
+// is refused as soon as any rule is enforced.
+static __noinline int refuse_shared(struct task_note* note, struct bpf_prog* prog) {
+  struct bw_program* record = new_draft(note);
+  if (!record) return refuse_blind(BW_HOOK_ATTACH, prog) ? -EPERM : 0;
+  const struct bw_image* image = active_image(&record->generation);
+  if (!image) return refuse_blind(BW_HOOK_ATTACH, prog) ? -EPERM : 0;
+  if (!decides_at_attach(image)) return 0;
+  if (prog) {
+    record->facts.prog_type = BPF_CORE_READ(prog, type);
+    record->facts.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+    record->program_id = BPF_CORE_READ(prog, aux, id);
+    set_facts(record, image, &note->attachment);
+  }
+  record->route = note->attachment.route;
+  record->policy_version = image->policy_version;
+  record->facts.guard = BW_CAUSE_SHARED_FILES;
+  bw_deny(image, BW_CAUSE_SHARED_FILES, &record->decision);
+  if (image->flags & BW_IMAGE_ENFORCES) record->decision.mode = BW_MODE_ENFORCE;
+  return conclude(BW_HOOK_ATTACH, record, image, prog) ? -EPERM : 0;
+}
+
+// ---- Held programs ------------------------------------------------------------------------------
+// Some calls name the program where no hook can read it. It is one of those whose descriptors the
+// caller holds, so each of them that fits must be allowed there.
+
+#define MAX_HELD 65536  // descriptors that are looked at
+#define ONE_TYPE(type) (1ULL << (type))
+
+static __always_inline struct bpf_prog* held_program(__u32 fd, __u64 types) {
+  struct bpf_prog* prog = program_of(fd);
+  return prog && ((types >> (BPF_CORE_READ(prog, type) & 63)) & 1) ? prog : 0;
+}
+
+// `types`: a bit for each enum bpf_prog_type. Returns -EPERM or 0.
+__noinline int judge_held(__u64 types) {
+  const __u32 end = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt, max_fds);
+  const bool is_shared = shares_files();
+  struct task_note* note = task_note(0);
+  int i;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  bpf_for(i, 0, (int)end) {
+    if (i >= MAX_HELD) return refuse_shared(note, 0);
+    struct bpf_prog* prog = held_program((__u32)i, types);
+    if (!prog) continue;
+    if (is_shared) return refuse_shared(note, prog);
+    note->attachment.told = 0;
+    if (judge_attachment((__u64)prog)) return -EPERM;
+  }
+  return 0;
+}
+
+static __always_inline int judge_held_programs(__u64 types) {
+  return judge_held(types) ? -EPERM : 0;
+}

@@ -1,0 +1,228 @@
+// The ways to attach a program that do not go through bpf(2): ioctls, socket options, netlink.
+#pragma once
+
+#include "bpf-lsm/attach.bpf.h"
+
+// ---- ioctl(2) -----------------------------------------------------------------------------------
+
+enum {
+  PERF_EVENT_IOC_SET_BPF = 0x40042408,
+  TUNSETSTEERINGEBPF = 0x800454e0,
+  TUNSETFILTEREBPF = 0x800454e1,
+  SIOCKCMATTACH = 0x89e0,  // others use this number, too
+  AF_KCM = 41,
+};
+
+static __always_inline bool is_kcm(struct file* file) {
+  struct socket* socket = object_of(file, &socket_file_ops);
+  return socket && BPF_CORE_READ(socket, sk, __sk_common.skc_family) == AF_KCM;
+}
+
+static __always_inline int judge_perf_event(struct file* file, unsigned long fd) {
+  struct perf_event* event = object_of(file, &perf_fops);
+  struct task_note* note = event ? new_attachment(BW_ROUTE_PERF_EVENT) : 0;
+  if (!event) return 0;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  struct bpf_prog* prog = program_of(fd);
+  if (shares_files()) return refuse_shared(note, prog);
+  if (!prog) return 0;
+  name_perf_event(note, &note->attachment, event);
+  return judge_program(prog);
+}
+
+static __always_inline int judge_ioctl(struct file* file, unsigned int command,
+                                       unsigned long argument) {
+  const bool is_tun = command == TUNSETSTEERINGEBPF || command == TUNSETFILTEREBPF;
+  if (command != PERF_EVENT_IOC_SET_BPF && command != SIOCKCMATTACH && !is_tun) return 0;
+  if (!asks_at_attach()) return 0;
+  if (command == PERF_EVENT_IOC_SET_BPF) return judge_perf_event(file, argument);
+  if (!is_tun && !is_kcm(file)) return 0;
+  if (!new_attachment(BW_ROUTE_IOCTL)) return refuse_blind(BW_HOOK_ATTACH, 0);
+  return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER));
+}
+
+SEC("lsm/file_ioctl")
+int BPF_PROG(attach_ioctl, struct file* file, unsigned int command, unsigned long argument,
+             int ret) {
+  return ret ? ret : judge_ioctl(file, command, argument);
+}
+
+SEC("lsm/file_ioctl_compat")
+int BPF_PROG(attach_ioctl_compat, struct file* file, unsigned int command, unsigned long argument,
+             int ret) {
+  return ret ? ret : judge_ioctl(file, command, argument);
+}
+
+// ---- setsockopt(2) ------------------------------------------------------------------------------
+
+enum {
+  SOL_IP = 0,
+  SOL_SOCKET = 1,
+  SOL_IPV6 = 41,
+  SOL_PACKET = 263,
+  SO_ATTACH_BPF = 50,
+  SO_ATTACH_REUSEPORT_EBPF = 52,
+  PACKET_FANOUT_DATA = 22,
+  IPT_SO_SET_REPLACE = 64,  // of iptables and ip6tables alike: xt_bpf may be among the matches
+};
+
+// The types of program that the option may attach.
+static __always_inline __u64 types_of_option(int level, int option) {
+  if (level == SOL_SOCKET && option == SO_ATTACH_BPF) return ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER);
+  if (level == SOL_SOCKET && option == SO_ATTACH_REUSEPORT_EBPF)
+    return ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER) | ONE_TYPE(BPF_PROG_TYPE_SK_REUSEPORT);
+  if (level == SOL_PACKET && option == PACKET_FANOUT_DATA)
+    return ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER);
+  if ((level == SOL_IP || level == SOL_IPV6) && option == IPT_SO_SET_REPLACE)
+    return ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER);
+  return 0;
+}
+
+SEC("lsm/socket_setsockopt")
+int BPF_PROG(attach_setsockopt, struct socket* socket, int level, int option, int ret) {
+  const __u64 types = types_of_option(level, option);
+  if (ret || !types || !asks_at_attach()) return ret;
+  if (!new_attachment(BW_ROUTE_SETSOCKOPT)) return refuse_blind(BW_HOOK_ATTACH, 0);
+  return judge_held_programs(types);
+}
+
+// ---- Netlink ------------------------------------------------------------------------------------
+
+enum {
+  NETLINK_ROUTE = 0,
+  NETLINK_NETFILTER = 12,
+  RTM_NEWLINK = 16,
+  RTM_SETLINK = 19,
+  RTM_NEWROUTE = 24,
+  RTM_NEWTFILTER = 44,
+  RTM_NEWACTION = 48,
+  RTM_NEWNEXTHOP = 104,
+  IFLA_IFNAME = 3,
+  IFLA_XDP = 43,
+  RTA_ENCAP_TYPE = 21,
+  NHA_ENCAP_TYPE = 7,
+  LWTUNNEL_ENCAP_BPF = 6,
+  LWTUNNEL_ENCAP_SEG6_LOCAL = 7,
+  NLA_TYPE_MASK = 0x3fff,
+  TCM_IFINDEX_MAGIC_BLOCK = 0xffffffff,
+};
+
+#define MAX_MESSAGES 64
+#define MAX_WORDS 16384  // of a message that are looked at
+
+struct nlmsghdr {
+  __u32 nlmsg_len;
+  __u16 nlmsg_type;
+  __u16 nlmsg_flags;
+  __u32 nlmsg_seq;
+  __u32 nlmsg_pid;
+};
+
+// What follows the header of a link's and of a filter's message; both have the device's number
+// here.
+struct device_message {
+  __u32 family;
+  __u32 ifindex;
+};
+
+static const __u64 kRouteTypes = ONE_TYPE(BPF_PROG_TYPE_LWT_IN) | ONE_TYPE(BPF_PROG_TYPE_LWT_OUT) |
+                                 ONE_TYPE(BPF_PROG_TYPE_LWT_XMIT) |
+                                 ONE_TYPE(BPF_PROG_TYPE_LWT_SEG6LOCAL);
+
+// The types of program that a message of this type may attach.
+static __always_inline __u64 types_of_message(__u16 protocol, __u16 type) {
+  if (protocol == NETLINK_NETFILTER) return ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER);  // xt_bpf
+  switch (type) {
+    case RTM_NEWLINK:
+    case RTM_SETLINK:
+      return ONE_TYPE(BPF_PROG_TYPE_XDP);
+    case RTM_NEWTFILTER:
+      return ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS) | ONE_TYPE(BPF_PROG_TYPE_SCHED_ACT);
+    case RTM_NEWACTION:
+      return ONE_TYPE(BPF_PROG_TYPE_SCHED_ACT);
+    case RTM_NEWROUTE:
+    case RTM_NEWNEXTHOP:
+      return kRouteTypes;
+    default:
+      return 0;
+  }
+}
+
+static __always_inline bool is_encapsulation(__u32 word, __u32 next) {
+  const __u32 type = (word >> 16) & NLA_TYPE_MASK, kind = next & 0xffff;
+  return (type == RTA_ENCAP_TYPE || type == NHA_ENCAP_TYPE) &&
+         (kind == LWTUNNEL_ENCAP_BPF || kind == LWTUNNEL_ENCAP_SEG6_LOCAL);
+}
+
+// Whether two words of a message, which may be anywhere in it, can belong to an attribute that
+// attaches a program. The attributes nest too deep to walk; each begins at a word.
+static __always_inline bool can_attach(__u64 types, __u32 word, __u32 next) {
+  if (types == ONE_TYPE(BPF_PROG_TYPE_XDP)) return ((word >> 16) & NLA_TYPE_MASK) == IFLA_XDP;
+  if (types == kRouteTypes) return is_encapsulation(word, next);
+  return (word & 0xffffff) == ('b' | 'p' << 8 | 'f' << 16);  // the kind of a filter, action, match
+}
+
+// Global, as judge_attachment() is: `data` is the address of the message's attributes.
+__noinline int may_attach(__u64 data, __u32 length, __u64 types) {
+  const __u32 words = length / 4;
+  int i;
+  if (words > MAX_WORDS) return 1;
+  bpf_for(i, 0, (int)words) {
+    __u64 pair = 0;
+    const __u32 size = (__u32)i + 1 < words ? 8 : 4;
+    if (bpf_probe_read_kernel(&pair, size, (const void*)(data + 4 * (__u64)i))) return 1;
+    if (can_attach(types, pair, pair >> 32)) return 1;
+  }
+  return 0;
+}
+
+// The device that a message about XDP or a filter names by its number; by another way, or of a
+// shared block: none.
+static __always_inline void name_message_device(struct attachment* at, struct sock* sk, __u16 type,
+                                                const struct device_message* message) {
+  if (type != RTM_NEWLINK && type != RTM_SETLINK && type != RTM_NEWTFILTER) return;
+  if (!message->ifindex || message->ifindex == TCM_IFINDEX_MAGIC_BLOCK) return;
+  name_device(device_at(BPF_CORE_READ(sk, __sk_common.skc_net.net), message->ifindex), &at->place);
+}
+
+// One message; `length` is what is left of the buffer.
+static __always_inline int judge_message(struct sock* sk, __u64 data, const struct nlmsghdr* header,
+                                         __u32 length) {
+  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+  const __u64 types = types_of_message(protocol, header->nlmsg_type);
+  const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
+  struct device_message message = {};
+  if (!types || whole < sizeof(*header) + sizeof(message)) return 0;
+  if (bpf_probe_read_kernel(&message, sizeof(message), (const void*)(data + sizeof(*header))))
+    return 0;
+  if (!may_attach(data + sizeof(*header), whole - sizeof(*header), types)) return 0;
+  struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0) ? -EPERM : 0;
+  note->attachment.attach_type = types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
+  name_message_device(&note->attachment, sk, header->nlmsg_type, &message);
+  return judge_held_programs(types);
+}
+
+// The kernel has its own copy of the messages already, and handles them within this call.
+SEC("lsm/netlink_send")
+int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
+  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+  if (ret || (protocol != NETLINK_ROUTE && protocol != NETLINK_NETFILTER)) return ret;
+  if (!asks_at_attach()) return 0;
+  __u64 data = (__u64)BPF_CORE_READ(skb, data);
+  __u32 left = BPF_CORE_READ(skb, len);
+  int i;
+  bpf_for(i, 0, MAX_MESSAGES) {
+    struct nlmsghdr header = {};
+    if (left < sizeof(header)) return 0;
+    if (bpf_probe_read_kernel(&header, sizeof(header), (const void*)data)) return 0;
+    if (judge_message(sk, data, &header, left)) return -EPERM;
+    const __u32 step = (header.nlmsg_len + 3) & ~3U;
+    if (header.nlmsg_len < sizeof(header) || step >= left) return 0;
+    data += step;
+    left -= step;
+  }
+  struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  return judge_held_programs(~0ULL);  // more messages than are looked at
+}

@@ -1,0 +1,76 @@
+// Names of the places where programs are attached: network devices and cgroups. What cannot be read
+// stays unknown.
+#pragma once
+
+#include "bpf-lsm/open_file.bpf.h"
+
+extern const void init_net __ksym __weak;
+
+#define CGROUP2_SUPER_MAGIC 0x63677270
+#define NETDEV_HASHENTRIES 256  // include/net/net_namespace.h
+#define MAX_HASH_CHAIN 1024
+
+// `size` is what a printing helper has returned.
+static __always_inline void set_length(struct bw_name* name, long size) {
+  if (size <= 1 || size > BW_NAME_SIZE) return;
+  name->length = size - 1;
+  name->known = 1;
+}
+
+// Devices of other network namespaces than the first are named with theirs.
+static __noinline void name_device(struct net_device* device, struct bw_name* place) {
+  struct net* net = device ? BPF_CORE_READ(device, nd_net.net) : 0;
+  char name[16] = {};
+  if (!net || bpf_probe_read_kernel_str(name, sizeof(name), device->name) <= 1) return;
+  if (net == &init_net)
+    set_length(place, BPF_SNPRINTF((char*)place->bytes, BW_NAME_SIZE, "%s", name));
+  else
+    set_length(place, BPF_SNPRINTF((char*)place->bytes, BW_NAME_SIZE, "netns:%u/%s",
+                                   BPF_CORE_READ(net, ns.inum), name));
+}
+
+static __noinline struct net_device* device_at(struct net* net, __u32 ifindex) {
+  struct hlist_head* heads = BPF_CORE_READ(net, dev_index_head);
+  struct hlist_node* node = 0;
+  int i;
+  if (!heads) return 0;
+  if (bpf_probe_read_kernel(&node, sizeof(node), heads + (ifindex & (NETDEV_HASHENTRIES - 1))))
+    return 0;
+  bpf_for(i, 0, MAX_HASH_CHAIN) {
+    if (!node) return 0;
+    struct net_device* device = (void*)node - bpf_core_field_offset(struct net_device, index_hlist);
+    if (BPF_CORE_READ(device, ifindex) == (int)ifindex) return device;
+    node = BPF_CORE_READ(node, next);
+  }
+  return 0;
+}
+
+static __always_inline struct net* net_of_task(void) {
+  return BPF_CORE_READ(bpf_get_current_task_btf(), nsproxy, net_ns);
+}
+
+// The device that the calling task means by its number.
+static __always_inline void name_device_at(__u32 ifindex, struct bw_name* place) {
+  name_device(device_at(net_of_task(), ifindex), place);
+}
+
+// The cgroup whose folder is open.
+static __always_inline void name_cgroup_of(struct task_note* note, __u32 fd,
+                                           struct bw_name* place) {
+  struct inode* inode = BPF_CORE_READ(open_file(fd), f_inode);
+  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != CGROUP2_SUPER_MAGIC) return;
+  read_cgroup_path(note, BPF_CORE_READ(inode, i_private), place);
+}
+
+static __noinline void name_place_of_link(struct task_note* note, struct bpf_link* link,
+                                          struct bw_name* place) {
+  const enum bpf_link_type type = BPF_CORE_READ(link, type);
+  if (type == BPF_LINK_TYPE_XDP && bpf_core_type_exists(struct bpf_xdp_link))
+    name_device(BPF_CORE_READ((struct bpf_xdp_link*)link, dev), place);
+  else if (type == BPF_LINK_TYPE_TCX && bpf_core_type_exists(struct tcx_link))
+    name_device(BPF_CORE_READ((struct tcx_link*)link, dev), place);
+  else if (type == BPF_LINK_TYPE_NETKIT && bpf_core_type_exists(struct netkit_link))
+    name_device(BPF_CORE_READ((struct netkit_link*)link, dev), place);
+  else if (type == BPF_LINK_TYPE_CGROUP && bpf_core_type_exists(struct bpf_cgroup_link))
+    read_cgroup_path(note, BPF_CORE_READ((struct bpf_cgroup_link*)link, cgroup, kn), place);
+}

@@ -1,0 +1,319 @@
+// bpf(2): links, attachments, runs, and maps that hold programs.
+#pragma once
+
+#include "bpf-lsm/attach.bpf.h"
+
+// include/uapi/linux/bpf.h
+enum {
+  BPF_F_KPROBE_MULTI_RETURN = 1,
+  BPF_F_UPROBE_MULTI_RETURN = 1,
+  BPF_F_UPROBE_MULTI_PATH_FD = 2,
+};
+
+#define MAX_TARGETS 4096  // that are looked at one by one
+
+static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
+static const __u64 kCgroupTypes =
+    ONE_TYPE(BPF_PROG_TYPE_CGROUP_SKB) | ONE_TYPE(BPF_PROG_TYPE_CGROUP_SOCK) |
+    ONE_TYPE(BPF_PROG_TYPE_CGROUP_SOCK_ADDR) | ONE_TYPE(BPF_PROG_TYPE_SOCK_OPS) |
+    ONE_TYPE(BPF_PROG_TYPE_CGROUP_DEVICE) | ONE_TYPE(BPF_PROG_TYPE_CGROUP_SYSCTL) |
+    ONE_TYPE(BPF_PROG_TYPE_CGROUP_SOCKOPT);
+
+static __always_inline bool is_of(struct bpf_prog* prog, __u64 types) {
+  return (types >> (BPF_CORE_READ(prog, type) & 63)) & 1;
+}
+
+static __always_inline bool goes_to_cgroup(struct bpf_prog* prog) {
+  return is_of(prog, kCgroupTypes) || (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_LSM)) &&
+                                       BPF_CORE_READ(prog, expected_attach_type) == BPF_LSM_CGROUP);
+}
+
+// ---- Many targets at once -----------------------------------------------------------------------
+
+// What an array of the caller's names.
+enum listed_target { LISTED_NAME, LISTED_ADDRESS, LISTED_OFFSET, LISTED_BTF_ID };
+
+static __always_inline void name_btf_id(struct bpf_prog* prog, __u32 id, struct bw_name* target) {
+  struct btf* btf = BPF_CORE_READ(prog, aux, attach_btf);
+  const char* name = btf ? btf_type_name(btf, id) : 0;
+  forget(target);
+  if (name) set_length(target, bpf_probe_read_kernel_str(target->bytes, BW_NAME_SIZE, name));
+}
+
+// note->file_name is the file that offsets are in.
+static __always_inline void name_listed(struct task_note* note, struct bpf_prog* prog,
+                                        enum listed_target kind, const void* array, __u32 index) {
+  struct bw_name* target = &note->attachment.target;
+  __u64 value = 0;
+  const __u32 size = kind == LISTED_BTF_ID ? sizeof(__u32) : sizeof(__u64);
+  forget(target);
+  if (bpf_copy_from_user(&value, size, array + (__u64)index * size)) return;
+  if (kind == LISTED_NAME) {
+    name_user_string((const void*)value, target);
+  } else if (kind == LISTED_ADDRESS) {
+    name_function(value, target);
+  } else if (kind == LISTED_OFFSET) {
+    *target = note->file_name;
+    add_offset(target, value);
+  } else {
+    name_btf_id(prog, value, target);
+  }
+}
+
+// A policy that allows the program wherever it goes need not be asked about each target: what it
+// admits of an unknown one it admits of all.
+static __always_inline bool is_allowed_anywhere(struct task_note* note, struct bpf_prog* prog) {
+  if (decides_at_attach(staged_image())) return false;
+  note->attachment.more = note->attachment.quiet = 1;
+  judge_attachment((__u64)prog);
+  note->attachment.quiet = 0;
+  return note->draft.decision.allow;
+}
+
+__noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  int i;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, prog);
+  if (shares_memory()) return refuse_shared(note, prog);
+  if (count > MAX_TARGETS) count = MAX_TARGETS + 1;
+  if (is_allowed_anywhere(note, prog)) count = 1;
+  bpf_for(i, 0, (int)count) {
+    if (i >= MAX_TARGETS) {
+      note->attachment.guard = BW_CAUSE_TOO_MANY_TARGETS;
+      note->attachment.more = 0;
+    } else {
+      name_listed(note, prog, kind, (const void*)array, (__u32)i);
+      note->attachment.more = (__u32)i + 1 < count;
+    }
+    if (judge_attachment(address)) return -EPERM;
+    if (i >= MAX_TARGETS) return 0;
+  }
+  return 0;
+}
+
+static __always_inline int judge_each(__u64 address, __u64 array, __u32 count,
+                                      enum listed_target kind) {
+  return judge_targets(address, array, count, kind) ? -EPERM : 0;
+}
+
+static __always_inline int judge_kprobes(struct task_note* note, struct bpf_prog* prog,
+                                         union bpf_attr* attr) {
+  struct attachment* at = &note->attachment;
+  const __u64 names = attr->link_create.kprobe_multi.syms;
+  const __u64 addresses = attr->link_create.kprobe_multi.addrs;
+  at->probe = 1 + (at->attach_type == BPF_TRACE_KPROBE_SESSION ? BW_PROBE_KPROBE_SESSION
+                                                               : BW_PROBE_KPROBE_MULTI);
+  at->on_return = attr->link_create.kprobe_multi.flags & BPF_F_KPROBE_MULTI_RETURN;
+  return judge_each((__u64)prog, names ? names : addresses, attr->link_create.kprobe_multi.cnt,
+                    names ? LISTED_NAME : LISTED_ADDRESS);
+}
+
+// The path is as its loader wrote it, unless the file comes as a descriptor.
+static __always_inline void name_probed_file(struct task_note* note, union bpf_attr* attr) {
+  struct bw_name* name = &note->file_name;
+  const __u32 flags = attr->link_create.uprobe_multi.flags;
+  forget(name);
+  if (bpf_core_field_exists(attr->link_create.uprobe_multi.path_fd) &&
+      (flags & BPF_F_UPROBE_MULTI_PATH_FD)) {
+    struct file* file = open_file(attr->link_create.uprobe_multi.path_fd);
+    if (file)
+      name_file(note, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), name);
+    return;
+  }
+  const struct task_struct* task = bpf_get_current_task_btf();
+  if (mount_namespace(BPF_CORE_READ(task, nsproxy)) == first_mount_namespace())
+    name_user_string((const void*)attr->link_create.uprobe_multi.path, name);
+}
+
+static __always_inline int judge_uprobes(struct task_note* note, struct bpf_prog* prog,
+                                         union bpf_attr* attr) {
+  struct attachment* at = &note->attachment;
+  at->probe = 1 + (at->attach_type == BPF_TRACE_UPROBE_SESSION ? BW_PROBE_UPROBE_SESSION
+                                                               : BW_PROBE_UPROBE_MULTI);
+  at->on_return = attr->link_create.uprobe_multi.flags & BPF_F_UPROBE_MULTI_RETURN;
+  name_probed_file(note, attr);
+  return judge_each((__u64)prog, attr->link_create.uprobe_multi.offsets,
+                    attr->link_create.uprobe_multi.cnt, LISTED_OFFSET);
+}
+
+static __always_inline bool is_multi_tracing(__u32 attach_type) {
+  return attach_type >= BPF_TRACE_FENTRY_MULTI && attach_type <= BPF_TRACE_FSESSION_MULTI;
+}
+
+// ---- Links and attachments ----------------------------------------------------------------------
+
+// The function of another program that freplace is to replace.
+static __always_inline void retarget(struct attachment* at, __u32 fd, __u32 btf_id) {
+  struct bpf_prog* target = program_of(fd);
+  struct btf* btf = target ? BPF_CORE_READ(target, aux, btf) : 0;
+  const char* name = btf ? btf_type_name(btf, btf_id) : 0;
+  at->retargeted = 1;
+  if (name)
+    set_length(&at->target, bpf_probe_read_kernel_str(at->target.bytes, BW_NAME_SIZE, name));
+}
+
+static __always_inline void name_perf_event_of(struct task_note* note, __u32 fd) {
+  struct perf_event* event = object_of(open_file(fd), &perf_fops);
+  if (event) name_perf_event(note, &note->attachment, event);
+}
+
+static __always_inline bool goes_to_perf_event(struct bpf_prog* prog, __u32 attach_type) {
+  return is_of(prog, ONE_TYPE(BPF_PROG_TYPE_PERF_EVENT) | ONE_TYPE(BPF_PROG_TYPE_TRACEPOINT)) ||
+         (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE)) && attach_type == BPF_PERF_EVENT);
+}
+
+static __always_inline void name_link_target(struct task_note* note, struct bpf_prog* prog,
+                                             union bpf_attr* attr) {
+  struct attachment* at = &note->attachment;
+  const __u32 target = attr->link_create.target_fd;
+  if (goes_to_perf_event(prog, at->attach_type))
+    name_perf_event_of(note, target);
+  else if (is_of(prog, kDeviceTypes))
+    name_device_at(target, &at->place);
+  else if (goes_to_cgroup(prog))
+    name_cgroup_of(note, target, &at->place);
+  else if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_EXT)) && attr->link_create.target_btf_id)
+    retarget(at, target, attr->link_create.target_btf_id);
+}
+
+static __always_inline int judge_link(struct task_note* note, union bpf_attr* attr) {
+  const __u32 attach_type = attr->link_create.attach_type;
+  if (attach_type == BPF_STRUCT_OPS) return 0;  // its programs were judged when the map was filled
+  struct bpf_prog* prog = program_of(attr->link_create.prog_fd);
+  if (shares_files()) return refuse_shared(note, prog);
+  if (!prog) return 0;
+  note->attachment.attach_type = attach_type;
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attach_type))
+    return judge_each((__u64)prog, attr->link_create.tracing_multi.ids,
+                      attr->link_create.tracing_multi.cnt, LISTED_BTF_ID);
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) {
+    if (attach_type == BPF_TRACE_KPROBE_MULTI || attach_type == BPF_TRACE_KPROBE_SESSION)
+      return judge_kprobes(note, prog, attr);
+    if (attach_type == BPF_TRACE_UPROBE_MULTI || attach_type == BPF_TRACE_UPROBE_SESSION)
+      return judge_uprobes(note, prog, attr);
+  }
+  name_link_target(note, prog, attr);
+  return judge_program(prog);
+}
+
+static __always_inline int judge_link_update(struct task_note* note, union bpf_attr* attr) {
+  struct bpf_prog* prog = program_of(attr->link_update.new_prog_fd);
+  struct bpf_link* link = link_of(attr->link_update.link_fd);
+  if (shares_files()) return refuse_shared(note, prog);
+  if (!link || !prog) return 0;
+  note->attachment.attach_type = BPF_CORE_READ(link, attach_type);
+  name_place_of_link(note, link, &note->attachment.place);
+  return judge_program(prog);
+}
+
+static __always_inline int judge_prog_attach(struct task_note* note, union bpf_attr* attr) {
+  struct bpf_prog* prog = program_of(attr->attach_bpf_fd);
+  if (shares_files()) return refuse_shared(note, prog);
+  if (!prog) return 0;
+  note->attachment.attach_type = attr->attach_type;
+  if (is_of(prog, kDeviceTypes))
+    name_device_at(attr->target_fd, &note->attachment.place);
+  else if (goes_to_cgroup(prog))
+    name_cgroup_of(note, attr->target_fd, &note->attachment.place);
+  return judge_program(prog);
+}
+
+static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
+  struct bpf_prog* prog = program_of(attr->raw_tracepoint.prog_fd);
+  if (shares_memory()) return refuse_shared(note, prog);
+  if (!prog) return 0;
+  note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |
+                      ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE)))
+    name_user_string((const void*)attr->raw_tracepoint.name, &note->attachment.target);
+  return judge_program(prog);
+}
+
+static __always_inline int judge_run(struct task_note* note, union bpf_attr* attr) {
+  struct bpf_prog* prog = program_of(attr->test.prog_fd);
+  if (shares_files()) return refuse_shared(note, prog);
+  if (!prog) return 0;
+  note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  return judge_program(prog);
+}
+
+// ---- Maps of programs ---------------------------------------------------------------------------
+
+// struct bpf_devmap_val and struct bpf_cpumap_val: a number, then the program's descriptor.
+static __always_inline __u32 program_in(__u32 map_type, const __u32* value) {
+  __u32 first = value[0], second = value[1];
+  barrier_var(first);  // or clang chooses between their addresses, which the verifier refuses
+  barrier_var(second);
+  return map_type == BPF_MAP_TYPE_PROG_ARRAY ? first : second;
+}
+
+// The program runs where others hand packets or calls on to it: at no place in particular.
+static __always_inline int judge_map_update(struct task_note* note, union bpf_attr* attr,
+                                            bool kernel) {
+  struct bpf_map* map = map_of(attr->map_fd);
+  __u32 value[2] = {}, size = sizeof(value);
+  if (!map) return 0;
+  const __u32 type = BPF_CORE_READ(map, map_type);
+  if (type == BPF_MAP_TYPE_STRUCT_OPS)
+    return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_STRUCT_OPS));
+  if (type == BPF_MAP_TYPE_PROG_ARRAY)
+    size = sizeof(__u32);
+  else if (type != BPF_MAP_TYPE_DEVMAP && type != BPF_MAP_TYPE_DEVMAP_HASH &&
+           type != BPF_MAP_TYPE_CPUMAP)
+    return 0;
+  else if (BPF_CORE_READ(map, value_size) < sizeof(value))
+    return 0;  // numbers alone
+  if (shares_memory()) return refuse_shared(note, 0);
+  const void* from = (const void*)attr->value;
+  if (kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from))
+    return 0;  // nor can the kernel
+  struct bpf_prog* prog = program_of(program_in(type, value));
+  if (!prog) return 0;
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) note->attachment.probe = 1 + BW_PROBE_KPROBE;
+  note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  return judge_program(prog);
+}
+
+static __always_inline enum bw_route route_of(int command) {
+  switch (command) {
+    case BPF_LINK_CREATE:
+      return BW_ROUTE_LINK_CREATE;
+    case BPF_LINK_UPDATE:
+      return BW_ROUTE_LINK_UPDATE;
+    case BPF_PROG_ATTACH:
+      return BW_ROUTE_PROG_ATTACH;
+    case BPF_RAW_TRACEPOINT_OPEN:
+      return BW_ROUTE_RAW_TRACEPOINT_OPEN;
+    case BPF_PROG_TEST_RUN:
+      return BW_ROUTE_TEST_RUN;
+    case BPF_MAP_UPDATE_ELEM:
+      return BW_ROUTE_MAP_UPDATE;
+    default:
+      return BW_ROUTE_NONE;
+  }
+}
+
+// May sleep, for it reads the caller's memory.
+SEC("lsm.s/bpf")
+int BPF_PROG(attach_bpf, int command, union bpf_attr* attr, unsigned int size, bool kernel,
+             int ret) {
+  const enum bw_route route = route_of(command);
+  if (ret || route == BW_ROUTE_NONE || !asks_at_attach()) return ret;
+  struct task_note* note = new_attachment(route);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  switch (route) {
+    case BW_ROUTE_LINK_CREATE:
+      return judge_link(note, attr);
+    case BW_ROUTE_LINK_UPDATE:
+      return judge_link_update(note, attr);
+    case BW_ROUTE_PROG_ATTACH:
+      return judge_prog_attach(note, attr);
+    case BW_ROUTE_RAW_TRACEPOINT_OPEN:
+      return judge_raw_tracepoint(note, attr);
+    case BW_ROUTE_TEST_RUN:
+      return judge_run(note, attr);
+    default:
+      return judge_map_update(note, attr, kernel);
+  }
+}

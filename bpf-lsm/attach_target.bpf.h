@@ -1,0 +1,160 @@
+// Names of what probes and tracepoints are attached to, as the policy writes them: `tcp_connect`,
+// `/usr/bin/bash:0x2d6a0`, `sched/sched_switch`. What cannot be read stays unknown.
+#pragma once
+
+#include "bpf-lsm/attach_place.bpf.h"
+
+extern const void init_task __ksym __weak;
+
+int bpf_copy_from_user_str(void* dst, __u32 dst__sz, const void* unsafe_ptr__ign,
+                           __u64 flags) __ksym __weak;
+
+// include/linux/trace_events.h
+enum {
+  TRACE_EVENT_FL_TRACEPOINT = 1 << 3,
+  TRACE_EVENT_FL_KPROBE = 1 << 5,
+  TRACE_EVENT_FL_UPROBE = 1 << 6,
+};
+
+static __always_inline void forget(struct bw_name* name) {
+  __builtin_memset(name, 0, sizeof(*name));
+}
+
+// Cut at the first space: behind the name of a function in a module stands the module's.
+static __always_inline void end_at_space(struct bw_name* name) {
+  bool after = false;
+  for (__u32 i = 0; i < BW_NAME_SIZE; i++) {
+    if (name->bytes[i] == ' ' && !after) {
+      name->length = i;
+      after = true;
+    }
+    if (after) name->bytes[i] = 0;
+  }
+}
+
+// The function that the address is in.
+static __noinline void name_function(__u64 address, struct bw_name* target) {
+  forget(target);
+  if (!address) return;
+  set_length(target, BPF_SNPRINTF((char*)target->bytes, BW_NAME_SIZE, "%ps", address));
+  end_at_space(target);
+  if (target->bytes[0] == '0') forget(target);  // a number: no function is there
+}
+
+static __noinline void name_user_string(const void* user, struct bw_name* target) {
+  forget(target);
+  if (!bpf_copy_from_user_str) return;
+  const long size = bpf_copy_from_user_str(target->bytes, BW_NAME_SIZE, user, 0);
+  if (size < BW_NAME_SIZE) set_length(target, size);  // else it may have been cut
+  if (!target->known) forget(target);
+}
+
+static __always_inline __u32 mount_namespace(const struct nsproxy* proxy) {
+  return BPF_CORE_READ(proxy, mnt_ns, ns.inum);
+}
+
+static __always_inline __u32 first_mount_namespace(void) {
+  const struct task_struct* first = (const void*)&init_task;
+  return BPF_CORE_READ(first, nsproxy, mnt_ns, ns.inum);
+}
+
+// The path of a file, from the root of its mount namespace. Unknown in another namespace than the
+// first: anyone who can make one can put any file at any path of it.
+static __noinline void name_file(struct task_note* note, struct vfsmount* at, struct dentry* dentry,
+                                 struct bw_name* name) {
+  struct mount* mount = (void*)at - bpf_core_field_offset(struct mount, mnt);
+  __u32 depth = 0;
+  int i;
+  forget(name);
+  if (!at || BPF_CORE_READ(mount, mnt_ns, ns.inum) != first_mount_namespace()) return;
+  bpf_for(i, 0, 3 * BW_MAX_COMPONENTS) {
+    if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+      struct mount* parent = BPF_CORE_READ(mount, mnt_parent);
+      if (parent == mount) {
+        join_components(note, depth, name);
+        return;
+      }
+      dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+      mount = parent;
+      continue;
+    }
+    struct dentry* parent = BPF_CORE_READ(dentry, d_parent);
+    if (!dentry || parent == dentry || depth >= BW_MAX_COMPONENTS) return;
+    note->components[depth & (BW_MAX_COMPONENTS - 1)] = (__u64)BPF_CORE_READ(dentry, d_name.name);
+    depth++;
+    dentry = parent;
+  }
+}
+
+// `/path/of/file` becomes `/path/of/file:0x2d6a0`.
+static __noinline void add_offset(struct bw_name* name, __u64 offset) {
+  char text[24] = {};
+  int i;
+  if (!name->known) return;
+  const long size = BPF_SNPRINTF(text, sizeof(text), ":0x%llx", offset);
+  const __u32 start = name->length;
+  if (size <= 1 || size > (long)sizeof(text) || start + size > BW_NAME_SIZE) {
+    forget(name);
+    return;
+  }
+  bpf_for(i, 0, (int)size) {
+    const __u32 from = (__u32)i, to = start + (__u32)i;
+    if (from < sizeof(text) && to < BW_NAME_SIZE) name->bytes[to] = text[from];
+  }
+  name->length = start + size - 1;
+}
+
+// The one probe of an event; null if it has several.
+static __always_inline struct trace_probe* sole_probe(struct trace_event_call* call) {
+  struct trace_probe_event* event =
+      (void*)call - bpf_core_field_offset(struct trace_probe_event, call);
+  struct list_head* head = (void*)event + bpf_core_field_offset(struct trace_probe_event, probes);
+  struct list_head* first = BPF_CORE_READ(head, next);
+  if (first == head || BPF_CORE_READ(first, next) != head) return 0;
+  return (void*)first - bpf_core_field_offset(struct trace_probe, list);
+}
+
+static __always_inline void name_kprobe(struct attachment* at, struct trace_probe* probe) {
+  struct trace_kprobe* kprobe = (void*)probe - bpf_core_field_offset(struct trace_kprobe, tp);
+  at->on_return = BPF_CORE_READ(kprobe, rp.handler) != 0;
+  name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr), &at->target);
+}
+
+static __always_inline void name_uprobe(struct task_note* note, struct attachment* at,
+                                        struct trace_probe* probe) {
+  struct trace_uprobe* uprobe = (void*)probe - bpf_core_field_offset(struct trace_uprobe, tp);
+  at->on_return = BPF_CORE_READ(uprobe, consumer.ret_handler) != 0;
+  name_file(note, BPF_CORE_READ(uprobe, path.mnt), BPF_CORE_READ(uprobe, path.dentry), &at->target);
+  add_offset(&at->target, BPF_CORE_READ(uprobe, offset));
+}
+
+static __always_inline void name_tracepoint(struct trace_event_call* call, int flags,
+                                            struct bw_name* target) {
+  char system[BW_NAME_SIZE / 2] = {}, name[BW_NAME_SIZE / 2] = {};
+  const char* from =
+      flags & TRACE_EVENT_FL_TRACEPOINT ? BPF_CORE_READ(call, tp, name) : BPF_CORE_READ(call, name);
+  long size = bpf_probe_read_kernel_str(system, sizeof(system), BPF_CORE_READ(call, class, system));
+  if (size <= 1 || size >= (long)sizeof(system)) return;
+  size = bpf_probe_read_kernel_str(name, sizeof(name), from);
+  if (size <= 1 || size >= (long)sizeof(name)) return;
+  set_length(target, BPF_SNPRINTF((char*)target->bytes, BW_NAME_SIZE, "%s/%s", system, name));
+}
+
+// What a perf event observes.
+static __noinline void name_perf_event(struct task_note* note, struct attachment* at,
+                                       struct perf_event* event) {
+  struct trace_event_call* call = BPF_CORE_READ(event, tp_event);
+  if (!call) return;  // hardware or software: no name
+  const int flags = BPF_CORE_READ(call, flags);
+  struct trace_probe* probe =
+      flags & (TRACE_EVENT_FL_KPROBE | TRACE_EVENT_FL_UPROBE) ? sole_probe(call) : 0;
+  if (flags & TRACE_EVENT_FL_KPROBE) {
+    at->probe = 1 + BW_PROBE_KPROBE;
+    if (probe) name_kprobe(at, probe);
+  } else if (flags & TRACE_EVENT_FL_UPROBE) {
+    at->probe = 1 + BW_PROBE_UPROBE;
+    if (probe) name_uprobe(note, at, probe);
+  } else {
+    name_tracepoint(call, flags, &at->target);
+  }
+}

@@ -1,0 +1,47 @@
+// What a file descriptor of the calling task stands for. That holds until the system call ends only
+// if no other task shares its table: see shares_files().
+#pragma once
+
+#include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/inventory.bpf.h"
+
+extern const void bpf_map_fops __ksym __weak;
+
+// Whether another thread or process can put another file behind a descriptor meanwhile.
+static __always_inline bool shares_files(void) {
+  return BPF_CORE_READ(bpf_get_current_task_btf(), files, count.counter) != 1;
+}
+
+// Whether another thread can write to what the system call is still to read.
+static __always_inline bool shares_memory(void) {
+  return shares_files() || BPF_CORE_READ(bpf_get_current_task_btf(), signal, nr_threads) != 1;
+}
+
+// Null if there is none.
+static __noinline struct file* open_file(__u32 fd) {
+  struct fdtable* table = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt);
+  struct file* file = 0;
+  if (fd >= BPF_CORE_READ(table, max_fds)) return 0;
+  if (bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd)) return 0;
+  return file;
+}
+
+// Null if the file is of another kind.
+static __always_inline void* object_of(struct file* file, const void* operations) {
+  if (!file || BPF_CORE_READ(file, f_op) != operations) return 0;
+  return BPF_CORE_READ(file, private_data);
+}
+
+static __always_inline struct bpf_prog* program_of(__u32 fd) {
+  return object_of(open_file(fd), &bpf_prog_fops);
+}
+
+static __always_inline struct bpf_map* map_of(__u32 fd) {
+  return object_of(open_file(fd), &bpf_map_fops);
+}
+
+static __always_inline struct bpf_link* link_of(__u32 fd) {
+  struct file* file = open_file(fd);
+  struct bpf_link* link = object_of(file, &bpf_link_fops);
+  return link ? link : object_of(file, &bpf_link_fops_poll);
+}
