@@ -80,12 +80,12 @@ static __always_inline int conclude_attachment(struct bw_program* record, struct
 // Resident programs stay as they are; one that went around the warden is refused.
 static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog* prog) {
   const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  if (word && BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns) {
+  if (word && (!word->attached_ns || BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns)) {
     note->draft.decision.allow = 1;
     return 0;
   }
   struct bw_program* record = new_draft(note);
-  if (!record) return refuse_blind(BW_HOOK_ATTACH, prog);
+  if (!record) return refuse_blind(BW_HOOK_ATTACH);
   record->facts.prog_type = BPF_CORE_READ(prog, type);
   record->facts.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   record->program_id = BPF_CORE_READ(prog, aux, id);
@@ -99,16 +99,15 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
 __noinline int judge_attachment(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
   struct task_note* note = task_note(0);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, prog);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
   struct bw_program* record = &note->draft;
   __u64 key = (__u64)BPF_CORE_READ(prog, aux), generation = 0;
   record->decision.allow = 0;
   const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (!known) return judge_unknown(note, prog);
-  if (bpf_probe_read_kernel(record, sizeof(*record), known))
-    return refuse_blind(BW_HOOK_ATTACH, prog);
+  if (bpf_probe_read_kernel(record, sizeof(*record), known)) return refuse_blind(BW_HOOK_ATTACH);
   const struct bw_image* image = active_image(&generation);
-  if (!image) return refuse_blind(BW_HOOK_ATTACH, prog);
+  if (!image) return refuse_blind(BW_HOOK_ATTACH);
   set_facts(record, image, &note->attachment);
   if (decides_at_attach(image)) {
     move_to(record, image, generation);
@@ -126,11 +125,13 @@ static __always_inline int judge_program(struct bpf_prog* prog) {
 // A task that shares what its call is read from could have another program judged than the one that
 // is attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
 // is refused as soon as any rule is enforced.
-static __noinline int refuse_shared(struct task_note* note, struct bpf_prog* prog) {
+__noinline int conclude_shared(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
   struct bw_program* record = new_draft(note);
-  if (!record) return refuse_blind(BW_HOOK_ATTACH, prog) ? -EPERM : 0;
+  if (!record) return refuse_blind(BW_HOOK_ATTACH);
   const struct bw_image* image = active_image(&record->generation);
-  if (!image) return refuse_blind(BW_HOOK_ATTACH, prog) ? -EPERM : 0;
+  if (!image) return refuse_blind(BW_HOOK_ATTACH);
   if (!decides_at_attach(image)) return 0;
   if (prog) {
     record->facts.prog_type = BPF_CORE_READ(prog, type);
@@ -143,7 +144,11 @@ static __noinline int refuse_shared(struct task_note* note, struct bpf_prog* pro
   record->facts.guard = BW_CAUSE_SHARED_FILES;
   bw_deny(image, BW_CAUSE_SHARED_FILES, &record->decision);
   if (image->flags & BW_IMAGE_ENFORCES) record->decision.mode = BW_MODE_ENFORCE;
-  return conclude(BW_HOOK_ATTACH, record, image, prog) ? -EPERM : 0;
+  return conclude(BW_HOOK_ATTACH, record, image, prog);
+}
+
+static __always_inline int refuse_shared(struct bpf_prog* prog) {
+  return conclude_shared((__u64)prog) ? -EPERM : 0;
 }
 
 // ---- Held programs ------------------------------------------------------------------------------
@@ -164,12 +169,12 @@ __noinline int judge_held(__u64 types) {
   const bool is_shared = shares_files();
   struct task_note* note = task_note(0);
   int i;
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
   bpf_for(i, 0, (int)end) {
-    if (i >= MAX_HELD) return refuse_shared(note, 0);
+    if (i >= MAX_HELD) return refuse_shared(0);
     struct bpf_prog* prog = held_program((__u32)i, types);
     if (!prog) continue;
-    if (is_shared) return refuse_shared(note, prog);
+    if (is_shared) return refuse_shared(prog);
     note->attachment.told = 0;
     if (judge_attachment((__u64)prog)) return -EPERM;
   }

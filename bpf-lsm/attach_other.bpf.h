@@ -22,11 +22,11 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   struct perf_event* event = object_of(file, &perf_fops);
   struct task_note* note = event ? new_attachment(BW_ROUTE_PERF_EVENT) : 0;
   if (!event) return 0;
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
   struct bpf_prog* prog = program_of(fd);
-  if (shares_files()) return refuse_shared(note, prog);
+  if (shares_files()) return refuse_shared(prog);
   if (!prog) return 0;
-  name_perf_event(note, &note->attachment, event);
+  name_perf_event((__u64)event);
   return judge_program(prog);
 }
 
@@ -37,7 +37,7 @@ static __always_inline int judge_ioctl(struct file* file, unsigned int command,
   if (!asks_at_attach()) return 0;
   if (command == PERF_EVENT_IOC_SET_BPF) return judge_perf_event(file, argument);
   if (!is_tun && !is_kcm(file)) return 0;
-  if (!new_attachment(BW_ROUTE_IOCTL)) return refuse_blind(BW_HOOK_ATTACH, 0);
+  if (!new_attachment(BW_ROUTE_IOCTL)) return refuse_blind(BW_HOOK_ATTACH);
   return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER));
 }
 
@@ -82,7 +82,7 @@ SEC("lsm/socket_setsockopt")
 int BPF_PROG(attach_setsockopt, struct socket* socket, int level, int option, int ret) {
   const __u64 types = types_of_option(level, option);
   if (ret || !types || !asks_at_attach()) return ret;
-  if (!new_attachment(BW_ROUTE_SETSOCKOPT)) return refuse_blind(BW_HOOK_ATTACH, 0);
+  if (!new_attachment(BW_ROUTE_SETSOCKOPT)) return refuse_blind(BW_HOOK_ATTACH);
   return judge_held_programs(types);
 }
 
@@ -178,11 +178,11 @@ __noinline int may_attach(__u64 data, __u32 length, __u64 types) {
 
 // The device that a message about XDP or a filter names by its number; by another way, or of a
 // shared block: none.
-static __always_inline void name_message_device(struct attachment* at, struct sock* sk, __u16 type,
+static __always_inline void name_message_device(struct sock* sk, __u16 type,
                                                 const struct device_message* message) {
   if (type != RTM_NEWLINK && type != RTM_SETLINK && type != RTM_NEWTFILTER) return;
   if (!message->ifindex || message->ifindex == TCM_IFINDEX_MAGIC_BLOCK) return;
-  name_device(device_at(BPF_CORE_READ(sk, __sk_common.skc_net.net), message->ifindex), &at->place);
+  name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net), message->ifindex);
 }
 
 // One message; `length` is what is left of the buffer.
@@ -197,9 +197,9 @@ static __always_inline int judge_message(struct sock* sk, __u64 data, const stru
     return 0;
   if (!may_attach(data + sizeof(*header), whole - sizeof(*header), types)) return 0;
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0) ? -EPERM : 0;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.attach_type = types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
-  name_message_device(&note->attachment, sk, header->nlmsg_type, &message);
+  name_message_device(sk, header->nlmsg_type, &message);
   return judge_held_programs(types);
 }
 
@@ -223,6 +223,6 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
     left -= step;
   }
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
   return judge_held_programs(~0ULL);  // more messages than are looked at
 }

@@ -17,20 +17,27 @@ static __always_inline void set_length(struct bw_name* name, long size) {
   name->known = 1;
 }
 
-// Devices of other network namespaces than the first are named with theirs.
-static __noinline void name_device(struct net_device* device, struct bw_name* place) {
+// Into note->attachment.place. Devices of other network namespaces than the first are named with
+// theirs. This and what follows are global functions, which the verifier walks through once; they
+// are handed addresses.
+__noinline int name_device(__u64 address) {
+  struct net_device* device = (struct net_device*)address;
   struct net* net = device ? BPF_CORE_READ(device, nd_net.net) : 0;
+  struct task_note* note = task_note(0);
   char name[16] = {};
-  if (!net || bpf_probe_read_kernel_str(name, sizeof(name), device->name) <= 1) return;
+  if (!note || !net || bpf_probe_read_kernel_str(name, sizeof(name), device->name) <= 1) return 0;
+  struct bw_name* place = &note->attachment.place;
   if (net == &init_net)
     set_length(place, BPF_SNPRINTF((char*)place->bytes, BW_NAME_SIZE, "%s", name));
   else
     set_length(place, BPF_SNPRINTF((char*)place->bytes, BW_NAME_SIZE, "netns:%u/%s",
                                    BPF_CORE_READ(net, ns.inum), name));
+  return 0;
 }
 
-static __noinline struct net_device* device_at(struct net* net, __u32 ifindex) {
-  struct hlist_head* heads = BPF_CORE_READ(net, dev_index_head);
+// The device of that number in a network namespace.
+__noinline int name_device_in(__u64 net, __u32 ifindex) {
+  struct hlist_head* heads = net ? BPF_CORE_READ((struct net*)net, dev_index_head) : 0;
   struct hlist_node* node = 0;
   int i;
   if (!heads) return 0;
@@ -39,38 +46,37 @@ static __noinline struct net_device* device_at(struct net* net, __u32 ifindex) {
   bpf_for(i, 0, MAX_HASH_CHAIN) {
     if (!node) return 0;
     struct net_device* device = (void*)node - bpf_core_field_offset(struct net_device, index_hlist);
-    if (BPF_CORE_READ(device, ifindex) == (int)ifindex) return device;
+    if (BPF_CORE_READ(device, ifindex) == (int)ifindex) return name_device((__u64)device);
     node = BPF_CORE_READ(node, next);
   }
   return 0;
 }
 
-static __always_inline struct net* net_of_task(void) {
-  return BPF_CORE_READ(bpf_get_current_task_btf(), nsproxy, net_ns);
+// The device that the calling task means by its number.
+static __always_inline void name_device_at(__u32 ifindex) {
+  name_device_in((__u64)BPF_CORE_READ(bpf_get_current_task_btf(), nsproxy, net_ns), ifindex);
 }
 
-// The device that the calling task means by its number.
-static __always_inline void name_device_at(__u32 ifindex, struct bw_name* place) {
-  name_device(device_at(net_of_task(), ifindex), place);
+static __always_inline void name_cgroup(struct task_note* note, struct kernfs_node* node) {
+  read_cgroup_path((__u64)node);
+  if (note->joined.known) note->attachment.place = note->joined;
 }
 
 // The cgroup whose folder is open.
-static __always_inline void name_cgroup_of(struct task_note* note, __u32 fd,
-                                           struct bw_name* place) {
+static __always_inline void name_cgroup_of(struct task_note* note, __u32 fd) {
   struct inode* inode = BPF_CORE_READ(open_file(fd), f_inode);
-  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != CGROUP2_SUPER_MAGIC) return;
-  read_cgroup_path(note, BPF_CORE_READ(inode, i_private), place);
+  if (inode && BPF_CORE_READ(inode, i_sb, s_magic) == CGROUP2_SUPER_MAGIC)
+    name_cgroup(note, BPF_CORE_READ(inode, i_private));
 }
 
-static __noinline void name_place_of_link(struct task_note* note, struct bpf_link* link,
-                                          struct bw_name* place) {
+static __always_inline void name_place_of_link(struct task_note* note, struct bpf_link* link) {
   const enum bpf_link_type type = BPF_CORE_READ(link, type);
   if (type == BPF_LINK_TYPE_XDP && bpf_core_type_exists(struct bpf_xdp_link))
-    name_device(BPF_CORE_READ((struct bpf_xdp_link*)link, dev), place);
+    name_device((__u64)BPF_CORE_READ((struct bpf_xdp_link*)link, dev));
   else if (type == BPF_LINK_TYPE_TCX && bpf_core_type_exists(struct tcx_link))
-    name_device(BPF_CORE_READ((struct tcx_link*)link, dev), place);
+    name_device((__u64)BPF_CORE_READ((struct tcx_link*)link, dev));
   else if (type == BPF_LINK_TYPE_NETKIT && bpf_core_type_exists(struct netkit_link))
-    name_device(BPF_CORE_READ((struct netkit_link*)link, dev), place);
+    name_device((__u64)BPF_CORE_READ((struct netkit_link*)link, dev));
   else if (type == BPF_LINK_TYPE_CGROUP && bpf_core_type_exists(struct bpf_cgroup_link))
-    read_cgroup_path(note, BPF_CORE_READ((struct bpf_cgroup_link*)link, cgroup, kn), place);
+    name_cgroup(note, BPF_CORE_READ((struct bpf_cgroup_link*)link, cgroup, kn));
 }

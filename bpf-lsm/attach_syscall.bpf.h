@@ -41,23 +41,25 @@ static __always_inline void name_btf_id(struct bpf_prog* prog, __u32 id, struct 
 }
 
 // note->file_name is the file that offsets are in.
-static __always_inline void name_listed(struct task_note* note, struct bpf_prog* prog,
-                                        enum listed_target kind, const void* array, __u32 index) {
-  struct bw_name* target = &note->attachment.target;
-  __u64 value = 0;
+__noinline int name_listed(__u64 prog, __u64 array, __u32 index, __u32 kind) {
+  struct task_note* note = task_note(0);
   const __u32 size = kind == LISTED_BTF_ID ? sizeof(__u32) : sizeof(__u64);
+  __u64 value = 0;
+  if (!note) return 0;
+  struct bw_name* target = &note->attachment.target;
   forget(target);
-  if (bpf_copy_from_user(&value, size, array + (__u64)index * size)) return;
+  if (bpf_copy_from_user(&value, size, (const void*)(array + (__u64)index * size))) return 0;
   if (kind == LISTED_NAME) {
     name_user_string((const void*)value, target);
   } else if (kind == LISTED_ADDRESS) {
-    name_function(value, target);
+    name_function(value);
   } else if (kind == LISTED_OFFSET) {
     *target = note->file_name;
     add_offset(target, value);
   } else {
-    name_btf_id(prog, value, target);
+    name_btf_id((struct bpf_prog*)prog, value, target);
   }
+  return 0;
 }
 
 // A policy that allows the program wherever it goes need not be asked about each target: what it
@@ -74,8 +76,8 @@ __noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind
   struct bpf_prog* prog = (struct bpf_prog*)address;
   struct task_note* note = task_note(0);
   int i;
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, prog);
-  if (shares_memory()) return refuse_shared(note, prog);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  if (shares_memory()) return refuse_shared(prog);
   if (count > MAX_TARGETS) count = MAX_TARGETS + 1;
   if (is_allowed_anywhere(note, prog)) count = 1;
   bpf_for(i, 0, (int)count) {
@@ -83,7 +85,7 @@ __noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind
       note->attachment.guard = BW_CAUSE_TOO_MANY_TARGETS;
       note->attachment.more = 0;
     } else {
-      name_listed(note, prog, kind, (const void*)array, (__u32)i);
+      name_listed(address, array, (__u32)i, kind);
       note->attachment.more = (__u32)i + 1 < count;
     }
     if (judge_attachment(address)) return -EPERM;
@@ -118,7 +120,7 @@ static __always_inline void name_probed_file(struct task_note* note, union bpf_a
       (flags & BPF_F_UPROBE_MULTI_PATH_FD)) {
     struct file* file = open_file(attr->link_create.uprobe_multi.path_fd);
     if (file)
-      name_file(note, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), name);
+      name_file((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
     return;
   }
   const struct task_struct* task = bpf_get_current_task_btf();
@@ -155,7 +157,7 @@ static __always_inline void retarget(struct attachment* at, __u32 fd, __u32 btf_
 
 static __always_inline void name_perf_event_of(struct task_note* note, __u32 fd) {
   struct perf_event* event = object_of(open_file(fd), &perf_fops);
-  if (event) name_perf_event(note, &note->attachment, event);
+  if (event) name_perf_event((__u64)event);
 }
 
 static __always_inline bool goes_to_perf_event(struct bpf_prog* prog, __u32 attach_type) {
@@ -170,9 +172,9 @@ static __always_inline void name_link_target(struct task_note* note, struct bpf_
   if (goes_to_perf_event(prog, at->attach_type))
     name_perf_event_of(note, target);
   else if (is_of(prog, kDeviceTypes))
-    name_device_at(target, &at->place);
+    name_device_at(target);
   else if (goes_to_cgroup(prog))
-    name_cgroup_of(note, target, &at->place);
+    name_cgroup_of(note, target);
   else if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_EXT)) && attr->link_create.target_btf_id)
     retarget(at, target, attr->link_create.target_btf_id);
 }
@@ -181,7 +183,7 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
   const __u32 attach_type = attr->link_create.attach_type;
   if (attach_type == BPF_STRUCT_OPS) return 0;  // its programs were judged when the map was filled
   struct bpf_prog* prog = program_of(attr->link_create.prog_fd);
-  if (shares_files()) return refuse_shared(note, prog);
+  if (shares_files()) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = attach_type;
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attach_type))
@@ -200,28 +202,28 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
 static __always_inline int judge_link_update(struct task_note* note, union bpf_attr* attr) {
   struct bpf_prog* prog = program_of(attr->link_update.new_prog_fd);
   struct bpf_link* link = link_of(attr->link_update.link_fd);
-  if (shares_files()) return refuse_shared(note, prog);
+  if (shares_files()) return refuse_shared(prog);
   if (!link || !prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(link, attach_type);
-  name_place_of_link(note, link, &note->attachment.place);
+  name_place_of_link(note, link);
   return judge_program(prog);
 }
 
 static __always_inline int judge_prog_attach(struct task_note* note, union bpf_attr* attr) {
   struct bpf_prog* prog = program_of(attr->attach_bpf_fd);
-  if (shares_files()) return refuse_shared(note, prog);
+  if (shares_files()) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = attr->attach_type;
   if (is_of(prog, kDeviceTypes))
-    name_device_at(attr->target_fd, &note->attachment.place);
+    name_device_at(attr->target_fd);
   else if (goes_to_cgroup(prog))
-    name_cgroup_of(note, attr->target_fd, &note->attachment.place);
+    name_cgroup_of(note, attr->target_fd);
   return judge_program(prog);
 }
 
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
   struct bpf_prog* prog = program_of(attr->raw_tracepoint.prog_fd);
-  if (shares_memory()) return refuse_shared(note, prog);
+  if (shares_memory()) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |
@@ -232,7 +234,7 @@ static __always_inline int judge_raw_tracepoint(struct task_note* note, union bp
 
 static __always_inline int judge_run(struct task_note* note, union bpf_attr* attr) {
   struct bpf_prog* prog = program_of(attr->test.prog_fd);
-  if (shares_files()) return refuse_shared(note, prog);
+  if (shares_files()) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   return judge_program(prog);
@@ -264,7 +266,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
     return 0;
   else if (BPF_CORE_READ(map, value_size) < sizeof(value))
     return 0;  // numbers alone
-  if (shares_memory()) return refuse_shared(note, 0);
+  if (shares_memory()) return refuse_shared(0);
   const void* from = (const void*)attr->value;
   if (kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from))
     return 0;  // nor can the kernel
@@ -301,7 +303,7 @@ int BPF_PROG(attach_bpf, int command, union bpf_attr* attr, unsigned int size, b
   const enum bw_route route = route_of(command);
   if (ret || route == BW_ROUTE_NONE || !asks_at_attach()) return ret;
   struct task_note* note = new_attachment(route);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH, 0);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {
     case BW_ROUTE_LINK_CREATE:
       return judge_link(note, attr);

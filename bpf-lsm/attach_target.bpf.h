@@ -22,26 +22,35 @@ static __always_inline void forget(struct bw_name* name) {
 
 // Cut at the first space: behind the name of a function in a module stands the module's.
 static __always_inline void end_at_space(struct bw_name* name) {
-  bool after = false;
-  for (__u32 i = 0; i < BW_NAME_SIZE; i++) {
-    if (name->bytes[i] == ' ' && !after) {
-      name->length = i;
-      after = true;
-    }
-    if (after) name->bytes[i] = 0;
+  __u32 length = 0;
+  int i;
+  bpf_for(i, 0, BW_NAME_SIZE) {
+    const __u32 at = (__u32)i & (BW_NAME_SIZE - 1);
+    if (name->bytes[at] == ' ') break;
+    length = at;
   }
+  if (length + 1 >= name->length) return;
+  bpf_for(i, 0, BW_NAME_SIZE) {
+    const __u32 at = (__u32)i & (BW_NAME_SIZE - 1);
+    if (at > length) name->bytes[at] = 0;
+  }
+  name->length = length + 1;
 }
 
-// The function that the address is in.
-static __noinline void name_function(__u64 address, struct bw_name* target) {
+// The function that the address is in, into note->attachment.target.
+__noinline int name_function(__u64 address) {
+  struct task_note* note = task_note(0);
+  if (!note) return 0;
+  struct bw_name* target = &note->attachment.target;
   forget(target);
-  if (!address) return;
+  if (!address) return 0;
   set_length(target, BPF_SNPRINTF((char*)target->bytes, BW_NAME_SIZE, "%ps", address));
   end_at_space(target);
   if (target->bytes[0] == '0') forget(target);  // a number: no function is there
+  return 0;
 }
 
-static __noinline void name_user_string(const void* user, struct bw_name* target) {
+static __always_inline void name_user_string(const void* user, struct bw_name* target) {
   forget(target);
   if (!bpf_copy_from_user_str) return;
   const long size = bpf_copy_from_user_str(target->bytes, BW_NAME_SIZE, user, 0);
@@ -58,49 +67,49 @@ static __always_inline __u32 first_mount_namespace(void) {
   return BPF_CORE_READ(first, nsproxy, mnt_ns, ns.inum);
 }
 
-// The path of a file, from the root of its mount namespace. Unknown in another namespace than the
-// first: anyone who can make one can put any file at any path of it.
-static __noinline void name_file(struct task_note* note, struct vfsmount* at, struct dentry* dentry,
-                                 struct bw_name* name) {
+// The path of a file, from the root of its mount namespace, into note->file_name. Unknown in
+// another namespace than the first: anyone who can make one can put any file at any path of it.
+__noinline int name_file(__u64 at, __u64 entry) {
+  struct task_note* note = task_note(0);
+  struct dentry* dentry = (struct dentry*)entry;
   struct mount* mount = (void*)at - bpf_core_field_offset(struct mount, mnt);
   __u32 depth = 0;
   int i;
-  forget(name);
-  if (!at || BPF_CORE_READ(mount, mnt_ns, ns.inum) != first_mount_namespace()) return;
+  if (!note) return 0;
+  forget(&note->file_name);
+  if (!at || BPF_CORE_READ(mount, mnt_ns, ns.inum) != first_mount_namespace()) return 0;
   bpf_for(i, 0, 3 * BW_MAX_COMPONENTS) {
     if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
       struct mount* parent = BPF_CORE_READ(mount, mnt_parent);
       if (parent == mount) {
-        join_components(note, depth, name);
-        return;
+        join_components(depth);
+        note->file_name = note->joined;
+        return 0;
       }
       dentry = BPF_CORE_READ(mount, mnt_mountpoint);
       mount = parent;
       continue;
     }
     struct dentry* parent = BPF_CORE_READ(dentry, d_parent);
-    if (!dentry || parent == dentry || depth >= BW_MAX_COMPONENTS) return;
+    if (!dentry || parent == dentry || depth >= BW_MAX_COMPONENTS) return 0;
     note->components[depth & (BW_MAX_COMPONENTS - 1)] = (__u64)BPF_CORE_READ(dentry, d_name.name);
     depth++;
     dentry = parent;
   }
+  return 0;
 }
 
 // `/path/of/file` becomes `/path/of/file:0x2d6a0`.
-static __noinline void add_offset(struct bw_name* name, __u64 offset) {
+static __always_inline void add_offset(struct bw_name* name, __u64 offset) {
   char text[24] = {};
-  int i;
   if (!name->known) return;
   const long size = BPF_SNPRINTF(text, sizeof(text), ":0x%llx", offset);
   const __u32 start = name->length;
-  if (size <= 1 || size > (long)sizeof(text) || start + size > BW_NAME_SIZE) {
+  if (size <= 1 || size > (long)sizeof(text) || start >= BW_NAME_SIZE - sizeof(text)) {
     forget(name);
     return;
   }
-  bpf_for(i, 0, (int)size) {
-    const __u32 from = (__u32)i, to = start + (__u32)i;
-    if (from < sizeof(text) && to < BW_NAME_SIZE) name->bytes[to] = text[from];
-  }
+  bpf_probe_read_kernel(name->bytes + start, sizeof(text), text);
   name->length = start + size - 1;
 }
 
@@ -117,14 +126,15 @@ static __always_inline struct trace_probe* sole_probe(struct trace_event_call* c
 static __always_inline void name_kprobe(struct attachment* at, struct trace_probe* probe) {
   struct trace_kprobe* kprobe = (void*)probe - bpf_core_field_offset(struct trace_kprobe, tp);
   at->on_return = BPF_CORE_READ(kprobe, rp.handler) != 0;
-  name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr), &at->target);
+  name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr));
 }
 
 static __always_inline void name_uprobe(struct task_note* note, struct attachment* at,
                                         struct trace_probe* probe) {
   struct trace_uprobe* uprobe = (void*)probe - bpf_core_field_offset(struct trace_uprobe, tp);
   at->on_return = BPF_CORE_READ(uprobe, consumer.ret_handler) != 0;
-  name_file(note, BPF_CORE_READ(uprobe, path.mnt), BPF_CORE_READ(uprobe, path.dentry), &at->target);
+  name_file((__u64)BPF_CORE_READ(uprobe, path.mnt), (__u64)BPF_CORE_READ(uprobe, path.dentry));
+  at->target = note->file_name;
   add_offset(&at->target, BPF_CORE_READ(uprobe, offset));
 }
 
@@ -140,11 +150,13 @@ static __always_inline void name_tracepoint(struct trace_event_call* call, int f
   set_length(target, BPF_SNPRINTF((char*)target->bytes, BW_NAME_SIZE, "%s/%s", system, name));
 }
 
-// What a perf event observes.
-static __noinline void name_perf_event(struct task_note* note, struct attachment* at,
-                                       struct perf_event* event) {
+// What a perf event observes, into note->attachment.
+__noinline int name_perf_event(__u64 address) {
+  struct perf_event* event = (struct perf_event*)address;
   struct trace_event_call* call = BPF_CORE_READ(event, tp_event);
-  if (!call) return;  // hardware or software: no name
+  struct task_note* note = task_note(0);
+  if (!call || !note) return 0;  // hardware or software: no name
+  struct attachment* at = &note->attachment;
   const int flags = BPF_CORE_READ(call, flags);
   struct trace_probe* probe =
       flags & (TRACE_EVENT_FL_KPROBE | TRACE_EVENT_FL_UPROBE) ? sole_probe(call) : 0;
@@ -157,4 +169,5 @@ static __noinline void name_perf_event(struct task_note* note, struct attachment
   } else {
     name_tracepoint(call, flags, &at->target);
   }
+  return 0;
 }

@@ -110,8 +110,10 @@ BW_SUBPROGRAM const struct bw_pattern* bw_find_one(const struct bw_image* image,
                                                    const struct bw_name* name,
                                                    const struct bw_probe* probe) {
   const __u64 hash = bw_hash_finish(probe->hash, probe->is_prefix);
-  for (__u32 i = 0; i < BW_MAX_PROBES; i++) {
-    const struct bw_pattern* pattern = &image->patterns[(hash + i) & (BW_PATTERN_SLOTS - 1)];
+  int i;
+  bw_for(i, BW_MAX_PROBES) {
+    const __u32 slot = (__u32)(hash + (__u32)i) & (BW_PATTERN_SLOTS - 1);
+    const struct bw_pattern* pattern = &image->patterns[slot];
     if (pattern->hash == 0) return 0;
     if (pattern->hash != hash) continue;
     if (pattern->name_class != probe->name_class) return 0;

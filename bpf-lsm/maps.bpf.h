@@ -147,6 +147,7 @@ struct task_note {
   struct bw_tally tally;                // where the decision under way is counted
   __u64 components[BW_MAX_COMPONENTS];  // addresses of the names in a path, leaf first
   __u8 path[2 * BW_NAME_SIZE];          // room for one component too many
+  struct bw_name joined;                // what became of them
   struct attachment attachment;
   struct bw_name file_name;  // that the probes of one attachment are in
 };

@@ -6,21 +6,25 @@
 #include "bpf-lsm/report.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
-// No image, or no memory to work in.
-static __always_inline int refuse_blind(enum bw_hook hook, struct bpf_prog* prog) {
+// No image, or no memory to work in. A global function, as judge_by() is.
+__noinline int conclude_blind(__u32 hook) {
   static const struct bw_program blind = {.decision = {
                                               .mode = BW_MODE_ENFORCE,
                                               .cause = BW_CAUSE_MISSING_FACT,
                                               .rule = BW_NO_RULE,
                                           }};
-  return conclude(hook, &blind, 0, prog);
+  return conclude(hook, &blind, 0, 0);
+}
+
+static __always_inline int refuse_blind(enum bw_hook hook) {
+  return conclude_blind(hook) ? -EPERM : 0;
 }
 
 // A denial that needs no rule: only the policy's mode is asked for.
 static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
                                       struct bw_program* record, struct bpf_prog* prog) {
   const struct bw_image* image = active_image(&record->generation);
-  if (!image) return refuse_blind(hook, prog);
+  if (!image) return refuse_blind(hook);
   record->facts.guard = cause;
   bw_deny(image, cause, &record->decision);
   return conclude(hook, record, image, prog);

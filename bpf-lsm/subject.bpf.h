@@ -18,39 +18,45 @@ static __always_inline struct kernfs_node* parent_of(struct kernfs_node* node) {
   return BPF_CORE_READ(old, parent);
 }
 
-// Puts the `depth` names of note->components into a path, root first. Each is read where the last
-// one ended. Left unknown if something cannot be read or does not fit.
-static __noinline void join_components(struct task_note* note, __u32 depth, struct bw_name* name) {
+// Puts the `depth` names of note->components into note->joined as a path, root first. Each is read
+// where the last one ended. Left unknown if something cannot be read or does not fit. A global
+// function, which the verifier walks through once.
+__noinline int join_components(__u32 depth) {
+  struct task_note* note = task_note(0);
   __u32 length = 0;
   int i;
+  if (!note) return 0;
+  struct bw_name* name = &note->joined;
+  __builtin_memset(name, 0, sizeof(*name));
   bpf_for(i, 0, (int)depth) {
     const __u32 level = (depth - 1 - (__u32)i) & (BW_MAX_COMPONENTS - 1);
-    if (length >= BW_NAME_SIZE - 1) return;
+    if (length >= BW_NAME_SIZE - 1) return 0;
     note->path[length & (BW_NAME_SIZE - 1)] = '/';
     const __u32 start = (length + 1) & (BW_NAME_SIZE - 1);
     long size = bpf_probe_read_kernel_str(note->path + start, BW_NAME_SIZE,
                                           (const void*)note->components[level]);
-    if (size < 1 || size > BW_NAME_SIZE) return;
+    if (size < 1 || size > BW_NAME_SIZE) return 0;
     length = start + (__u32)size - 1;
   }
   if (!depth) {
     note->path[0] = '/';
     length = 1;
   }
-  if (length >= BW_NAME_SIZE) return;
-  bpf_for(i, 0, (int)length) {
-    const __u32 at = (__u32)i & (BW_NAME_SIZE - 1);
-    name->bytes[at] = note->path[at];
-  }
+  if (length >= BW_NAME_SIZE) return 0;
+  if (bpf_probe_read_kernel(name->bytes, length, note->path)) return 0;
   name->length = length;
   name->known = 1;
+  return 0;
 }
 
-// The path of a cgroup (v2).
-static __noinline void read_cgroup_path(struct task_note* note, struct kernfs_node* node,
-                                        struct bw_name* name) {
+// The path of a cgroup (v2), a struct kernfs_node, into note->joined.
+__noinline int read_cgroup_path(__u64 address) {
+  struct task_note* note = task_note(0);
+  struct kernfs_node* node = (struct kernfs_node*)address;
   __u32 depth = 0;
   int i;
+  if (!note) return 0;
+  note->joined.known = 0;
   bpf_for(i, 0, BW_MAX_COMPONENTS + 1) {
     struct kernfs_node* parent = node ? parent_of(node) : 0;
     if (!parent) break;
@@ -58,12 +64,14 @@ static __noinline void read_cgroup_path(struct task_note* note, struct kernfs_no
     depth = i + 1;
     node = parent;
   }
-  if (node && depth <= BW_MAX_COMPONENTS) join_components(note, depth, name);
+  if (node && depth <= BW_MAX_COMPONENTS) join_components(depth);
+  return 0;
 }
 
 // That of the calling task.
 static __always_inline void read_cgroup(struct task_note* note, struct bw_name* name) {
-  read_cgroup_path(note, BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn), name);
+  read_cgroup_path((__u64)BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn));
+  if (note->joined.known) *name = note->joined;
 }
 
 // The length with NUL; not positive if it could not be read or does not fit.

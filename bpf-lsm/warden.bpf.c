@@ -62,9 +62,9 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   if (note) note->signed_load = 0;  // from here on a failure is not the signature's
   if (ret) return ret;
   struct bw_program* record = new_draft(note);
-  if (!record) return refuse_blind(BW_HOOK_PROG_LOAD, prog);
+  if (!record) return refuse_blind(BW_HOOK_PROG_LOAD);
   const struct bw_image* image = active_image(&record->generation);
-  if (!image) return refuse_blind(BW_HOOK_PROG_LOAD, prog);
+  if (!image) return refuse_blind(BW_HOOK_PROG_LOAD);
   record->policy_version = image->policy_version;
   gather(record, prog, attr, kernel, image, wanted_facts(image), note);
   judge(image, &record->facts, &record->decision);
@@ -104,7 +104,7 @@ static __always_inline int judge_stranger(struct bpf_prog* prog) {
   struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
   if (word && (!word->attached_ns || prog->aux->load_time <= word->attached_ns)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
-  if (!record) return refuse_blind(BW_HOOK_PROG, prog);
+  if (!record) return refuse_blind(BW_HOOK_PROG);
   record->facts.prog_type = prog->type;
   record->facts.attach_type = prog->expected_attach_type;
   record->program_id = prog->aux->id;
@@ -168,7 +168,7 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
   if (!bpf_core_field_exists(attr->excl_prog_hash)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
-  if (!record) return refuse_blind(BW_HOOK_MAP_CREATE, 0);
+  if (!record) return refuse_blind(BW_HOOK_MAP_CREATE);
   record->facts.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
   return refuse_for(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, BW_HOOK_MAP_CREATE, record, 0);
 }
@@ -183,7 +183,7 @@ int warden_key_permission(__u64* arguments) {
   const __s32 serial = serial_of(key_ref);
   if (!image || !is_sealed(image, serial)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
-  if (!record) return refuse_blind(BW_HOOK_KEY, 0);
+  if (!record) return refuse_blind(BW_HOOK_KEY);
   record->key_serial = serial;
   return refuse_for(BW_CAUSE_SEALED_KEY, BW_HOOK_KEY, record, 0);
 }
