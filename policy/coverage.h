@@ -1,8 +1,8 @@
 // How much of what a load may become a rule speaks about.
 //
-// BPF_PROG_LOAD does not tell all attach points apart, and this version decides nowhere else. So an
-// allow rule admits a program if it names an attach point that the program was loaded for; a deny
-// rule refuses it if it names any that the program can reach.
+// BPF_PROG_LOAD does not tell all attach points apart, and a policy may leave nothing to be decided
+// elsewhere. So an allow rule admits a program if it names an attach point that the program was
+// loaded for; a deny rule refuses it if it names any that the program can reach.
 #pragma once
 
 #include "policy/attach_point.h"

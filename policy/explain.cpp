@@ -79,10 +79,6 @@ string to_text(const Explanation& explanation, const Policy& policy) {
   const bw_decision& decision = explanation.decision();
   string text = string(effect_text(decision)) + "\n";
   for (const StageExplanation& stage : explanation.stages) text += stage_text(stage, policy);
-  if (explanation.stages.size() > 1)
-    text +=
-        "  note: the kernel part of this version decides at load only; `apply` refuses to "
-        "enforce what falls at attach\n";
   if (explanation.lacks_attach)
     text += "  note: this is about the load alone; for what falls at attach, ask with `--attach`\n";
   if (decision.allow == 0)

@@ -12,7 +12,6 @@ namespace {
 
 constexpr auto kCodes = std::to_array<LintCode>({
     {"ambiguous-at-load", "a load does not tell all attach points apart that the rule does"},
-    {"attach-not-enforced", "a condition that only an attachment can settle"},
     {"audit-hole", "a rule in audit mode lets through what no rule matches"},
     {"ca-as-signer", "a CA certificate is trusted to sign programs itself"},
     {"certificate-expires", "a certificate expires within 60 days"},

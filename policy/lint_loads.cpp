@@ -22,6 +22,10 @@ constexpr auto kOwn = std::to_array<string_view>({
     "fexit/verify_signature",
     "fexit/pkcs7_validate_trust",
     "fexit/__x64_sys_bpf",
+    "lsm/file_ioctl",
+    "lsm/file_ioctl_compat",
+    "lsm/socket_setsockopt",
+    "lsm/netlink_send",
 });
 
 // What libbpf and bpftool load to learn what the kernel can do; no target is known then.
@@ -65,9 +69,8 @@ void lint_probes(const Policy& policy, const bw_image& image, int64_t now,
                           " are refused, and with them the tiny programs by which libbpf and "
                           "bpftool probe the kernel: ordinary loaders may fail",
                       "add a rule with load-only = [" + missing +
-                          "] and signature = \"unsigned\", before any that denies these; as long "
-                          "as `apply` refuses load-only in an enforcing policy, `allow` them, or "
-                          "use signed light skeletons, which need no probes");
+                          "] and signature = \"unsigned\", before any that denies these, or use "
+                          "signed light skeletons, which need no probes");
 }
 
 // Only rules that name our attach points: that a default refuses them is what every host has.

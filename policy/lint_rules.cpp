@@ -41,7 +41,8 @@ void lint_exemption(const Rule& rule, DiagnosticList& diagnostics) {
                       "`signed-by`, or list `digests`; until then, set `expires`");
 }
 
-// What is decided at load is decided for all that a load may become.
+// What is decided at load is decided for all that a load may become. What a load is allowed to
+// become is asked again at attach, if the policy decides anything there.
 void lint_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
   struct Ambiguity {
     FamilySet named, others;
@@ -63,33 +64,16 @@ void lint_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
           return is_whole(entry.pattern) && (entry.pattern.families & found.named).any();
         });
     const bool allows = rule.action == Action::allow;
-    diagnostics.warning(
-        "ambiguous-at-load", first->position,
-        "what is loaded for " + list_families(found.named) +
-            (allows ? " can be attached as " : " is not known from ") +
-            list_families(found.others) + ": this rule " + (allows ? "admits" : "denies") +
-            " that too",
-        "name them in the rule to show that you mean it; a later version will decide at attach");
+    diagnostics.warning("ambiguous-at-load", first->position,
+                        "what is loaded for " + list_families(found.named) +
+                            (allows ? " can be attached as " : " is not known from ") +
+                            list_families(found.others) + ": this rule " +
+                            (allows ? "admits" : "denies") + " that too",
+                        allows ? "name them in the rule to show that you mean it; a policy with "
+                                 "anything that falls at "
+                                 "attach (a target, a place, load-only) tells them apart there"
+                               : "name them in the rule to show that you mean it");
   }
-}
-
-// The first thing in the policy that falls at attach; true if it was in this rule.
-bool lint_attachment(const Rule& rule, DiagnosticList& diagnostics) {
-  const auto entry =
-      std::find_if(rule.attach.begin(), rule.attach.end(),
-                   [](const AttachEntry& one) { return falls_at_attach(one.pattern); });
-  const bool is_load_only = rule.action == Action::load_only;
-  if (entry == rule.attach.end() && !is_load_only) return false;
-  const string what = is_load_only ? "`load-only`" : "`" + entry->pattern.text + "`";
-  diagnostics.warning(
-      "attach-not-enforced",
-      is_load_only ? place_of(rule.settings, "load-only", rule.position) : entry->position,
-      what +
-          " falls when a program is attached: the tools check, explain and test it, but the "
-          "kernel part of this version decides at load only",
-      "`apply` takes such a policy in audit mode only; to enforce it with this version, name whole "
-      "attach points, and `allow` or `deny` them");
-  return true;
 }
 
 }  // namespace
@@ -103,12 +87,11 @@ string list_families(const FamilySet& families) {
 }
 
 void lint_rules(const Policy& policy, int64_t now, DiagnosticList& diagnostics) {
-  bool said_attachment = false;
+  const bool told_apart = decides_at_attach(policy);
   for (const Rule& rule : policy.rules) {
     lint_dates(rule, now, diagnostics);
     lint_exemption(rule, diagnostics);
-    lint_ambiguity(rule, diagnostics);
-    if (!said_attachment) said_attachment = lint_attachment(rule, diagnostics);
+    if (!told_apart || rule.action == Action::deny) lint_ambiguity(rule, diagnostics);
   }
 }
 
