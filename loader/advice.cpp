@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "loader/json_member.h"
+#include "policy/attach_pattern.h"
 #include "policy/rule_text.h"
 #include "policy/wording.h"
 #include "policy/words.h"
@@ -150,12 +151,47 @@ void advise_rule(const json& event, Advice& advice) {
   if (!advice.rule.empty()) advice.place = place_of_rule(event);
 }
 
+// ---- Refused an attachment ----------------------------------------------------------------------
+
+string wish_of(const json& event, const policy::RecordedLoad& load) {
+  const bool is_run = text_of(event, "route") == "test-run";
+  if (load.signer.empty()) return is_run ? "it may be run" : "it may be attached there";
+  return "'" + load.signer + "' may " + (is_run ? "run it" : "attach it there");
+}
+
+bool is_place_unknown(const policy::RecordedLoad& load) {
+  const auto point = policy::parse_attach_point(load.attach);
+  return point && point->place.empty() &&
+         policy::attach_families()[point->family].place != policy::Place::none;
+}
+
+// Its load went through, so a rule admits the program already: to somewhere else.
+void advise_attachment(const json& event, Advice& advice) {
+  const policy::RecordedLoad load = load_of(event);
+  const auto pattern = policy::pattern_for(load.attach);
+  if (!pattern) {
+    advice.steps.emplace_back(policy::next_step(BW_CAUSE_DEFAULT));
+    return;
+  }
+  if (auto rule = policy::smallest_rule(load); rule) advice.rule = policy::toml_text(*rule);
+  advice.steps.push_back("If " + wish_of(event, load) + ", add `" + *pattern +
+                         "` to the rule that admitted its load" +
+                         (advice.rule.empty() ? "." : ", or add the rule below."));
+  if (is_place_unknown(load))
+    advice.steps.emplace_back(
+        "Where it would run is not known there, so an attach point with `@` does not admit it.");
+  if (!advice.rule.empty()) advice.place = place_of_rule(event);
+}
+
 }  // namespace
 
 Advice advice_for(const json& event) {
   Advice advice;
   const bw_cause cause = policy::cause_named(text_of(event, "cause")).value_or(BW_CAUSES);
-  if (cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT)
+  const bool is_up_to_rules = cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT;
+  if (is_up_to_rules && text_of(event, "hook") == "attach")
+    advise_attachment(event, advice);
+  else if (is_up_to_rules)
     advise_rule(event, advice);
   else if (cause == BW_CAUSE_KERNEL_REJECTED)
     advise_rejected(event, advice);

@@ -77,12 +77,17 @@ std::string_view outcome_name(Outcome outcome) {
 }
 
 std::string_view field_name(Field field) {
-  static constexpr auto names = std::to_array<std::string_view>(
-      {"outcome",       "hook",           "active_decision", "decision", "errno",   "wanted_key",
-       "mode",          "rule",           "rule_line",       "cause",    "almost",  "signature",
-       "vouch",         "origin",         "attach",          "family",   "program", "digest",
-       "loader_digest", "unit",           "unit_kind",       "exe",      "comm",    "uid",
-       "cgroup",        "policy_version", "policy_digest"});
+  static constexpr auto names =
+      std::to_array<std::string_view>({"outcome",      "hook",          "active_decision",
+                                       "decision",     "errno",         "wanted_key",
+                                       "mode",         "rule",          "rule_line",
+                                       "cause",        "almost",        "signature",
+                                       "vouch",        "origin",        "attach",
+                                       "family",       "route",         "program",
+                                       "digest",       "loader_digest", "unit",
+                                       "unit_kind",    "exe",           "comm",
+                                       "uid",          "cgroup",        "policy_version",
+                                       "policy_digest"});
   static_assert(names.size() == kFields);
   return names[static_cast<size_t>(field)];
 }
@@ -122,8 +127,8 @@ uint32_t EventTable::shape_of(const json& event, Outcome outcome) {
   };
   for (const Field field :
        {Field::hook, Field::active_decision, Field::decision, Field::error, Field::wanted_key,
-        Field::mode, Field::rule, Field::rule_line, Field::cause, Field::origin, Field::program,
-        Field::digest, Field::loader_digest, Field::exe, Field::comm, Field::uid,
+        Field::mode, Field::rule, Field::rule_line, Field::cause, Field::origin, Field::route,
+        Field::program, Field::digest, Field::loader_digest, Field::exe, Field::comm, Field::uid,
         Field::policy_version, Field::policy_digest})
     set(field, text_of(event, field_name(field)));
   set(Field::outcome, std::string(outcome_name(outcome)));

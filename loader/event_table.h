@@ -45,6 +45,7 @@ enum class Field : uint8_t {
   origin,
   attach,
   family,  // of the attach point: "fentry"
+  route,   // by which way it was to be attached; empty for a load
   program,
   digest,
   loader_digest,
@@ -57,7 +58,7 @@ enum class Field : uint8_t {
   policy_version,
   policy_digest,
 };
-inline constexpr size_t kFields = 27;
+inline constexpr size_t kFields = 28;
 [[nodiscard]] std::string_view field_name(Field field);
 
 using Shape = std::array<uint32_t, kFields>;  // numbers of texts

@@ -7,12 +7,13 @@
 #include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 
 #include "keyring/x509.h"
 #include "loader/kernel_text.h"
 #include "loader/moment.h"
-#include "policy/attach_point.h"
+#include "policy/attach_pattern.h"
 #include "policy/reasons.h"
 #include "policy/wording.h"
 
@@ -49,6 +50,8 @@ std::string hook_name(uint8_t hook) {
       return "key_permission";
     case BW_HOOK_STAGED:
       return "staged";
+    case BW_HOOK_ATTACH:
+      return "attach";
     default:
       return "observed";
   }
@@ -56,13 +59,29 @@ std::string hook_name(uint8_t hook) {
 
 bool is_program_event(const bw_event& event) {
   return event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG ||
-         event.hook == BW_HOOK_STAGED;
+         event.hook == BW_HOOK_STAGED || event.hook == BW_HOOK_ATTACH;
+}
+
+// A difference of the staged policy may be about one, too.
+bool is_attachment(const bw_event& event) {
+  return event.hook == BW_HOOK_ATTACH ||
+         (event.hook == BW_HOOK_STAGED && event.route != BW_ROUTE_NONE);
+}
+
+std::optional<size_t> family_of(const bw_event& event) {
+  if (!is_attachment(event) || event.family == 0 || event.family > policy::attach_families().size())
+    return std::nullopt;
+  return event.family - 1;
 }
 
 std::string attach_text(const bw_event& event) {
   if (!is_program_event(event)) return "";
-  return policy::describe_attach_point(event.prog_type, event.attach_type,
-                                       kernel_text(event.attach_name, sizeof(event.attach_name)));
+  std::string target = kernel_text(event.attach_name, sizeof(event.attach_name));
+  const auto family = family_of(event);
+  if (!family) return policy::describe_attach_point(event.prog_type, event.attach_type, target);
+  if (target.empty()) target = policy::kUnknownTarget;
+  return policy::attach_point_text(
+      {*family, std::move(target), kernel_text(event.place, sizeof(event.place))});
 }
 
 nlohmann::json or_null(std::string text) {
@@ -90,13 +109,18 @@ std::string time_text(uint64_t boot_ns) {
 bool has_trait(const bw_event& event, bw_trait trait) { return ((event.traits >> trait) & 1) != 0; }
 
 void set_name(bw_name& name, const void* bytes, size_t size) {
-  if (size == 0 || size >= BW_NAME_SIZE) return;
+  if (size == 0 || size >= BW_NAME_SIZE) return;  // not known
   std::memcpy(name.bytes, bytes, size);
   name.length = static_cast<uint8_t>(size);
   name.known = 1;
 }
 
-// As the kernel part had them at load.
+void set_text(bw_name& name, const __u64 (&words)[BW_NAME_WORDS]) {
+  const char* text = reinterpret_cast<const char*>(words);
+  set_name(name, text, ::strnlen(text, sizeof(words)));
+}
+
+// As the kernel part had them.
 bw_facts facts_of(const bw_event& event) {
   bw_facts facts = {};
   facts.prog_type = event.prog_type;
@@ -107,8 +131,12 @@ bw_facts facts_of(const bw_event& event) {
   facts.time = event.wall_time;
   for (size_t trait = 0; trait < BW_TRAITS; trait++)
     facts.traits[trait] = (event.traits >> trait) & 1;
-  const char* target = reinterpret_cast<const char*>(event.attach_name);
-  set_name(facts.names[BW_NAME_TARGET], target, ::strnlen(target, sizeof(event.attach_name)));
+  set_text(facts.names[BW_NAME_TARGET], event.attach_name);
+  if (const auto family = family_of(event)) {
+    facts.stage = BW_STAGE_ATTACH;
+    facts.family = static_cast<uint8_t>(*family);
+    set_text(facts.names[BW_NAME_PLACE], event.place);
+  }
   set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
   set_name(facts.names[BW_NAME_CGROUP], event.cgroup, ::strnlen(event.cgroup, BW_NAME_SIZE));
   set_name(facts.names[BW_NAME_UID], &event.uid, sizeof(event.uid));
@@ -121,6 +149,7 @@ bw_facts facts_of(const bw_event& event) {
 std::vector<std::string> almost(const bw_event& event, const bw_image* image) {
   std::vector<std::string> lines;
   if (image == nullptr || event.allow != 0 || event.cause != BW_CAUSE_DEFAULT) return lines;
+  if (is_attachment(event) && !family_of(event)) return lines;  // no rule could have named it
   for (const auto& miss : policy::near_misses(*image, facts_of(event))) {
     const bw_rule& rule = image->rules[miss.rule];
     lines.push_back("rule '" + kernel_text(rule.name, sizeof(rule.name)) + "' (line " +
@@ -166,7 +195,10 @@ std::string subject_text(const bw_event& event) {
   if (event.hook == BW_HOOK_KEY) return "key " + std::to_string(event.key_serial);
   if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
   const std::string name = kernel_text(event.program_name, sizeof(event.program_name));
-  return attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
+  const std::string program = attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
+  if (!is_attachment(event)) return program;
+  return (event.route == BW_ROUTE_TEST_RUN ? "running " : "attaching ") + program + " by " +
+         std::string(policy::route_name(static_cast<bw_route>(event.route)));
 }
 
 std::string wanted_key(const bw_event& event) {
@@ -214,6 +246,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"signer", or_null(signer_name(event, image))},
       {"key_serial", event.key_serial},
       {"attach", or_null(attach_text(event))},
+      {"route", or_null(std::string(policy::route_name(static_cast<bw_route>(event.route))))},
       {"almost", almost(event, image)},
       {"program", kernel_text(event.program_name, sizeof(event.program_name))},
       {"program_id", event.program_id},

@@ -84,7 +84,8 @@ Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& f
   return {};
 }
 
-// As the image would decide today. Nothing for an event that is not understood.
+// As the image would decide today: about the load of a load's event, about the attachment of one
+// of an attachment. Nothing for an event that is not understood, and where nothing is decided.
 std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image& image,
                                         uint32_t signer, int64_t now) {
   nlohmann::json event = kind.event;
@@ -93,7 +94,8 @@ std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image
   auto situation = situation_of_event(event, {}, image, now);
   if (!situation) return std::nullopt;
   situation->signer = signer;
-  return policy::decide_on(image, *situation).load;
+  const policy::Outcome outcome = policy::decide_on(image, *situation);
+  return situation->is_only_load ? outcome.load : outcome.attach;
 }
 
 bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now) {
@@ -101,23 +103,20 @@ bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now
   return decision && bw_refused(&*decision) != 0;
 }
 
-Status judge_recorded(const CompiledPolicy& next, const bw_image* active, const EventSource& events,
-                      const Listed& listed, Preflight& found) {
-  const auto kinds = read_recorded_loads(events);
-  if (!kinds) return std::unexpected(kinds.error());
+std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds, const bw_image& next,
+                                     const bw_image* active, const Listed& listed) {
+  std::vector<WouldRefuse> refused;
   const int64_t now = std::time(nullptr);
-  for (const RecordedKind& kind : *kinds) {
+  for (const RecordedKind& kind : kinds) {
     const policy::RecordedLoad& load = kind.seen.load;
     if (listed.contains({load.attach, load.signer, load.digest})) continue;
-    const auto decision =
-        decide_again(kind, *next.image, signer_in(*next.image, active, load.signer), now);
+    const auto decision = decide_again(kind, next, signer_in(next, active, load.signer), now);
     if (!decision || bw_refused(&*decision) == 0) continue;
     if (active != nullptr && is_refused_by(*active, kind, now)) continue;
-    found.recorded.push_back({0, load.program, load.attach, load.signer,
-                              reason_of(*next.image, *decision), kind.seen.by, kind.seen.count,
-                              kind.seen.last});
+    refused.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
+                       kind.seen.by, kind.seen.count, kind.seen.last});
   }
-  return {};
+  return refused;
 }
 
 // A count only: the list of programs is for people, and no reason to stop.
@@ -160,15 +159,18 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
   if (image != nullptr)
     if (Status done = judge_running((*active)->pins, *next.image, found, listed); !done)
       return std::unexpected(std::move(done).error());
-  if (Status done = judge_recorded(next, image, events, listed, found); !done)
-    return std::unexpected(std::move(done).error());
+  const auto kinds = read_recorded_kinds(events);
+  if (!kinds) return std::unexpected(kinds.error());
+  found.recorded = judge_kinds(kinds->loads, *next.image, image, listed);
+  found.attached = judge_kinds(kinds->attachments, *next.image, image, {});
   if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
   return found;
 }
 
 std::string preflight_text(const Preflight& found, size_t limit) {
   std::string text = list_text("programs that run", found.running, limit) +
-                     list_text("kinds of loads that were recorded", found.recorded, limit);
+                     list_text("kinds of loads that were recorded", found.recorded, limit) +
+                     list_text("kinds of attachments that were recorded", found.attached, limit);
   if (found.residents != 0)
     text += "not asked about: " + std::to_string(found.residents) +
             " programs from before the first policy, which run on; `bpfwarden inventory` lists "
@@ -183,7 +185,7 @@ Status require_accepted(const CompiledPolicy& next, const PreflightOptions& opti
   if (found->is_clean()) return {};
   return fail("the policy " + preflight_text(*found) + "nothing was changed",
               "change the policy (`bpfwarden suggest` writes one that admits them), or give "
-              "--accept-denials: what runs goes on, but cannot be loaded again");
+              "--accept-denials: what runs goes on, but cannot be loaded, or attached, again");
 }
 
 }  // namespace bpfwarden::loader

@@ -15,7 +15,7 @@ namespace bpfwarden::loader {
 struct WouldRefuse {
   uint32_t program_id = 0;  // 0: recorded, and not known to run now
   std::string name;         // of the program
-  std::string attach;       // "fentry/tcp_connect"
+  std::string attach;       // "fentry/tcp_connect"; of an attachment "xdp@eth0"
   std::string signer;       // as the policy that admitted it calls it; may be empty
   std::string why;          // "rule 'no xdp' (line 7)"
   std::string by;           // recorded: who loaded it
@@ -25,10 +25,13 @@ struct WouldRefuse {
 
 struct Preflight {
   std::vector<WouldRefuse> running;
-  std::vector<WouldRefuse> recorded;  // each kind once
+  std::vector<WouldRefuse> recorded;  // loads, each kind once
+  std::vector<WouldRefuse> attached;  // recorded attachments and runs, likewise
   size_t residents = 0;               // from before the first policy: their loads were never seen
 
-  [[nodiscard]] bool is_clean() const { return running.empty() && recorded.empty(); }
+  [[nodiscard]] bool is_clean() const {
+    return running.empty() && recorded.empty() && attached.empty();
+  }
 };
 
 struct PreflightOptions {
@@ -37,8 +40,9 @@ struct PreflightOptions {
 };
 
 // Decides about each program that the warden has admitted and that is still there, by the facts of
-// its load; and about each kind of load in the events that went through, unless the active policy
-// would refuse it already. Errors: errno of bpf(2); a file of events that was named and cannot be
+// its load; and about each kind of load and of attachment in the events that went through, unless
+// the active policy would refuse it already. An attachment whose load it would refuse is not told
+// besides. Errors: errno of bpf(2); a file of events that was named and cannot be
 // read.
 [[nodiscard]] Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& events);
 

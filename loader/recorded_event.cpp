@@ -74,7 +74,7 @@ Status read_signer(const json& event, const policy::Policy& policy, const bw_ima
 }
 
 // What no fact of the event would bring back: the kernel part refused before any rule. Of the
-// other causes, each follows from the policy and the facts, or is not about a program's load.
+// other causes, each follows from the policy and the facts, or is not about a program.
 bool is_guard(bw_cause cause) {
   switch (cause) {
     case BW_CAUSE_MISSING_FACT:
@@ -84,6 +84,8 @@ bool is_guard(bw_cause cause) {
     case BW_CAUSE_TARGET_CHANGED:
     case BW_CAUSE_KERNEL_LOAD:
     case BW_CAUSE_NO_PROVENANCE:
+    case BW_CAUSE_SHARED_FILES:
+    case BW_CAUSE_TOO_MANY_TARGETS:
       return true;
     default:
       return false;
@@ -99,14 +101,16 @@ Status read_guard(const json& event, bw_cause& guard) {
   return fail("the event's `cause` is unknown: `" + *text + "`", kOneEvent);
 }
 
-// Events of loads say `kprobe/…` where only the attachment names a target.
+// Events of loads say `kprobe/…` where only the attachment names a target, those of attachments
+// where that could not be found out.
 Status read_program(const json& event, policy::Situation& situation) {
   const auto text = member<std::string>(event, "attach");
-  if (!text)
-    return fail("the event is not about a program's load", "its `attach` says where it would go");
+  if (!text) return fail("the event is not about a program", "its `attach` says where it would go");
   auto point = policy::parse_attach_point(*text);
   if (!point) return std::unexpected(std::move(point).error());
   situation.attach = std::move(*point);
+  situation.is_only_load = member<std::string>(event, "hook") != "attach";
+  situation.is_target_unknown = situation.attach.target == policy::kUnknownTarget;
   if (Status read = read_word(event, "signature", policy::kSignatureWords, situation.signature);
       !read)
     return read;
@@ -129,7 +133,6 @@ Status read_subject(const json& event, policy::Situation& situation) {
 Result<policy::Situation> read(const json& event, const policy::Policy& policy,
                                const bw_image& image, int64_t now) {
   policy::Situation situation;
-  situation.is_only_load = true;
   if (Status program = read_program(event, situation); !program)
     return std::unexpected(std::move(program).error());
   if (Status subject = read_subject(event, situation); !subject)

@@ -1,6 +1,9 @@
 #include "loader/recorded_loads.h"
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <utility>
 
 namespace bpfwarden::loader {
 namespace {
@@ -21,23 +24,37 @@ std::string kind_of(const json& event) {
   return facts.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-}  // namespace
-
-Result<std::vector<RecordedKind>> read_recorded_loads(const EventSource& source) {
-  std::map<std::string, RecordedKind> kinds;
-  const auto walk = walk_events(source, [&](const json& event) {
-    auto seen = seen_load_of(event);
+// Those that went through, by kind.
+class Kinds {
+ public:
+  void add(const json& event, const std::optional<policy::SeenLoad>& seen) {
     if (!seen || seen->fate != policy::Fate::ran) return;
-    auto [entry, is_new] = kinds.try_emplace(kind_of(event), RecordedKind{event, *seen});
+    auto [entry, is_new] = kinds_.try_emplace(kind_of(event), RecordedKind{event, *seen});
     if (is_new) return;
     entry->second.event = event;
     entry->second.seen.count++;
     entry->second.seen.last = std::max(entry->second.seen.last, seen->last);
+  }
+  std::vector<RecordedKind> take() {
+    std::vector<RecordedKind> list;
+    for (auto& [kind, recorded] : kinds_) list.push_back(std::move(recorded));
+    return list;
+  }
+
+ private:
+  std::map<std::string, RecordedKind> kinds_;
+};
+
+}  // namespace
+
+Result<RecordedKinds> read_recorded_kinds(const EventSource& source) {
+  Kinds loads, attachments;
+  const auto walk = walk_events(source, [&](const json& event) {
+    loads.add(event, seen_load_of(event));
+    attachments.add(event, seen_attachment_of(event));
   });
   if (!walk) return std::unexpected(walk.error());
-  std::vector<RecordedKind> list;
-  for (auto& [kind, recorded] : kinds) list.push_back(std::move(recorded));
-  return list;
+  return RecordedKinds{loads.take(), attachments.take()};
 }
 
 }  // namespace bpfwarden::loader

@@ -1,5 +1,5 @@
-// Loads that went through once, from recorded events: each kind once, with all facts that a rule
-// can ask for, so that another policy can decide about them.
+// Loads and attachments that went through once, from recorded events: each kind once, with all
+// facts that a rule can ask for, so that another policy can decide about them.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -15,7 +15,12 @@ struct RecordedKind {
   policy::SeenLoad seen;
 };
 
+struct RecordedKinds {
+  std::vector<RecordedKind> loads;
+  std::vector<RecordedKind> attachments;
+};
+
 // Errors as of read_seen_events().
-[[nodiscard]] Result<std::vector<RecordedKind>> read_recorded_loads(const EventSource& source);
+[[nodiscard]] Result<RecordedKinds> read_recorded_kinds(const EventSource& source);
 
 }  // namespace bpfwarden::loader

@@ -49,8 +49,12 @@ string what_text(const json& event) {
   if (hook == "key_permission")
     return "to change key " + std::to_string(number_of(event, "key_serial")) +
            " of bpfwarden's keyring";
-  return "to load " + signed_text(event) + " " + text_of(event, "attach") + " program" +
-         (program.empty() ? "" : " '" + program + "'");
+  const string attach = text_of(event, "attach"), route = text_of(event, "route");
+  const string named = program.empty() ? " program" : " program '" + program + "'";
+  if (hook != "attach") return "to load " + signed_text(event) + " " + attach + named;
+  if (route == "test-run") return "to run " + signed_text(event) + " " + attach + named;
+  return "to attach " + signed_text(event) + named + " to " + attach +
+         (route.empty() ? "" : " by " + route);
 }
 
 string outcome_text(const json& event) {

@@ -15,8 +15,8 @@ using nlohmann::json;
 // What makes two events tell the same story. Process ids and versions of the policy do not.
 std::string story_of(const json& event) {
   std::string story;
-  for (const char* member : {"hook", "attach", "program", "signature", "signer", "digest", "exe",
-                             "comm", "cgroup", "rule", "cause", "origin", "mode"})
+  for (const char* member : {"hook", "attach", "route", "program", "signature", "signer", "digest",
+                             "exe", "comm", "cgroup", "rule", "cause", "origin", "mode"})
     story += text_of(event, member) + '\n';
   for (const char* member : {"uid", "errno", "refused"})
     if (const auto found = event.find(member); found != event.end()) story += found->dump() + '\n';

@@ -37,13 +37,9 @@ Fate fate_of(const json& event, bw_cause cause) {
   return came_to_be ? Fate::ran : Fate::failed;
 }
 
-std::optional<SeenLoad> read_load(const json& event) {
-  const std::string hook = text_of(event, "hook");
-  const auto cause = policy::cause_named(text_of(event, "cause"));
-  if (!cause || hook == "staged" || hook == "key_permission") return std::nullopt;
+SeenLoad describe(const json& event, const std::string& hook, bw_cause cause) {
   SeenLoad seen;
   seen.load.attach = text_of(event, "attach");
-  if (seen.load.attach.empty() && hook != "observed") return std::nullopt;
   for (const auto& [word, signature] : policy::kSignatureWords)
     if (word == text_of(event, "signature")) seen.load.signature = signature;
   seen.is_signed = seen.load.signature != policy::Signature::unsigned_ || hook == "observed";
@@ -53,11 +49,20 @@ std::optional<SeenLoad> read_load(const json& event) {
   if (text_of(event, "origin") == "loader") seen.origin = policy::Origin::loader;
   seen.by = text_of(event, "exe");
   if (seen.by.empty()) seen.by = text_of(event, "comm");
-  seen.objection = objection_of(event, *cause);
-  seen.fate = fate_of(event, *cause);
+  seen.objection = objection_of(event, cause);
+  seen.fate = fate_of(event, cause);
   seen.count = 1;
   seen.last = number_of(event, "wall_time");
   return seen;
+}
+
+std::optional<SeenLoad> read_load(const json& event) {
+  const std::string hook = text_of(event, "hook");
+  const auto cause = policy::cause_named(text_of(event, "cause"));
+  if (!cause || hook == "staged" || hook == "key_permission" || hook == "attach")
+    return std::nullopt;
+  if (text_of(event, "attach").empty() && hook != "observed") return std::nullopt;
+  return describe(event, hook, *cause);
 }
 
 // Adds up from time to time: a log holds millions of events about few programs.
@@ -115,6 +120,13 @@ SeenLoad load_of(const ListedProgram& program, const std::vector<policy::Key>& k
 }  // namespace
 
 std::optional<SeenLoad> seen_load_of(const json& event) { return read_load(event); }
+
+std::optional<SeenLoad> seen_attachment_of(const json& event) {
+  const std::string hook = text_of(event, "hook");
+  const auto cause = policy::cause_named(text_of(event, "cause"));
+  if (!cause || hook != "attach" || text_of(event, "attach").empty()) return std::nullopt;
+  return describe(event, hook, *cause);
+}
 
 Result<SeenLoads> read_seen_events(const EventSource& source) {
   Collector collector;

@@ -25,6 +25,9 @@ struct SeenLoads {
 // Nothing for events that are not about a load, and for members that no version writes so.
 [[nodiscard]] std::optional<policy::SeenLoad> seen_load_of(const nlohmann::json& event);
 
+// Likewise for an attachment or a run, which is no other load of its program.
+[[nodiscard]] std::optional<policy::SeenLoad> seen_attachment_of(const nlohmann::json& event);
+
 // Programs in the kernel, without bpfwarden's own. `keys` names who signed, by public key.
 [[nodiscard]] std::vector<policy::SeenLoad> seen_loads_of(
     const std::vector<ListedProgram>& programs, const std::vector<policy::Key>& keys);

@@ -198,9 +198,40 @@ Result<AttachPattern> prefix_pattern(string_view text, string_view body) {
   return std::unexpected(unknown(text));
 }
 
+// Devices of other network namespaces than init's: `netns:4026532567/eth0`. No device has a `:` in
+// its name, so none can be taken for one of those.
+constexpr string_view kNamespace = "netns:";
+
+bool is_device(string_view name) {
+  constexpr size_t longest = 15;  // IFNAMSIZ without NUL
+  return name.size() <= longest && name.find_first_of("/:") == string_view::npos;
+}
+
+bool is_device_elsewhere(string_view place, bool is_prefix) {
+  if (!place.starts_with(kNamespace)) return false;
+  const string_view rest = place.substr(kNamespace.size());
+  const size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+  if (digits == rest.size()) return is_prefix;
+  const string_view device = rest.substr(digits + 1);
+  return digits > 0 && rest[digits] == '/' && is_device(device) && (is_prefix || !device.empty());
+}
+
+std::optional<Error> bad_device(string_view plain, bool is_prefix, string_view text) {
+  // An allow rule for `net*` must not admit devices of a namespace that anybody can make.
+  if (is_prefix && plain.size() < kNamespace.size() && kNamespace.starts_with(plain))
+    return Error{0,
+                 quoted(text) +
+                     " would name all devices of other network namespaces, too, which "
+                     "are written `netns:…`",
+                 "name the devices one by one, or begin them with more letters"};
+  if (is_device(plain) || is_device_elsewhere(plain, is_prefix)) return std::nullopt;
+  return Error{0, quoted(text) + " names no network device",
+               "a device's name has at most 15 bytes and no `/` or `:`; one in another network "
+               "namespace is written `netns:4026532567/eth0`"};
+}
+
 // What is wrong with `place` for that family; `text` is the whole attach point.
 std::optional<Error> bad_place(const AttachFamily& family, string_view place, string_view text) {
-  constexpr size_t longest_device = 15;  // IFNAMSIZ without NUL
   const string_view plain = place.ends_with('*') ? place.substr(0, place.size() - 1) : place;
   if (family.place == Place::none)
     return Error{0, quoted(text) + ": " + quoted(family.name) + " has no place to name after `@`",
@@ -215,10 +246,8 @@ std::optional<Error> bad_place(const AttachFamily& family, string_view place, st
   if (family.place == Place::cgroup && plain.size() > 1 && plain == place && plain.ends_with('/'))
     return Error{0, quoted(text) + ": a cgroup's path does not end with `/`",
                  "write " + quoted(text.substr(0, text.size() - 1)) + ", or a `*` after it"};
-  if (family.place == Place::device &&
-      (plain.size() > longest_device || plain.find('/') != string_view::npos))
-    return Error{0, quoted(text) + " names no network device",
-                 "a device's name has at most 15 bytes and no `/`"};
+  if (family.place == Place::device)
+    if (auto error = bad_device(plain, plain != place, text)) return error;
   if (plain.size() >= BW_NAME_SIZE)
     return Error{0, quoted(text) + ": the place is longer than 127 bytes",
                  "end it earlier, with `*`"};

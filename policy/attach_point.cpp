@@ -244,7 +244,7 @@ std::string describe_attach_point(uint32_t prog_type, uint32_t attach_type, std:
   if (!chosen) return "program type " + std::to_string(prog_type);  // no class is without a home
   std::string text(chosen->name);
   if (chosen->target == Target::attach || (chosen->target == Target::load && name.empty()))
-    return text + "/…";
+    return text + "/" + std::string(kUnknownTarget);
   if (chosen->target == Target::load) text.append("/").append(name);
   return text;
 }

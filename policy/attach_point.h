@@ -68,6 +68,9 @@ struct LoadClass {
 // BW_CLASS_UNKNOWN for whatever Linux 7.3 does not know: that is denied.
 [[nodiscard]] uint8_t load_class_of(uint32_t prog_type, uint32_t attach_type);
 
+// Stands for a target that is not known: `kprobe/…`.
+inline constexpr std::string_view kUnknownTarget = "…";
+
 // The text for events and explanations: `lsm/file_open`, `xdp`, `kprobe/…`. `name` is the target as
 // in bw_facts, empty where there is none. Where a load is ambiguous, the family that
 // expected_attach_type suggests, else the first of the class.

@@ -19,7 +19,8 @@ void set_name(bw_name& name, const std::optional<std::string>& text) {
 
 void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
   const AttachFamily& family = attach_families()[situation.attach.family];
-  if (stage == BW_STAGE_ATTACH || family.target == Target::load)
+  const bool tells_target = stage == BW_STAGE_ATTACH || family.target == Target::load;
+  if (tells_target && !situation.is_target_unknown)
     set_name(facts.names[BW_NAME_TARGET], situation.attach.target);
   if (stage == BW_STAGE_ATTACH && !situation.attach.place.empty())
     set_name(facts.names[BW_NAME_PLACE], situation.attach.place);
@@ -28,6 +29,12 @@ void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
   if (situation.uid) set_name(facts.names[BW_NAME_UID], &*situation.uid, sizeof(*situation.uid));
   if (situation.digest)
     set_name(facts.names[BW_NAME_DIGEST], situation.digest->data(), situation.digest->size());
+}
+
+// These are about an attachment alone.
+bool is_guard_at(bw_stage stage, bw_cause guard) {
+  return stage == BW_STAGE_ATTACH ||
+         (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS);
 }
 
 }  // namespace
@@ -68,7 +75,7 @@ bw_facts facts_of(const Situation& situation, bw_stage stage) {
   facts.attach_type = family.attach_type;
   facts.signer = situation.signer;
   facts.signature = static_cast<uint8_t>(situation.signature);
-  facts.guard = static_cast<uint8_t>(situation.guard);
+  if (is_guard_at(stage, situation.guard)) facts.guard = static_cast<uint8_t>(situation.guard);
   facts.origin = static_cast<uint8_t>(situation.origin);
   facts.stage = stage;
   facts.traits[BW_TRAIT_SLEEPABLE] = situation.sleepable;

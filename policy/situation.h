@@ -31,7 +31,8 @@ struct Situation {
   License license = License::gpl_compatible;
   int64_t time = 0;                // Unix seconds
   bw_cause guard = BW_CAUSE_RULE;  // what the kernel part refuses before it looks at any rule
-  bool is_only_load = false;       // nothing is known of an attachment, as in recorded events
+  bool is_only_load = false;       // nothing is known of an attachment, as in events of loads
+  bool is_target_unknown = false;  // the kernel part could not find it out
 };
 
 // What the kernel part refuses for its attach point alone, whatever the policy says.

@@ -8,7 +8,7 @@ const FIELD_WORDS = {
 const DETAIL_WORDS = {
   hook: 'Seen at', decision: 'The policy says', active_decision: 'The active policy said', errno: 'The caller got', wanted_key: 'Key that is in no keyring', mode: 'Mode',
   rule: 'Rule', rule_line: 'Line of the policy', cause: 'Cause', almost: 'Came near', signature: 'Signature', vouch: 'Signed by',
-  origin: 'Origin', attach: 'Attach point', digest: 'SHA-256 of the program', loader_digest: 'SHA-256 of its loader',
+  origin: 'Origin', attach: 'Attach point', route: 'Attached by', digest: 'SHA-256 of the program', loader_digest: 'SHA-256 of its loader',
   unit: 'Started by', exe: 'Executable', comm: 'Process', uid: 'User', cgroup: 'Cgroup', policy_version: 'Policy version',
   policy_digest: 'Policy digest',
 };

@@ -58,6 +58,18 @@ TEST_CASE("what an event is follows from its hook, then from what the caller got
   CHECK(outcome_of({{"decision", "deny"}, {"refused", true}}) == "refused");
   CHECK(outcome_of({{"hook", "observed"}, {"decision", "deny"}, {"refused", true}}) == "rejected");
   CHECK(outcome_of({{"hook", "staged"}, {"decision", "deny"}}) == "staged");
+  CHECK(outcome_of({{"hook", "attach"}, {"decision", "deny"}, {"refused", true}}) == "refused");
+}
+
+TEST_CASE("an attachment is told with its way, and under the family of its attach point") {
+  EventTable table;
+  json attached = event(1);
+  attached.update({{"hook", "attach"}, {"attach", "xdp@eth0"}, {"route", "netlink"}});
+  REQUIRE(table.add(attached));
+  CHECK(only_text(table, Field::route) == "netlink");
+  CHECK(only_text(table, Field::family) == "xdp");
+  CHECK(field_name(Field::route) == "route");
+  CHECK(field_name(Field::policy_digest) == "policy_digest");
 }
 
 TEST_CASE("who started it is a unit where the cgroup tells, else the executable, else a name") {

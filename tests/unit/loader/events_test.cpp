@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "loader/journal.h"
+#include "policy/attach_point.h"
 #include "policy/compile.h"
 #include "policy/parse.h"
 
@@ -37,17 +38,35 @@ signed-by = ["distro"]
 signature = "prog-used-maps"
 )";
 
-std::unique_ptr<bw_image> image() {
+std::unique_ptr<bw_image> image(const char* text = kPolicy) {
   const auto no_certificates = [](const std::filesystem::path&) {
     return Result<std::vector<policy::CertificateInfo>>(fail("no certificates here"));
   };
-  const auto parsed = policy::parse({{"edge.toml", kPolicy}}, no_certificates, 0);
+  const auto parsed = policy::parse({{"edge.toml", text}}, no_certificates, 0);
   REQUIRE(parsed);
   constexpr std::array<uint8_t, 32> digest = {};
   auto compiled = policy::compile(*parsed.policy, digest);
   REQUIRE(compiled);
   return std::move(*compiled);
 }
+
+constexpr const char* kAtAttach = R"(schema = 1
+name = "edge"
+version = 4
+mode = "enforce"
+default = "deny"
+
+[[rules]]
+name = "one device"
+allow = ["xdp@eth0"]
+signature = "unsigned"
+
+[[rules]]
+name = "probes"
+allow = ["kprobe/tcp_*"]
+signature = "unsigned"
+sleepable = true
+)";
 
 bw_event refused_xdp() {
   bw_event event = {};
@@ -64,6 +83,27 @@ bw_event refused_xdp() {
   std::strcpy(event.exe, "/usr/bin/agent");
   std::strcpy(event.program_name, "drop\x1b[2J");
   event.tgid = 42;
+  return event;
+}
+
+template <size_t size>
+void set_text(__u64 (&words)[size], const std::string& text) {
+  REQUIRE(text.size() < sizeof(words));
+  std::memcpy(words, text.data(), text.size());
+}
+
+bw_event refused_attachment(const std::string& family, const std::string& target,
+                            const std::string& place) {
+  bw_event event = refused_xdp();
+  const size_t number = policy::find_family(family).value();
+  event.hook = BW_HOOK_ATTACH;
+  event.route = BW_ROUTE_LINK_CREATE;
+  event.family = static_cast<uint8_t>(number + 1);
+  event.prog_type = policy::attach_families()[number].prog_type;
+  event.attach_type = policy::attach_families()[number].attach_type;
+  std::strcpy(event.program_name, "drop");
+  set_text(event.attach_name, target);
+  set_text(event.place, place);
   return event;
 }
 
@@ -175,6 +215,67 @@ TEST_CASE("docs/events.md describes each member of an event, and no other") {
   const nlohmann::json event = event_to_json(refused_xdp(), nullptr);
   for (const auto& [name, value] : event.items()) printed.insert(name);
   CHECK(described == printed);
+}
+
+TEST_CASE("an attachment is told with its target, its place and its way") {
+  const auto told = [](const bw_event& event) {
+    return event_to_json(event, nullptr)["attach"].get<std::string>();
+  };
+  CHECK(told(refused_attachment("xdp", "", "eth1")) == "xdp@eth1");
+  CHECK(told(refused_attachment("xdp", "", "")) == "xdp");
+  CHECK(told(refused_attachment("kprobe", "tcp_connect", "")) == "kprobe/tcp_connect");
+  CHECK(told(refused_attachment("kprobe", "", "")) == "kprobe/…");
+  CHECK(told(refused_attachment("cgroup/connect4", "", "/system.slice/a")) ==
+        "cgroup/connect4@/system.slice/a");
+  CHECK(told(refused_attachment("fentry", "tcp_connect", "")) == "fentry/tcp_connect");
+  bw_event event = refused_attachment("xdp", "", "eth1");
+  const nlohmann::json json = event_to_json(event, nullptr);
+  CHECK(json["hook"] == "attach");
+  CHECK(json["route"] == "link-create");
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("DENIED: attaching xdp@eth1 program 'drop' by link-create, by agent "
+                               "(/usr/bin/agent, pid 42, uid 0), who got EPERM: "));
+  event.route = BW_ROUTE_TEST_RUN;
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("DENIED: running xdp@eth1 program 'drop' by test-run, by "));
+  event.family = 0;
+  CHECK(told(event) == "xdp");
+  event.family = 255;
+  CHECK(told(event) == "xdp");
+  event.hook = BW_HOOK_PROG_LOAD;
+  event.route = BW_ROUTE_NONE;
+  CHECK(event_to_json(event, nullptr)["route"].is_null());
+  CHECK(told(event) == "xdp");
+}
+
+TEST_CASE("a rule comes near an attachment for its place, and for what else it asks") {
+  const auto names = image(kAtAttach);
+  const auto almost = [&](const bw_event& event) {
+    return event_to_json(event, names.get())["almost"].get<std::vector<std::string>>();
+  };
+  CHECK(
+      almost(refused_attachment("xdp", "", "eth1")) ==
+      std::vector<std::string>{"rule 'one device' (line 7) allows it, but asks for another place"});
+  CHECK(almost(refused_attachment("kprobe", "tcp_connect", "")) ==
+        std::vector<std::string>{
+            "rule 'probes' (line 12) allows it, but asks for a sleepable program"});
+  CHECK(almost(refused_attachment("kprobe", "udp_recvmsg", "")).empty());
+  CHECK(almost(refused_attachment("uprobe", "/bin/bash:0x1", "")).empty());
+  bw_event unknown = refused_attachment("xdp", "", "eth1");
+  unknown.family = 0;
+  CHECK(almost(unknown).empty());
+}
+
+TEST_CASE("a difference of the staged policy about an attachment names that") {
+  bw_event event = refused_attachment("xdp", "", "eth1");
+  event.hook = BW_HOOK_STAGED;
+  event.refused = 0;
+  event.error = 0;
+  event.active_allow = 1;
+  CHECK(event_to_json(event, nullptr)["attach"] == "xdp@eth1");
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("the staged policy would REFUSE what the active one allowed: "
+                               "attaching xdp@eth1 program 'drop' by link-create"));
 }
 
 TEST_CASE("a difference of the staged policy is told with what the active one said") {

@@ -133,6 +133,30 @@ TEST_CASE("an event tells of a load: of an attachment nothing is made up") {
   }
 }
 
+TEST_CASE("an event of an attachment is judged at load and at attach") {
+  const std::string text =
+      "schema=1\nname=\"edge\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n"
+      "[[rules]]\nname=\"no\"\ndeny=[\"kprobe/udp_*\"]\n"
+      "[[rules]]\nname=\"ours\"\nallow=[\"kprobe/*\", \"xdp@eth0\"]\nsignature=\"unsigned\"\n";
+  const auto policy = policy::parse({{"edge.toml", text}}, {}, 0).policy.value();
+  const auto image = policy::compile(policy, std::array<uint8_t, 32>{}).value();
+  const auto explained = [&](const char* attach, const char* cause = "default") {
+    const nlohmann::json event = {{"hook", "attach"}, {"attach", attach}, {"cause", cause}};
+    return policy::explain(*image, situation_of_event(event, policy, *image, 0).value());
+  };
+  REQUIRE(explained("xdp@eth0").stages.size() == 2);
+  CHECK(explained("xdp@eth0").decision().allow == 1);
+  CHECK(explained("xdp@eth1").stages[0].decision.allow == 1);
+  CHECK(explained("xdp@eth1").decision().allow == 0);
+  CHECK(explained("kprobe/tcp_connect").decision().rule == 1);
+  CHECK(explained("kprobe/udp_recvmsg").decision().rule == 0);
+  // A target that could not be found out meets the conditions of deny rules.
+  CHECK(explained("kprobe/…").decision().rule == 0);
+  const auto shared = explained("xdp@eth0", "shared-files");
+  CHECK(shared.stages[0].decision.allow == 1);
+  CHECK(shared.decision().cause == BW_CAUSE_SHARED_FILES);
+}
+
 TEST_CASE("what the kernel part refused before any rule stays refused, and says why") {
   const policy::Policy policy = two_rules();
   const auto image = policy::compile(policy, std::array<uint8_t, 32>{}).value();

@@ -138,6 +138,50 @@ TEST_CASE("advice for a signed program: the rule for its key, before the one tha
   CHECK(has(all_steps(stranger), "[keys.NAME]"));
 }
 
+TEST_CASE("advice for an attachment: that very place, in the rule that admitted the load") {
+  const json event = with(refused(1), {{"hook", "attach"},
+                                       {"route", "link-create"},
+                                       {"attach", "xdp@eth1"},
+                                       {"signature", "prog-only"},
+                                       {"signer", "netops"},
+                                       {"digest", kDigest}});
+  const Advice advice = advice_for(event);
+  CHECK(advice.steps ==
+        std::vector<std::string>{"If 'netops' may attach it there, add `xdp@eth1` to the rule that "
+                                 "admitted its load, or add the rule below."});
+  CHECK(advice.rule ==
+        "[[rules]]\nname      = \"netops: xdp@eth1\"\nallow     = [\"xdp@eth1\"]\nsigned-by = "
+        "[\"netops\"]\n");
+  CHECK(has(refusal_text(only(event), kNow),
+            "tried to attach a prog-only signed (by netops) program 'drop' to xdp@eth1 by "
+            "link-create; it got EPERM."));
+  const json unsigned_run =
+      with(refused(1),
+           {{"hook", "attach"}, {"route", "test-run"}, {"attach", "xdp"}, {"digest", kDigest}});
+  const Advice run = advice_for(unsigned_run);
+  CHECK(has(run.steps.front(), "If it may be run, add `xdp` to the rule that admitted its load"));
+  CHECK(has(all_steps(run), "an attach point with `@` does not admit it"));
+  CHECK(has(run.rule, "digests   = [\"sha256:" + kDigest + "\"]"));
+  CHECK(has(refusal_text(only(unsigned_run), kNow), "tried to run an unsigned xdp program 'drop'"));
+  const Advice unknown = advice_for(with(event, {{"attach", "kprobe/…"}}));
+  CHECK(has(unknown.steps.front(), "add `kprobe/*` to"));
+  CHECK(unknown.steps.size() == 1);
+  const Advice shared = advice_for(with(event, {{"cause", "shared-files"}}));
+  CHECK(shared.rule.empty());
+  CHECK(has(all_steps(shared), "Attach from a process with a single thread"));
+}
+
+TEST_CASE("an attachment by another way, or elsewhere, is another story") {
+  const json event = with(refused(1), {{"hook", "attach"}, {"route", "netlink"}});
+  RefusalLog log;
+  log.add(event);
+  log.add(with(event, {{"route", "link-create"}}));
+  log.add(with(event, {{"attach", "xdp@eth1"}}));
+  log.add(refused(4));
+  log.add(event);
+  CHECK(log.size() == 4);
+}
+
 TEST_CASE("what no rule can allow gets none, and the kernel's own refusals their reason") {
   const Advice bypass = advice_for(with(refused(1), {{"cause", "lsm-bypass"}}));
   CHECK(bypass.rule.empty());
@@ -158,7 +202,8 @@ TEST_CASE("each cause and each errno has something to do") {
   for (const char* cause :
        {"rule", "default", "unknown-attach", "missing-fact", "unsigned-parts", "lsm-bypass",
         "digest-changed", "target-changed", "kernel-load", "writable-exclusive-map",
-        "no-provenance", "kernel-rejected", "denied-digest", "sealed-key", "of a later version"})
+        "no-provenance", "kernel-rejected", "denied-digest", "sealed-key", "shared-files",
+        "too-many-targets", "of a later version"})
     CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());
   CHECK_FALSE(advice_for(json::object()).steps.empty());
   CHECK_FALSE(refusal_text({.event = json::object(), .count = 1}, kNow).empty());

@@ -227,6 +227,28 @@ TEST_CASE("patterns with a place, and targets that are known only at attach") {
   CHECK(binary->place.match == TargetMatch::all);
 }
 
+TEST_CASE("devices of other network namespaces are named with the number of theirs") {
+  for (const char* text : {"xdp@netns:4026532567/eth0", "tc@netns:4026532567/eth*", "xdp@netns:*",
+                           "xdp@netns:40*", "xdp@netns:4026532567/*"}) {
+    INFO(text);
+    CHECK(error_of(text) == "");
+  }
+  for (const char* text : {"xdp@netns:4026532567", "xdp@netns:4026532567/", "xdp@netns:/eth0",
+                           "xdp@netns:blue/eth0", "xdp@netns:1/eth0/1", "xdp@netns:x*",
+                           "xdp@netns:4026532567/a-name-that-is-too-long", "xdp@eth0:1"}) {
+    INFO(text);
+    CHECK(error_of(text).find("names no network device") != std::string::npos);
+  }
+  // What begins as these do would admit devices of namespaces that anybody can make.
+  CHECK(error_of("xdp@n*").find("all devices of other network namespaces") != std::string::npos);
+  CHECK(error_of("xdp@netns*").find("all devices of other") != std::string::npos);
+  CHECK(error_of("xdp@net0*") == "");
+  CHECK(error_of("xdp@net") == "");
+  const auto point = parse_attach_point("xdp@netns:4026532567/eth0");
+  REQUIRE(point.has_value());
+  CHECK(attach_point_text(*point) == "xdp@netns:4026532567/eth0");
+}
+
 TEST_CASE("places that are refused") {
   CHECK(error_of("kprobe.multi/*@eth0").find("only at the end") != std::string::npos);
   CHECK(error_of("perf_event@cpu0").find("no place") != std::string::npos);
