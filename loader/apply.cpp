@@ -21,20 +21,6 @@ Status require_kernel() {
               missing->remedy + "; `bpfwarden doctor` lists everything");
 }
 
-// The kernel part decides at load only: an enforcing policy must not promise more.
-Status require_decided_at_load(const policy::Policy& policy) {
-  const bool enforces = policy.mode == policy::Mode::enforce ||
-                        std::ranges::any_of(policy.rules, [](const policy::Rule& rule) {
-                          return rule.mode == policy::Mode::enforce;
-                        });
-  if (!enforces || !policy::decides_at_attach(policy)) return {};
-  return fail(
-      "the policy enforces, and some of its rules can be decided only when a program is "
-      "attached, which this version does not do; nothing was changed",
-      "`bpfwarden check` names the first of them; apply it with mode = \"audit\", or take "
-      "`@`, targets known at attach and load-only out");
-}
-
 constexpr uint64_t kSecond = 1'000'000'000;
 
 uint64_t seconds_to_confirm(const ApplyOptions& options, const bw_image* active,
@@ -170,8 +156,6 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
 Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
                              bool may_go_down) {
   const CompiledPolicy& compiled = *checked.compiled;
-  if (auto fit = require_decided_at_load(compiled.policy); !fit)
-    return std::unexpected(std::move(fit).error());
   auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
   if (*active) {

@@ -189,16 +189,4 @@ TEST_CASE("allow_without_an_event_where_a_rule_does_not_log", "[vm][conditions]"
   CHECK(warden.events().size() == 1);
 }
 
-TEST_CASE("deny_to_enforce_what_falls_at_attach", "[vm][conditions]") {
-  Warden warden;
-  const std::string rules =
-      "default = \"deny\"\n[[rules]]\nname = \"a\"\nallow = [\"xdp@eth0\"]\nsigned-by = "
-      "[\"netops\"]\n";
-  const Ran refused = warden.try_apply("enforce", rules, 1);
-  CHECK(refused.status == 1);
-  CHECK(refused.output.find("when a program is attached") != std::string::npos);
-  CHECK(load({}).error == 0);  // nothing was changed: no policy is active
-  CHECK(warden.try_apply("audit", rules, 1).status == 0);
-}
-
 }  // namespace bpfwarden::vm
