@@ -15,55 +15,13 @@
 #include <fstream>
 #include <thread>
 
-#include "loader/syscall.h"
+#include "tests/vm/handles.h"
 #include "tests/vm/places.h"
 
 namespace bpfwarden::vm {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kUprobed = "/usr/bin/openssl";  // runs nowhere meanwhile
-
-uint32_t number_in(const std::string& file) {
-  uint32_t number = 0;
-  std::ifstream(file) >> number;
-  INFO(file);
-  REQUIRE(number != 0);
-  return number;
-}
-
-uint32_t pmu(const std::string& name) {
-  return number_in("/sys/bus/event_source/devices/" + name + "/type");
-}
-
-Fd open_event(perf_event_attr attr) {
-  attr.size = sizeof(attr);
-  attr.sample_period = 1'000'000'000;
-  Fd event(
-      static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
-  INFO(std::strerror(errno));
-  REQUIRE(event);
-  return event;
-}
-
-Fd kprobe_event(const char* function) {
-  return open_event({.type = pmu("kprobe"), .kprobe_func = loader::as_u64(function)});
-}
-
-Fd uprobe_event() {
-  return open_event(
-      {.type = pmu("uprobe"), .uprobe_path = loader::as_u64(kUprobed), .probe_offset = 4096});
-}
-
-Fd tracepoint_event() {
-  return open_event({.type = PERF_TYPE_TRACEPOINT,
-                     .config = number_in("/sys/kernel/tracing/events/sched/sched_switch/id")});
-}
-
-Fd clock_event() {
-  return open_event({.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK});
-}
 
 void set_program(const Fd& event, const Fd& program) {
   REQUIRE(::ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program.get()) == 0);
@@ -77,16 +35,6 @@ std::string probe_text(const json& one) {
   return type + "/" + one["func"].get<std::string>();
 }
 
-Fd udp_socket() {
-  Fd made(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  REQUIRE(made);
-  return made;
-}
-
-void set_option(const Fd& socket, int option, int value) {
-  REQUIRE(::setsockopt(socket.get(), SOL_SOCKET, option, &value, sizeof(value)) == 0);
-}
-
 json only(const json& attachments) {
   INFO(attachments.dump());
   REQUIRE(attachments.size() == 1);
@@ -98,20 +46,6 @@ std::string map_text(const char* type, const Fd& map, const char* name) {
   uint32_t size = sizeof(info);
   REQUIRE(bpf_map_get_info_by_fd(map.get(), &info, &size) == 0);
   return std::string(type) + " " + std::to_string(info.id) + " " + name;
-}
-
-Fd make_link(const Fd& program, int target, bpf_attach_type type) {
-  Fd link(bpf_link_create(program.get(), target, type, nullptr));
-  INFO(std::strerror(errno));
-  REQUIRE(link);
-  return link;
-}
-
-uint32_t link_id(const Fd& link) {
-  bpf_link_info info = {};
-  uint32_t size = sizeof(info);
-  REQUIRE(bpf_link_get_info_by_fd(link.get(), &info, &size) == 0);
-  return info.id;
 }
 
 // lo has the index 1 in every namespace.
@@ -140,8 +74,8 @@ void check_link(const json& attachment, const Fd& link, const char* type, const 
 TEST_CASE("allow_perf_events_by_ioctl_to_be_told", "[vm][rollout][inventory]") {
   Places places;
   {
-    const Fd kprobe = kprobe_event("tcp_connect"), uprobe = uprobe_event(),
-             tracepoint = tracepoint_event(), clock = clock_event();
+    const Fd kprobe = kprobe_event("tcp_connect"), uprobe = uprobe_event(4096),
+             tracepoint = tracepoint_event("sched/sched_switch"), clock = clock_event();
     set_program(kprobe, places.open("on_kprobe"));
     set_program(uprobe, places.open("on_uprobe"));
     set_program(tracepoint, places.open("on_tracepoint"));

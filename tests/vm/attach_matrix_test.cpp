@@ -1,0 +1,193 @@
+// What is decided at attach, as a table of families and routes: a cell is decided where a row of
+// attach_routes.h stands for it, which the other tests go through; else it is said here why none
+// does. No cell is blank.
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cstdio>
+#include <set>
+
+#include "bpf-lsm/abi/event.h"
+#include "policy/attach_point.h"
+#include "policy/wording.h"
+#include "tests/vm/attach_routes.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kNone = "n/a";          // the kernel attaches none of the family that way
+constexpr const char* kAsOther = "as other";  // it does, and knows them as another family's
+constexpr const char* kNoDevice = "no device";
+
+using Families = std::vector<std::string_view>;  // a trailing `*` stands for any rest
+
+struct Reason {
+  const char* route;
+  const char* why;
+  Families families;
+};
+
+// libbpf's names for kprobes and uprobes at certain places.
+const Families kAliases = {"ksyscall", "kretsyscall", "usdt"};
+
+const Families kProbes = {"kprobe", "kretprobe", "uprobe", "uretprobe"};
+const Families kMultiProbes = {"kprobe.*", "kretprobe.multi", "uprobe.*", "uretprobe.multi"};
+const Families kTracepoints = {"tp", "raw_tp", "raw_tp.w"};
+const Families kTrampolines = {"fentry", "fexit", "fsession", "fmod_ret",
+                               "tp_btf", "lsm",   "freplace"};
+const Families kMultiTrampolines = {"fentry.multi", "fexit.multi", "fsession.multi"};
+const Families kOthers = {"iter", "struct_ops", "syscall", "perf_event", "lirc_mode2"};
+const Families kSocketSelectors = {"sk_reuseport", "sk_reuseport/migrate"};
+const Families kSocketMaps = {"sk_msg", "sk_skb/*"};
+const Families kNetworks = {"sk_lookup", "flow_dissector", "netfilter"};
+const Families kDevices = {"xdp", "tcx/*", "netkit/*"};
+const Families kByNetlink = {"tc", "action", "lwt_*"};
+const Families kXdpMaps = {"xdp/devmap", "xdp/cpumap"};
+const Families kCgroups = {"cgroup*", "lsm_cgroup", "sockops"};
+
+Families all(std::initializer_list<Families> groups) {
+  Families together;
+  for (const Families& group : groups) together.insert(together.end(), group.begin(), group.end());
+  return together;
+}
+
+Families tracing() {
+  return all({kProbes, kMultiProbes, kTracepoints, kTrampolines, kMultiTrampolines, kOthers});
+}
+
+// The first that names a cell is its reason.
+std::vector<Reason> reasons() {
+  return {
+      {"*", kAsOther, kAliases},
+      {"prog-attach", kNoDevice, {"lirc_mode2"}},
+      {"map-update", kNoDevice, {"lirc_mode2"}},
+      {"link-create", kNone,
+       all({kSocketSelectors,
+            kByNetlink,
+            kXdpMaps,
+            {"socket", "raw_tp", "raw_tp.w", "struct_ops", "syscall", "lirc_mode2"}})},
+      {"link-update", kNone,
+       all({kProbes,
+            kMultiProbes,
+            kTracepoints,
+            kTrampolines,
+            kMultiTrampolines,
+            kSocketSelectors,
+            kByNetlink,
+            kXdpMaps,
+            {"socket", "struct_ops", "syscall", "perf_event", "lirc_mode2", "netfilter"}})},
+      {"prog-attach", kNone,
+       all({tracing(),
+            kSocketSelectors,
+            kByNetlink,
+            kXdpMaps,
+            {"socket", "xdp", "sk_lookup", "netfilter"}})},
+      {"raw-tracepoint-open", kNone,
+       all({kProbes,
+            kMultiProbes,
+            kMultiTrampolines,
+            kOthers,
+            kSocketSelectors,
+            kSocketMaps,
+            kNetworks,
+            kDevices,
+            kByNetlink,
+            kXdpMaps,
+            kCgroups,
+            {"tp", "socket"}})},
+      {"test-run", kNone,
+       all({kProbes,
+            kMultiProbes,
+            kMultiTrampolines,
+            kSocketSelectors,
+            kSocketMaps,
+            kXdpMaps,
+            {"tp", "raw_tp.w", "tp_btf", "lsm", "freplace", "iter", "perf_event", "lirc_mode2",
+             "lsm_cgroup", "sockops", "cgroup/*"}})},
+      {"map-update", kNone, {"freplace"}},
+      {"perf-event", kNone,
+       all({kMultiProbes,
+            kTrampolines,
+            kMultiTrampolines,
+            kSocketSelectors,
+            kSocketMaps,
+            kNetworks,
+            kDevices,
+            kByNetlink,
+            kXdpMaps,
+            kCgroups,
+            {"socket", "raw_tp", "raw_tp.w", "iter", "struct_ops", "syscall", "lirc_mode2"}})},
+      {"ioctl", kNone,
+       all({tracing(), kSocketSelectors, kSocketMaps, kNetworks, kDevices, kByNetlink, kXdpMaps,
+            kCgroups})},
+      {"setsockopt", kNone,
+       all({tracing(), kSocketMaps, kNetworks, kDevices, kByNetlink, kXdpMaps, kCgroups})},
+      {"netlink", kNone,
+       all({tracing(),
+            kSocketSelectors,
+            kSocketMaps,
+            kNetworks,
+            kXdpMaps,
+            kCgroups,
+            {"socket", "tcx/*", "netkit/*"}})},
+  };
+}
+
+bool names(std::string_view pattern, std::string_view family) {
+  if (!pattern.ends_with('*')) return pattern == family;
+  return family.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+const char* reason_for(const std::vector<Reason>& reasons, std::string_view family,
+                       std::string_view route) {
+  for (const Reason& reason : reasons)
+    if (names(reason.route, route) &&
+        std::ranges::any_of(reason.families, [&](auto one) { return names(one, family); }))
+      return reason.why;
+  return nullptr;
+}
+
+std::vector<std::string> routes() {
+  std::vector<std::string> names;
+  for (int route = BW_ROUTE_NONE + 1; route < BW_ROUTES; route++)
+    names.emplace_back(policy::route_name(static_cast<bw_route>(route)));
+  return names;
+}
+
+std::string cell(bool is_decided, const char* reason) {
+  if (is_decided && reason == nullptr) return "decided";
+  return is_decided || reason == nullptr ? "" : reason;
+}
+
+}  // namespace
+
+TEST_CASE("deny_or_allow_is_said_of_each_family_and_route", "[vm][attach]") {
+  std::set<std::pair<std::string, std::string>> decided;
+  for (const Row& row : all_rows()) decided.insert({row.family, row.route});
+  const std::vector<Reason> why_not = reasons();
+  std::string text = "\nDecided at attach, by family and route\n\n                         ";
+  char column[64];
+  for (const std::string& route : routes()) {
+    std::snprintf(column, sizeof(column), " %-11.11s", route.c_str());
+    text += column;
+  }
+  for (const policy::AttachFamily& family : policy::attach_families()) {
+    const std::string name(family.name);
+    std::snprintf(column, sizeof(column), "\n%-25s", name.c_str());
+    text += column;
+    for (const std::string& route : routes()) {
+      const std::string said =
+          cell(decided.contains({name, route}), reason_for(why_not, name, route));
+      CAPTURE(name, route);
+      CHECK_FALSE(said.empty());  // blank, or there is a row of what is said not to be
+      std::snprintf(column, sizeof(column), " %-11s", said.c_str());
+      text += column;
+    }
+  }
+  std::printf(
+      "%s\n\nn/a: not applicable, the kernel attaches none of them that way. as other: not "
+      "applicable, what libbpf\ncalls so is a kprobe or a uprobe to the kernel. no device: not "
+      "applicable in these guests, which have\nno receiver for infrared, and no KCM.\n",
+      text.c_str());
+}
+
+}  // namespace bpfwarden::vm

@@ -1,0 +1,160 @@
+// Probes by names that mean the same, by several names at once, and by the address of one.
+#include <bpf/bpf.h>
+#include <sys/ioctl.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+
+#include "tests/vm/attach_routes.h"
+#include "tests/vm/handles.h"
+#include "tests/vm/places.h"
+#include "tests/vm/symbols.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+using nlohmann::json;
+
+std::string rule(const std::string& action, const std::string& attach) {
+  return "[[rules]]\nname = \"" + action + " it\"\n" + action + " = [" + attach +
+         "]\nsignature = \"unsigned\"\n";
+}
+
+Fd loaded(std::string_view family) {
+  Attempt attempt = load(program_of(family));
+  REQUIRE(attempt.error == 0);
+  return std::move(attempt.fd);
+}
+
+int set_program(const Fd& event, const Fd& program) {
+  return error_of(::ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program.get()));
+}
+
+json last_refusal(Warden& warden) {
+  json last;
+  for (json& event : warden.events())
+    if (event["hook"] == "attach" && event["refused"] == true) last = std::move(event);
+  return last;
+}
+
+const std::vector<std::string> kOne = {"tcp_connect"}, kBoth = {"tcp_connect", "tcp_close"},
+                               kOtherFirst = {"tcp_close", "tcp_connect"};
+
+}  // namespace
+
+TEST_CASE("deny_a_probe_on_return_where_one_on_entry_is_allowed", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("allow", R"("kprobe/tcp_connect", "kretprobe/tcp_close",
+                                           "uprobe//usr/bin/openssl:0x1000")"));
+  const Fd program = loaded("kprobe");
+  CHECK(set_program(kprobe_event("tcp_connect"), program) == 0);
+  CHECK(set_program(kprobe_event("tcp_connect", true), program) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kretprobe/tcp_connect");
+  CHECK(set_program(kprobe_event("tcp_close", true), program) == 0);
+  CHECK(set_program(kprobe_event("tcp_close"), program) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kprobe/tcp_close");
+  CHECK(set_program(uprobe_event(0x1000), program) == 0);
+  CHECK(set_program(uprobe_event(0x1000, true), program) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "uretprobe//usr/bin/openssl:0x1000");
+}
+
+TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("deny", R"("kprobe/tcp_close")") + rule("allow", R"("kprobe/*")"));
+  const Fd program = loaded("kprobe");
+  CHECK(set_program(kprobe_event(address_text("tcp_connect")), program) == 0);
+  CHECK(set_program(kprobe_event(address_text("tcp_close")), program) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kprobe/tcp_close");
+}
+
+TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect", "kprobe/tcp_close")"));
+  const Fd program = loaded("kprobe.multi");
+  CHECK(set_program(kprobe_event("tcp_connect"), program) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kprobe/tcp_connect");
+  CHECK(set_program(kprobe_event("tcp_close"), program) == 0);
+}
+
+TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
+  const Fd program = loaded("kprobe.multi");
+  const auto by_name = [&](const std::vector<std::string>& functions) {
+    return attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, functions);
+  };
+  const auto by_address = [&](const std::vector<std::string>& functions) {
+    std::vector<unsigned long> addresses;
+    for (const std::string& function : functions) addresses.push_back(address_of(function));
+    return attach_addresses(program, BPF_TRACE_KPROBE_MULTI, 0, addresses);
+  };
+  CHECK(by_name(kOne) == 0);
+  CHECK(by_name(kBoth) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kprobe.multi/tcp_close");
+  CHECK(by_name(kOtherFirst) == EPERM);
+  CHECK(by_address(kOne) == 0);
+  CHECK(by_address(kBoth) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kprobe.multi/tcp_close");
+  CHECK(by_address(kOtherFirst) == EPERM);
+  warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_c*")"));
+  CHECK(by_name(kBoth) == 0);
+  CHECK(by_address(kBoth) == 0);
+}
+
+TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
+  const Fd program = loaded("kprobe.multi");
+  CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, kOne) == 0);
+  CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, BPF_F_KPROBE_MULTI_RETURN, kOne) ==
+        EPERM);
+  CHECK(last_refusal(warden)["attach"] == "kretprobe.multi/tcp_connect");
+}
+
+TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:0x1000")"));
+  const Fd program = loaded("uprobe.multi");
+  const auto attach = [&](const std::vector<unsigned long>& offsets) {
+    return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, kUprobed, offsets);
+  };
+  CHECK(attach({0x1000}) == 0);
+  CHECK(attach({0x1000, 0x2000}) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x2000");
+  CHECK(attach({0x2000, 0x1000}) == EPERM);
+}
+
+TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach]") {
+  Warden warden;
+  warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:*")"));
+  const Fd program = loaded("uprobe.multi");
+  std::vector<unsigned long> offsets;
+  for (unsigned long i = 0; i < 5000; i++) offsets.push_back(0x1000 + 16 * i);
+  const auto attach = [&] {
+    return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, kUprobed, offsets);
+  };
+  CHECK(attach() == EPERM);
+  CHECK(last_refusal(warden)["cause"] == "too-many-targets");
+  offsets.resize(50);
+  CHECK(attach() == 0);
+}
+
+TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach]") {
+  must("ln -sf /usr/bin/openssl /tmp/att-alias");
+  Warden warden;
+  const Fd resident = loaded("uprobe.multi");
+  const auto attach = [](const Fd& program, const char* file) {
+    return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, file, {0x1000});
+  };
+  CHECK(attach(resident, "/tmp/att-alias") == 0);
+  warden.apply("enforce", rule("deny", R"("uprobe.multi//usr/bin/openssl:*")") +
+                              rule("allow", R"("uprobe.multi/*")"));
+  const Fd program = loaded("uprobe.multi");
+  CHECK(attach(program, "/usr/bin/bpftool") == 0);
+  CHECK(attach(program, kUprobed) == EPERM);
+  CHECK(attach(program, "/tmp/att-alias") == EPERM);
+  CHECK(attach(program, "/usr/bin/../bin/openssl") == EPERM);
+  CHECK(attach(program, "/usr//bin/openssl") == EPERM);
+}
+
+}  // namespace bpfwarden::vm

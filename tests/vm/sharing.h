@@ -1,0 +1,57 @@
+// Others who share something with this process, and a child who shares nothing; and what they could
+// exchange for another: two programs of one family, of which a policy allows one.
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/vm/scene.h"
+
+namespace bpfwarden::vm {
+
+// A thread that does nothing. It is gone from the kernel when the object is.
+class Companion {
+ public:
+  Companion();
+  Companion(const Companion&) = delete;
+  Companion& operator=(const Companion&) = delete;
+  ~Companion();
+
+ private:
+  std::atomic<bool> leaves_ = false;
+  std::thread thread_;
+};
+
+// A process that does nothing and shares what the flags of clone(2) say: CLONE_FILES or CLONE_VM.
+class Sharer {
+ public:
+  explicit Sharer(int flags);
+  Sharer(const Sharer&) = delete;
+  Sharer& operator=(const Sharer&) = delete;
+  ~Sharer();
+
+ private:
+  std::vector<char> stack_;
+  pid_t pid_;
+};
+
+// Until this process has one thread: what a thread shared is let go of after join() returns.
+void wait_until_alone();
+
+// Both may be loaded. The one that the rules call "wanted" may be attached where `pattern` says.
+struct TwoPrograms {
+  Load wanted, other;
+
+  [[nodiscard]] std::string rules(const std::string& family, const std::string& pattern) const;
+};
+
+// What `work` returns in a child of this process, from 0 to 255.
+int in_child(const std::function<int()>& work);
+
+}  // namespace bpfwarden::vm
