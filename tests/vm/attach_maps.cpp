@@ -165,6 +165,14 @@ std::vector<Row> map_rows() {
   return rows;
 }
 
+bool runs(const policy::AttachFamily& family) {
+  const Attempt program = load(program_of(family.name, target_of(family)));
+  if (program.error != 0) return false;
+  for (const Run& run : {Run{"", "", kPacket}, Run{"", "", 0, sizeof(bpf_sk_lookup)}, Run{""}})
+    if (run_once(program.fd, run) == 0) return true;
+  return false;
+}
+
 std::vector<Row> run_rows() {
   std::vector<Row> rows;
   for (const Run& run : kRuns) rows.push_back(run_row(run));

@@ -146,6 +146,10 @@ const char* reason_for(const std::vector<Reason>& reasons, std::string_view fami
   return nullptr;
 }
 
+bool is_alias(std::string_view family) {
+  return std::ranges::find(kAliases, family) != kAliases.end();
+}
+
 std::vector<std::string> routes() {
   std::vector<std::string> names;
   for (int route = BW_ROUTE_NONE + 1; route < BW_ROUTES; route++)
@@ -188,6 +192,17 @@ TEST_CASE("deny_or_allow_is_said_of_each_family_and_route", "[vm][attach]") {
       "applicable, what libbpf\ncalls so is a kprobe or a uprobe to the kernel. no device: not "
       "applicable in these guests, which have\nno receiver for infrared, and no KCM.\n",
       text.c_str());
+}
+
+TEST_CASE("allow_no_runs_but_those_that_are_decided", "[vm][attach]") {
+  run("bpfwarden off");
+  std::set<std::string> decided;
+  for (const Row& row : run_rows()) decided.insert(row.family);
+  for (const policy::AttachFamily& family : policy::attach_families()) {
+    CAPTURE(family.name);
+    if (!decided.contains(std::string(family.name)) && !is_alias(family.name))
+      CHECK_FALSE(runs(family));
+  }
 }
 
 }  // namespace bpfwarden::vm

@@ -15,6 +15,7 @@ namespace bpfwarden::vm {
 namespace {
 
 const char* const kProbes = R"(
+set -e
 cd /sys/kernel/tracing
 echo 'p:att/kprobe_good tcp_connect' >> kprobe_events
 echo 'p:att/kprobe_bad tcp_close' >> kprobe_events
@@ -36,10 +37,13 @@ for kind in uprobe uretprobe; do
 done
 )";
 
+// Each command of it says what it has to say to the caller alone.
+std::string group(const std::string& commands) { return "(" + commands + ")"; }
+
 void clear() {
-  run("ip link del att0; ip link del attk0; ip link del attk1; tc actions flush action bpf");
+  run(group("ip link del att0; ip link del attk0; ip link del attk1; tc actions flush action bpf"));
   run("rmdir /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.good /sys/fs/cgroup/att.bad");
-  run(kNoProbes);
+  run(group(kNoProbes));
 }
 
 // What the kernel accepts, and what harms nobody who passes by meanwhile.
@@ -92,7 +96,7 @@ Sites::Sites() {
   must("tc qdisc add dev att0 clsact && tc qdisc add dev att1 clsact");
   must("ip link add attk0 type netkit && ip link add attk1 type netkit");
   must("mkdir -p /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.bad");
-  must(kProbes);
+  must(group(kProbes));
 }
 
 Sites::~Sites() { clear(); }

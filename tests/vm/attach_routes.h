@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "policy/attach_point.h"
 #include "tests/vm/scene.h"
 
 namespace bpfwarden::vm {
@@ -46,6 +47,9 @@ struct Row {
 [[nodiscard]] std::vector<Row> map_rows();      // map-update, whatever the family
 [[nodiscard]] std::vector<Row> run_rows();      // test-run, whatever the family
 [[nodiscard]] std::vector<Row> all_rows();
+
+// Whether the kernel runs a program of the family once, by BPF_PROG_TEST_RUN.
+[[nodiscard]] bool runs(const policy::AttachFamily& family);
 
 // Of update_rows(): those of devices and cgroups, and those of the network that have no place.
 [[nodiscard]] std::vector<Row> place_update_rows();

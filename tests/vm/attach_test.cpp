@@ -9,6 +9,7 @@
 
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
+#include "tests/vm/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -80,6 +81,14 @@ std::string rule(const std::string& action, const std::vector<const Row*>& rows,
 
 bool has_two_places(const Row& row) { return !row.bad.empty(); }
 
+// Falls at attach, so that each attachment is looked at, and admits none of them.
+constexpr const char* kSomethingElse = R"(
+[[rules]]
+name = "something else"
+allow = ["tc@nowhere"]
+signature = "unsigned"
+)";
+
 json event_of(const std::vector<json>& events, const Tried& tried, bool refused) {
   for (const json& event : events)
     if (event["hook"] == "attach" && event["program_id"] == tried.program &&
@@ -141,7 +150,8 @@ void check_rows(const std::vector<Row>& rows) {
   const Sites sites;
   const std::vector<const Row*> known = known_rows(rows);
   Ready ready(known);
-  warden.apply("enforce", rule("allow", known, [](const Row&) { return true; }));
+  const auto all = [](const Row&) { return true; };
+  warden.apply("enforce", rule("allow", known, all) + kSomethingElse);
   attach_under_allow(warden, ready, known);
   const std::string load_only =
       rule("load-only", known, [](const Row& row) { return !has_two_places(row); });
@@ -151,6 +161,22 @@ void check_rows(const std::vector<Row>& rows) {
 }
 
 }  // namespace
+
+TEST_CASE("allow_each_way_and_tell_of_none_where_nothing_falls_at_attach", "[vm][attach]") {
+  Warden warden;
+  const Sites sites;
+  std::vector<Row> rows = all_rows();
+  std::erase_if(rows, [](const Row& row) { return row.route == "link-update"; });  // in the way
+  const std::vector<const Row*> known = known_rows(rows);
+  Ready ready(known);
+  warden.apply("enforce", "[[rules]]\nname = \"all\"\nallow = [\"*\"]\nsignature = \"unsigned\"\n");
+  const Companion companion;
+  for (const Row* row : known) {
+    INFO(name_of(*row));
+    CHECK(ready.attach(*row, Where::good, load(*row).fd) == 0);
+  }
+  for (const json& event : warden.events()) CHECK(event["hook"] != "attach");
+}
 
 TEST_CASE("deny_programs_on_devices_that_no_rule_names", "[vm][attach]") {
   check_rows(device_rows());
