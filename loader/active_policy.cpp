@@ -1,7 +1,9 @@
 #include "loader/active_policy.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "loader/policy_store.h"
 
@@ -28,7 +30,10 @@ Result<ActivePolicy> require_active_policy() {
 }
 
 bool same_policy(const bw_image& left, const bw_image& right) {
-  return std::ranges::equal(left.policy_digest, right.policy_digest) && left.mode == right.mode;
+  const auto decided_by = [](const bw_image& image) {
+    return std::string_view(reinterpret_cast<const char*>(&image), offsetof(bw_image, sealed));
+  };
+  return decided_by(left) == decided_by(right);
 }
 
 Status require_newer(const bw_image& active, const bw_image& next) {

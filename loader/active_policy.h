@@ -21,7 +21,8 @@ struct ActivePolicy {
 // Likewise, but that is an Error.
 [[nodiscard]] Result<ActivePolicy> require_active_policy();
 
-// Of the same files, and as strict: a policy that falls back to itself does so in audit mode.
+// Of the same files, as strict (a policy that falls back to itself does so in audit mode), and the
+// same on this host: symbols of uprobes move when their files are updated.
 [[nodiscard]] bool same_policy(const bw_image& left, const bw_image& right);
 
 // Versions only increase.

@@ -8,6 +8,7 @@
 #include "loader/cmd.h"
 #include "loader/cmd_preflight.h"
 #include "loader/policy_store.h"
+#include "loader/uprobe_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -49,6 +50,9 @@ int run_preflight(const CompiledPolicy& next, const EventSource& events) {
 int run_apply(Options& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) return report(checked.error());
+  const auto not_found = find_uprobes(*checked->compiled);
+  if (!not_found) return report(not_found.error());
+  std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
   const CompiledPolicy& compiled = *checked->compiled;
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
   if (auto fit = require_accepted(compiled, options.preflight); !fit) return report(fit.error());

@@ -5,6 +5,7 @@
 #include "loader/cmd.h"
 #include "loader/cmd_preflight.h"
 #include "loader/rollout.h"
+#include "loader/uprobe_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -36,6 +37,9 @@ int run_stage(const Options& options) {
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
   if (!checked.compiled)
     return report({0, "the policy has errors; nothing was changed", "correct them"});
+  const auto not_found = find_uprobes(*checked.compiled);
+  if (!not_found) return report(not_found.error());
+  std::fputs(policy::render_all(*not_found, checked.sources).c_str(), stderr);
   const auto number = stage(checked);
   if (!number) return report(number.error());
   std::printf("staged: '%s' version %llu, generation %llu\n", checked.compiled->policy.name.c_str(),

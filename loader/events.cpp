@@ -195,7 +195,7 @@ std::string subject_text(const bw_event& event) {
   if (event.hook == BW_HOOK_KEY) return "key " + std::to_string(event.key_serial);
   if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
   const std::string name = kernel_text(event.program_name, sizeof(event.program_name));
-  const std::string program = attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
+  std::string program = attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
   if (!is_attachment(event)) return program;
   return (event.route == BW_ROUTE_TEST_RUN ? "running " : "attaching ") + program + " by " +
          std::string(policy::route_name(static_cast<bw_route>(event.route)));

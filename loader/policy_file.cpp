@@ -146,6 +146,11 @@ std::unique_ptr<bw_image> in_audit_mode(const bw_image& image) {
   return audit;
 }
 
+bool is_on_trial(const bw_image& image) {
+  return image.mode == BW_MODE_AUDIT &&
+         std::ranges::all_of(image.enforce.words, [](uint64_t word) { return word == 0; });
+}
+
 CheckedPolicy check_policy(policy::ParseResult parsed) {
   CheckedPolicy checked = {std::move(parsed.diagnostics), parsed.sources, std::nullopt, {}};
   if (!parsed) return checked;

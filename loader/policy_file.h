@@ -41,6 +41,8 @@ struct CertificateFile {
 
 // The image of the same policy, all of it on trial.
 [[nodiscard]] std::unique_ptr<bw_image> in_audit_mode(const bw_image& image);
+// Whether it is: neither the policy nor a rule of it enforces.
+[[nodiscard]] bool is_on_trial(const bw_image& image);
 
 // Everything that a policy was made from, so that it can be made again when its files have changed
 // or are gone.

@@ -90,7 +90,7 @@ Status save_policy(const CheckedPolicy& checked) {
 Result<CheckedPolicy> load_policy(PolicyDigest digest) { return load(keyring::hex(digest)); }
 
 Status save_for_boot(const bw_image& image) {
-  const bool is_audit = image.mode == BW_MODE_AUDIT;
+  const bool is_audit = is_on_trial(image);  // else as it is written
   return write_text(boot_path(),
                     keyring::hex(image.policy_digest) + (is_audit ? kAudit : kEnforce) + "\n");
 }

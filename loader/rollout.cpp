@@ -5,6 +5,7 @@
 
 #include "loader/active_policy.h"
 #include "loader/policy_store.h"
+#include "loader/uprobe_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -98,6 +99,9 @@ Result<Promoted> promote(const PromoteOptions& options) {
   if (!*staged) return fail("no policy is staged", "run `bpfwarden stage POLICY` first");
   auto policy = load_policy((*staged)->image->policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
+  // What there is not was told when it was staged.
+  if (auto found = find_uprobes(*policy->compiled); !found)
+    return std::unexpected(std::move(found).error());
   if (auto fit = require_accepted(*policy->compiled, options.preflight); !fit)
     return std::unexpected(std::move(fit).error());
   auto applied = apply_locked(*policy, options.apply, false);

@@ -222,6 +222,13 @@ std::optional<size_t> find_family(std::string_view name) {
   return std::nullopt;
 }
 
+bool is_uprobe(const FamilySet& families) {
+  constexpr std::string_view names[] = {"uprobe", "uretprobe", "uprobe.multi", "uretprobe.multi",
+                                        "uprobe.session"};
+  return std::ranges::any_of(
+      names, [&](std::string_view name) { return families.test(*find_family(name)); });
+}
+
 std::span<const LoadClass> load_classes() { return table().classes; }
 
 uint8_t load_class_of(uint32_t prog_type, uint32_t attach_type) {

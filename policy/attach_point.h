@@ -62,6 +62,10 @@ struct LoadClass {
 [[nodiscard]] std::span<const AttachFamily> attach_families();
 [[nodiscard]] std::optional<size_t> find_family(std::string_view name);
 
+// Whether one of them is a probe in a file, which the kernel knows by its offset there. USDT probes
+// are such, too, but have a family of their own.
+[[nodiscard]] bool is_uprobe(const FamilySet& families);
+
 // The element 0 stands for BW_CLASS_UNKNOWN and is empty.
 [[nodiscard]] std::span<const LoadClass> load_classes();
 

@@ -21,6 +21,7 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"issuer-not-ca", "the certificate of an issuer is not that of a CA"},
     {"no-probe-rule", "the feature probes of libbpf and bpftool are refused"},
     {"no-rules", "the policy has no rules"},
+    {"offset-at-attach", "the kernel knows a probe in a file by its offset alone"},
     {"refuses-bpfwarden", "a rule refuses bpfwarden's own programs"},
     {"revoked-key", "every certificate of a key is revoked"},
     {"rule-expired", "a rule is past its date"},

@@ -76,6 +76,48 @@ void lint_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
   }
 }
 
+bool names_whole(const Rule& rule, string_view family) {
+  return named_families(rule).test(*find_family(family));
+}
+
+// `read` of `/usr/bin/bash:read`; empty where only files are named.
+string_view symbol_of(string_view target) {
+  const size_t colon = target.rfind(':');
+  return colon == string_view::npos ? string_view() : target.substr(colon + 1);
+}
+
+// The beginning of a symbol is the beginning of no offset.
+bool is_symbol_prefix(const AttachPattern& pattern) {
+  if (pattern.target.match != TargetMatch::prefix || !is_uprobe(pattern.families)) return false;
+  const string_view symbol = symbol_of(pattern.target.text);
+  return !symbol.empty() && !symbol.starts_with("0x") && symbol != "0";
+}
+
+// What is loaded alone is never looked at by target.
+void lint_offsets(const Rule& rule, DiagnosticList& diagnostics) {
+  if (rule.action == Action::load_only) return;
+  for (const AttachEntry& entry : rule.attach) {
+    const AttachPattern& pattern = entry.pattern;
+    const bool is_usdt =
+        pattern.families.test(*find_family("usdt")) && pattern.target.match != TargetMatch::all;
+    if (is_usdt && rule.action == Action::allow && !names_whole(rule, "uprobe"))
+      diagnostics.warning(
+          "offset-at-attach", entry.position,
+          "`" + pattern.text +
+              "` admits no attachment: for the kernel a USDT probe is a uprobe at "
+              "an offset, which only the file tells",
+          "allow the offsets, as in `uprobe/FILE:0x4a1f0` (a refusal's event names them), or "
+          "`usdt/*`, which is every uprobe");
+    if (is_symbol_prefix(pattern))
+      diagnostics.warning("offset-at-attach", entry.position,
+                          "`" + pattern.text +
+                              "` matches no attachment: the kernel sees an offset in a file, and "
+                              "only whole symbols are looked up when the policy is applied",
+                          "name the symbols one by one, or the whole file: `" +
+                              pattern.text.substr(0, pattern.text.rfind(':') + 1) + "*`");
+  }
+}
+
 }  // namespace
 
 string list_families(const FamilySet& families) {
@@ -91,6 +133,7 @@ void lint_rules(const Policy& policy, int64_t now, DiagnosticList& diagnostics) 
   for (const Rule& rule : policy.rules) {
     lint_dates(rule, now, diagnostics);
     lint_exemption(rule, diagnostics);
+    lint_offsets(rule, diagnostics);
     if (!told_apart || rule.action == Action::deny) lint_ambiguity(rule, diagnostics);
   }
 }

@@ -264,6 +264,22 @@ TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout]") 
   CHECK(run("bpfwarden apply --saved").status == 1);
 }
 
+TEST_CASE("deny_after_a_reboot_what_a_rule_past_its_trial_denied_before_it", "[vm][rollout]") {
+  Warden warden;
+  warden.apply("audit", R"(
+[[rules]]
+name = "no xdp"
+deny = ["xdp"]
+mode = "enforce"
+)");
+  REQUIRE(load({}).error == EPERM);
+  lose_kernel_state();
+  REQUIRE(load({}).error == 0);
+  REQUIRE(run("bpfwarden apply --saved").status == 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == 0);
+}
+
 TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);

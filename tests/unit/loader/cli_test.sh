@@ -144,7 +144,7 @@ example_policy_is_good() {
 lint_example_draws_all() { # that can stand in one policy and do not depend on the day
   diff <("$bpfwarden" check --json "$source/examples/lint.toml" | jq -r '.diagnostics[].code' | sort -u) \
     <(printf '%s\n' ambiguous-at-load audit-hole ca-as-signer duplicate \
-      exempt-by-subject issuer-not-ca no-probe-rule refuses-bpfwarden rule-expired rule-not-yet \
+      exempt-by-subject issuer-not-ca no-probe-rule offset-at-attach refuses-bpfwarden rule-expired rule-not-yet \
       shadowed-rule unsigned-powerful unused-key weak-key whole-keyring)
 }
 clean_policy() { # prints its path
