@@ -50,6 +50,18 @@ static __always_inline void set_facts(struct bw_program* record, const struct bw
   facts->names[BW_NAME_PLACE] = at->place;
 }
 
+// Whatever else the file is called, no rule that refuses another name may stand before the one that
+// allows this name. Judged as if the name were unknown, which meets just those rules.
+static __always_inline void judge_as_alias(struct task_note* note, const struct bw_image* image,
+                                           struct bw_program* record) {
+  struct bw_decision* other = &note->staged_decision;
+  note->staged_facts = record->facts;
+  forget(&note->staged_facts.names[BW_NAME_TARGET]);
+  judge(image, &note->staged_facts, other);
+  if (!record->decision.allow || other->allow || other->rule >= record->decision.rule) return;
+  record->decision = *other;
+}
+
 // As compare() at load. Of an attachment with many targets one difference is told.
 static __always_inline void compare_attachment(struct bw_program* record, struct task_note* note,
                                                struct bpf_prog* prog) {
@@ -112,6 +124,7 @@ __noinline int judge_attachment(__u64 address) {
   if (decides_at_attach(image)) {
     move_to(record, image, generation);
     judge(image, &record->facts, &record->decision);
+    if (note->attachment.is_alias) judge_as_alias(note, image, record);
     name_decision(record, image);
   }
   compare_attachment(record, note, prog);

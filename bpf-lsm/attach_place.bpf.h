@@ -69,6 +69,14 @@ static __always_inline void name_cgroup_of(struct task_note* note, __u32 fd) {
     name_cgroup(note, BPF_CORE_READ(inode, i_private));
 }
 
+// The link of a program at the peer has the peer; it was attached by the primary's number.
+static __always_inline struct net_device* named_netkit(struct bpf_link* link) {
+  struct net_device* device = BPF_CORE_READ((struct netkit_link*)link, dev);
+  if (BPF_CORE_READ(link, attach_type) != BPF_NETKIT_PEER) return device;
+  struct netkit* private = (void*)device + bpf_core_field_offset(struct net_device___private, priv);
+  return BPF_CORE_READ(private, peer);
+}
+
 static __always_inline void name_place_of_link(struct task_note* note, struct bpf_link* link) {
   const enum bpf_link_type type = BPF_CORE_READ(link, type);
   if (type == BPF_LINK_TYPE_XDP && bpf_core_type_exists(struct bpf_xdp_link))
@@ -76,7 +84,7 @@ static __always_inline void name_place_of_link(struct task_note* note, struct bp
   else if (type == BPF_LINK_TYPE_TCX && bpf_core_type_exists(struct tcx_link))
     name_device((__u64)BPF_CORE_READ((struct tcx_link*)link, dev));
   else if (type == BPF_LINK_TYPE_NETKIT && bpf_core_type_exists(struct netkit_link))
-    name_device((__u64)BPF_CORE_READ((struct netkit_link*)link, dev));
+    name_device((__u64)named_netkit(link));
   else if (type == BPF_LINK_TYPE_CGROUP && bpf_core_type_exists(struct bpf_cgroup_link))
     name_cgroup(note, BPF_CORE_READ((struct bpf_cgroup_link*)link, cgroup, kn));
 }

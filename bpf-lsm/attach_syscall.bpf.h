@@ -111,7 +111,8 @@ static __always_inline int judge_kprobes(struct task_note* note, struct bpf_prog
                     names ? LISTED_NAME : LISTED_ADDRESS);
 }
 
-// The path is as its loader wrote it, unless the file comes as a descriptor.
+// The path is as its loader wrote it, unless the file comes as a descriptor. It may lead to a file
+// that has another name, too: see judge_as_alias().
 static __always_inline void name_probed_file(struct task_note* note, union bpf_attr* attr) {
   struct bw_name* name = &note->file_name;
   const __u32 flags = attr->link_create.uprobe_multi.flags;
@@ -123,6 +124,7 @@ static __always_inline void name_probed_file(struct task_note* note, union bpf_a
       name_file((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
     return;
   }
+  note->attachment.is_alias = 1;
   const struct task_struct* task = bpf_get_current_task_btf();
   if (mount_namespace(BPF_CORE_READ(task, nsproxy)) == first_mount_namespace())
     name_user_string((const void*)attr->link_create.uprobe_multi.path, name);
@@ -266,11 +268,11 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
     return 0;
   else if (BPF_CORE_READ(map, value_size) < sizeof(value))
     return 0;  // numbers alone
-  if (shares_memory()) return refuse_shared(0);
   const void* from = (const void*)attr->value;
-  if (kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from))
-    return 0;  // nor can the kernel
-  struct bpf_prog* prog = program_of(program_in(type, value));
+  const long unread =
+      kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from);
+  struct bpf_prog* prog = unread ? 0 : program_of(program_in(type, value));
+  if (shares_memory()) return refuse_shared(prog);
   if (!prog) return 0;
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) note->attachment.probe = 1 + BW_PROBE_KPROBE;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);

@@ -374,6 +374,14 @@ struct net_device {
   char name[16];
 };
 
+struct net_device___private {
+  __u8 priv[0];
+};
+
+struct netkit {
+  struct net_device* peer;
+};
+
 struct nsproxy {
   struct mnt_namespace* mnt_ns;
   struct net* net_ns;
@@ -519,8 +527,8 @@ struct css_set {
   struct cgroup* dfl_cgrp;
 };
 
-struct signal_struct {
-  int nr_threads;
+struct mm_struct {
+  atomic_t mm_users;
 };
 
 struct task_struct {
@@ -528,7 +536,7 @@ struct task_struct {
   __s32 tgid;
   char comm[16];
   struct files_struct* files;
-  struct signal_struct* signal;
+  struct mm_struct* mm;
   struct nsproxy* nsproxy;
   struct css_set* cgroups;
 };

@@ -106,6 +106,8 @@ struct attachment {
   __u8 told;        // an event tells of it
   __u8 compared;    // and of how the staged policy differs
   __u8 quiet;       // only asked for: no event, no refusal
+  __u8 is_alias;    // what `target` names may have another name, too
+  __u8 reserved[7];
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
   struct bw_name target;

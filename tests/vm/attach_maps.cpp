@@ -109,7 +109,6 @@ constexpr Run kRuns[] = {
     {"lwt_in", "", kPacket},
     {"lwt_out", "", kPacket},
     {"lwt_xmit", "", kPacket},
-    {"lwt_seg6local", "", kPacket},
     {"cgroup_skb/ingress", "", kPacket},
     {"cgroup_skb/egress", "", kPacket},
     {"flow_dissector", "", kPacket},
