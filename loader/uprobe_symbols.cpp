@@ -75,8 +75,8 @@ std::optional<uint64_t> number_in(string_view text) {
 
 string hex_text(uint64_t number) {
   std::array<char, 16> digits = {};
-  const char* end = std::to_chars(digits.begin(), digits.end(), number, 16).ptr;
-  return "0x" + string(digits.begin(), end);
+  const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
+  return "0x" + string(std::as_const(digits).data(), end);
 }
 
 // `FILE:REST`
@@ -179,8 +179,7 @@ Result<std::vector<uint64_t>> function_offsets(const std::filesystem::path& file
 Result<std::vector<policy::Diagnostic>> find_uprobes(CompiledPolicy& compiled) {
   policy::Policy completed = compiled.policy;
   policy::DiagnosticList diagnostics(completed.files);
-  for (policy::Rule& rule : completed.rules)
-    if (rule.action != policy::Action::load_only) HostRule(rule, diagnostics).complete();
+  for (policy::Rule& rule : completed.rules) HostRule(rule, diagnostics).complete();
   auto image = policy::compile(completed, compiled.image->policy_digest);
   if (!image) return std::unexpected(std::move(image).error());
   if (is_on_trial(*compiled.image)) *image = in_audit_mode(**image);

@@ -93,9 +93,7 @@ bool is_symbol_prefix(const AttachPattern& pattern) {
   return !symbol.empty() && !symbol.starts_with("0x") && symbol != "0";
 }
 
-// What is loaded alone is never looked at by target.
 void lint_offsets(const Rule& rule, DiagnosticList& diagnostics) {
-  if (rule.action == Action::load_only) return;
   for (const AttachEntry& entry : rule.attach) {
     const AttachPattern& pattern = entry.pattern;
     const bool is_usdt =

@@ -137,7 +137,7 @@ TEST_CASE("a file is known by its real path, whatever the policy calls it") {
   CHECK(admits(denying, "uprobe/elsewhere:0x77"));
 }
 
-TEST_CASE("what is not on this host is a warning, for a deny rule too") {
+TEST_CASE("what is not on this host is a warning, for rules that refuse it, too") {
   const std::string file = kSample.string();
   CompiledPolicy policy =
       compiled("[[rules]]\nname = \"no\"\ndeny = [\"uprobe/" + file +
@@ -147,7 +147,7 @@ TEST_CASE("what is not on this host is a warning, for a deny rule too") {
                ":gone\"]\nsignature = \"unsigned\"\n");
   const auto found = find_uprobes(policy);
   REQUIRE(found.has_value());
-  REQUIRE(codes(*found) == std::vector<std::string>(3, "uprobe-not-found"));
+  REQUIRE(codes(*found) == std::vector<std::string>(4, "uprobe-not-found"));
   CHECK((*found)[0].message.find("no function `gone` in " + file) != std::string::npos);
   CHECK((*found)[0].line == 8);
   CHECK((*found)[1].message.find("/none: No such file or directory") != std::string::npos);
