@@ -56,6 +56,12 @@ std::string target_of(const policy::AttachFamily& family) {
                                 : "bpf_fentry_test1";
 }
 
+// What follows the family in a rule that admits its programs wherever they go.
+std::string any_place(const policy::AttachFamily& family, const std::string& target) {
+  if (!target.empty()) return "/" + target;
+  return family.target == policy::Target::attach ? "/*" : "";
+}
+
 // libbpf names some probes by what they are for: the kernel knows them as kprobes and uprobes.
 bool is_known_as_another(std::string_view family) {
   return family == "ksyscall" || family == "kretsyscall" || family == "usdt";
@@ -72,9 +78,7 @@ constexpr const char* kAnyProbe = R"("kprobe/*", "kretprobe/*", "uprobe/*", "ure
 
 Row tail_call_row(const policy::AttachFamily& family) {
   const std::string name(family.name), target = target_of(family);
-  const std::string good = !target.empty()                           ? "/" + target
-                           : family.target == policy::Target::attach ? "/*"
-                                                                     : "";
+  const std::string good = any_place(family, target);
   return {name,
           "map-update",
           "prog_array",
@@ -119,6 +123,9 @@ constexpr Run kRuns[] = {
     {"fexit", "bpf_fentry_test1"},
     {"fsession", "bpf_fentry_test1"},
     {"fmod_ret", "bpf_modify_return_test"},
+    {"fentry.multi"},
+    {"fexit.multi"},
+    {"fsession.multi"},
     {"syscall"},
     {"struct_ops", "bpf_dummy_ops", 0, sizeof(uint64_t)},
 };
@@ -142,7 +149,8 @@ int run_once(const Fd& program, const Run& run) {
 
 Row run_row(const Run& run) {
   const std::string family = run.family, target = run.target;
-  const std::string good = !target.empty() ? "/" + target : family == "raw_tp" ? "/*" : "";
+  const std::string good =
+      any_place(policy::attach_families()[*policy::find_family(family)], target);
   const auto prepare = [=](Where) -> Attach {
     return [=](const Fd& program) { return run_once(program, run); };
   };

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
+#include <memory>
 
 #include "loader/syscall.h"
 #include "tests/vm/scene.h"
@@ -49,12 +50,25 @@ Attempt load_member(const char* name) {
 
 size_t value_size() { return btf__type_by_id(kernel_types(), struct_id(value_name()))->size; }
 
+// The kernel wants the types of whoever makes such a map, and makes no use of them: one is enough.
+Fd load_types() {
+  const std::unique_ptr<btf, decltype(&btf__free)> types(btf__new_empty(), btf__free);
+  REQUIRE(btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED) > 0);
+  bpf_attr attr = {};
+  attr.btf = loader::as_u64(btf__raw_data(types.get(), &attr.btf_size));
+  Fd loaded(loader::sys_bpf(BPF_BTF_LOAD, attr));
+  REQUIRE(loaded);
+  return loaded;
+}
+
 Fd make_struct_map() {
+  const Fd types = load_types();
   bpf_attr attr = {};
   attr.map_type = BPF_MAP_TYPE_STRUCT_OPS;
   attr.key_size = sizeof(uint32_t);
   attr.value_size = static_cast<uint32_t>(value_size());
   attr.max_entries = 1;
+  attr.btf_fd = static_cast<uint32_t>(types.get());
   attr.btf_vmlinux_value_type_id = struct_id(value_name());
   Fd map(loader::sys_bpf(BPF_MAP_CREATE, attr));
   INFO(std::strerror(errno));
