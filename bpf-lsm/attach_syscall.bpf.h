@@ -141,8 +141,10 @@ static __always_inline int judge_uprobes(struct task_note* note, struct bpf_prog
                     attr->link_create.uprobe_multi.cnt, LISTED_OFFSET);
 }
 
-static __always_inline bool is_multi_tracing(__u32 attach_type) {
-  return attach_type >= BPF_TRACE_FENTRY_MULTI && attach_type <= BPF_TRACE_FSESSION_MULTI;
+// Since Linux 7.3.
+static __always_inline bool is_multi_tracing(union bpf_attr* attr, __u32 attach_type) {
+  return bpf_core_field_exists(attr->link_create.tracing_multi.cnt) &&
+         attach_type >= BPF_TRACE_FENTRY_MULTI && attach_type <= BPF_TRACE_FSESSION_MULTI;
 }
 
 // ---- Links and attachments ----------------------------------------------------------------------
@@ -188,7 +190,7 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
   if (shares_files()) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = attach_type;
-  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attach_type))
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attr, attach_type))
     return judge_each((__u64)prog, attr->link_create.tracing_multi.ids,
                       attr->link_create.tracing_multi.cnt, LISTED_BTF_ID);
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) {
