@@ -112,7 +112,8 @@ bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint
       !is_meant_as_usdt(written, rule, attach))
     return false;
   if (written.place.empty()) return true;
-  return attach.place.empty() ? rule.action != Action::allow : is_meant(written.place, attach.place);
+  return attach.place.empty() ? rule.action != Action::allow
+                              : is_meant(written.place, attach.place);
 }
 
 Match match_attach_point(const Rule& rule, const Load& load) {
