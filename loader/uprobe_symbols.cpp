@@ -137,7 +137,9 @@ class HostRule {
     if (!is_symbol) return add(entry, file.string() + ":" + target.rest);
     const auto offsets = offsets_of(file, target.rest);
     if (!offsets) return warn(entry, offsets.error().message);
-    for (const uint64_t offset : *offsets) add(entry, file.string() + ":" + hex_text(offset));
+    for (const uint64_t offset : *offsets)
+      for (const string& path : {target.file, file.string()})
+        add(entry, path + ":" + hex_text(offset));
   }
 
   void add(const policy::AttachEntry& entry, string target) {

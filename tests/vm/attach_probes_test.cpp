@@ -1,5 +1,6 @@
 // Probes by names that mean the same, by several names at once, and by the address of one.
 #include <bpf/bpf.h>
+#include <dlfcn.h>
 #include <sys/ioctl.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -35,6 +36,22 @@ json last_refusal(Warden& warden) {
   for (json& event : warden.events())
     if (event["hook"] == "attach" && event["refused"] == true) last = std::move(event);
   return last;
+}
+
+// By the dynamic linker, which does not read what bpfwarden does. The text of libc lies in the file
+// as it lies in memory.
+struct FunctionInFile {
+  std::string file;
+  unsigned long offset = 0;
+};
+
+FunctionInFile function_in_libc(const char* symbol) {
+  void* function = ::dlsym(RTLD_DEFAULT, symbol);
+  REQUIRE(function != nullptr);
+  Dl_info info = {};
+  REQUIRE(::dladdr(function, &info) != 0);
+  return {info.dli_fname, reinterpret_cast<unsigned long>(function) -
+                              reinterpret_cast<unsigned long>(info.dli_fbase)};
 }
 
 const std::vector<std::string> kOne = {"tcp_connect"}, kBoth = {"tcp_connect", "tcp_close"},
@@ -122,6 +139,24 @@ TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach]") {
   CHECK(attach({0x1000, 0x2000}) == EPERM);
   CHECK(last_refusal(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x2000");
   CHECK(attach({0x2000, 0x1000}) == EPERM);
+}
+
+TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol", "[vm][attach]") {
+  const std::string file = function_in_libc("getenv").file;
+  Warden warden;
+  warden.apply("enforce", rule("allow", "\"uprobe.multi/" + file + ":getenv\""));
+  const Fd program = loaded("uprobe.multi");
+  const auto attach = [&](const char* symbol) {
+    return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, file.c_str(),
+                          {function_in_libc(symbol).offset});
+  };
+  CHECK(attach("getenv") == 0);
+  CHECK(attach("qsort") == EPERM);
+  const Ran applied = warden.try_apply(
+      "enforce", rule("deny", "\"uprobe/" + file + ":no_such_function\""), warden.version() + 1);
+  CHECK(applied.status == 0);
+  CHECK(applied.output.find("no function `no_such_function`") != std::string::npos);
+  CHECK(applied.output.find("[uprobe-not-found]") != std::string::npos);
 }
 
 TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach]") {

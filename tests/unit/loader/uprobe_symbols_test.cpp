@@ -127,6 +127,7 @@ TEST_CASE("a file is known by its real path, whatever the policy calls it") {
       allowing("\"uprobe/" + link.string() + ":answer\", \"uretprobe/" + link.string() + ":*\"");
   REQUIRE(find_uprobes(policy).value().empty());
   CHECK(admits(policy, "uprobe/" + kSample.string() + ":" + answer_at()));
+  CHECK(admits(policy, "uprobe/" + link.string() + ":" + answer_at()));  // a link of many
   CHECK(admits(policy, "uretprobe/" + kSample.string() + ":0x77"));
   CompiledPolicy denying = compiled("[[rules]]\nname = \"no\"\ndeny = [\"usdt/" + link.string() +
                                     ":python:gc\"]\n[[rules]]\nname = \"a\"\nallow = "
