@@ -1,7 +1,7 @@
 // Uprobes as the kernel sees them: a file, by its real path or, in a link of many, by the one that
 // its loader wrote; and an offset in it. A policy names symbols; what those are on this host is
-// looked up where a policy becomes active here, as libbpf does where it attaches. `check`, `explain`
-// and `test` say the same on every host.
+// looked up where a policy becomes active here, as libbpf does where it attaches. `check`,
+// `explain` and `test` say the same on every host.
 #pragma once
 
 #include <cstdint>
