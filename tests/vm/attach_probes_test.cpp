@@ -1,6 +1,7 @@
 // Probes by names that mean the same, by several names at once, and by the address of one.
 #include <bpf/bpf.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -192,6 +193,27 @@ TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach]") {
   CHECK(attach(program, "/tmp/att-alias") == EPERM);
   CHECK(attach(program, "/usr/bin/../bin/openssl") == EPERM);
   CHECK(attach(program, "/usr//bin/openssl") == EPERM);
+}
+
+TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach]") {
+  must("ln -sf /usr/bin/openssl /tmp/att-alias");
+  Warden warden;
+  const auto attach = [](const Fd& program, const char* path) {
+    const Fd file(::open(path, O_RDONLY | O_CLOEXEC));
+    REQUIRE(file);
+    return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, file, {0x1000});
+  };
+  const int error = attach(loaded("uprobe.multi"), kUprobed);
+  if (error == EINVAL) SKIP("this kernel takes no file by its descriptor");
+  REQUIRE(error == 0);
+  warden.apply("enforce", rule("deny", R"("uprobe.multi//usr/bin/openssl:*")") +
+                              rule("allow", R"("uprobe.multi/*")"));
+  const Fd program = loaded("uprobe.multi");
+  CHECK(attach(program, "/usr/bin/bpftool") == 0);
+  CHECK(attach(program, kUprobed) == EPERM);
+  CHECK(last_refusal(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x1000");
+  CHECK(attach(program, "/tmp/att-alias") == EPERM);
+  CHECK(attach(program, "/usr/bin/../bin/openssl") == EPERM);
 }
 
 }  // namespace bpfwarden::vm

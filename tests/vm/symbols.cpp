@@ -69,4 +69,14 @@ int attach_offsets(const Fd& program, bpf_attach_type type, uint32_t flags, cons
   return error_of_made(bpf_link_create(program.get(), 0, type, &options));
 }
 
+int attach_offsets(const Fd& program, bpf_attach_type type, const Fd& file,
+                   const std::vector<unsigned long>& offsets) {
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.uprobe_multi.flags = BPF_F_UPROBE_MULTI_PATH_FD;
+  options.uprobe_multi.cnt = static_cast<uint32_t>(offsets.size());
+  options.uprobe_multi.path_fd = static_cast<uint32_t>(file.get());
+  options.uprobe_multi.offsets = offsets.data();
+  return error_of_made(bpf_link_create(program.get(), 0, type, &options));
+}
+
 }  // namespace bpfwarden::vm

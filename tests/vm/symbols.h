@@ -20,5 +20,8 @@ int attach_addresses(const Fd& program, bpf_attach_type type, uint32_t flags,
                      const std::vector<unsigned long>& addresses);
 int attach_offsets(const Fd& program, bpf_attach_type type, uint32_t flags, const char* file,
                    const std::vector<unsigned long>& offsets);
+// The file by an open descriptor, since Linux 7.3.
+int attach_offsets(const Fd& program, bpf_attach_type type, const Fd& file,
+                   const std::vector<unsigned long>& offsets);
 
 }  // namespace bpfwarden::vm
