@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
 #include "tests/vm/places.h"
+#include "tests/vm/sharing.h"
 #include "tests/vm/symbols.h"
 
 namespace bpfwarden::vm {
@@ -214,6 +216,24 @@ TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach]") {
   CHECK(last_refusal(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x1000");
   CHECK(attach(program, "/tmp/att-alias") == EPERM);
   CHECK(attach(program, "/usr/bin/../bin/openssl") == EPERM);
+}
+
+TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach]") {
+  must(
+      "rm -rf /tmp/att-jail && mkdir -p /tmp/att-jail/usr/bin && "
+      "cp /usr/bin/busybox /tmp/att-jail/usr/bin/openssl");
+  Warden warden;
+  const auto attach_inside = [](const Fd& program) {
+    return in_child([&] {
+      if (::chroot("/tmp/att-jail") != 0) return errno;
+      return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, kUprobed, {0x1000});
+    });
+  };
+  CHECK(attach_inside(loaded("uprobe.multi")) == 0);
+  warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:0x1000")"));
+  const Fd program = loaded("uprobe.multi");
+  CHECK(attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, kUprobed, {0x1000}) == 0);
+  CHECK(attach_inside(program) == EPERM);  // another file of the same name
 }
 
 }  // namespace bpfwarden::vm
