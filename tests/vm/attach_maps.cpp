@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
@@ -175,9 +176,8 @@ std::vector<Row> map_rows() {
 bool runs(const policy::AttachFamily& family) {
   const Attempt program = load(program_of(family.name, target_of(family)));
   if (program.error != 0) return false;
-  for (const Run& run : {Run{"", "", kPacket}, Run{"", "", 0, sizeof(bpf_sk_lookup)}, Run{""}})
-    if (run_once(program.fd, run) == 0) return true;
-  return false;
+  const Run ways[] = {{"", "", kPacket}, {"", "", 0, sizeof(bpf_sk_lookup)}, {""}};
+  return std::ranges::any_of(ways, [&](const Run& way) { return run_once(program.fd, way) == 0; });
 }
 
 std::vector<Row> run_rows() {

@@ -15,7 +15,7 @@ namespace {
 using MakeEvent = std::function<Fd(Where)>;
 
 // A perf event keeps its program: it goes with the object.
-std::function<Attach(Where)> by_ioctl(MakeEvent make) {
+std::function<Attach(Where)> by_ioctl(const MakeEvent& make) {
   return [=](Where where) -> Attach {
     return [event = make(where)](const Fd& program) {
       return error_of(::ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program.get()));
@@ -23,7 +23,7 @@ std::function<Attach(Where)> by_ioctl(MakeEvent make) {
   };
 }
 
-std::function<Attach(Where)> by_event_link(MakeEvent make) {
+std::function<Attach(Where)> by_event_link(const MakeEvent& make) {
   return by_link([=](Where where) { return Target{.fd = make(where)}; }, BPF_PERF_EVENT);
 }
 

@@ -121,7 +121,7 @@ int error_of_made(int fd) {
   return error;
 }
 
-std::function<Attach(Where)> by_link(FindTarget find, uint32_t attach_type) {
+std::function<Attach(Where)> by_link(const FindTarget& find, uint32_t attach_type) {
   return [=](Where where) -> Attach {
     return [=, target = find(where)](const Fd& program) {
       return error_of_made(bpf_link_create(program.get(), target.number(),
@@ -130,7 +130,8 @@ std::function<Attach(Where)> by_link(FindTarget find, uint32_t attach_type) {
   };
 }
 
-std::function<Attach(Where)> by_prog_attach(FindTarget find, uint32_t attach_type, uint32_t flags) {
+std::function<Attach(Where)> by_prog_attach(const FindTarget& find, uint32_t attach_type,
+                                            uint32_t flags) {
   const auto type = static_cast<bpf_attach_type>(attach_type);
   return [=](Where where) -> Attach {
     return [=, target = find(where)](const Fd& program) {
@@ -141,7 +142,7 @@ std::function<Attach(Where)> by_prog_attach(FindTarget find, uint32_t attach_typ
   };
 }
 
-std::function<Attach(Where)> by_update(FindTarget find, uint32_t attach_type,
+std::function<Attach(Where)> by_update(const FindTarget& find, uint32_t attach_type,
                                        const std::string& family, const std::string& target) {
   return [=](Where where) -> Attach {
     Target place = find(where);

@@ -83,11 +83,11 @@ using FindTarget = std::function<Target(Where)>;
 // Likewise of a call that makes a file descriptor, which is closed.
 [[nodiscard]] int error_of_made(int fd);
 
-[[nodiscard]] std::function<Attach(Where)> by_link(FindTarget find, uint32_t attach_type);
-[[nodiscard]] std::function<Attach(Where)> by_prog_attach(FindTarget find, uint32_t attach_type,
-                                                          uint32_t flags = 0);
+[[nodiscard]] std::function<Attach(Where)> by_link(const FindTarget& find, uint32_t attach_type);
+[[nodiscard]] std::function<Attach(Where)> by_prog_attach(const FindTarget& find,
+                                                          uint32_t attach_type, uint32_t flags = 0);
 // The link is there before, with a program of its own.
-[[nodiscard]] std::function<Attach(Where)> by_update(FindTarget find, uint32_t attach_type,
+[[nodiscard]] std::function<Attach(Where)> by_update(const FindTarget& find, uint32_t attach_type,
                                                      const std::string& family,
                                                      const std::string& target = "");
 

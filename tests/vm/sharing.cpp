@@ -29,7 +29,7 @@ Companion::~Companion() {
   wait_until_alone();
 }
 
-Sharer::Sharer(int flags) : stack_(64 * 1024), pid_(-1) {
+Sharer::Sharer(int flags) : stack_(size_t{64} * 1024), pid_(-1) {
   const auto wait = [](void*) {
     for (;;) ::pause();
     return 0;

@@ -33,7 +33,7 @@ struct Member {
 
 Member member(const std::string& of, const char* name) {
   const btf_type* type = btf__type_by_id(kernel_types(), struct_id(of));
-  for (uint16_t i = 0; i < btf_vlen(type); i++)
+  for (uint32_t i = 0; i < btf_vlen(type); i++)
     if (std::strcmp(name, btf__name_by_offset(kernel_types(), btf_members(type)[i].name_off)) == 0)
       return {.index = i, .offset = btf_member_bit_offset(type, i) / 8};
   FAIL(of << " has no member " << name);
