@@ -111,6 +111,13 @@ static __always_inline int judge_kprobes(struct task_note* note, struct bpf_prog
                     names ? LISTED_NAME : LISTED_ADDRESS);
 }
 
+// Whether a path from the root is the same for the caller as for the host: chroot(2) makes another.
+static __always_inline bool sees_first_root(struct task_note* note) {
+  const struct task_struct* task = bpf_get_current_task_btf();
+  name_file((__u64)BPF_CORE_READ(task, fs, root.mnt), (__u64)BPF_CORE_READ(task, fs, root.dentry));
+  return note->file_name.known && note->file_name.length == 1;
+}
+
 // The path is as its loader wrote it, unless the file comes as a descriptor. It may lead to a file
 // that has another name, too: see judge_as_alias().
 static __always_inline void name_probed_file(struct task_note* note, union bpf_attr* attr) {
@@ -125,9 +132,10 @@ static __always_inline void name_probed_file(struct task_note* note, union bpf_a
     return;
   }
   note->attachment.is_alias = 1;
-  const struct task_struct* task = bpf_get_current_task_btf();
-  if (mount_namespace(BPF_CORE_READ(task, nsproxy)) == first_mount_namespace())
+  if (sees_first_root(note))
     name_user_string((const void*)attr->link_create.uprobe_multi.path, name);
+  else
+    forget(name);
 }
 
 static __always_inline int judge_uprobes(struct task_note* note, struct bpf_prog* prog,

@@ -58,10 +58,6 @@ static __always_inline void name_user_string(const void* user, struct bw_name* t
   if (!target->known) forget(target);
 }
 
-static __always_inline __u32 mount_namespace(const struct nsproxy* proxy) {
-  return BPF_CORE_READ(proxy, mnt_ns, ns.inum);
-}
-
 static __always_inline __u32 first_mount_namespace(void) {
   const struct task_struct* first = (const void*)&init_task;
   return BPF_CORE_READ(first, nsproxy, mnt_ns, ns.inum);

@@ -298,6 +298,10 @@ struct path {
   struct dentry* dentry;
 };
 
+struct fs_struct {
+  struct path root;
+};
+
 struct super_block {
   unsigned long s_magic;
 };
@@ -537,6 +541,7 @@ struct task_struct {
   char comm[16];
   struct files_struct* files;
   struct mm_struct* mm;
+  struct fs_struct* fs;
   struct nsproxy* nsproxy;
   struct css_set* cgroups;
 };
