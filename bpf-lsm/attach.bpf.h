@@ -5,6 +5,13 @@
 #include "bpf-lsm/attach_target.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
 
+// A set of program types has a bit for each.
+#define ONE_TYPE(type) (1ULL << (type))
+
+static __always_inline bool is_of(struct bpf_prog* prog, __u64 types) {
+  return (types >> (BPF_CORE_READ(prog, type) & 63)) & 1;
+}
+
 static __always_inline bool decides_at_attach(const struct bw_image* image) {
   return image && (image->flags & BW_IMAGE_ATTACH);
 }
@@ -91,16 +98,13 @@ static __always_inline int conclude_attachment(struct bw_program* record, struct
 
 // Resident programs stay as they are; one that went around the warden is refused.
 static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog* prog) {
-  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  if (word && (!word->attached_ns || BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns)) {
+  if (is_resident(prog)) {
     note->draft.decision.allow = 1;
     return 0;
   }
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_ATTACH);
-  record->facts.prog_type = BPF_CORE_READ(prog, type);
-  record->facts.attach_type = BPF_CORE_READ(prog, expected_attach_type);
-  record->program_id = BPF_CORE_READ(prog, aux, id);
+  describe_unknown(record, prog);
   record->route = note->attachment.route;
   return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_ATTACH, record, prog);
 }
@@ -147,16 +151,14 @@ __noinline int conclude_shared(__u64 address) {
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   if (!decides_at_attach(image)) return 0;
   if (prog) {
-    record->facts.prog_type = BPF_CORE_READ(prog, type);
-    record->facts.attach_type = BPF_CORE_READ(prog, expected_attach_type);
-    record->program_id = BPF_CORE_READ(prog, aux, id);
+    describe_unknown(record, prog);
     set_facts(record, image, &note->attachment);
   }
   record->route = note->attachment.route;
   record->policy_version = image->policy_version;
   record->facts.guard = BW_CAUSE_SHARED_FILES;
   bw_deny(image, BW_CAUSE_SHARED_FILES, &record->decision);
-  if (image->flags & BW_IMAGE_ENFORCES) record->decision.mode = BW_MODE_ENFORCE;
+  if (bw_enforces(image)) record->decision.mode = BW_MODE_ENFORCE;
   return conclude(BW_HOOK_ATTACH, record, image, prog);
 }
 
@@ -169,12 +171,6 @@ static __always_inline int refuse_shared(struct bpf_prog* prog) {
 // caller holds, so each of them that fits must be allowed there.
 
 #define MAX_HELD 65536  // descriptors that are looked at
-#define ONE_TYPE(type) (1ULL << (type))
-
-static __always_inline struct bpf_prog* held_program(__u32 fd, __u64 types) {
-  struct bpf_prog* prog = program_of(fd);
-  return prog && ((types >> (BPF_CORE_READ(prog, type) & 63)) & 1) ? prog : 0;
-}
 
 // `types`: a bit for each enum bpf_prog_type. Returns -EPERM or 0.
 __noinline int judge_held(__u64 types) {
@@ -185,8 +181,8 @@ __noinline int judge_held(__u64 types) {
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   bpf_for(i, 0, (int)end) {
     if (i >= MAX_HELD) return refuse_shared(0);
-    struct bpf_prog* prog = held_program((__u32)i, types);
-    if (!prog) continue;
+    struct bpf_prog* prog = program_of((__u32)i);
+    if (!prog || !is_of(prog, types)) continue;
     if (is_shared) return refuse_shared(prog);
     note->attachment.told = 0;
     if (judge_attachment((__u64)prog)) return -EPERM;

@@ -19,10 +19,6 @@ static const __u64 kCgroupTypes =
     ONE_TYPE(BPF_PROG_TYPE_CGROUP_DEVICE) | ONE_TYPE(BPF_PROG_TYPE_CGROUP_SYSCTL) |
     ONE_TYPE(BPF_PROG_TYPE_CGROUP_SOCKOPT);
 
-static __always_inline bool is_of(struct bpf_prog* prog, __u64 types) {
-  return (types >> (BPF_CORE_READ(prog, type) & 63)) & 1;
-}
-
 static __always_inline bool goes_to_cgroup(struct bpf_prog* prog) {
   return is_of(prog, kCgroupTypes) || (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_LSM)) &&
                                        BPF_CORE_READ(prog, expected_attach_type) == BPF_LSM_CGROUP);

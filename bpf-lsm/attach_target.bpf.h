@@ -3,18 +3,12 @@
 #pragma once
 
 #include "bpf-lsm/attach_place.bpf.h"
+#include "bpf-lsm/trace_types.bpf.h"
 
 extern const void init_task __ksym __weak;
 
 int bpf_copy_from_user_str(void* dst, __u32 dst__sz, const void* unsafe_ptr__ign,
                            __u64 flags) __ksym __weak;
-
-// include/linux/trace_events.h
-enum {
-  TRACE_EVENT_FL_TRACEPOINT = 1 << 3,
-  TRACE_EVENT_FL_KPROBE = 1 << 5,
-  TRACE_EVENT_FL_UPROBE = 1 << 6,
-};
 
 static __always_inline void forget(struct bw_name* name) {
   __builtin_memset(name, 0, sizeof(*name));

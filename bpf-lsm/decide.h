@@ -289,6 +289,13 @@ BW_INLINE __u8 bw_mode_of(const struct bw_image* image, __u32 rule) {
   return image->mode == BW_MODE_AUDIT ? BW_MODE_AUDIT : BW_MODE_ENFORCE;
 }
 
+// Whether anything is refused: by the policy as a whole, or by a rule with a mode of its own.
+BW_INLINE int bw_enforces(const struct bw_image* image) {
+  __u64 rules = 0;
+  for (__u32 i = 0; i < BW_VECTOR_WORDS; i++) rules |= image->enforce.words[i];
+  return image->mode != BW_MODE_AUDIT || rules != 0;
+}
+
 BW_INLINE int bw_is_denied_digest(const struct bw_image* image, const struct bw_facts* facts) {
   const struct bw_name* digest = &facts->names[BW_NAME_DIGEST];
   return digest->known && bw_find(image, BW_CLASS_DENIED_DIGEST, digest) != 0;

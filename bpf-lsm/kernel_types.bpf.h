@@ -20,91 +20,7 @@ typedef unsigned long size_t;
 #define true 1
 #define false 0
 
-// UAPI values (include/uapi/linux/bpf.h); they never change.
-enum bpf_cmd {
-  BPF_MAP_UPDATE_ELEM = 2,
-  BPF_PROG_LOAD = 5,
-  BPF_PROG_ATTACH = 8,
-  BPF_PROG_TEST_RUN = 10,
-  BPF_RAW_TRACEPOINT_OPEN = 17,
-  BPF_LINK_CREATE = 28,
-  BPF_LINK_UPDATE = 29,
-};
-
-enum bpf_map_type {
-  BPF_MAP_TYPE_HASH = 1,
-  BPF_MAP_TYPE_ARRAY = 2,
-  BPF_MAP_TYPE_PROG_ARRAY = 3,
-  BPF_MAP_TYPE_PERCPU_ARRAY = 6,
-  BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
-  BPF_MAP_TYPE_DEVMAP = 14,
-  BPF_MAP_TYPE_CPUMAP = 16,
-  BPF_MAP_TYPE_DEVMAP_HASH = 25,
-  BPF_MAP_TYPE_STRUCT_OPS = 26,
-  BPF_MAP_TYPE_RINGBUF = 27,
-  BPF_MAP_TYPE_TASK_STORAGE = 29,
-};
-
-enum {
-  BPF_ANY = 0,
-  BPF_NOEXIST = 1,
-  BPF_F_NO_PREALLOC = 1U << 0,
-  BPF_F_SLEEPABLE = 1U << 4,
-  BPF_F_RDONLY_PROG = 1U << 7,
-  BPF_F_MMAPABLE = 1U << 10,
-  BPF_LOCAL_STORAGE_GET_F_CREATE = 1ULL << 0,
-};
-
-enum bpf_prog_type {
-  BPF_PROG_TYPE_SOCKET_FILTER = 1,
-  BPF_PROG_TYPE_KPROBE = 2,
-  BPF_PROG_TYPE_SCHED_CLS = 3,
-  BPF_PROG_TYPE_SCHED_ACT = 4,
-  BPF_PROG_TYPE_TRACEPOINT = 5,
-  BPF_PROG_TYPE_XDP = 6,
-  BPF_PROG_TYPE_PERF_EVENT = 7,
-  BPF_PROG_TYPE_CGROUP_SKB = 8,
-  BPF_PROG_TYPE_CGROUP_SOCK = 9,
-  BPF_PROG_TYPE_LWT_IN = 10,
-  BPF_PROG_TYPE_LWT_OUT = 11,
-  BPF_PROG_TYPE_LWT_XMIT = 12,
-  BPF_PROG_TYPE_SOCK_OPS = 13,
-  BPF_PROG_TYPE_CGROUP_DEVICE = 15,
-  BPF_PROG_TYPE_RAW_TRACEPOINT = 17,
-  BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 18,
-  BPF_PROG_TYPE_LWT_SEG6LOCAL = 19,
-  BPF_PROG_TYPE_SK_REUSEPORT = 21,
-  BPF_PROG_TYPE_CGROUP_SYSCTL = 23,
-  BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE = 24,
-  BPF_PROG_TYPE_CGROUP_SOCKOPT = 25,
-  BPF_PROG_TYPE_TRACING = 26,
-  BPF_PROG_TYPE_STRUCT_OPS = 27,
-  BPF_PROG_TYPE_EXT = 28,
-  BPF_PROG_TYPE_LSM = 29,
-  BPF_PROG_TYPE_SYSCALL = 31,
-};
-
-enum bpf_attach_type {
-  BPF_CGROUP_INET_INGRESS = 0,
-  BPF_TRACE_RAW_TP = 23,
-  BPF_MODIFY_RETURN = 26,
-  BPF_TRACE_ITER = 28,
-  BPF_XDP = 37,
-  BPF_PERF_EVENT = 41,
-  BPF_TRACE_KPROBE_MULTI = 42,
-  BPF_LSM_CGROUP = 43,
-  BPF_STRUCT_OPS = 44,
-  BPF_TCX_INGRESS = 46,
-  BPF_TCX_EGRESS = 47,
-  BPF_TRACE_UPROBE_MULTI = 48,
-  BPF_NETKIT_PRIMARY = 54,
-  BPF_NETKIT_PEER = 55,
-  BPF_TRACE_KPROBE_SESSION = 56,
-  BPF_TRACE_UPROBE_SESSION = 57,
-  BPF_TRACE_FENTRY_MULTI = 59,
-  BPF_TRACE_FEXIT_MULTI = 60,
-  BPF_TRACE_FSESSION_MULTI = 61,
-};
+#include "bpf-lsm/uapi.bpf.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -130,11 +46,8 @@ union bpf_attr {
     __u32 map_fd;
     __u64 value;
   };
-  struct {  // BPF_PROG_ATTACH
-    union {
-      __u32 target_fd;
-      __u32 target_ifindex;
-    };
+  struct {            // BPF_PROG_ATTACH
+    __u32 target_fd;  // or a device's number
     __u32 attach_bpf_fd;
     __u32 attach_type;
   };
@@ -146,14 +59,8 @@ union bpf_attr {
     __u32 prog_fd;
   } raw_tracepoint;
   struct {
-    union {
-      __u32 prog_fd;
-      __u32 map_fd;
-    };
-    union {
-      __u32 target_fd;
-      __u32 target_ifindex;
-    };
+    __u32 prog_fd;
+    __u32 target_fd;  // or a device's number
     __u32 attach_type;
     union {
       __u32 target_btf_id;
@@ -170,9 +77,6 @@ union bpf_attr {
         __u32 flags;
         __u32 path_fd;
       } uprobe_multi;
-      struct {
-        __u32 target_btf_id;
-      } tracing;
       struct {
         __u64 ids;
         __u32 cnt;
@@ -338,15 +242,6 @@ struct bpf_iter__bpf_prog {
   struct bpf_prog* prog;
 };
 
-enum bpf_link_type {
-  BPF_LINK_TYPE_CGROUP = 3,
-  BPF_LINK_TYPE_XDP = 6,
-  BPF_LINK_TYPE_PERF_EVENT = 7,
-  BPF_LINK_TYPE_STRUCT_OPS = 9,
-  BPF_LINK_TYPE_TCX = 11,
-  BPF_LINK_TYPE_NETKIT = 13,
-};
-
 struct bpf_link {
   __u32 id;
   enum bpf_link_type type;
@@ -396,60 +291,7 @@ struct bpf_xdp_link {
   struct net_device* dev;
 };
 
-struct list_head {
-  struct list_head* next;
-};
-
-struct tracepoint {
-  const char* name;
-};
-
-struct trace_event_class {
-  const char* system;
-};
-
-struct trace_event_call {
-  struct trace_event_class* class;
-  union {
-    const char* name;
-    struct tracepoint* tp;
-  };
-  int flags;
-};
-
-struct trace_probe_event {
-  struct trace_event_call call;
-  struct list_head probes;
-};
-
-struct trace_probe {
-  struct list_head list;
-};
-
-struct kprobe {
-  void* addr;
-};
-
-struct kretprobe {
-  struct kprobe kp;
-  void* handler;
-};
-
-struct trace_kprobe {
-  struct kretprobe rp;
-  struct trace_probe tp;
-};
-
-struct uprobe_consumer {
-  void* ret_handler;
-};
-
-struct trace_uprobe {
-  struct uprobe_consumer consumer;
-  struct path path;
-  unsigned long offset;
-  struct trace_probe tp;
-};
+struct trace_event_call;
 
 struct perf_event {
   struct trace_event_call* tp_event;
@@ -550,51 +392,6 @@ struct pt_regs {
   unsigned long bx;
   unsigned long di;
   unsigned long orig_ax;
-};
-
-union key_payload {
-  void* data[4];
-};
-
-struct key {
-  __s32 serial;
-  union key_payload payload;
-};
-
-struct public_key {
-  void* key;
-  __u32 keylen;
-  const char* pkey_algo;
-};
-
-struct asymmetric_key_subtype {
-  const char* name;
-};
-
-struct asymmetric_key_id {
-  __u16 len;
-  __u8 data[];
-};
-
-struct public_key_signature {
-  struct asymmetric_key_id* auth_ids[3];
-  __u32 s_size;
-};
-
-struct x509_certificate {
-  struct x509_certificate* signer;  // the certificate that issued it
-  struct public_key* pub;
-  struct public_key_signature* sig;
-};
-
-struct pkcs7_signed_info {
-  struct pkcs7_signed_info* next;
-  struct x509_certificate* signer;
-  struct public_key_signature* sig;
-};
-
-struct pkcs7_message {
-  struct pkcs7_signed_info* signed_infos;
 };
 
 #pragma clang attribute pop

@@ -2,6 +2,7 @@
 // published before the flip, so that no generation decides with an unprotected ring.
 #pragma once
 
+#include "bpf-lsm/key_types.bpf.h"
 #include "bpf-lsm/maps.bpf.h"
 
 // enum key_need_perm of include/linux/key.h, as far as it changes something.

@@ -39,6 +39,20 @@ static __always_inline struct bw_program* new_draft(struct task_note* note) {
   return &note->draft;
 }
 
+// Of which program a refusal tells, where no load has said so. The kernel's fields are read, so
+// that a pointer does which the verifier knows nothing of.
+static __always_inline void describe_unknown(struct bw_program* record, struct bpf_prog* prog) {
+  record->facts.prog_type = BPF_CORE_READ(prog, type);
+  record->facts.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  record->program_id = BPF_CORE_READ(prog, aux, id);
+}
+
+// Whether it was there before the warden.
+static __always_inline bool is_resident(struct bpf_prog* prog) {
+  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  return word && (!word->attached_ns || BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns);
+}
+
 // What outlives the generation that decided.
 static __always_inline void name_decision(struct bw_program* record, const struct bw_image* image) {
   const __u32 rule = record->decision.rule, slot = record->facts.signer;

@@ -101,13 +101,10 @@ static __always_inline bool digest_kept(const struct bw_program* record, struct 
 
 // A program that the warden has no record of: resident from before, or one that went around it.
 static __always_inline int judge_stranger(struct bpf_prog* prog) {
-  struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  if (word && (!word->attached_ns || prog->aux->load_time <= word->attached_ns)) return 0;
+  if (is_resident(prog)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
   if (!record) return refuse_blind(BW_HOOK_PROG);
-  record->facts.prog_type = prog->type;
-  record->facts.attach_type = prog->expected_attach_type;
-  record->program_id = prog->aux->id;
+  describe_unknown(record, prog);
   return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_PROG, record, prog);
 }
 

@@ -4,6 +4,7 @@
 #include <ctime>
 #include <set>
 
+#include "bpf-lsm/decide.h"
 #include "policy/compile.h"
 #include "policy/lint.h"
 
@@ -143,11 +144,10 @@ std::unique_ptr<bw_image> in_audit_mode(const bw_image& image) {
   auto audit = std::make_unique<bw_image>(image);
   audit->mode = BW_MODE_AUDIT;
   audit->enforce = {};
-  audit->flags &= ~uint32_t{BW_IMAGE_ENFORCES};
   return audit;
 }
 
-bool is_on_trial(const bw_image& image) { return (image.flags & BW_IMAGE_ENFORCES) == 0; }
+bool is_on_trial(const bw_image& image) { return bw_enforces(&image) == 0; }
 
 CheckedPolicy check_policy(policy::ParseResult parsed) {
   CheckedPolicy checked = {std::move(parsed.diagnostics), parsed.sources, std::nullopt, {}};

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <set>
 #include <string>
 
 #include "policy/coverage.h"
+#include "policy/family_table.h"
 #include "policy/pattern_table.h"
 
 namespace bpfwarden::policy {
@@ -46,44 +46,6 @@ void write_classes(bw_image& image) {
   constexpr bw_match_sets all = {BW_VECTOR_ALL, BW_VECTOR_ALL};
   for (size_t i = BW_CLASS_PLACE; i < size_t{BW_CLASS_SUBJECT} + BW_NAMES; i++)
     image.classes[i].other = image.classes[i].unknown = all;
-}
-
-// ---- Families at attach
-// --------------------------------------------------------------------------
-
-uint8_t entry_of(std::string_view family) { return static_cast<uint8_t>(*find_family(family) + 1); }
-
-// Only what an attachment can be told by: where a class has one family, whatever the attach type.
-void write_families(bw_image& image) {
-  const auto families = attach_families();
-  for (size_t i = 0; i < families.size(); i++) {
-    const AttachFamily& family = families[i];
-    if (family.scope == Scope::always) continue;  // a probe
-    uint8_t& entry = image.family_of[family.prog_type][family.attach_type];
-    if (entry == 0) entry = static_cast<uint8_t>(i + 1);
-  }
-  for (uint32_t prog_type = 0; prog_type < BW_PROG_TYPES; prog_type++)
-    for (uint32_t attach_type = 0; attach_type < BW_ATTACH_TYPES; attach_type++) {
-      const FamilySet& home = load_classes()[load_class_of(prog_type, attach_type)].home;
-      uint8_t& entry = image.family_of[prog_type][attach_type];
-      for (size_t i = 0; entry == 0 && home.count() == 1 && i < families.size(); i++)
-        if (home.test(i)) entry = static_cast<uint8_t>(i + 1);
-    }
-}
-
-void write_probe(bw_image& image, bw_probe_kind kind, std::string_view entry,
-                 std::string_view on_return) {
-  image.family_of_probe[kind][0] = entry_of(entry);
-  image.family_of_probe[kind][1] = entry_of(on_return);
-}
-
-void write_probes(bw_image& image) {
-  write_probe(image, BW_PROBE_KPROBE, "kprobe", "kretprobe");
-  write_probe(image, BW_PROBE_UPROBE, "uprobe", "uretprobe");
-  write_probe(image, BW_PROBE_KPROBE_MULTI, "kprobe.multi", "kretprobe.multi");
-  write_probe(image, BW_PROBE_UPROBE_MULTI, "uprobe.multi", "uretprobe.multi");
-  write_probe(image, BW_PROBE_KPROBE_SESSION, "kprobe.session", "kprobe.session");
-  write_probe(image, BW_PROBE_UPROBE_SESSION, "uprobe.session", "uprobe.session");
 }
 
 // ---- Signers ------------------------------------------------------------------------------------
@@ -232,30 +194,6 @@ void add_exactly(const TextMatch& text, uint16_t name_class, const Rule& rule, u
   patterns.add(name_class, kind_of(text.match), text.text, index, {true, true});
   if (rule.action != Action::allow)
     patterns.add(name_class, NameKind::unknown, "", index, {true, true});
-}
-
-// What the kernel sees of an attachment that libbpf names by another family.
-struct SeenAs {
-  size_t family;
-  TextMatch target;
-};
-
-// A probe of a system call is one of its function, where libbpf puts it on x86-64. A USDT probe is
-// one at an offset that only the file tells: exact ones are known as all those of their file, and
-// not to allow rules.
-std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action action) {
-  const std::string_view name = attach_families()[family].name;
-  bool is_any = target.match == TargetMatch::all;
-  if (name == "ksyscall" || name == "kretsyscall") {
-    const std::string function = "__x64_sys_" + target.text;
-    if (function.size() >= BW_NAME_SIZE) return std::nullopt;  // no system call has such a name
-    return SeenAs{*find_family(name == "ksyscall" ? "kprobe" : "kretprobe"),
-                  {is_any ? TargetMatch::prefix : target.match, function}};
-  }
-  if (name != "usdt" || (!is_any && action == Action::allow)) return std::nullopt;
-  const std::string file = target.text.substr(0, target.text.find(':'));
-  is_any |= file.empty();
-  return SeenAs{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}};
 }
 
 void add_at_attach(const Rule& rule, uint32_t index, const FamilySet& with_places,
@@ -415,12 +353,6 @@ bool decides_at_attach(const Policy& policy) {
   });
 }
 
-bool enforces(const Policy& policy) {
-  return policy.mode == Mode::enforce ||
-         std::any_of(policy.rules.begin(), policy.rules.end(),
-                     [](const Rule& rule) { return rule.mode == Mode::enforce; });
-}
-
 Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
                                           std::span<const uint8_t, 32> digest) {
   if (policy.rules.size() > BW_MAX_RULES) return fail("the policy has too many rules");
@@ -429,7 +361,6 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
     return std::unexpected(std::move(header.error()));
   write_classes(*image);
   write_families(*image);
-  write_probes(*image);
   const auto signers = write_signers(policy, *image);
   if (!signers) return std::unexpected(signers.error());
   for (size_t i = 0; i < policy.rules.size(); i++)
@@ -440,7 +371,6 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
   PatternTable patterns;
   add_names(policy, patterns, *image);
   if (decides_at_attach(policy)) image->flags |= BW_IMAGE_ATTACH;
-  if (enforces(policy)) image->flags |= BW_IMAGE_ENFORCES;
   if (Status written = patterns.write(*image); !written)
     return std::unexpected(std::move(written.error()));
   return image;

@@ -141,7 +141,4 @@ struct Policy {
 // Whether something in the policy can be decided only when a program is attached.
 [[nodiscard]] bool decides_at_attach(const Policy& policy);
 
-// Whether it refuses anything at all: as a whole, or by a rule with a mode of its own.
-[[nodiscard]] bool enforces(const Policy& policy);
-
 }  // namespace bpfwarden::policy

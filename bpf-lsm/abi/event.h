@@ -85,8 +85,7 @@ struct bw_event {
   __u8 route;                       // enum bw_route
   __u8 family;                      // hook attach: 1 + the family; 0: not known
   __u16 reserved;
-  __u64
-      place[BW_NAME_WORDS];  // hook attach: device or cgroup, bytes, NUL padded; empty: none known
+  __u64 place[BW_NAME_WORDS];  // hook attach: device or cgroup, NUL padded; empty: not known
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

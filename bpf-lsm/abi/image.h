@@ -192,8 +192,7 @@ enum {
   BW_IMAGE_EXE = 1,
   BW_IMAGE_CGROUP = 2,
   BW_IMAGE_DIGEST = 4,
-  BW_IMAGE_ATTACH = 8,     // some rules can be decided only at attach
-  BW_IMAGE_ENFORCES = 16,  // the policy, or at least one rule
+  BW_IMAGE_ATTACH = 8,  // some rules can be decided only at attach
 };
 
 struct bw_image {

@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <fstream>
 
+#include "bpf-lsm/decide.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {
@@ -88,8 +89,8 @@ TEST_CASE("a policy in audit mode has no rule that enforces") {
   const auto audit = in_audit_mode(*checked.compiled->image);
   CHECK(audit->mode == BW_MODE_AUDIT);
   CHECK(audit->enforce.words[0] == 0);
-  CHECK((checked.compiled->image->flags & BW_IMAGE_ENFORCES) != 0);
-  CHECK((audit->flags & BW_IMAGE_ENFORCES) == 0);  // what is refused for any rule that enforces
+  CHECK(bw_enforces(checked.compiled->image.get()) != 0);
+  CHECK(bw_enforces(audit.get()) == 0);  // what is refused for any rule that enforces
   CHECK_FALSE(is_on_trial(*checked.compiled->image));
   CHECK(is_on_trial(*audit));
   CHECK(audit->policy_version == checked.compiled->image->policy_version);

@@ -1,0 +1,70 @@
+// Types of the kernel's tracing, as kernel_types.bpf.h has the others: what perf events observe.
+#pragma once
+
+#include "bpf-lsm/kernel_types.bpf.h"
+
+// include/linux/trace_events.h
+enum {
+  TRACE_EVENT_FL_TRACEPOINT = 1 << 3,
+  TRACE_EVENT_FL_KPROBE = 1 << 5,
+  TRACE_EVENT_FL_UPROBE = 1 << 6,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+  struct list_head* next;
+};
+
+struct tracepoint {
+  const char* name;
+};
+
+struct trace_event_class {
+  const char* system;
+};
+
+struct trace_event_call {
+  struct trace_event_class* class;
+  union {
+    const char* name;
+    struct tracepoint* tp;
+  };
+  int flags;
+};
+
+struct trace_probe_event {
+  struct trace_event_call call;
+  struct list_head probes;
+};
+
+struct trace_probe {
+  struct list_head list;
+};
+
+struct kprobe {
+  void* addr;
+};
+
+struct kretprobe {
+  struct kprobe kp;
+  void* handler;
+};
+
+struct trace_kprobe {
+  struct kretprobe rp;
+  struct trace_probe tp;
+};
+
+struct uprobe_consumer {
+  void* ret_handler;
+};
+
+struct trace_uprobe {
+  struct uprobe_consumer consumer;
+  struct path path;
+  unsigned long offset;
+  struct trace_probe tp;
+};
+
+#pragma clang attribute pop

@@ -1,0 +1,28 @@
+// Families of attach points as the kernel part meets them: it sees program types, attach types and
+// kinds of probes, where libbpf and the policy have names.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "bpf-lsm/abi/image.h"
+#include "policy/attach_pattern.h"
+#include "policy/model.h"
+
+namespace bpfwarden::policy {
+
+// Fills family_of and family_of_probe, which are the same in every image.
+void write_families(bw_image& image);
+
+// What the kernel sees of an attachment that libbpf names by another family.
+struct SeenAs {
+  size_t family;
+  TextMatch target;
+};
+
+// A probe of a system call is one of its function, where libbpf puts it on x86-64. A USDT probe is
+// one at an offset that only the file tells: exact ones are known as all those of their file, and
+// not to allow rules.
+[[nodiscard]] std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action action);
+
+}  // namespace bpfwarden::policy
