@@ -37,10 +37,13 @@ allow = ["tc@att0"]
 signature = "unsigned"
 )";
 
-Fd loaded(const Load& request) {
-  Attempt attempt = load(request);
-  REQUIRE(attempt.error == 0);
-  return std::move(attempt.fd);
+// Under one policy, with another staged as version 7; of the load no event is left.
+Fd loaded_with_staged(Warden& warden, const std::string& active, const std::string& staged) {
+  warden.apply("enforce", allow(active));
+  must("bpfwarden stage " + warden.write_policy("enforce", allow(staged), 7));
+  Fd program = loaded({});
+  (void)warden.events();
+  return program;
 }
 
 // As a link on that device. 0, or errno.
@@ -55,14 +58,8 @@ int on_cgroup(const Fd& program, const std::string& path) {
   return error_of_made(bpf_link_create(program.get(), cgroup.get(), BPF_CGROUP_DEVICE, nullptr));
 }
 
-std::vector<json> of_hook(Warden& warden, const std::string& hook) {
-  std::vector<json> events = warden.events();
-  std::erase_if(events, [&](const json& event) { return event["hook"] != hook; });
-  return events;
-}
-
 json only_attach_event(Warden& warden) {
-  const std::vector<json> events = of_hook(warden, "attach");
+  const std::vector<json> events = events_of_hook(warden, "attach");
   INFO(json(events).dump());
   REQUIRE(events.size() == 1);
   return events[0];
@@ -131,7 +128,7 @@ TEST_CASE("deny_at_attach_by_the_policy_of_the_moment", "[vm][attach]") {
   warden.apply("enforce", allow("xdp@att1"));
   CHECK(on_device(program, "att0") == EPERM);
   CHECK(on_device(program, "att1") == 0);
-  const std::vector<json> events = of_hook(warden, "attach");
+  const std::vector<json> events = events_of_hook(warden, "attach");
   REQUIRE(events.size() == 2);
   CHECK(events[0]["policy_version"] == 2);
   CHECK(events[0]["attach"] == "xdp@att0");
@@ -175,7 +172,7 @@ TEST_CASE("allow_resident_programs_to_be_attached", "[vm][attach]") {
   const Fd resident = loaded({});
   warden.apply("enforce", allow("xdp@att0"));
   CHECK(on_device(resident, "att1") == 0);
-  CHECK(of_hook(warden, "attach").empty());
+  CHECK(events_of_hook(warden, "attach").empty());
   CHECK(on_device(loaded({}), "att1") == EPERM);
 }
 
@@ -185,7 +182,7 @@ TEST_CASE("allow_without_a_word_where_nothing_falls_at_attach", "[vm][attach]") 
   warden.apply("enforce", allow("xdp"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
-  CHECK(of_hook(warden, "attach").empty());
+  CHECK(events_of_hook(warden, "attach").empty());
   // Another rule does fall at attach: now this program's attachment is decided, and told.
   warden.apply("enforce", allow("xdp") + kSomethingElse);
   CHECK(on_device(program, "att0") == 0);
@@ -201,7 +198,7 @@ TEST_CASE("allow_attachments_without_an_event_where_a_rule_does_not_log", "[vm][
   warden.apply("enforce", allow("xdp@att0", "log = false\n"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
-  CHECK(of_hook(warden, "attach").empty());
+  CHECK(events_of_hook(warden, "attach").empty());
   CHECK(on_device(program, "att1") == EPERM);
   CHECK(only_attach_event(warden)["refused"] == true);
 }
@@ -209,14 +206,11 @@ TEST_CASE("allow_attachments_without_an_event_where_a_rule_does_not_log", "[vm][
 TEST_CASE("allow_by_the_active_policy_and_tell_what_the_staged_one_would_refuse", "[vm][attach]") {
   const Sites sites;
   Warden warden;
-  warden.apply("enforce", allow("xdp"));
-  must("bpfwarden stage " + warden.write_policy("enforce", allow("xdp@att0"), 7));
-  const Fd program = loaded({});
-  (void)warden.events();
+  const Fd program = loaded_with_staged(warden, "xdp", "xdp@att0");
   CHECK(on_device(program, "att0") == 0);
-  CHECK(of_hook(warden, "staged").empty());
+  CHECK(events_of_hook(warden, "staged").empty());
   CHECK(on_device(program, "att1") == 0);
-  const std::vector<json> differences = of_hook(warden, "staged");
+  const std::vector<json> differences = events_of_hook(warden, "staged");
   REQUIRE(differences.size() == 1);
   CHECK(differences[0]["attach"] == "xdp@att1");
   CHECK(differences[0]["route"] == "link-create");
@@ -228,12 +222,9 @@ TEST_CASE("allow_by_the_active_policy_and_tell_what_the_staged_one_would_refuse"
 TEST_CASE("deny_by_the_active_policy_and_tell_what_the_staged_one_would_allow", "[vm][attach]") {
   const Sites sites;
   Warden warden;
-  warden.apply("enforce", allow("xdp@att0"));
-  must("bpfwarden stage " + warden.write_policy("enforce", allow("xdp@att1"), 7));
-  const Fd program = loaded({});
-  (void)warden.events();
+  const Fd program = loaded_with_staged(warden, "xdp@att0", "xdp@att1");
   CHECK(on_device(program, "att1") == EPERM);
-  const std::vector<json> differences = of_hook(warden, "staged");
+  const std::vector<json> differences = events_of_hook(warden, "staged");
   REQUIRE(differences.size() == 1);
   CHECK(differences[0]["attach"] == "xdp@att1");
   CHECK(differences[0]["decision"] == "allow");

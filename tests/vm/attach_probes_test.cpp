@@ -24,21 +24,10 @@ std::string rule(const std::string& action, const std::string& attach) {
          "]\nsignature = \"unsigned\"\n";
 }
 
-Fd loaded(std::string_view family) {
-  Attempt attempt = load(program_of(family));
-  REQUIRE(attempt.error == 0);
-  return std::move(attempt.fd);
-}
+Fd loaded(std::string_view family) { return vm::loaded(program_of(family)); }
 
 int set_program(const Fd& event, const Fd& program) {
   return error_of(::ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, program.get()));
-}
-
-json last_refusal(Warden& warden) {
-  json last;
-  for (json& event : warden.events())
-    if (event["hook"] == "attach" && event["refused"] == true) last = std::move(event);
-  return last;
 }
 
 // By the dynamic linker, which does not read what bpfwarden does. The text of libc lies in the file
@@ -69,13 +58,13 @@ TEST_CASE("deny_a_probe_on_return_where_one_on_entry_is_allowed", "[vm][attach]"
   const Fd program = loaded("kprobe");
   CHECK(set_program(kprobe_event("tcp_connect"), program) == 0);
   CHECK(set_program(kprobe_event("tcp_connect", true), program) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kretprobe/tcp_connect");
+  CHECK(last_refused_attachment(warden)["attach"] == "kretprobe/tcp_connect");
   CHECK(set_program(kprobe_event("tcp_close", true), program) == 0);
   CHECK(set_program(kprobe_event("tcp_close"), program) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kprobe/tcp_close");
+  CHECK(last_refused_attachment(warden)["attach"] == "kprobe/tcp_close");
   CHECK(set_program(uprobe_event(0x1000), program) == 0);
   CHECK(set_program(uprobe_event(0x1000, true), program) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "uretprobe//usr/bin/openssl:0x1000");
+  CHECK(last_refused_attachment(warden)["attach"] == "uretprobe//usr/bin/openssl:0x1000");
 }
 
 TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
@@ -84,7 +73,7 @@ TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
   const Fd program = loaded("kprobe");
   CHECK(set_program(kprobe_event(address_text("tcp_connect")), program) == 0);
   CHECK(set_program(kprobe_event(address_text("tcp_close")), program) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kprobe/tcp_close");
+  CHECK(last_refused_attachment(warden)["attach"] == "kprobe/tcp_close");
 }
 
 TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][attach]") {
@@ -92,7 +81,7 @@ TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect", "kprobe/tcp_close")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(set_program(kprobe_event("tcp_connect"), program) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kprobe/tcp_connect");
+  CHECK(last_refused_attachment(warden)["attach"] == "kprobe/tcp_connect");
   CHECK(set_program(kprobe_event("tcp_close"), program) == 0);
 }
 
@@ -110,11 +99,11 @@ TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach]") {
   };
   CHECK(by_name(kOne) == 0);
   CHECK(by_name(kBoth) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kprobe.multi/tcp_close");
+  CHECK(last_refused_attachment(warden)["attach"] == "kprobe.multi/tcp_close");
   CHECK(by_name(kOtherFirst) == EPERM);
   CHECK(by_address(kOne) == 0);
   CHECK(by_address(kBoth) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kprobe.multi/tcp_close");
+  CHECK(last_refused_attachment(warden)["attach"] == "kprobe.multi/tcp_close");
   CHECK(by_address(kOtherFirst) == EPERM);
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_c*")"));
   CHECK(by_name(kBoth) == 0);
@@ -128,7 +117,7 @@ TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed", "[vm][attach]"
   CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, kOne) == 0);
   CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, BPF_F_KPROBE_MULTI_RETURN, kOne) ==
         EPERM);
-  CHECK(last_refusal(warden)["attach"] == "kretprobe.multi/tcp_connect");
+  CHECK(last_refused_attachment(warden)["attach"] == "kretprobe.multi/tcp_connect");
 }
 
 TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach]") {
@@ -140,7 +129,7 @@ TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach]") {
   };
   CHECK(attach({0x1000}) == 0);
   CHECK(attach({0x1000, 0x2000}) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x2000");
+  CHECK(last_refused_attachment(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x2000");
   CHECK(attach({0x2000, 0x1000}) == EPERM);
 }
 
@@ -172,7 +161,7 @@ TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach]") {
     return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, kUprobed, offsets);
   };
   CHECK(attach() == EPERM);
-  CHECK(last_refusal(warden)["cause"] == "too-many-targets");
+  CHECK(last_refused_attachment(warden)["cause"] == "too-many-targets");
   offsets.resize(50);
   CHECK(attach() == 0);
 }
@@ -213,7 +202,7 @@ TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach]") {
   const Fd program = loaded("uprobe.multi");
   CHECK(attach(program, "/usr/bin/bpftool") == 0);
   CHECK(attach(program, kUprobed) == EPERM);
-  CHECK(last_refusal(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x1000");
+  CHECK(last_refused_attachment(warden)["attach"] == "uprobe.multi//usr/bin/openssl:0x1000");
   CHECK(attach(program, "/tmp/att-alias") == EPERM);
   CHECK(attach(program, "/usr/bin/../bin/openssl") == EPERM);
 }

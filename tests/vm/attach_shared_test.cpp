@@ -54,19 +54,6 @@ std::vector<Attach> ready(const std::vector<Row>& rows) {
   return attachments;
 }
 
-json last_refusal(Warden& warden) {
-  json last;
-  for (json& event : warden.events())
-    if (event["hook"] == "attach" && event["refused"] == true) last = std::move(event);
-  return last;
-}
-
-Fd loaded(const Load& request) {
-  Attempt attempt = load(request);
-  REQUIRE(attempt.error == 0);
-  return std::move(attempt.fd);
-}
-
 int filter_socket(const Fd& program) {
   const Fd socket = udp_socket();
   const int fd = program.get();
@@ -93,7 +80,7 @@ TEST_CASE("deny_attachments_of_who_shares_its_files", "[vm][attach]") {
     {
       const Companion companion;
       CHECK(attach[i](program.fd) == EPERM);
-      const json event = last_refusal(warden);
+      const json event = last_refused_attachment(warden);
       CHECK(event["cause"] == "shared-files");
       CHECK(event["route"] == rows[i].route);
       CHECK(event["program_id"] == program_id(program.fd));
@@ -153,7 +140,7 @@ TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach]") {
   {
     const Sharer sharer(CLONE_VM);
     CHECK(attach() == EPERM);
-    CHECK(last_refusal(warden)["cause"] == "shared-files");
+    CHECK(last_refused_attachment(warden)["cause"] == "shared-files");
   }
   CHECK(attach() == 0);
 }
@@ -167,7 +154,7 @@ TEST_CASE("deny_a_filter_of_who_holds_another_that_is_not_allowed", "[vm][attach
   Fd held = loaded(two.other);
   CHECK(filter_socket(held) == EPERM);
   CHECK(filter_socket(program) == EPERM);
-  const json event = last_refusal(warden);
+  const json event = last_refused_attachment(warden);
   CHECK(event["program_id"] == program_id(held));
   CHECK(event["rule"] == "other");
   CHECK(event["route"] == "setsockopt");

@@ -35,12 +35,6 @@ bool says(const Ran& ran, const std::string& text) {
   return ran.output.find(text) != std::string::npos;
 }
 
-std::vector<nlohmann::json> staged_events(Warden& warden) {
-  std::vector<nlohmann::json> events = warden.events();
-  std::erase_if(events, [](const nlohmann::json& event) { return event["hook"] != "staged"; });
-  return events;
-}
-
 // Past the deadline, by a good margin.
 void wait_until_returned() {
   for (int i = 0; i < 600 && status()["returned"] != true; i++)
@@ -73,7 +67,7 @@ TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference", "[vm][r
   CHECK(now["staged"]["version"] == 7);
   CHECK(now["staged"]["agreed"] == 1);
   CHECK(now["staged"]["differed"] == 2);
-  const auto events = staged_events(warden);
+  const auto events = events_of_hook(warden, "staged");
   REQUIRE(events.size() == 2);
   CHECK(events[0]["attach"] == "xdp");
   CHECK(events[0]["decision"] == "allow");
@@ -86,7 +80,7 @@ TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference", "[vm][r
 
   CHECK(run("bpfwarden stage --off").status == 0);
   CHECK(load({}).error == EPERM);
-  CHECK(staged_events(warden).empty());
+  CHECK(events_of_hook(warden, "staged").empty());
   CHECK(status()["staged"].is_null());
 }
 
@@ -304,13 +298,13 @@ signature = "prog-used-maps"
 )";
   REQUIRE(run("bpfwarden stage " + warden.write_policy("audit", rules, 2)).status == 0);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.netops().ring) == 0);
-  auto events = staged_events(warden);
+  auto events = events_of_hook(warden, "staged");
   REQUIRE(events.size() == 2);  // the loader and its child
   CHECK(events[1]["origin"] == "loader");
   CHECK(events[1]["decision"] == "allow");
   CHECK(events[1]["signer"] == "netops");
   CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == 0);
-  CHECK(staged_events(warden).empty());  // both say deny, both in audit mode
+  CHECK(events_of_hook(warden, "staged").empty());  // both say deny, both in audit mode
   CHECK(status()["staged"]["agreed"] == 2);
 }
 

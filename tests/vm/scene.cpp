@@ -4,6 +4,7 @@
 #include <linux/keyctl.h>
 #include <sys/wait.h>
 
+#include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -158,6 +159,25 @@ Attempt load(const Load& request) {
   }
   if (request.change) request.change(attr);
   return attempt(BPF_PROG_LOAD, attr);
+}
+
+Fd loaded(const Load& request) {
+  Attempt attempt = load(request);
+  REQUIRE(attempt.error == 0);
+  return std::move(attempt.fd);
+}
+
+std::vector<nlohmann::json> events_of_hook(Warden& warden, const std::string& hook) {
+  std::vector<nlohmann::json> events = warden.events();
+  std::erase_if(events, [&](const nlohmann::json& event) { return event["hook"] != hook; });
+  return events;
+}
+
+nlohmann::json last_refused_attachment(Warden& warden) {
+  nlohmann::json last;
+  for (nlohmann::json& event : events_of_hook(warden, "attach"))
+    if (event["refused"] == true) last = std::move(event);
+  return last;
 }
 
 Attempt Skeleton::create_map() const {

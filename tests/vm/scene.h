@@ -104,6 +104,12 @@ struct Attempt {
 };
 
 Attempt load(const Load& request);
+Fd loaded(const Load& request);  // which must go through
+
+// What was decided since the last call, by one hook.
+std::vector<nlohmann::json> events_of_hook(Warden& warden, const std::string& hook);
+// The last attachment that was refused since the last call; null: none was.
+nlohmann::json last_refused_attachment(Warden& warden);
 
 // The steps of a light skeleton, one at a time.
 struct Skeleton {
