@@ -82,6 +82,12 @@ std::string pattern_of(const Row& row) {
 
 Attempt load(const Row& row) { return row.program ? row.program() : load(program_of(row.family)); }
 
+Fd loaded(const Load& request) {
+  Attempt attempt = load(request);
+  REQUIRE(attempt.error == 0);
+  return std::move(attempt.fd);
+}
+
 std::vector<Row> all_rows() {
   std::vector<Row> rows;
   for (auto* const some : {device_rows, cgroup_rows, probe_rows, target_rows, network_rows,

@@ -67,6 +67,7 @@ class Sites {
 
 // A program of the family that does nothing. `target` is of those families whose load names one.
 [[nodiscard]] Load program_of(std::string_view family, const std::string& target = "");
+[[nodiscard]] Fd loaded(const Load& request);  // which must go through
 
 // What a link or an attachment is made to: a file descriptor of ours, or a number.
 struct Target {

@@ -4,7 +4,6 @@
 #include <linux/keyctl.h>
 #include <sys/wait.h>
 
-#include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -159,12 +158,6 @@ Attempt load(const Load& request) {
   }
   if (request.change) request.change(attr);
   return attempt(BPF_PROG_LOAD, attr);
-}
-
-Fd loaded(const Load& request) {
-  Attempt attempt = load(request);
-  REQUIRE(attempt.error == 0);
-  return std::move(attempt.fd);
 }
 
 std::vector<nlohmann::json> events_of_hook(Warden& warden, const std::string& hook) {

@@ -104,7 +104,6 @@ struct Attempt {
 };
 
 Attempt load(const Load& request);
-Fd loaded(const Load& request);  // which must go through
 
 // What was decided since the last call, by one hook.
 std::vector<nlohmann::json> events_of_hook(Warden& warden, const std::string& hook);
