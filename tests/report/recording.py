@@ -59,6 +59,7 @@ KINDS = [
     (3, "would-deny", SHELL, "BEGIN", "uprobe/\u2026", "unsigned", None, None),
     (6, "would-deny", CRON, "flow_count", "tc", "prog-only", None, None),
     (2, "would-deny", AGENT, "xdp_filter_v2", "xdp", "prog-only", "netops", None),
+    (2, "would-deny", AGENT, "xdp_filter", "xdp@eth7", "prog-used-maps", "netops", None),  # attached where no rule allows it
     (1.2, "would-deny", ODD, HOSTILE, "fentry/do_filp_open", "unsigned", None, None),
     (0.8, "refused", STRAY, "hide_pid", "fmod_ret/security_file_open", "unsigned", None, NEVER),
     (0.5, "refused", STRAY, "r0", "lsm_cgroup/socket_bind", "unsigned", None, NEVER),
@@ -70,7 +71,8 @@ KINDS = [
 
 def base(kind, rng):
     _, outcome, who, program, attach, signature, signer, rule = kind
-    hook = {"rejected": "observed", "staged": "staged"}.get(outcome, "bpf_prog_load" if attach else "key_permission")
+    is_attachment = attach is not None and "@" in attach
+    hook = {"rejected": "observed", "staged": "staged"}.get(outcome, "attach" if is_attachment else "bpf_prog_load" if attach else "key_permission")
     denied = outcome in ("would-deny", "refused", "rejected", "staged")
     error = rng.choice([126, 129]) if outcome == "rejected" else 1 if outcome == "refused" else 0
     is_default = outcome in ("would-deny", "staged")
@@ -81,7 +83,7 @@ def base(kind, rng):
         "cause": "rule" if rule else "kernel-rejected" if outcome == "rejected" else "default" if is_default else "sealed-key",
         "almost": ["rule 'tracing, from anyone we know' (line 26) allows it, but asks for a signer that it names"] if is_default else [],
         "signature": signature, "signer": signer, "key_serial": 812345678 if signature != "unsigned" else 0, "wanted_key": digest("stranger")[:40] if error == 126 else None, "origin": "user",
-        "attach": attach, "program": program, "loader_id": 0, "loader_digest": None, "digest": digest(program) if attach else None,
+        "attach": attach, "route": "link-create" if is_attachment else None, "program": program, "loader_id": 0, "loader_digest": None, "digest": digest(program) if attach else None,
         "sleepable": False, "delegated": False, "gpl_compatible": True, "uid": who["uid"], "comm": who["comm"], "exe": who["exe"],
         "cgroup": who["cgroup"], "cgroup_id": 4000 + len(who["exe"]),
     }
