@@ -79,7 +79,7 @@ std::vector<OnCgroup> cgroup_families() {
   std::vector<OnCgroup> found;
   for (const policy::AttachFamily& family : policy::attach_families()) {
     if (family.place != policy::Place::cgroup) continue;
-    const std::string target = family.target == policy::Target::load ? "socket_bind" : "";
+    const std::string target = family.target == policy::Target::load ? kLsmCgroupHook : "";
     const std::string text = target.empty() ? "" : "/" + target;
     found.push_back({std::string(family.name), target, text + "@/att.good", text + "@/att.bad",
                      family.attach_type});

@@ -52,7 +52,7 @@ std::string target_of(const policy::AttachFamily& family) {
   return name == "fmod_ret"     ? "bpf_modify_return_test"
          : name == "tp_btf"     ? "sched_switch"
          : name == "lsm"        ? "file_open"
-         : name == "lsm_cgroup" ? "socket_bind"
+         : name == "lsm_cgroup" ? kLsmCgroupHook
          : name == "iter"       ? "task"
                                 : "bpf_fentry_test1";
 }

@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <fcntl.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
@@ -42,7 +43,8 @@ std::string group(const std::string& commands) { return "(" + commands + ")"; }
 
 void clear() {
   run(group("ip link del att0; ip link del attk0; ip link del attk1; tc actions flush action bpf"));
-  run("rmdir /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.good /sys/fs/cgroup/att.bad");
+  run("rmdir /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.good /sys/fs/cgroup/att.bad "
+      "/sys/fs/cgroup/att.kept");
   run(group(kNoProbes));
 }
 
@@ -101,8 +103,13 @@ Sites::Sites() {
   must("ip link add att0 type veth peer name att1 && ip link set att0 up && ip link set att1 up");
   must("tc qdisc add dev att0 clsact && tc qdisc add dev att1 clsact");
   must("ip link add attk0 type netkit && ip link add attk1 type netkit");
-  must("mkdir -p /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.bad");
+  must(
+      "mkdir -p /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.bad "
+      "/sys/fs/cgroup/att.kept");
   must(group(kProbes));
+  const Fd cgroup(::open("/sys/fs/cgroup/att.kept", O_RDONLY | O_CLOEXEC));
+  keeps_shim_ =
+      make_link(loaded(program_of("lsm_cgroup", kLsmCgroupHook)), cgroup.get(), BPF_LSM_CGROUP);
 }
 
 Sites::~Sites() { clear(); }

@@ -63,7 +63,15 @@ class Sites {
   Sites(const Sites&) = delete;
   Sites& operator=(const Sites&) = delete;
   ~Sites();
+
+ private:
+  // An lsm_cgroup program that stays attached. When the last one of a hook goes, its shim in the
+  // trampoline goes later, by a workqueue; kernels without 56145d237385 (CVE-2026-23319),
+  // as 6.18.15, give the dying shim to a program that is attached meanwhile, and free it twice.
+  Fd keeps_shim_;
 };
+
+inline constexpr const char* kLsmCgroupHook = "socket_bind";  // of all lsm_cgroup programs here
 
 // A program of the family that does nothing. `target` is of those families whose load names one.
 [[nodiscard]] Load program_of(std::string_view family, const std::string& target = "");
