@@ -37,10 +37,10 @@ allow = ["tc@att0"]
 signature = "unsigned"
 )";
 
-// Under one policy, with another staged as version 7; of the load no event is left.
+// Under one policy, with the next version staged; of the load no event is left.
 Fd loaded_with_staged(Warden& warden, const std::string& active, const std::string& staged) {
   warden.apply("enforce", allow(active));
-  must("bpfwarden stage " + warden.write_policy("enforce", allow(staged), 7));
+  must("bpfwarden stage " + warden.write_policy("enforce", allow(staged), warden.version() + 1));
   Fd program = loaded({});
   (void)warden.events();
   return program;
@@ -121,7 +121,7 @@ std::string in_minutes(int minutes) {
 
 TEST_CASE("deny_at_attach_by_the_policy_of_the_moment", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("xdp@att0"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -130,7 +130,7 @@ TEST_CASE("deny_at_attach_by_the_policy_of_the_moment", "[vm][attach]") {
   CHECK(on_device(program, "att1") == 0);
   const std::vector<json> events = events_of_hook(warden, "attach");
   REQUIRE(events.size() == 2);
-  CHECK(events[0]["policy_version"] == 2);
+  CHECK(events[0]["policy_version"] == warden.version());
   CHECK(events[0]["attach"] == "xdp@att0");
   CHECK(events[0]["refused"] == true);
   CHECK(events[1]["rule"] == "here");
@@ -138,7 +138,7 @@ TEST_CASE("deny_at_attach_by_the_policy_of_the_moment", "[vm][attach]") {
 
 TEST_CASE("deny_an_attachment_once_its_rule_has_expired", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("xdp@att0", "expires = " + in_minutes(30) + "\n"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -151,7 +151,7 @@ TEST_CASE("deny_an_attachment_once_its_rule_has_expired", "[vm][attach]") {
 
 TEST_CASE("allow_in_audit_mode_and_tell_what_enforce_would_do", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("audit", allow("xdp@att0"));
   const Fd program = loaded({});
   (void)warden.events();
@@ -178,7 +178,7 @@ TEST_CASE("allow_resident_programs_to_be_attached", "[vm][attach]") {
 
 TEST_CASE("allow_without_a_word_where_nothing_falls_at_attach", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("xdp"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -194,7 +194,7 @@ TEST_CASE("allow_without_a_word_where_nothing_falls_at_attach", "[vm][attach]") 
 
 TEST_CASE("allow_attachments_without_an_event_where_a_rule_does_not_log", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("xdp@att0", "log = false\n"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -205,7 +205,7 @@ TEST_CASE("allow_attachments_without_an_event_where_a_rule_does_not_log", "[vm][
 
 TEST_CASE("allow_by_the_active_policy_and_tell_what_the_staged_one_would_refuse", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   const Fd program = loaded_with_staged(warden, "xdp", "xdp@att0");
   CHECK(on_device(program, "att0") == 0);
   CHECK(events_of_hook(warden, "staged").empty());
@@ -216,12 +216,12 @@ TEST_CASE("allow_by_the_active_policy_and_tell_what_the_staged_one_would_refuse"
   CHECK(differences[0]["route"] == "link-create");
   CHECK(differences[0]["decision"] == "deny");
   CHECK(differences[0]["active_decision"] == "allow");
-  CHECK(differences[0]["policy_version"] == 7);
+  CHECK(differences[0]["policy_version"] == warden.version() + 1);
 }
 
 TEST_CASE("deny_by_the_active_policy_and_tell_what_the_staged_one_would_allow", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   const Fd program = loaded_with_staged(warden, "xdp@att0", "xdp@att1");
   CHECK(on_device(program, "att1") == EPERM);
   const std::vector<json> differences = events_of_hook(warden, "staged");
@@ -233,7 +233,7 @@ TEST_CASE("deny_by_the_active_policy_and_tell_what_the_staged_one_would_allow", 
 
 TEST_CASE("deny_a_place_that_a_rule_denies_and_a_run_that_has_none", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce",
                "[[rules]]\nname = \"not there\"\ndeny = [\"xdp@att1\"]\n" + allow("xdp"));
   const Fd program = loaded({});
@@ -250,7 +250,7 @@ TEST_CASE("deny_a_place_that_a_rule_denies_and_a_run_that_has_none", "[vm][attac
 
 TEST_CASE("deny_beyond_a_beginning_of_names", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("xdp@att*") +
                               "[[rules]]\nname = \"below\"\nallow = "
                               "[\"cgroup/dev@/att.good/*\"]\n"
@@ -268,7 +268,7 @@ TEST_CASE("deny_beyond_a_beginning_of_names", "[vm][attach]") {
 
 TEST_CASE("deny_the_same_name_in_another_network_namespace", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("xdp@att0"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -283,7 +283,7 @@ TEST_CASE("deny_the_same_name_in_another_network_namespace", "[vm][attach]") {
 
 TEST_CASE("deny_another_direction_than_the_load_told", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", allow("tcx/ingress@att0"));
   const Fd program = loaded(program_of("tcx/ingress"));
   const auto device = static_cast<int>(::if_nametoindex("att0"));
@@ -294,7 +294,7 @@ TEST_CASE("deny_another_direction_than_the_load_told", "[vm][attach]") {
 }
 
 TEST_CASE("deny_an_extension_of_another_function_than_it_was_loaded_for", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   const Extendable host;
   {
     const Attempt extension = host.load_extension();
@@ -313,7 +313,7 @@ TEST_CASE("deny_an_extension_of_another_function_than_it_was_loaded_for", "[vm][
 TEST_CASE("allow_a_signed_loader_to_run_where_its_children_fall_at_attach", "[vm][attach]") {
   needs_folded_maps();
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   const std::string rule =
       "[[rules]]\nname = \"here\"\nallow = [\"xdp@att0\"]\nsigned-by = [\"netops\"]\n";
   warden.apply("enforce", rule);

@@ -52,7 +52,7 @@ const std::vector<std::string> kOne = {"tcp_connect"}, kBoth = {"tcp_connect", "
 }  // namespace
 
 TEST_CASE("deny_a_probe_on_return_where_one_on_entry_is_allowed", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", R"("kprobe/tcp_connect", "kretprobe/tcp_close",
                                            "uprobe//usr/bin/openssl:0x1000")"));
   const Fd program = loaded("kprobe");
@@ -68,7 +68,7 @@ TEST_CASE("deny_a_probe_on_return_where_one_on_entry_is_allowed", "[vm][attach]"
 }
 
 TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("deny", R"("kprobe/tcp_close")") + rule("allow", R"("kprobe/*")"));
   const Fd program = loaded("kprobe");
   CHECK(set_program(kprobe_event(address_text("tcp_connect")), program) == 0);
@@ -77,7 +77,7 @@ TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
 }
 
 TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect", "kprobe/tcp_close")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(set_program(kprobe_event("tcp_connect"), program) == EPERM);
@@ -86,7 +86,7 @@ TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][
 }
 
 TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   const auto by_name = [&](const std::vector<std::string>& functions) {
@@ -111,7 +111,7 @@ TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach]") {
 }
 
 TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, kOne) == 0);
@@ -121,7 +121,7 @@ TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed", "[vm][attach]"
 }
 
 TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:0x1000")"));
   const Fd program = loaded("uprobe.multi");
   const auto attach = [&](const std::vector<unsigned long>& offsets) {
@@ -135,7 +135,7 @@ TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach]") {
 
 TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol", "[vm][attach]") {
   const std::string file = function_in_libc("getenv").file;
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", "\"uprobe.multi/" + file + ":getenv\""));
   const Fd program = loaded("uprobe.multi");
   const auto attach = [&](const char* symbol) {
@@ -152,7 +152,7 @@ TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol", "[vm][at
 }
 
 TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:*")"));
   const Fd program = loaded("uprobe.multi");
   std::vector<unsigned long> offsets;
@@ -168,7 +168,7 @@ TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach]") {
 
 TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach]") {
   must("ln -sf /usr/bin/openssl /tmp/att-alias");
-  Warden warden;
+  Warden warden(Hooks::stay);
   const Fd resident = loaded("uprobe.multi");
   const auto attach = [](const Fd& program, const char* file) {
     return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, file, {0x1000});
@@ -188,7 +188,7 @@ TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach]") {
 
 TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach]") {
   must("ln -sf /usr/bin/openssl /tmp/att-alias");
-  Warden warden;
+  Warden warden(Hooks::stay);
   const auto attach = [](const Fd& program, const char* path) {
     const Fd file(::open(path, O_RDONLY | O_CLOEXEC));
     REQUIRE(file);
@@ -211,7 +211,7 @@ TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach]") {
   must(
       "rm -rf /tmp/att-jail && mkdir -p /tmp/att-jail/usr/bin && "
       "cp /usr/bin/busybox /tmp/att-jail/usr/bin/openssl");
-  Warden warden;
+  Warden warden(Hooks::stay);
   const auto attach_inside = [](const Fd& program) {
     return in_child([&] {
       if (::chroot("/tmp/att-jail") != 0) return errno;

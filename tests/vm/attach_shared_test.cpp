@@ -64,7 +64,7 @@ int filter_socket(const Fd& program) {
 
 TEST_CASE("deny_attachments_of_who_shares_its_files", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   const std::vector<Row> rows = some_rows();
   for (const Row& row : rows) {
     INFO(name_of(row));
@@ -95,7 +95,7 @@ TEST_CASE("deny_attachments_of_who_shares_its_files", "[vm][attach]") {
 
 TEST_CASE("allow_attachments_of_a_child_that_shares_nothing", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   const std::vector<Row> rows = some_rows();
   std::vector<Attach> attach = ready(rows);
   warden.apply("enforce", rules(rows));
@@ -111,7 +111,7 @@ TEST_CASE("allow_attachments_of_a_child_that_shares_nothing", "[vm][attach]") {
 
 TEST_CASE("allow_in_audit_mode_who_shares_its_files", "[vm][attach]") {
   const Sites sites;
-  Warden warden;
+  Warden warden(Hooks::stay);
   const std::vector<Row> rows = some_rows();
   std::vector<Attach> attach = ready(rows);
   warden.apply("audit", rules(rows));
@@ -129,7 +129,7 @@ TEST_CASE("allow_in_audit_mode_who_shares_its_files", "[vm][attach]") {
 }
 
 TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce",
                "[[rules]]\nname = \"here\"\nallow = [\"kprobe.multi/tcp_connect\"]\n"
                "signature = \"unsigned\"\n");
@@ -146,7 +146,7 @@ TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach]") {
 }
 
 TEST_CASE("deny_a_filter_of_who_holds_another_that_is_not_allowed", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
   warden.apply("enforce", two.rules("socket", "socket"));
   const Fd program = loaded(two.wanted);
@@ -163,7 +163,7 @@ TEST_CASE("deny_a_filter_of_who_holds_another_that_is_not_allowed", "[vm][attach
 }
 
 TEST_CASE("allow_a_filter_of_who_holds_programs_of_other_types", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce",
                "[[rules]]\nname = \"filters\"\nallow = [\"socket\"]\nsignature = \"unsigned\"\n"
                "[[rules]]\nname = \"others\"\nload-only = [\"xdp\", \"tc\"]\n"
@@ -178,7 +178,7 @@ TEST_CASE("allow_a_filter_of_who_holds_programs_of_other_types", "[vm][attach]")
 }
 
 TEST_CASE("deny_an_action_of_who_holds_another_that_is_not_allowed", "[vm][attach]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   const TwoPrograms two = {program_of("action"), Load::of_type(BPF_PROG_TYPE_SCHED_ACT, 2)};
   warden.apply("enforce", two.rules("action", "action"));
   const Fd program = loaded(two.wanted);

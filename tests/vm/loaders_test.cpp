@@ -48,7 +48,7 @@ struct Prepared {
 
 TEST_CASE("allow_one_run_of_a_signed_loader", "[vm][loader]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
@@ -56,7 +56,7 @@ TEST_CASE("allow_one_run_of_a_signed_loader", "[vm][loader]") {
 
 TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader][replay]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
@@ -67,7 +67,7 @@ TEST_CASE("deny_second_run_of_a_signed_loader", "[vm][loader][replay]") {
 
 TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader][replay]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   const Prepared prepared(warden, false);  // a rule admits the loader itself
   CHECK(prepared.skeleton.run(prepared.program.fd) == EPERM);
@@ -78,7 +78,7 @@ TEST_CASE("deny_children_of_an_unsigned_loader", "[vm][loader][replay]") {
 
 TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader][replay]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
   std::atomic<bool> done = false;
@@ -95,7 +95,7 @@ TEST_CASE("deny_children_while_a_thread_shares_the_file_table", "[vm][loader][re
 
 TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader][replay]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
   skeleton.bundle.metadata.back() ^= 1;
@@ -113,7 +113,7 @@ TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed", "[vm][loader][re
 TEST_CASE("deny_children_that_a_later_policy_would_take_for_another_signers",
           "[vm][loader][keyring]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   const Signer release("release");
   const auto policy = [](const std::string& name, const Signer& signer) {
     return "[keys." + name + "]\ncertificates = [\"" + signer.certificate_file.string() +
@@ -143,7 +143,7 @@ signed-by = ["netops"]
 
 // One bundle, two forms of its loader: the kernel decides which is run.
 TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures", "[vm][loader][keyring]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kSigned);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
   const std::string expected = loader::signatures_cover_maps() ? "prog-used-maps" : "prog-only";
@@ -157,7 +157,7 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures", "[vm][loa
 TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
           "[vm][loader][keyring]") {
   if (loader::signatures_cover_maps()) SKIP("here the kernel checks the metadata");
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kSigned);
   const keyring::Bundle bundle = sign_object("xdp_pass", warden.netops());
   const auto insns = keyring::self_checking_insns(bundle);

@@ -36,6 +36,20 @@ Attempt attempt(bpf_cmd command, bpf_attr& attr) {
   return {.error = fd < 0 ? errno : 0, .fd = Fd(fd)};
 }
 
+constexpr const char* kRest = R"(
+schema = 1
+name = "between two tests"
+mode = "audit"
+default = "allow"
+)";
+
+uint64_t version_at_rest = 0;  // 0: no hooks stay
+
+void switch_off() {
+  run("bpfwarden off");
+  version_at_rest = 0;
+}
+
 }  // namespace
 
 Ran run(const std::string& command) {
@@ -81,8 +95,22 @@ std::string Signer::options() const {
   return "--key " + key_file.string() + " --cert " + certificate_file.string();
 }
 
-Warden::Warden() : netops_("netops"), stranger_("stranger") { run("bpfwarden off"); }
-Warden::~Warden() { run("bpfwarden off"); }
+Warden::Warden(Hooks hooks) : netops_("netops"), stranger_("stranger"), hooks_(hooks) {
+  if (hooks_ == Hooks::fresh) switch_off();
+  version_ = version_at_rest;
+}
+
+Warden::~Warden() {
+  if (hooks_ == Hooks::fresh || !put_to_rest()) switch_off();
+}
+
+bool Warden::put_to_rest() {
+  const std::string version = "version = " + std::to_string(version_ + 1) + "\n";
+  if (run("bpfwarden apply " + folder_.write("rest.toml", version + kRest).string()).status != 0)
+    return false;
+  version_at_rest = version_ + 1;
+  return true;
+}
 
 std::string Warden::write_policy(const std::string& mode, const std::string& rules,
                                  uint64_t version) {

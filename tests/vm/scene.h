@@ -49,10 +49,15 @@ struct Signer {
 
 keyring::KeySerial make_ring(const keyring::Certificate& certificate);
 
-// The active policy. Starts from nothing and leaves nothing behind.
+// Whether the hooks are loaded anew for a test, which takes seconds in emulation, or may be those
+// of the test before. They stay under a policy that allows all and refuses nothing, so programs
+// that are loaded before the test's own policy are not residents but admitted.
+enum class Hooks : uint8_t { fresh, stay };
+
+// The active policy. Starts from nothing and leaves nothing behind, but for hooks that stay.
 class Warden {
  public:
-  Warden();
+  explicit Warden(Hooks hooks = Hooks::fresh);
   Warden(const Warden&) = delete;
   Warden& operator=(const Warden&) = delete;
   ~Warden();
@@ -77,8 +82,11 @@ class Warden {
   [[nodiscard]] keyring::KeySerial ring() const;  // bpfwarden's own
 
  private:
+  bool put_to_rest();
+
   Signer netops_, stranger_;
   test::TempDir folder_;
+  Hooks hooks_;
   uint64_t version_ = 0;
 };
 

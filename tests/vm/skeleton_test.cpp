@@ -31,7 +31,7 @@ std::string header_of(const test::TempDir& folder, const Signer& signer, const s
 
 TEST_CASE("allow_a_header_of_stock_bpftool", "[vm][keyring][tools]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   const test::TempDir folder;
   const Ran admitted = run("bpfwarden run " + header_of(folder, warden.netops(), "ours"));
@@ -45,7 +45,7 @@ TEST_CASE("allow_a_header_of_stock_bpftool", "[vm][keyring][tools]") {
 }
 
 TEST_CASE("allow_a_header_signed_again_as_a_bundle", "[vm][keyring][tools]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const test::TempDir folder;
@@ -62,7 +62,7 @@ TEST_CASE("allow_a_header_signed_again_as_a_bundle", "[vm][keyring][tools]") {
 
 TEST_CASE("deny_a_stock_program_until_its_signer_is_trusted", "[vm][keyring][tools]") {
   needs_folded_maps();
-  Warden warden;
+  Warden warden(Hooks::stay);
   const std::string stock =
       "[keys.stock]\ncertificates = [\"/opt/bpfwarden/stock/stock.pem\"]\n"
       "[[rules]]\nname = \"stock\"\nallow = [\"xdp\"]\nsigned-by = [\"";

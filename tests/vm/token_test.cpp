@@ -49,7 +49,7 @@ class Token {
 }  // namespace
 
 TEST_CASE("allow_bundle_signed_by_a_key_in_a_token", "[vm][keyring]") {
-  Warden warden;
+  Warden warden(Hooks::stay);
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const Token token;
