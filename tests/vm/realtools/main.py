@@ -1,5 +1,6 @@
-"""Runs well-known BPF tools in a guest: without bpfwarden, under an audit policy, and under the
-enforcing policy that `bpfwarden suggest` makes of what was recorded.
+"""Runs well-known BPF tools in a guest: without bpfwarden, under an audit policy, under the
+enforcing policy that `bpfwarden suggest` makes of what was recorded, and under one that says where
+each may attach.
 
 Each must always work, and bpfwarden's inventory must say of each of its programs what bpftool says.
 Prints a table; exits 1 if anything is amiss. Leaves /tmp/realtools/events.jsonl, the recording.
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 import compare
 import enforce
+import exact
 import kernel
 import recording
 import tools
@@ -25,6 +27,9 @@ version = 1
 mode = "audit"
 default = "deny"
 """
+
+
+WORKS = {True: "works", False: "FAILS", None: "-"}
 
 
 class Row:
@@ -44,8 +49,7 @@ class Row:
         except (tools.Failed, subprocess.CalledProcessError) as failed:
             self.works[phase] = False
             self.problems.append(f"{phase}: {failed}")
-        works = "works" if self.works[phase] else "FAILS"
-        print(f"  {self.tool.name}: {works} ({time.monotonic() - begin:.0f} s)", flush=True)
+        print(f"  {self.tool.name}: {WORKS[self.works[phase]]} ({time.monotonic() - begin:.0f} s)", flush=True)
 
     def observe(self, before: set[int], standings: set[str]) -> None:
         """Compares what is new since `before`; called while the tool's programs are in the kernel."""
@@ -90,7 +94,7 @@ def print_table(rows: list[Row]) -> None:
     phases = list(rows[0].works)
     lines = [["tool", "programs", "identified", *phases, "attach points"]]
     for row in rows:
-        works = ["works" if row.works.get(phase) else "FAILS" for phase in phases]
+        works = [WORKS[row.works.get(phase)] for phase in phases]
         lines.append([row.tool.name, str(row.programs), str(row.identified), *works, shorten(row.tool.attach)])
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
@@ -112,6 +116,9 @@ def main() -> int:
     run_phase("audit", rows, {"would be denied"})
     problems = recording.end(recorder, recording.EVENTS)
     problems += enforce.run_enforced(lambda: run_phase("enforced", rows, {"admitted"}))
+    without_threads = [row for row in rows if not row.tool.has_threads]
+    places = tools.TRIALS + [place for row in without_threads for place in row.tool.allow or row.tool.attach]
+    problems += exact.run_exact(places, lambda: run_phase("exact", without_threads, {"admitted"}))
     print_table(rows)
     problems += [f"{row.tool.name}: {problem}" for row in rows for problem in row.problems]
     print(*problems, sep="\n")

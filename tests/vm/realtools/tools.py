@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 
 FOLDER = "/opt/realtools"
 DEVICE, PEER = "v0", "10.9.0.2"
-CGROUP, PIN = "/sys/fs/cgroup/realtools", "/sys/fs/bpf/refuse_connect"
+CGROUP, OTHER_CGROUP, PIN = "/sys/fs/cgroup/realtools", "/sys/fs/cgroup/elsewhere", "/sys/fs/bpf/refuse_connect"
+# What tools and their libraries load to see what the kernel can do, and what they attach for that.
+PROBES = ["socket", "kprobe/*", "tp/*", "cgroup/sock_create", "kprobe.multi/*", "uprobe.multi/*", "tp_btf/block_rq_insert"]
+TRIALS = ["iter/task_file", "freplace/xdp_pass"]
 LONGEST = 240  # seconds that a tool may take to do its work: bpftrace under emulation needs 25
 
 
@@ -50,11 +53,17 @@ def act() -> None:
 
 
 @dataclass
-class Tracer:
-    """Runs until it is interrupted, and prints what it sees on its terminal."""
-
+class Tool:
     name: str
     attach: list[str]
+    has_threads: bool = field(default=False, kw_only=True)
+    allow: list[str] = field(default_factory=list, kw_only=True)  # what a policy must name; empty: `attach`
+
+
+@dataclass
+class Tracer(Tool):
+    """Runs until it is interrupted, and prints what it sees on its terminal."""
+
     command: list[str]
     shows: str  # a regular expression
 
@@ -109,11 +118,9 @@ def stop(process: subprocess.Popen) -> int:
 
 
 @dataclass
-class Placed:
+class Placed(Tool):
     """Puts a program somewhere and ends; what flows there is then blocked, until it is removed."""
 
-    name: str
-    attach: list[str]
     place: list[list[str]]
     remove: list[list[str]]
     flows: Callable[[], bool] = field(default=reaches_peer)
@@ -133,8 +140,9 @@ class Placed:
 
 
 def prepare() -> None:
-    """Two network namespaces with a cable between them, a cgroup."""
-    os.makedirs(CGROUP, exist_ok=True)
+    """Two network namespaces with a cable between them, two cgroups."""
+    for cgroup in (CGROUP, OTHER_CGROUP):
+        os.makedirs(cgroup, exist_ok=True)
     for command in ("ip netns add peer",
                     f"ip link add {DEVICE} type veth peer name v1 netns peer",
                     f"ip addr add 10.9.0.1/24 dev {DEVICE}", f"ip link set {DEVICE} up",
@@ -147,9 +155,9 @@ def prepare() -> None:
     raise Failed(f"{PEER} does not answer")
 
 
-def bpftrace(kind: str, attach: list[str], probe: str, who: str) -> Tracer:
+def bpftrace(kind: str, attach: list[str], probe: str, who: str, *allow: str) -> Tracer:
     program = probe + ' { printf("hit by %s\\n", comm); }'
-    return Tracer(f"bpftrace {kind}", attach, ["bpftrace", "-e", program], f"hit by {who}")
+    return Tracer(f"bpftrace {kind}", attach, ["bpftrace", "-e", program], f"hit by {who}", allow=list(allow))
 
 
 def libbpf_tool(name: str, attach: list[str], shows: str, *arguments: str) -> Tracer:
@@ -157,7 +165,7 @@ def libbpf_tool(name: str, attach: list[str], shows: str, *arguments: str) -> Tr
 
 
 def go(kind: str, target: str, attach: str) -> Tracer:
-    return Tracer(f"Go loader {kind}", [attach], ["goloader", kind, target], r"ran [1-9]")
+    return Tracer(f"Go loader {kind}", [attach], ["goloader", kind, target], r"ran [1-9]", has_threads=True)
 
 
 def object_file(name: str) -> str:
@@ -172,7 +180,8 @@ def all_tools() -> list[Tracer | Placed]:
     return [
         bpftrace("kprobe", ["kprobe/do_nanosleep"], "kprobe:do_nanosleep", "sleep"),
         bpftrace("tracepoint", ["tp/syscalls/sys_enter_unlinkat"], "tracepoint:syscalls:sys_enter_unlinkat", "rm"),
-        bpftrace("uprobe", ["uprobe//usr/bin/bash:0x*"], "uprobe:/usr/bin/bash:execute_command", "bash"),
+        bpftrace("uprobe", ["uprobe//usr/bin/bash:0x*"], "uprobe:/usr/bin/bash:execute_command", "bash",
+                 "uprobe//tree/usr/bin/bash:*"),  # for the kernel: the tools are in a chroot
         libbpf_tool("execsnoop", ["tp/syscalls/sys_enter_execve", "tp/syscalls/sys_exit_execve"], r"\n(sleep|rm|dd) "),
         libbpf_tool("opensnoop", [f"tp/syscalls/sys_{when}_{call}" for when in ("enter", "exit") for call in opens],
                     r"/tmp/a\b"),
