@@ -57,7 +57,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 34);
+  CHECK(image.members() == 37);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);
@@ -67,6 +67,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, policy_digest);
   CHECK_MEMBER(image, bw_image, generation);
   CHECK_MEMBER(image, bw_image, allow);
+  CHECK_MEMBER(image, bw_image, load_only);
   CHECK_MEMBER(image, bw_image, audit);
   CHECK_MEMBER(image, bw_image, enforce);
   CHECK_MEMBER(image, bw_image, keyed);
@@ -84,6 +85,8 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, rules);
   CHECK_MEMBER(image, bw_image, sealed);
   CHECK_MEMBER(image, bw_image, log_allowed);
+  CHECK_MEMBER(image, bw_image, family_of);
+  CHECK_MEMBER(image, bw_image, family_of_probe);
 
   const Layout pattern(types.get(), "bw_pattern");
   CHECK(pattern.size() == sizeof(bw_pattern));
@@ -133,6 +136,9 @@ TEST_CASE("the event record lies alike in kernel and manager") {
   CHECK_MEMBER(event, bw_event, cgroup);
   CHECK_MEMBER(event, bw_event, wall_time);
   CHECK_MEMBER(event, bw_event, wanted_key);
+  CHECK_MEMBER(event, bw_event, route);
+  CHECK_MEMBER(event, bw_event, family);
+  CHECK_MEMBER(event, bw_event, place);
 }
 
 TEST_CASE("records of the inventory lie alike in kernel and manager") {
@@ -171,6 +177,8 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK(program.size() == sizeof(bw_program));
   CHECK_MEMBER(program, bw_program, decision);
   CHECK_MEMBER(program, bw_program, flags);
+  CHECK_MEMBER(program, bw_program, route);
+  CHECK_MEMBER(program, bw_program, family);
   CHECK_MEMBER(program, bw_program, loader_digest);
   CHECK_MEMBER(program, bw_program, signer_key);
   CHECK_MEMBER(program, bw_program, rule);
