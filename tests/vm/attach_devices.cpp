@@ -1,7 +1,6 @@
 // Rows of programs on network devices, and of all with a cgroup as their place.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 
@@ -9,6 +8,7 @@
 
 #include "policy/attach_point.h"
 #include "tests/vm/attach_routes.h"
+#include "tests/vm/handles.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -23,10 +23,7 @@ Target veth(Where where) { return device(where == Where::good ? "att0" : "att1")
 Target netkit(Where where) { return device(where == Where::good ? "attk0" : "attk1"); }
 
 Target cgroup(Where where) {
-  const char* path = where == Where::good ? "/sys/fs/cgroup/att.good" : "/sys/fs/cgroup/att.bad";
-  Fd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  REQUIRE(fd);
-  return {.fd = std::move(fd)};
+  return {.fd = open_cgroup(where == Where::good ? "/att.good" : "/att.bad")};
 }
 
 Attach xdp_by_netlink(Where where) {

@@ -53,9 +53,8 @@ int on_device(const Fd& program, const char* device) {
 }
 
 int on_cgroup(const Fd& program, const std::string& path) {
-  const Fd cgroup(::open(("/sys/fs/cgroup" + path).c_str(), O_RDONLY | O_CLOEXEC));
-  REQUIRE(cgroup);
-  return error_of_made(bpf_link_create(program.get(), cgroup.get(), BPF_CGROUP_DEVICE, nullptr));
+  return error_of_made(
+      bpf_link_create(program.get(), open_cgroup(path).get(), BPF_CGROUP_DEVICE, nullptr));
 }
 
 json only_attach_event(Warden& warden) {

@@ -2,7 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
-#include <fcntl.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
@@ -107,9 +106,8 @@ Sites::Sites() {
       "mkdir -p /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.bad "
       "/sys/fs/cgroup/att.kept");
   must(group(kProbes));
-  const Fd cgroup(::open("/sys/fs/cgroup/att.kept", O_RDONLY | O_CLOEXEC));
-  keeps_shim_ =
-      make_link(loaded(program_of("lsm_cgroup", kLsmCgroupHook)), cgroup.get(), BPF_LSM_CGROUP);
+  keeps_shim_ = make_link(loaded(program_of("lsm_cgroup", kLsmCgroupHook)),
+                          open_cgroup("/att.kept").get(), BPF_LSM_CGROUP);
 }
 
 Sites::~Sites() { clear(); }

@@ -188,8 +188,7 @@ TEST_CASE("allow_each_link_to_be_told_once_and_where_it_is", "[vm][rollout][inve
   Places places;
   must("ip netns add blue");
   must("mkdir -p /sys/fs/cgroup/places");
-  const Fd cgroup(::open("/sys/fs/cgroup/places", O_RDONLY | O_CLOEXEC)),
-      kprobe = kprobe_event("tcp_connect");
+  const Fd cgroup = open_cgroup("/places"), kprobe = kprobe_event("tcp_connect");
   const Fd here = make_link(places.open("on_device"), 1, BPF_XDP),
            there = link_in_blue(places.open("on_device_too")),
            tcx = make_link(places.open("on_tcx"), 1, BPF_TCX_INGRESS),

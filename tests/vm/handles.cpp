@@ -1,6 +1,7 @@
 #include "tests/vm/handles.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -75,6 +76,13 @@ Fd tracepoint_event(const std::string& group_and_name) {
 
 Fd clock_event() {
   return open_event({.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK});
+}
+
+Fd open_cgroup(const std::string& path) {
+  Fd cgroup(::open(("/sys/fs/cgroup" + path).c_str(), O_RDONLY | O_CLOEXEC));
+  INFO(path);
+  REQUIRE(cgroup);
+  return cgroup;
 }
 
 Fd udp_socket() {

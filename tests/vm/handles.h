@@ -20,6 +20,8 @@ Fd uprobe_event(uint64_t offset, bool on_return = false);
 Fd tracepoint_event(const std::string& group_and_name);  // "sched/sched_switch"
 Fd clock_event();
 
+Fd open_cgroup(const std::string& path);  // as a policy names it: "/att.good"
+
 // Sockets.
 Fd udp_socket();
 void set_option(const Fd& socket, int option, int value);

@@ -125,12 +125,6 @@ void race(const char* route, const TwoPrograms& two, const std::string& rules,
   check_alone(two, attach);
 }
 
-Fd good_cgroup() {
-  Fd cgroup(::open("/sys/fs/cgroup/att.good", O_RDONLY | O_CLOEXEC));
-  REQUIRE(cgroup);
-  return cgroup;
-}
-
 TwoPrograms of_devices() {
   return {Load::of_type(BPF_PROG_TYPE_CGROUP_DEVICE, 1),
           Load::of_type(BPF_PROG_TYPE_CGROUP_DEVICE, 0)};
@@ -146,7 +140,7 @@ void race_on_cgroup(const char* route, const AttachAndLook& attach) {
 
 TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race]") {
   const Sites sites;
-  const Fd cgroup = good_cgroup();
+  const Fd cgroup = open_cgroup("/att.good");
   race_on_cgroup("link-create", [&](int fd) -> Outcome {
     const Fd link(bpf_link_create(fd, cgroup.get(), BPF_CGROUP_DEVICE, nullptr));
     if (!link) return {.error = errno};
@@ -156,7 +150,7 @@ TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race]") {
 
 TEST_CASE("deny_an_exchange_while_a_program_is_attached", "[vm][race]") {
   const Sites sites;
-  const Fd cgroup = good_cgroup();
+  const Fd cgroup = open_cgroup("/att.good");
   race_on_cgroup("prog-attach", [&](int fd) -> Outcome {
     if (bpf_prog_attach(fd, cgroup.get(), BPF_CGROUP_DEVICE, 0) != 0) return {.error = errno};
     uint32_t id = 0, count = 1;
@@ -168,7 +162,7 @@ TEST_CASE("deny_an_exchange_while_a_program_is_attached", "[vm][race]") {
 
 TEST_CASE("deny_an_exchange_while_a_link_is_updated", "[vm][race]") {
   const Sites sites;
-  const Fd cgroup = good_cgroup();
+  const Fd cgroup = open_cgroup("/att.good");
   run("bpfwarden off");
   Load first = of_devices().wanted;
   first.attach_type = BPF_CGROUP_DEVICE;
