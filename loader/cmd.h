@@ -4,12 +4,15 @@
 // codes: 0 done, 1 failed or "no", kWrongUse.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "base/result.h"
+
+namespace CLI {
+class App;
+}
 
 namespace bpfwarden::loader {
 

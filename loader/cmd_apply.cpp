@@ -1,4 +1,5 @@
 // bpfwarden apply: make a policy the active one.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <memory>

@@ -1,4 +1,5 @@
 // bpfwarden check: everything that is wrong with a policy, in one run.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 

@@ -1,4 +1,5 @@
 // bpfwarden completion: scripts for shells, from the command line as it is registered.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <map>

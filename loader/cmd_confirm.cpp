@@ -1,4 +1,5 @@
 // bpfwarden confirm: keep the policy that awaits it.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "loader/cmd.h"

@@ -1,4 +1,5 @@
 // bpfwarden diff: which decisions change between two policies.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <memory>

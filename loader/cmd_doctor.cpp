@@ -1,4 +1,5 @@
 // bpfwarden doctor: can this kernel enforce a policy, and if not, what is missing?
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>

@@ -1,4 +1,5 @@
 // bpfwarden events: what was decided, why, and what to do.
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>

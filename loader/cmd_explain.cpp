@@ -1,4 +1,5 @@
 // bpfwarden explain: what a policy says to a load or an attachment, and why.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <map>

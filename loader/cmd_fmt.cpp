@@ -1,4 +1,5 @@
 // bpfwarden fmt: policy files in their normal form.
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>

@@ -1,4 +1,5 @@
 // bpfwarden inspect: what a bundle says of itself. Nothing of it is proved; `verify` proves.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

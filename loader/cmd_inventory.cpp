@@ -1,4 +1,5 @@
 // bpfwarden inventory: every BPF program in the kernel, and who vouches for it.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

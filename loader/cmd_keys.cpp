@@ -1,4 +1,5 @@
 // bpfwarden keys: the keys that sign programs, from their making to their end.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>

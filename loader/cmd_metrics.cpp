@@ -1,4 +1,5 @@
 // bpfwarden metrics: for Prometheus, as text, in a file, or over HTTP.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,5 @@
 // bpfwarden off: no policy any more.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "loader/apply.h"

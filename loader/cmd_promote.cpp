@@ -1,4 +1,5 @@
 // bpfwarden promote: make the staged policy the active one.
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "loader/applied_output.h"

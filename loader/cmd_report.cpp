@@ -1,5 +1,6 @@
 // bpfwarden report: what runs, who vouches, what was decided: as one page for people.
 #include <sys/utsname.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cstdint>

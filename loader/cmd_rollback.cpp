@@ -1,4 +1,5 @@
 // bpfwarden rollback: bring back the policy that was active before.
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "loader/applied_output.h"

@@ -1,5 +1,6 @@
 // bpfwarden run: load a signed bundle on this kernel.
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <filesystem>

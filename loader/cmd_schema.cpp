@@ -1,4 +1,5 @@
 // bpfwarden schema: the JSON Schema of policy files.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "loader/cmd.h"

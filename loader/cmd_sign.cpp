@@ -1,4 +1,5 @@
 // bpfwarden sign: from an object and a key to a bundle that `run` loads.
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>

@@ -1,4 +1,5 @@
 // bpfwarden stage: ask a policy beside the active one, without letting it decide.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 

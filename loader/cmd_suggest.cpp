@@ -1,4 +1,5 @@
 // bpfwarden suggest: from what was seen to the smallest policy that admits it.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

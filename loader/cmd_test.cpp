@@ -1,4 +1,5 @@
 // bpfwarden test: policy tests, and how much of a policy they reach.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <memory>

@@ -1,5 +1,6 @@
 // bpfwarden verify: whose signature a bundle carries, and what a policy says of it. Needs no
 // kernel.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <ctime>

@@ -1,4 +1,5 @@
 // bpfwarden why: the last refusals as sentences, and what to do about them.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <memory>

@@ -1,4 +1,5 @@
 #include <bpf/bpf.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <exception>
