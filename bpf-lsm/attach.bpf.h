@@ -109,36 +109,6 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
   return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_ATTACH, record, prog);
 }
 
-// Judges the program at note->attachment, whose `more` says that others of its targets follow.
-// Returns -EPERM or 0. A global function, for which the verifier has no pointers: `address` is that
-// of a struct bpf_prog.
-__noinline int judge_attachment(__u64 address) {
-  struct bpf_prog* prog = (struct bpf_prog*)address;
-  struct task_note* note = task_note(0);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  struct bw_program* record = &note->draft;
-  __u64 key = (__u64)BPF_CORE_READ(prog, aux), generation = 0;
-  record->decision.allow = 0;
-  const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
-  if (!known) return judge_unknown(note, prog);
-  if (bpf_probe_read_kernel(record, sizeof(*record), known)) return refuse_blind(BW_HOOK_ATTACH);
-  const struct bw_image* image = active_image(&generation);
-  if (!image) return refuse_blind(BW_HOOK_ATTACH);
-  set_facts(record, image, &note->attachment);
-  if (decides_at_attach(image)) {
-    move_to(record, image, generation);
-    judge(image, &record->facts, &record->decision);
-    if (note->attachment.is_alias) judge_as_alias(note, image, record);
-    name_decision(record, image);
-  }
-  compare_attachment(record, note, prog);
-  return decides_at_attach(image) ? conclude_attachment(record, note, image, prog) : 0;
-}
-
-static __always_inline int judge_program(struct bpf_prog* prog) {
-  return judge_attachment((__u64)prog) ? -EPERM : 0;
-}
-
 // A task that shares what its call is read from could have another program judged than the one that
 // is attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
 // is refused as soon as any rule is enforced.
@@ -166,30 +136,49 @@ static __always_inline int refuse_shared(struct bpf_prog* prog) {
   return conclude_shared((__u64)prog) ? -EPERM : 0;
 }
 
-// ---- Held programs ------------------------------------------------------------------------------
-// Some calls name the program where no hook can read it. It is one of those whose descriptors the
-// caller holds, so each of them that fits must be allowed there.
-
-#define MAX_HELD 65536  // descriptors that are looked at
-
-// `types`: a bit for each enum bpf_prog_type. Returns -EPERM or 0.
-__noinline int judge_held(__u64 types) {
-  const __u32 end = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt, max_fds);
-  const bool is_shared = shares_files();
-  struct task_note* note = task_note(0);
-  int i;
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  bpf_for(i, 0, (int)end) {
-    if (i >= MAX_HELD) return refuse_shared(0);
-    struct bpf_prog* prog = program_of((__u32)i);
-    if (!prog || !is_of(prog, types)) continue;
-    if (is_shared) return refuse_shared(prog);
-    note->attachment.told = 0;
-    if (judge_attachment((__u64)prog)) return -EPERM;
-  }
-  return 0;
+// What was noted of the program at its load, into note->draft. False if nothing was.
+static __always_inline bool recall(struct task_note* note, struct bpf_prog* prog) {
+  __u64 key = (__u64)BPF_CORE_READ(prog, aux);
+  note->draft.decision.allow = 0;
+  const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
+  return known && !bpf_probe_read_kernel(&note->draft, sizeof(note->draft), known);
 }
 
-static __always_inline int judge_held_programs(__u64 types) {
-  return judge_held(types) ? -EPERM : 0;
+static __always_inline void judge_at(struct task_note* note, const struct bw_image* image,
+                                     __u64 generation) {
+  struct bw_program* record = &note->draft;
+  set_facts(record, image, &note->attachment);
+  if (!decides_at_attach(image)) return;
+  move_to(record, image, generation);
+  judge(image, &record->facts, &record->decision);
+  if (note->attachment.is_alias) judge_as_alias(note, image, record);
+  name_decision(record, image);
+}
+
+// Judges the program at note->attachment, whose `more` says that others of its targets follow.
+// Returns -EPERM or 0. A global function, for which the verifier has no pointers: `address` is that
+// of a struct bpf_prog.
+__noinline int judge_attachment(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  __u64 generation = 0;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  struct bw_program* record = &note->draft;
+  const struct attachment* at = &note->attachment;
+  const struct bw_image* image = active_image(&generation);
+  const bool is_known = recall(note, prog);
+  if (!is_known && at->watched && !(image && (image->flags & BW_IMAGE_DETECT)))
+    return refuse_shared(prog);
+  if (!is_known) return judge_unknown(note, prog);
+  if (!image) return refuse_blind(BW_HOOK_ATTACH);
+  judge_at(note, image, generation);
+  compare_attachment(record, note, prog);
+  if (!decides_at_attach(image)) return 0;
+  if (at->watched && !at->quiet && !bw_detects(image, &record->decision))
+    return refuse_shared(prog);
+  return conclude_attachment(record, note, image, prog);
+}
+
+static __always_inline int judge_program(struct bpf_prog* prog) {
+  return judge_attachment((__u64)prog) ? -EPERM : 0;
 }

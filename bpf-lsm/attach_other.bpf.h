@@ -1,7 +1,7 @@
 // The ways to attach a program that do not go through bpf(2): ioctls, socket options, netlink.
 #pragma once
 
-#include "bpf-lsm/attach.bpf.h"
+#include "bpf-lsm/attach_watch.bpf.h"
 
 // ---- ioctl(2) -----------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   if (!event) return 0;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   struct bpf_prog* prog = program_of(fd);
-  if (shares_files()) return refuse_shared(prog);
+  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   name_perf_event((__u64)event);
   return judge_program(prog);

@@ -62,11 +62,13 @@ static __always_inline void name_cgroup(struct task_note* note, struct kernfs_no
   if (note->joined.known) note->attachment.place = note->joined;
 }
 
-// The cgroup whose folder is open.
-static __always_inline void name_cgroup_of(struct task_note* note, __u32 fd) {
+// The cgroup whose folder is open. Returns what the kernel has of it; null if it is none.
+static __always_inline struct kernfs_node* name_cgroup_of(struct task_note* note, __u32 fd) {
   struct inode* inode = BPF_CORE_READ(open_file(fd), f_inode);
-  if (inode && BPF_CORE_READ(inode, i_sb, s_magic) == CGROUP2_SUPER_MAGIC)
-    name_cgroup(note, BPF_CORE_READ(inode, i_private));
+  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != CGROUP2_SUPER_MAGIC) return 0;
+  struct kernfs_node* node = BPF_CORE_READ(inode, i_private);
+  name_cgroup(note, node);
+  return node;
 }
 
 // The link of a program at the peer has the peer; it was attached by the primary's number.

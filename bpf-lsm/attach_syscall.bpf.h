@@ -1,7 +1,7 @@
 // bpf(2): links, attachments, runs, and maps that hold programs.
 #pragma once
 
-#include "bpf-lsm/attach.bpf.h"
+#include "bpf-lsm/attach_watch.bpf.h"
 
 // include/uapi/linux/bpf.h
 enum {
@@ -153,18 +153,22 @@ static __always_inline bool is_multi_tracing(union bpf_attr* attr, __u32 attach_
 
 // ---- Links and attachments ----------------------------------------------------------------------
 
-// The function of another program that freplace is to replace.
-static __always_inline void retarget(struct attachment* at, __u32 fd, __u32 btf_id) {
+// The function of another program that freplace is to replace. Returns what is known of the
+// program.
+static __always_inline struct bpf_prog_aux* retarget(struct attachment* at, __u32 fd,
+                                                     __u32 btf_id) {
   struct bpf_prog* target = program_of(fd);
   struct btf* btf = target ? BPF_CORE_READ(target, aux, btf) : 0;
   const char* name = btf ? btf_type_name(btf, btf_id) : 0;
   at->retargeted = 1;
   if (name)
     set_length(&at->target, bpf_probe_read_kernel_str(at->target.bytes, BW_NAME_SIZE, name));
+  return target ? BPF_CORE_READ(target, aux) : 0;
 }
 
 static __always_inline void name_perf_event_of(struct task_note* note, __u32 fd) {
   struct perf_event* event = object_of(open_file(fd), &perf_fops);
+  watch_object(note, fd, event);
   if (event) name_perf_event((__u64)event);
 }
 
@@ -182,16 +186,17 @@ static __always_inline void name_link_target(struct task_note* note, struct bpf_
   else if (is_of(prog, kDeviceTypes))
     name_device_at(target);
   else if (goes_to_cgroup(prog))
-    name_cgroup_of(note, target);
+    watch_object(note, target, name_cgroup_of(note, target));
   else if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_EXT)) && attr->link_create.target_btf_id)
-    retarget(at, target, attr->link_create.target_btf_id);
+    watch_object(note, target, retarget(at, target, attr->link_create.target_btf_id));
 }
 
 static __always_inline int judge_link(struct task_note* note, union bpf_attr* attr) {
   const __u32 attach_type = attr->link_create.attach_type;
   if (attach_type == BPF_STRUCT_OPS) return 0;  // its programs were judged when the map was filled
-  struct bpf_prog* prog = program_of(attr->link_create.prog_fd);
-  if (shares_files()) return refuse_shared(prog);
+  const __u32 fd = attr->link_create.prog_fd;
+  struct bpf_prog* prog = program_of(fd);
+  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = attach_type;
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attr, attach_type))
@@ -208,9 +213,11 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
 }
 
 static __always_inline int judge_link_update(struct task_note* note, union bpf_attr* attr) {
-  struct bpf_prog* prog = program_of(attr->link_update.new_prog_fd);
+  const __u32 fd = attr->link_update.new_prog_fd;
+  struct bpf_prog* prog = program_of(fd);
   struct bpf_link* link = link_of(attr->link_update.link_fd);
-  if (shares_files()) return refuse_shared(prog);
+  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  watch_object(note, attr->link_update.link_fd, link);
   if (!link || !prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(link, attach_type);
   name_place_of_link(note, link);
@@ -219,30 +226,34 @@ static __always_inline int judge_link_update(struct task_note* note, union bpf_a
 
 static __always_inline int judge_prog_attach(struct task_note* note, union bpf_attr* attr) {
   struct bpf_prog* prog = program_of(attr->attach_bpf_fd);
-  if (shares_files()) return refuse_shared(prog);
+  if (shares_files() && !watch(note, attr->attach_bpf_fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = attr->attach_type;
   if (is_of(prog, kDeviceTypes))
     name_device_at(attr->target_fd);
   else if (goes_to_cgroup(prog))
-    name_cgroup_of(note, attr->target_fd);
+    watch_object(note, attr->target_fd, name_cgroup_of(note, attr->target_fd));
   return judge_program(prog);
 }
 
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
-  struct bpf_prog* prog = program_of(attr->raw_tracepoint.prog_fd);
-  if (shares_memory()) return refuse_shared(prog);
+  const __u32 fd = attr->raw_tracepoint.prog_fd;
+  struct bpf_prog* prog = program_of(fd);
+  if (shares_memory() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |
-                      ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE)))
+                      ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE))) {
     name_user_string((const void*)attr->raw_tracepoint.name, &note->attachment.target);
+    note->attachment.awaits |= WATCH_OBJECT;  // the name that the kernel has read
+  }
   return judge_program(prog);
 }
 
 static __always_inline int judge_run(struct task_note* note, union bpf_attr* attr) {
-  struct bpf_prog* prog = program_of(attr->test.prog_fd);
-  if (shares_files()) return refuse_shared(prog);
+  const __u32 fd = attr->test.prog_fd;
+  struct bpf_prog* prog = program_of(fd);
+  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   return judge_program(prog);
@@ -262,7 +273,9 @@ static __always_inline __u32 program_in(__u32 map_type, const __u32* value) {
 static __always_inline int judge_map_update(struct task_note* note, union bpf_attr* attr,
                                             bool kernel) {
   struct bpf_map* map = map_of(attr->map_fd);
+  const bool is_shared = shares_memory();
   __u32 value[2] = {}, size = sizeof(value);
+  if (is_shared) watch_any(note);
   if (!map) return 0;
   const __u32 type = BPF_CORE_READ(map, map_type);
   if (type == BPF_MAP_TYPE_STRUCT_OPS)
@@ -278,10 +291,10 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   const long unread =
       kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from);
   struct bpf_prog* prog = unread ? 0 : program_of(program_in(type, value));
-  if (shares_memory()) return refuse_shared(prog);
+  if (is_shared && !may_watch(prog != 0)) return refuse_shared(prog);
   if (!prog) return 0;
-  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) note->attachment.probe = 1 + BW_PROBE_KPROBE;
-  note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  note->attachment.awaits = WATCH_PROGRAM;
+  take_point_of_load(&note->attachment, prog);
   return judge_program(prog);
 }
 
@@ -304,12 +317,10 @@ static __always_inline enum bw_route route_of(int command) {
   }
 }
 
-// May sleep, for it reads the caller's memory.
-SEC("lsm.s/bpf")
-int BPF_PROG(attach_bpf, int command, union bpf_attr* attr, unsigned int size, bool kernel,
-             int ret) {
+// Reads the caller's memory, so its hook may sleep.
+static __always_inline int judge_call(int command, union bpf_attr* attr, bool kernel) {
   const enum bw_route route = route_of(command);
-  if (ret || route == BW_ROUTE_NONE || !asks_at_attach()) return ret;
+  if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
   struct task_note* note = new_attachment(route);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {

@@ -299,6 +299,12 @@ BW_INLINE int bw_enforces(const struct bw_image* image) {
   return image->mode != BW_MODE_AUDIT || rules != 0;
 }
 
+// Whether callers that share their file descriptors may attach what was decided so, to be watched.
+BW_INLINE int bw_detects(const struct bw_image* image, const struct bw_decision* decision) {
+  if (decision->rule == BW_NO_RULE) return (image->flags & BW_IMAGE_DETECT) != 0;
+  return bw_test_bit(&image->detect, decision->rule);
+}
+
 BW_INLINE int bw_is_denied_digest(const struct bw_image* image, const struct bw_facts* facts) {
   const struct bw_name* digest = &facts->names[BW_NAME_DIGEST];
   return digest->known && bw_find(image, BW_CLASS_DENIED_DIGEST, digest) != 0;

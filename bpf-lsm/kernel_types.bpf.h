@@ -369,6 +369,14 @@ struct netkit_link {
   struct net_device* dev;
 };
 
+struct list_head {
+  struct list_head* next;
+};
+
+struct signal_struct {
+  struct list_head thread_head;
+};
+
 struct css_set {
   struct cgroup* dfl_cgrp;
 };
@@ -385,6 +393,8 @@ struct task_struct {
   struct mm_struct* mm;
   struct fs_struct* fs;
   struct nsproxy* nsproxy;
+  struct signal_struct* signal;
+  struct list_head thread_node;
   struct css_set* cgroups;
 };
 

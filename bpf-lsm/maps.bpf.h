@@ -107,9 +107,19 @@ struct attachment {
   __u8 compared;    // and of how the staged policy differs
   __u8 quiet;       // only asked for: no event, no refusal
   __u8 is_alias;    // what `target` names may have another name, too
-  __u8 reserved[7];
+  // The caller shares its file descriptors, so what the kernel makes of them is looked at, too: see
+  // attach_watch.bpf.h.
+  __u8 watched;
+  __u8 any_program;  // which descriptor is the program's is not known
+  __u8 awaits;       // WATCH_*: evidence that must be there once the call has gone through
+  __u8 seen;         // and is
+  __u8 reserved[3];
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
+  __u32 program_fd;
+  __u32 object_fd;
+  __u64 program_aux;  // of the program that was judged
+  __u64 object;       // where it goes, as it was judged: the address of a kernel object
   struct bw_name target;
   struct bw_name place;
 };
@@ -142,8 +152,8 @@ struct task_note {
   struct bw_program draft;  // the load that lsm/bpf_prog_load decides
   __u64 postponed_aux;      // whose event waits for the digest: the draft's; 0: none's
   char postponed_name[BW_PROG_NAME_SIZE];
-  char postponed_exe[BW_EXE_SIZE];  // no tracing program could read it
-  struct bw_facts staged_facts;     // and as the staged policy sees it
+  char exe[BW_EXE_SIZE];         // of that event, or of who is watched: no tracing program could
+  struct bw_facts staged_facts;  // and as the staged policy sees it
   struct bw_decision staged_decision;
   struct bw_name cgroup;                // for an event, where no rule has asked for it
   struct bw_tally tally;                // where the decision under way is counted

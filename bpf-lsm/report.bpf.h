@@ -215,7 +215,7 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
   }
   count_postponed(1);
   bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
-  if (read_exe_path(note->postponed_exe, BW_EXE_SIZE) < 0) note->postponed_exe[0] = 0;
+  if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
   note->postponed_aux = (__u64)prog->aux;
   return 0;
 }
@@ -236,7 +236,7 @@ static __noinline int tell_postponed(struct task_note* note, const struct bw_pro
   describe_policy(event, image_of(record->generation));
   describe_task(event);
   __builtin_memcpy(event->program_name, note->postponed_name, BW_PROG_NAME_SIZE);
-  __builtin_memcpy(event->exe, note->postponed_exe, BW_EXE_SIZE);
+  __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
   bpf_ringbuf_submit(event, 0);
   return 0;
 }

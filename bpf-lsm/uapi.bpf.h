@@ -4,7 +4,10 @@
 
 // They never change.
 enum bpf_cmd {
+  BPF_MAP_LOOKUP_ELEM = 1,
   BPF_MAP_UPDATE_ELEM = 2,
+  BPF_MAP_DELETE_ELEM = 3,
+  BPF_MAP_GET_NEXT_KEY = 4,
   BPF_PROG_LOAD = 5,
   BPF_PROG_ATTACH = 8,
   BPF_PROG_TEST_RUN = 10,

@@ -1,11 +1,11 @@
 // The warden: decides in the kernel which BPF programs may load, by the active policy image.
 //
 // hook                              threat it answers
-// lsm/bpf                           stale evidence: forgets what an earlier call of the task left
 // lsm/bpf_prog_load                 unsigned, foreign, replayed or misplaced programs: the decision
 // lsm/bpf_prog                      instructions or attach target changed after they were verified
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
-// lsm.s/bpf                         programs attached, run, or put where they run, elsewhere than
+// lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
+//                                   programs attached, run, or put where they run, elsewhere than
 //                                   the policy says
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
@@ -15,6 +15,7 @@
 // fexit/verify_signature            which key verified (evidence)
 // fexit/pkcs7_validate_trust        that it was the only signer (evidence)
 // fexit/__x64_sys_bpf               what the kernel itself refused (report only)
+// fexit/*_get, *_get_from_fd, …     what the descriptors of a watched attachment were (evidence)
 // iter/bpf_prog, iter/bpf_link, iter/task_file  list what is there (report only)
 //
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
@@ -30,21 +31,35 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 // ---- Deciding hooks -----------------------------------------------------------------------------
 
-SEC("lsm/bpf")
-int BPF_PROG(warden_bpf, int cmd, union bpf_attr* attr, unsigned int size, bool kernel, int ret) {
-  const bool is_load = cmd == BPF_PROG_LOAD;
+// What a busy host calls most, and no decision is about.
+static __always_inline bool is_map_access(int command) {
+  return command == BPF_MAP_LOOKUP_ELEM || command == BPF_MAP_DELETE_ELEM ||
+         command == BPF_MAP_GET_NEXT_KEY;
+}
+
+// Without room for a note, no evidence can be: such a load has an unknown signer.
+static __always_inline void forget_last_call(int command, union bpf_attr* attr, bool kernel) {
+  const bool is_load = command == BPF_PROG_LOAD;
   const bool is_signed = is_load && bpf_core_field_exists(attr->signature) && attr->signature;
-  const bool is_run = cmd == BPF_PROG_TEST_RUN;
+  const bool is_run = command == BPF_PROG_TEST_RUN;
   struct task_note* note = task_note(is_signed || is_run ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-  if (!note) return ret;  // no evidence can be noted: such a load has an unknown signer
+  if (!note) return;
   tell_postponed(note, &note->draft);
+  note->attachment.watched = 0;
   if (!kernel) note->loader_aux = 0;
   if (is_load) {
     note->signed_load = is_signed;
     note->key_evidence = KEY_NONE;
     note->wanted_key_length = 0;
   }
-  return ret;
+}
+
+SEC("lsm.s/bpf")
+int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, bool kernel,
+             int ret) {
+  if (is_map_access(command)) return ret;
+  forget_last_call(command, attr, kernel);
+  return ret ? ret : judge_call(command, attr, kernel);
 }
 
 static __always_inline void remember(struct bw_program* record, struct bpf_prog* prog) {
@@ -314,11 +329,15 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
 
 // A load that carried a signature and failed before lsm/bpf_prog_load: the kernel refused it.
 SEC("fexit/__x64_sys_bpf")
-int BPF_PROG(observe_rejection, const void* regs, long ret) {
+int BPF_PROG(observe_rejection, const struct pt_regs* regs, long ret) {
   const struct bw_decision refused = {.mode = BW_MODE_ENFORCE};
+  if (is_map_access((int)regs->di)) return 0;
   __u64 generation = 0;
   struct task_note* note = task_note(0);
-  if (note) tell_postponed(note, &note->draft);  // the verifier said no
+  if (note) {
+    tell_postponed(note, &note->draft);  // the verifier said no
+    end_watch(note, ret);
+  }
   if (!note || !note->signed_load) return 0;
   note->signed_load = 0;
   if (ret >= 0) return 0;

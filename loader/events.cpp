@@ -213,6 +213,7 @@ std::string what_happened(const bw_event& event) {
                      (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
                      ", uid " + std::to_string(event.uid) + ")";
   if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
+  if (event.cause == BW_CAUSE_ATTACH_RACE && event.refused != 0) text += ", who was killed";
   return text;
 }
 

@@ -86,6 +86,7 @@ bool is_guard(bw_cause cause) {
     case BW_CAUSE_NO_PROVENANCE:
     case BW_CAUSE_SHARED_FILES:
     case BW_CAUSE_TOO_MANY_TARGETS:
+    case BW_CAUSE_ATTACH_RACE:
       return true;
     default:
       return false;

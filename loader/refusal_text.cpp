@@ -59,6 +59,8 @@ string what_text(const json& event) {
 
 string outcome_text(const json& event) {
   if (!is_true(event, "refused")) return "it was let through in audit mode only";
+  if (text_of(event, "cause") == policy::cause_name(BW_CAUSE_ATTACH_RACE))
+    return "it was attached, and its process was killed";
   const auto error = static_cast<int>(number_of(event, "errno"));
   const char* name = ::strerrorname_np(error);
   const string got = name != nullptr ? name : std::to_string(error);

@@ -328,6 +328,18 @@ void write_traits(const Rule& rule, size_t index, bw_image& image) {
       rule.license ? std::optional(*rule.license == License::gpl_compatible) : std::nullopt);
 }
 
+// By rule, and for what no rule decides.
+void write_multithreaded_attach(const Policy& policy, bw_image& image) {
+  if (policy.multithreaded_attach == SharedAttach::detect)
+    image.flags |= BW_IMAGE_DETECT | BW_IMAGE_DETECT_SOME;
+  for (size_t i = 0; i < policy.rules.size(); i++) {
+    const auto setting = policy.rules[i].multithreaded_attach;
+    if (setting.value_or(policy.multithreaded_attach) != SharedAttach::detect) continue;
+    set_bit(image.detect, i);
+    image.flags |= BW_IMAGE_DETECT_SOME;
+  }
+}
+
 Status write_rule(const Rule& rule, size_t index, const Signers& signers, bw_image& image) {
   if (!copy_text(image.rules[index].name, rule.name))
     return fail("the name of rule `" + rule.name + "` is too long");
@@ -366,6 +378,7 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
   for (size_t i = 0; i < policy.rules.size(); i++)
     if (Status rule = write_rule(policy.rules[i], i, *signers, *image); !rule)
       return std::unexpected(std::move(rule.error()));
+  write_multithreaded_attach(policy, *image);
   if (Status periods = write_periods(policy, *image); !periods)
     return std::unexpected(std::move(periods.error()));
   PatternTable patterns;

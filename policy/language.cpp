@@ -34,6 +34,10 @@ const std::vector<Setting>& policy_settings() {
                "\"audit\"", spellings(kModeWords)),
       required("default", word, "For programs that no rule matches. `allow` draws a warning.",
                "\"deny\"", spellings(kDefaultWords)),
+      optional("multithreaded-attach", word, "deny",
+               "Attachments by callers that share their file descriptors, as threads do. `deny`: "
+               "refused. `detect`: let through, and looked at afterwards.",
+               "\"detect\"", spellings(kSharedAttachWords)),
       optional(
           "log-allowed", boolean, "true",
           "`false`: what is allowed is counted, but leaves no event. Denials always leave one, "
@@ -150,6 +154,9 @@ const std::vector<Setting>& rule_settings() {
     all.push_back(optional("mode", word, "the policy's",
                            "For this rule, whatever the policy's mode.", "\"enforce\"",
                            spellings(kModeWords)));
+    all.push_back(optional("multithreaded-attach", word, "the policy's",
+                           "For what an allow rule admits, whatever the policy says.", "\"detect\"",
+                           spellings(kSharedAttachWords)));
     all.push_back(optional("log", boolean, "true",
                            "`false`: what the rule admits is counted, but leaves no event. Denials "
                            "always leave one.",

@@ -39,6 +39,9 @@ enum class Origin : uint8_t { user = BW_ORIGIN_USER, loader = BW_ORIGIN_LOADER }
 
 enum class License : uint8_t { proprietary = 0, gpl_compatible = 1 };
 
+// Of callers that share their file descriptors, as threads do: refused, or looked at afterwards.
+enum class SharedAttach : uint8_t { deny, detect };
+
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
 // A certificate as the reader of the caller understood it (keyring/x509.h). The kernel knows its
@@ -115,6 +118,7 @@ struct Rule {
   std::optional<int64_t> not_before;  // Unix seconds: in force from here
   std::optional<int64_t> expires;     // and no longer from here
   std::optional<Mode> mode;
+  std::optional<SharedAttach> multithreaded_attach;
   bool log = true;  // false: what it admits leaves no event
   SourceRange position;
   std::vector<SettingPlace> settings;
@@ -127,7 +131,8 @@ struct Policy {
   std::string description;
   uint64_t version = 0;  // from 1
   Mode mode = Mode::audit;
-  Action default_action = Action::deny;     // never load_only
+  Action default_action = Action::deny;  // never load_only
+  SharedAttach multithreaded_attach = SharedAttach::deny;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<Key> keys;                    // in the order of the files

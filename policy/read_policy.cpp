@@ -64,14 +64,18 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
     policy.mode = fields.word<Mode>(*entry, kModeWords).value_or(Mode::audit);
   if (const Entry* entry = fields.require("default", "add default = \"deny\""))
     policy.default_action = fields.word<Action>(*entry, kDefaultWords).value_or(Action::deny);
+  if (const Entry* entry = fields.find("multithreaded-attach"))
+    policy.multithreaded_attach =
+        fields.word<SharedAttach>(*entry, kSharedAttachWords).value_or(SharedAttach::deny);
   read_log(fields, policy, diagnostics);
 }
 
 // Only the policy itself has settings that hold for the whole.
 void refuse_settings(const Fields& fields, const Table& document, const std::vector<string>& files,
                      DiagnosticList& diagnostics) {
-  for (const std::string_view name : {"name", "description", "version", "mode", "default",
-                                      "log-allowed", "log-allowed-per-second"}) {
+  for (const std::string_view name :
+       {"name", "description", "version", "mode", "default", "multithreaded-attach", "log-allowed",
+        "log-allowed-per-second"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =

@@ -123,6 +123,15 @@ void read_signature(const Fields& fields, const std::vector<Key>& keys, Rule& ru
   }
 }
 
+void read_multithreaded_attach(const Fields& fields, Rule& rule, DiagnosticList& diagnostics) {
+  const Entry* entry = fields.find("multithreaded-attach");
+  if (!entry) return;
+  rule.multithreaded_attach = fields.word<SharedAttach>(*entry, kSharedAttachWords);
+  if (rule.action != Action::allow)
+    diagnostics.error(entry->position, "what this rule is about, nobody attaches",
+                      "`multithreaded-attach` belongs to an allow rule, or to the policy");
+}
+
 Rule read_rule(const Value& value, const std::vector<Key>& keys, DiagnosticList& diagnostics) {
   Rule rule;
   rule.position = value.position;
@@ -140,6 +149,7 @@ Rule read_rule(const Value& value, const std::vector<Key>& keys, DiagnosticList&
   read_signature(fields, keys, rule, diagnostics);
   read_conditions(fields, rule, diagnostics);
   if (const Entry* mode = fields.find("mode")) rule.mode = fields.word<Mode>(*mode, kModeWords);
+  read_multithreaded_attach(fields, rule, diagnostics);
   if (const Entry* log = fields.find("log")) rule.log = fields.boolean(*log).value_or(true);
   if (!rule.log && rule.action == Action::deny)
     diagnostics.error(place_of(rule.settings, "log", rule.position), "denials are always logged",

@@ -34,7 +34,8 @@ void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
 // These are about an attachment alone.
 bool is_guard_at(bw_stage stage, bw_cause guard) {
   return stage == BW_STAGE_ATTACH ||
-         (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS);
+         (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS &&
+          guard != BW_CAUSE_ATTACH_RACE);
 }
 
 }  // namespace

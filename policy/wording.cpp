@@ -65,9 +65,14 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "the caller shares its file descriptors or its memory with another thread or process, which "
      "could swap the program after it was judged",
      "Attach from a process with a single thread, such as `bpfwarden run FILE --attach` or "
-     "`bpftool`."},
+     "`bpftool`; or give the rule multithreaded-attach = \"detect\"."},
     {"too-many-targets", "one attachment names more functions than are looked at",
      "Attach to fewer functions at once, in several links."},
+    {"attach-race",
+     "another program than the one that was judged was attached, or it was attached elsewhere: a "
+     "thread swapped a file descriptor meanwhile, and the process was killed",
+     "Treat it as an attack until its author has found the thread; `bpfwarden inventory` shows "
+     "whether the program is still attached."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {

@@ -41,6 +41,11 @@ inline constexpr auto kLicenseWords = std::to_array<std::pair<std::string_view, 
     {"gpl-compatible", License::gpl_compatible},
     {"proprietary", License::proprietary},
 });
+inline constexpr auto kSharedAttachWords =
+    std::to_array<std::pair<std::string_view, SharedAttach>>({
+        {"deny", SharedAttach::deny},
+        {"detect", SharedAttach::detect},
+    });
 
 template <class Words>
 [[nodiscard]] std::vector<std::string_view> spellings(const Words& words) {

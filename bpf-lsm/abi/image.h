@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 7
+#define BW_IMAGE_ABI 8
 
 enum {
   BW_MAX_RULES = 1024,
@@ -193,6 +193,9 @@ enum {
   BW_IMAGE_CGROUP = 2,
   BW_IMAGE_DIGEST = 4,
   BW_IMAGE_ATTACH = 8,  // some rules can be decided only at attach
+  // Callers that share their file descriptors may attach, and are watched:
+  BW_IMAGE_DETECT = 16,       // what no rule decides
+  BW_IMAGE_DETECT_SOME = 32,  // that, or what some rule admits; see `detect`
 };
 
 struct bw_image {
@@ -238,6 +241,7 @@ struct bw_image {
   __u8 family_of[BW_PROG_TYPES][BW_ATTACH_TYPES];
   __u8 family_of_probe[BW_PROBE_KINDS][2];
   __u8 reserved2[4];
+  struct bw_vector detect;  // rules whose multithreaded-attach is `detect`
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");

@@ -54,6 +54,10 @@ std::vector<Attach> ready(const std::vector<Row>& rows) {
   return attachments;
 }
 
+bool reads_arrays(std::string_view family) {
+  return family.contains(".multi") || family.contains(".session");
+}
+
 int filter_socket(const Fd& program) {
   const Fd socket = udp_socket();
   const int fd = program.get();
@@ -91,6 +95,70 @@ TEST_CASE("deny_attachments_of_who_shares_its_files", "[vm][attach]") {
     }
     CHECK(attach[i](program.fd) == 0);
   }
+}
+
+// Of each family and route, but for those that read many targets from the caller's memory.
+TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards", "[vm][attach]") {
+  const Sites sites;
+  Warden warden(Hooks::stay);
+  std::vector<Row> rows = all_rows();
+  std::erase_if(rows, [](const Row& row) {
+    return row.is_early || reads_arrays(row.family) ||
+           (row.family == "lsm_cgroup" &&
+            row.route != "link-create");  // one rule holds one of them
+  });
+  warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + rules(rows));
+  for (const Row& row : rows) {
+    INFO(name_of(row));
+    Attach attach = row.prepare(Where::good);
+    const Attempt program = load(row);
+    REQUIRE(program.error == 0);
+    const Companion companion;
+    CHECK(attach(program.fd) == 0);
+  }
+  for (const json& event : warden.events()) CHECK(event["decision"] == "allow");
+}
+
+TEST_CASE("deny_who_shares_its_files_with_another_process_where_threads_are_let_through",
+          "[vm][attach]") {
+  const Sites sites;
+  Warden warden(Hooks::stay);
+  const std::vector<Row> rows = some_rows();
+  std::vector<Attach> attach = ready(rows);
+  warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + rules(rows));
+  for (size_t i = 0; i < rows.size(); i++) {
+    INFO(name_of(rows[i]));
+    const Attempt program = load(rows[i]);
+    {
+      const Sharer sharer(CLONE_FILES);
+      CHECK(attach[i](program.fd) == EPERM);
+      CHECK(last_refused_attachment(warden)["cause"] == "shared-files");
+    }
+    const Companion companion;
+    CHECK(attach[i](program.fd) == 0);
+  }
+}
+
+TEST_CASE("deny_threads_what_a_rule_does_not_let_through", "[vm][attach]") {
+  const Sites sites;
+  Warden warden(Hooks::stay);
+  const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
+  const auto rule = [](const char* name, const Load& program, const char* setting) {
+    return "[[rules]]\nname = \"" + std::string(name) + "\"\nallow = [\"socket\"]\n" + setting +
+           "signature = \"unsigned\"\ndigests = [\"sha256:" +
+           keyring::hex(keyring::sha256(program.insns)) + "\"]\n";
+  };
+  const std::string not_here =
+      "[[rules]]\nname = \"no kprobes\"\nload-only = [\"kprobe/*\"]\n"
+      "signature = \"unsigned\"\n";
+  warden.apply("enforce", rule("watched", two.wanted, "multithreaded-attach = \"detect\"\n") +
+                              rule("alone", two.other, "") + not_here);
+  const auto filter_alone = [](const Load& request) { return filter_socket(loaded(request)); };
+  CHECK(filter_alone(two.other) == 0);
+  const Companion companion;
+  CHECK(filter_alone(two.wanted) == 0);
+  CHECK(filter_alone(two.other) == EPERM);
+  CHECK(last_refused_attachment(warden)["cause"] == "shared-files");
 }
 
 TEST_CASE("allow_attachments_of_a_child_that_shares_nothing", "[vm][attach]") {

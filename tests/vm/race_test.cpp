@@ -1,10 +1,14 @@
 // Two threads share a table of file descriptors: one exchanges the program behind a number, between
-// one that a policy allows and one that it does not, while the other attaches that number. Whatever
-// is attached must be the allowed one. Without a policy the exchange does win, or this could not
-// fail.
+// one that a policy allows and one that it does not, while the other attaches that number. Under
+// `deny`, whatever is attached must be the allowed one. Under `detect`, each exchange that wins
+// must be told of, and its process killed. Without a policy the exchange does win, or this could
+// not fail.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,9 +16,13 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <memory>
+#include <new>
 #include <thread>
 
+#include "linger.skel.h"
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
 #include "tests/vm/sharing.h"
@@ -45,20 +53,34 @@ struct Score {
   }
 };
 
-// Exchanges the program behind a number for as long as the object lives.
+void run_on(size_t processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  (void)::sched_setaffinity(0, sizeof(set), &set);
+}
+
+// Exchanges what is behind a number for as long as the object lives.
 class Exchange {
  public:
-  Exchange(const Fd& wanted, const Fd& other) : slot_(::fcntl(wanted.get(), F_DUPFD_CLOEXEC, 0)) {
+  using Turn = std::function<void(int slot)>;
+
+  Exchange(const Fd& first, Turn turn) : slot_(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0)) {
     REQUIRE(slot_);
-    thread_ = std::thread([this, wanted = wanted.get(), other = other.get()] {
+    thread_ = std::thread([this, turn = std::move(turn)] {
+      run_on(1);
       while (!stops_) {
-        ::dup2(other, slot_.get());
-        ::dup2(wanted, slot_.get());
+        turn(slot_.get());
         is_on_ = true;
       }
     });
     while (!is_on_) std::this_thread::yield();
   }
+  Exchange(const Fd& wanted, const Fd& other)
+      : Exchange(wanted, [wanted = wanted.get(), other = other.get()](int slot) {
+          ::dup2(other, slot);
+          ::dup2(wanted, slot);
+        }) {}
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange() {
@@ -107,8 +129,16 @@ void check_alone(const TwoPrograms& two, const AttachAndLook& attach) {
   CHECK(attach(other.fd.get()).error == EPERM);
 }
 
-void race(const char* route, const TwoPrograms& two, const std::string& rules,
-          const AttachAndLook& attach) {
+struct Contest {
+  const char* route;
+  TwoPrograms two;
+  std::string rules;
+  AttachAndLook attach;
+  bool makes_links = false;  // that are gone with their process
+};
+
+void race(const Contest& contest) {
+  const auto& [route, two, rules, attach, makes_links] = contest;
   Warden warden;
   const Score control = compete(two, attach, kControlRounds, 1, kLongest);
   say(route, "without a policy", control);
@@ -125,15 +155,215 @@ void race(const char* route, const TwoPrograms& two, const std::string& rules,
   check_alone(two, attach);
 }
 
+// ---- Under `detect` -----------------------------------------------------------------------------
+
+// Shared with a child that may be killed at any moment.
+struct Told {
+  std::atomic<size_t> rounds = 0, wanted = 0, other = 0, refused = 0, failed_otherwise = 0;
+};
+
+using SharedTold =
+    std::unique_ptr<Told, decltype([](Told* told) { ::munmap(told, sizeof(*told)); })>;
+
+SharedTold shared_told() {
+  void* memory =
+      ::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  return SharedTold(new (memory) Told);
+}
+
+struct Started {
+  std::unique_ptr<Exchange> exchange;
+  uint32_t other;  // the program that must not be attached
+};
+using StartExchange = std::function<Started()>;
+
+// In a child: it has a table of its own, which its two threads share. Its denials must fit into the
+// event buffer until it ends. Returns whether it was killed.
+bool competes_and_dies(const Contest& contest, const StartExchange& start, Told& told) {
+  constexpr size_t kRoundsOfOne = 500;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    run_on(0);
+    const auto [exchange, other_id] = start();
+    for (size_t round = 0; round < kRoundsOfOne; round++) {
+      told.rounds++;
+      const Outcome outcome = contest.attach(exchange->slot());
+      if (outcome.error != 0)
+        (outcome.error == EPERM ? told.refused : told.failed_otherwise)++;
+      else
+        (outcome.program == other_id ? told.other : told.wanted)++;
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK((WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0));
+  return WIFSIGNALED(status);
+}
+
+size_t count_races(Warden& warden, const char* route) {
+  size_t races = 0;
+  for (const nlohmann::json& event : warden.events()) {
+    if (event["cause"] != "attach-race") continue;
+    CHECK(event["route"] == route);
+    CHECK(event["refused"] == true);
+    CHECK(event["errno"] == 0);
+    races++;
+  }
+  return races;
+}
+
+size_t links_of(uint32_t program) {
+  size_t found = 0;
+  for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
+    const Fd link(bpf_link_get_fd_by_id(id));
+    if (link && linked_program(link) == program) found++;
+  }
+  return found;
+}
+
+// A link goes with its last descriptor, but not at once.
+bool are_gone(uint32_t program) {
+  for (int tries = 0; tries < 100; tries++) {
+    if (links_of(program) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return false;
+}
+
+// As in linger.bpf.c, so that the exchange wins often. Loaded before there is a policy.
+class Linger {
+ public:
+  Linger() : skeleton_(linger_bpf::open_and_load()) {
+    REQUIRE(skeleton_);
+    REQUIRE(linger_bpf::attach(skeleton_.get()) == 0);
+  }
+
+ private:
+  std::unique_ptr<linger_bpf, decltype([](linger_bpf* it) { linger_bpf::destroy(it); })> skeleton_;
+};
+
+// Until an exchange has won, and for some time. Returns what the children have told.
+SharedTold compete_in_children(Warden& warden, const Contest& contest, const StartExchange& start) {
+  constexpr std::chrono::seconds kLongestOfThese(8);
+  (void)warden.events();
+  SharedTold told = shared_told();
+  size_t killed = 0, reported = 0;
+  const auto end = std::chrono::steady_clock::now() + kLongestOfThese;
+  while (killed == 0 || (told->rounds < kRounds && std::chrono::steady_clock::now() < end)) {
+    REQUIRE(std::chrono::steady_clock::now() < end + kLongest);
+    if (competes_and_dies(contest, start, *told)) killed++;
+    reported += count_races(warden, contest.route);
+  }
+  std::printf(
+      "race, %s, detected: %zu rounds, %zu attached the allowed program, %zu EPERM, %zu "
+      "exchanges won, %zu reported\n",
+      contest.route, told->rounds.load(), told->wanted.load(), told->refused.load(), killed,
+      reported);
+  CHECK(killed > 0);
+  CHECK(reported == killed);
+  CHECK(told->other == 0);
+  return told;
+}
+
+void race_detected(const Contest& contest) {
+  const Linger linger;
+  Warden warden(Hooks::stay);
+  warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + contest.rules);
+  check_alone(contest.two, contest.attach);
+  const Fd wanted = loaded(contest.two.wanted), other = loaded(contest.two.other);
+  const SharedTold told = compete_in_children(warden, contest, [&]() -> Started {
+    return {std::make_unique<Exchange>(wanted, other), program_id(other)};
+  });
+  CHECK(told->failed_otherwise == 0);
+  CHECK(told->wanted > 0);
+  if (contest.makes_links) CHECK(are_gone(program_id(other)));
+}
+
+// ---- The routes ---------------------------------------------------------------------------------
+
 TwoPrograms of_devices() {
   return {Load::of_type(BPF_PROG_TYPE_CGROUP_DEVICE, 1),
           Load::of_type(BPF_PROG_TYPE_CGROUP_DEVICE, 0)};
 }
 
-void race_on_cgroup(const char* route, const AttachAndLook& attach) {
+Contest on_cgroup(const char* route, AttachAndLook attach) {
   TwoPrograms two = of_devices();
   two.wanted.attach_type = two.other.attach_type = BPF_CGROUP_DEVICE;
-  race(route, two, two.rules("cgroup/dev", "cgroup/dev@/att.good"), attach);
+  std::string rules = two.rules("cgroup/dev", "cgroup/dev@/att.good");
+  return {route, std::move(two), std::move(rules), std::move(attach)};
+}
+
+Contest link_create(int cgroup) {
+  Contest contest = on_cgroup("link-create", [cgroup](int fd) -> Outcome {
+    const Fd link(bpf_link_create(fd, cgroup, BPF_CGROUP_DEVICE, nullptr));
+    if (!link) return {.error = errno};
+    return {.program = linked_program(link)};
+  });
+  contest.makes_links = true;
+  return contest;
+}
+
+Contest prog_attach(int cgroup) {
+  return on_cgroup("prog-attach", [cgroup](int fd) -> Outcome {
+    if (bpf_prog_attach(fd, cgroup, BPF_CGROUP_DEVICE, 0) != 0) return {.error = errno};
+    uint32_t id = 0, count = 1;
+    REQUIRE(bpf_prog_query(cgroup, BPF_CGROUP_DEVICE, 0, nullptr, &id, &count) == 0);
+    REQUIRE(bpf_prog_detach(cgroup, BPF_CGROUP_DEVICE) == 0);
+    return {.program = id};
+  });
+}
+
+// Of a link whose program was there before any policy.
+Fd resident_link(int cgroup) {
+  run("bpfwarden off");
+  Load first = of_devices().wanted;
+  first.attach_type = BPF_CGROUP_DEVICE;
+  const Attempt resident = load(first);
+  REQUIRE(resident.error == 0);
+  return make_link(resident.fd, cgroup, BPF_CGROUP_DEVICE);
+}
+
+Contest link_update(int link) {
+  return on_cgroup("link-update", [link](int fd) -> Outcome {
+    if (bpf_link_update(link, fd, nullptr) != 0) return {.error = errno};
+    bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    REQUIRE(bpf_link_get_info_by_fd(link, &info, &size) == 0);
+    return {.program = info.prog_id};
+  });
+}
+
+Contest raw_tracepoint_open() {
+  const TwoPrograms two = {Load::of_type(BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
+                           Load::of_type(BPF_PROG_TYPE_RAW_TRACEPOINT, 1)};
+  return {"raw-tracepoint-open", two, two.rules("raw_tp", "raw_tp/task_rename"),
+          [](int fd) -> Outcome {
+            const Fd link(bpf_raw_tracepoint_open("task_rename", fd));
+            if (!link) return {.error = errno};
+            return {.program = linked_program(link)};
+          },
+          true};
+}
+
+Contest perf_event() {
+  const TwoPrograms two = {Load::of_type(BPF_PROG_TYPE_TRACEPOINT, 0),
+                           Load::of_type(BPF_PROG_TYPE_TRACEPOINT, 1)};
+  const char* const name = "task/task_rename";
+  const auto event = std::make_shared<Fd>();
+  return {"perf-event", two, two.rules("tp", "tp/task/task_rename"),
+          [=, owner = pid_t{0}](int fd) mutable -> Outcome {
+            if (!*event || owner != ::getpid()) *event = tracepoint_event(name);
+            owner = ::getpid();
+            if (::ioctl(event->get(), PERF_EVENT_IOC_SET_BPF, fd) != 0) return {.error = errno};
+            // A perf_event_query_bpf, with room for one id behind it.
+            std::array<uint32_t, sizeof(perf_event_query_bpf) / sizeof(uint32_t) + 1> found = {1};
+            REQUIRE(::ioctl(event->get(), PERF_EVENT_IOC_QUERY_BPF, found.data()) == 0);
+            *event = Fd();  // keeps its program
+            return {.program = found.back()};
+          }};
 }
 
 }  // namespace
@@ -141,65 +371,86 @@ void race_on_cgroup(const char* route, const AttachAndLook& attach) {
 TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race]") {
   const Sites sites;
   const Fd cgroup = open_cgroup("/att.good");
-  race_on_cgroup("link-create", [&](int fd) -> Outcome {
-    const Fd link(bpf_link_create(fd, cgroup.get(), BPF_CGROUP_DEVICE, nullptr));
-    if (!link) return {.error = errno};
-    return {.program = linked_program(link)};
-  });
+  race(link_create(cgroup.get()));
 }
 
 TEST_CASE("deny_an_exchange_while_a_program_is_attached", "[vm][race]") {
   const Sites sites;
   const Fd cgroup = open_cgroup("/att.good");
-  race_on_cgroup("prog-attach", [&](int fd) -> Outcome {
-    if (bpf_prog_attach(fd, cgroup.get(), BPF_CGROUP_DEVICE, 0) != 0) return {.error = errno};
-    uint32_t id = 0, count = 1;
-    REQUIRE(bpf_prog_query(cgroup.get(), BPF_CGROUP_DEVICE, 0, nullptr, &id, &count) == 0);
-    REQUIRE(bpf_prog_detach(cgroup.get(), BPF_CGROUP_DEVICE) == 0);
-    return {.program = id};
-  });
+  race(prog_attach(cgroup.get()));
 }
 
 TEST_CASE("deny_an_exchange_while_a_link_is_updated", "[vm][race]") {
   const Sites sites;
   const Fd cgroup = open_cgroup("/att.good");
-  run("bpfwarden off");
-  Load first = of_devices().wanted;
-  first.attach_type = BPF_CGROUP_DEVICE;
-  const Attempt resident = load(first);
-  REQUIRE(resident.error == 0);
-  const Fd link = make_link(resident.fd, cgroup.get(), BPF_CGROUP_DEVICE);
-  race_on_cgroup("link-update", [&](int fd) -> Outcome {
-    if (bpf_link_update(link.get(), fd, nullptr) != 0) return {.error = errno};
-    return {.program = linked_program(link)};
-  });
+  const Fd link = resident_link(cgroup.get());
+  race(link_update(link.get()));
 }
 
 TEST_CASE("deny_an_exchange_while_a_raw_tracepoint_is_opened", "[vm][race]") {
-  const TwoPrograms two = {Load::of_type(BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
-                           Load::of_type(BPF_PROG_TYPE_RAW_TRACEPOINT, 1)};
-  race("raw-tracepoint-open", two, two.rules("raw_tp", "raw_tp/task_rename"),
-       [](int fd) -> Outcome {
-         const Fd link(bpf_raw_tracepoint_open("task_rename", fd));
-         if (!link) return {.error = errno};
-         return {.program = linked_program(link)};
-       });
+  race(raw_tracepoint_open());
 }
 
 TEST_CASE("deny_an_exchange_while_a_perf_event_is_given_a_program", "[vm][race]") {
-  const TwoPrograms two = {Load::of_type(BPF_PROG_TYPE_TRACEPOINT, 0),
-                           Load::of_type(BPF_PROG_TYPE_TRACEPOINT, 1)};
-  const char* const name = "task/task_rename";
-  Fd event = tracepoint_event(name);
-  race("perf-event", two, two.rules("tp", "tp/task/task_rename"), [&](int fd) -> Outcome {
-    if (::ioctl(event.get(), PERF_EVENT_IOC_SET_BPF, fd) != 0) return {.error = errno};
-    // A perf_event_query_bpf, with room for one id behind it.
-    std::array<uint32_t, sizeof(perf_event_query_bpf) / sizeof(uint32_t) + 1> found = {1};
-    REQUIRE(::ioctl(event.get(), PERF_EVENT_IOC_QUERY_BPF, found.data()) == 0);
-    event = Fd();  // keeps its program
-    event = tracepoint_event(name);
-    return {.program = found.back()};
+  race(perf_event());
+}
+
+TEST_CASE("detect_each_exchange_while_a_link_is_created", "[vm][race]") {
+  const Sites sites;
+  const Fd cgroup = open_cgroup("/att.good");
+  race_detected(link_create(cgroup.get()));
+}
+
+// What is no link stays attached when its process is gone. The next one replaces it.
+TEST_CASE("detect_each_exchange_while_a_program_is_attached", "[vm][race]") {
+  const Sites sites;
+  const Fd cgroup = open_cgroup("/att.good");
+  race_detected(prog_attach(cgroup.get()));
+}
+
+TEST_CASE("detect_each_exchange_while_a_link_is_updated", "[vm][race]") {
+  const Sites sites;
+  const Fd cgroup = open_cgroup("/att.good");
+  const Fd link = resident_link(cgroup.get());
+  race_detected(link_update(link.get()));
+}
+
+// Under `deny`, where no hook can read which program is meant: the process holds none when the hook
+// looks, and the other thread brings one before the kernel does.
+TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
+  const Linger linger;
+  Warden warden(Hooks::stay);
+  warden.apply("enforce",
+               "[[rules]]\nname = \"filters\"\nallow = [\"socket\"]\nsignature = \"unsigned\"\n"
+               "[[rules]]\nname = \"others\"\nload-only = [\"tc\"]\nsignature = \"unsigned\"\n");
+  Fd program = loaded(Load::packet_filter());
+  const uint32_t id = program_id(program);
+  const Fd none(::open("/dev/null", O_RDONLY | O_CLOEXEC)), socket = udp_socket();
+  const Contest contest = {
+      "setsockopt", {}, "", [&](int fd) -> Outcome {
+        return {.error = error_of(
+                    ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof(fd)))};
+      }};
+  CHECK(contest.attach(program.get()).error == 0);
+  const SharedTold told = compete_in_children(warden, contest, [&]() -> Started {
+    program.reset();  // the child's
+    return {std::make_unique<Exchange>(none,
+                                       [id, none = none.get()](int slot) {
+                                         const Fd brought(bpf_prog_get_fd_by_id(id));
+                                         ::dup2(brought.get(), slot);
+                                         ::dup2(none, slot);
+                                       }),
+            id};
   });
+  CHECK(told->wanted == 0);  // nothing was attached and its process left alive
+}
+
+TEST_CASE("detect_each_exchange_while_a_raw_tracepoint_is_opened", "[vm][race]") {
+  race_detected(raw_tracepoint_open());
+}
+
+TEST_CASE("detect_each_exchange_while_a_perf_event_is_given_a_program", "[vm][race]") {
+  race_detected(perf_event());
 }
 
 }  // namespace bpfwarden::vm

@@ -57,7 +57,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 37);
+  CHECK(image.members() == 38);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);
@@ -87,6 +87,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, log_allowed);
   CHECK_MEMBER(image, bw_image, family_of);
   CHECK_MEMBER(image, bw_image, family_of_probe);
+  CHECK_MEMBER(image, bw_image, detect);
 
   const Layout pattern(types.get(), "bw_pattern");
   CHECK(pattern.size() == sizeof(bw_pattern));

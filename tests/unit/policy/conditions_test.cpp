@@ -229,6 +229,25 @@ TEST_CASE("log = false is for what a rule admits") {
         std::string::npos);
 }
 
+TEST_CASE("multithreaded-attach is the rule's own, or the policy's") {
+  const auto image_of = [](const std::string& of_policy, const std::string& of_rule) {
+    const Policy policy = must_parse(
+        "schema = 1\nname = \"a\"\nversion = 1\nmode = \"audit\"\ndefault = \"deny\"\n" +
+        of_policy + "[[rules]]\nname = \"first\"\nallow = [\"xdp\"]\nsignature = \"unsigned\"\n" +
+        of_rule + "[[rules]]\nname = \"second\"\nallow = [\"tc\"]\nsignature = \"unsigned\"\n");
+    const Compiled compiled(policy);
+    return std::pair(compiled.image().detect.words[0],
+                     compiled.image().flags & (BW_IMAGE_DETECT | BW_IMAGE_DETECT_SOME));
+  };
+  const std::string deny = "multithreaded-attach = \"deny\"\n";
+  const std::string detect = "multithreaded-attach = \"detect\"\n";
+  CHECK(image_of("", "") == std::pair(__u64{0}, __u32{0}));
+  CHECK(image_of("", detect) == std::pair(__u64{1}, __u32{BW_IMAGE_DETECT_SOME}));
+  CHECK(image_of(detect, deny) ==
+        std::pair(__u64{2}, __u32{BW_IMAGE_DETECT | BW_IMAGE_DETECT_SOME}));
+  CHECK(image_of(detect, "").first == 3);
+}
+
 TEST_CASE("log-allowed and its limit are one number of the image") {
   const auto logged = [](const std::string& setting) {
     return Compiled(must_parse("schema = 1\nname = \"a\"\nversion = 1\nmode = \"audit\"\n"

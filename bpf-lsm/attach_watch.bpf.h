@@ -1,0 +1,271 @@
+// Who shares its file descriptors with other threads: under `multithreaded-attach = "detect"` it
+// may attach, and what the kernel makes of its descriptors is looked at. If that is not what was
+// judged, the process is killed, and its links go with it.
+//
+// Tracing programs see it, which the kernel may skip. So each must have been there once a call of
+// bpf(2) has gone through: if one was not, that counts as the worst it could have shown.
+#pragma once
+
+#include "bpf-lsm/attach.bpf.h"
+
+enum {
+  WATCH_PROGRAM = 1,
+  WATCH_OBJECT = 2,
+  MAX_THREADS = 4096,
+  SIGKILL = 9,
+};
+
+// ---- Before the call ----------------------------------------------------------------------------
+
+// Whether all who share the caller's table are threads of its process: they can be killed with it.
+// The first process cannot be.
+static __noinline bool shares_within_process(void) {
+  const struct task_struct* task = bpf_get_current_task_btf();
+  const struct files_struct* files = BPF_CORE_READ(task, files);
+  struct signal_struct* signal = BPF_CORE_READ(task, signal);
+  struct list_head* head = (void*)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+  struct list_head* node = BPF_CORE_READ(head, next);
+  int sharing = 0, i;
+  bpf_for(i, 0, MAX_THREADS) {
+    if (!node || node == head) break;
+    struct task_struct* thread =
+        (void*)node - bpf_core_field_offset(struct task_struct, thread_node);
+    if (BPF_CORE_READ(thread, files) == files) sharing++;
+    node = BPF_CORE_READ(node, next);
+  }
+  return BPF_CORE_READ(task, tgid) != 1 && sharing >= BPF_CORE_READ(files, count.counter);
+}
+
+// Whether the policy lets anybody attach who shares descriptors. A program that is not there yet
+// has no rule: the policy's own setting is about it.
+static __noinline bool may_watch(bool has_program) {
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
+  if (!decides_at_attach(image)) return false;
+  if (!(image->flags & (has_program ? BW_IMAGE_DETECT_SOME : BW_IMAGE_DETECT))) return false;
+  return shares_within_process();
+}
+
+static __always_inline void begin_watch(struct task_note* note) {
+  note->attachment.watched = 1;
+  if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
+}
+
+// Of the program behind that descriptor, which may be none yet. False: to be refused.
+static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
+  if (!may_watch(prog != 0)) return false;
+  begin_watch(note);
+  note->attachment.program_fd = fd;
+  note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
+  note->attachment.awaits = WATCH_PROGRAM;
+  return true;
+}
+
+// Of whatever program the call finds, where no hook can read which: whether any may be attached so
+// or not.
+static __always_inline void watch_any(struct task_note* note) {
+  begin_watch(note);
+  note->attachment.any_program = 1;
+}
+
+// What the program goes to.
+static __always_inline void watch_object(struct task_note* note, __u32 fd, const void* object) {
+  note->attachment.object_fd = fd;
+  note->attachment.object = (__u64)object;
+  note->attachment.awaits |= WATCH_OBJECT;
+}
+
+// ---- Held programs ------------------------------------------------------------------------------
+// Some calls name the program where no hook can read it. It is one of those whose descriptors the
+// caller holds, so each of them that fits must be allowed there.
+
+#define MAX_HELD 65536  // descriptors that are looked at
+
+// `types`: a bit for each enum bpf_prog_type. Returns -EPERM or 0.
+__noinline int judge_held(__u64 types) {
+  const __u32 end = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt, max_fds);
+  const bool is_shared = shares_files();
+  struct task_note* note = task_note(0);
+  int i;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  if (is_shared) watch_any(note);
+  const bool is_refused = is_shared && !may_watch(true);
+  bpf_for(i, 0, (int)end) {
+    if (i >= MAX_HELD) return refuse_shared(0);
+    struct bpf_prog* prog = program_of((__u32)i);
+    if (!prog || !is_of(prog, types)) continue;
+    if (is_refused) return refuse_shared(prog);
+    note->attachment.told = 0;
+    if (judge_attachment((__u64)prog)) return -EPERM;
+  }
+  return 0;
+}
+
+static __always_inline int judge_held_programs(__u64 types) {
+  return judge_held(types) ? -EPERM : 0;
+}
+
+// ---- What the kernel makes of it ----------------------------------------------------------------
+
+static __always_inline void describe_race(struct task_note* note, const struct bw_image* image,
+                                          struct bpf_prog* prog) {
+  struct bw_program* record = &note->draft;
+  if (!prog || !recall(note, prog)) {
+    new_draft(note);
+    if (prog) describe_unknown(record, prog);
+  }
+  set_facts(record, image, &note->attachment);
+  record->policy_version = image->policy_version;
+  record->facts.guard = BW_CAUSE_ATTACH_RACE;
+  bw_deny(image, BW_CAUSE_ATTACH_RACE, &record->decision);
+  if (bw_enforces(image)) record->decision.mode = BW_MODE_ENFORCE;
+}
+
+static __always_inline void report_race(struct task_note* note, const struct bw_image* image,
+                                        struct bpf_prog* prog) {
+  const struct bw_program* record = &note->draft;
+  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  const __u64 number = next_sequence();
+  count(&record->decision, false, !event);
+  if (!event) return;
+  start_event(event, BW_HOOK_ATTACH, number);
+  event->refused = bw_refused(&record->decision);
+  describe_program(event, record);
+  describe_policy(event, image);
+  describe_task(event);
+  __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
+  if (prog)
+    bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
+  bpf_ringbuf_submit(event, 0);
+}
+
+// The attachment is not the one that was judged. Once for each call.
+__noinline int answer_race(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
+  if (!note || !image) return 0;
+  note->attachment.watched = 0;
+  describe_race(note, image, prog);
+  note->draft.generation = generation;
+  tally(&note->draft);
+  report_race(note, image, prog);
+  if (bw_refused(&note->draft.decision)) bpf_send_signal(SIGKILL);
+  return 0;
+}
+
+static __always_inline bool is_error(const void* returned) { return (__u64)returned >= -4095ULL; }
+
+static __always_inline struct attachment* watched_attachment(const void* found) {
+  struct task_note* note = task_note(0);
+  if (!note || !note->attachment.watched || is_error(found) || !asks_at_attach()) return 0;
+  return &note->attachment;
+}
+
+// The program becomes active at no place in particular: by what it was loaded for.
+static __always_inline void take_point_of_load(struct attachment* at, struct bpf_prog* prog) {
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) at->probe = 1 + BW_PROBE_KPROBE;
+  at->attach_type = BPF_CORE_READ(prog, expected_attach_type);
+}
+
+// Whether the program may be attached at note->attachment by who shares its descriptors.
+__noinline int admits_shared(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
+  if (!note || !image) return 0;
+  struct attachment* at = &note->attachment;
+  if (!recall(note, prog)) return is_resident(prog) && (image->flags & BW_IMAGE_DETECT);
+  if (at->route == BW_ROUTE_MAP_UPDATE) take_point_of_load(at, prog);
+  judge_at(note, image, generation);
+  return !bw_refused(&note->draft.decision) && bw_detects(image, &note->draft.decision);
+}
+
+// Another program than the attachment's own has another descriptor: one to replace, or to stand
+// beside.
+static __always_inline int see_known(__u32 fd, struct bpf_prog* prog) {
+  struct attachment* at = watched_attachment(prog);
+  if (!at || at->any_program) return 0;
+  const __u64 aux = (__u64)BPF_CORE_READ(prog, aux);
+  const bool is_program = fd == at->program_fd;
+  const bool is_object = (at->awaits & WATCH_OBJECT) && fd == at->object_fd;
+  if (!is_program && !is_object) return 0;
+  at->seen |= is_program ? WATCH_PROGRAM : WATCH_OBJECT;
+  return aux == (is_program ? at->program_aux : at->object) ? 0 : answer_race((__u64)prog);
+}
+
+static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
+  struct attachment* at = watched_attachment(prog);
+  if (!at || !at->any_program) return see_known(fd, prog);
+  at->seen |= WATCH_PROGRAM;
+  return admits_shared((__u64)prog) ? 0 : answer_race((__u64)prog);
+}
+
+static __always_inline int see_object(__u32 fd, const void* object) {
+  struct attachment* at = watched_attachment(object);
+  if (!at || !(at->awaits & WATCH_OBJECT) || fd != at->object_fd) return 0;
+  at->seen |= WATCH_OBJECT;
+  return (__u64)object == at->object ? 0 : answer_race(0);
+}
+
+// What the function returns, as an address and not as the pointer that the verifier knows it for:
+// global functions are handed addresses.
+static __always_inline void* returned(void* context) {
+  __u64 value = 0;
+  bpf_get_func_ret(context, &value);
+  return (void*)value;
+}
+
+// Three functions turn a descriptor into a program: the kernel's compiler has put the first into
+// the others.
+SEC("fexit/__bpf_prog_get")
+int BPF_PROG(see_static_get, __u32 fd) { return see_known(fd, returned(ctx)); }
+
+SEC("fexit/bpf_prog_get")
+int BPF_PROG(see_get, __u32 fd) { return see_program(fd, returned(ctx)); }
+
+SEC("fexit/bpf_prog_get_type_dev")
+int BPF_PROG(see_get_type, __u32 fd) { return see_program(fd, returned(ctx)); }
+
+SEC("fexit/cgroup_get_from_fd")
+int BPF_PROG(see_cgroup, int fd) {
+  struct cgroup* cgroup = returned(ctx);
+  return is_error(cgroup) ? 0 : see_object(fd, BPF_CORE_READ(cgroup, kn));
+}
+
+SEC("fexit/perf_event_get")
+int BPF_PROG(see_perf_event, __u32 fd) {
+  struct file* file = returned(ctx);
+  return is_error(file) ? 0 : see_object(fd, BPF_CORE_READ(file, private_data));
+}
+
+SEC("fexit/bpf_link_get_from_fd")
+int BPF_PROG(see_link, __u32 fd) { return see_object(fd, returned(ctx)); }
+
+// The tracepoint by the name that the kernel has read. It has no descriptor. Nothing below
+// kernel/trace can be traced itself.
+SEC("fentry/tracepoint_probe_register_prio_may_exist")
+int BPF_PROG(see_tracepoint, struct tracepoint* point) {
+  struct task_note* note = task_note(0);
+  struct attachment* at = watched_attachment(point);
+  if (!note || !at || at->route != BW_ROUTE_RAW_TRACEPOINT_OPEN) return 0;
+  if (!(at->awaits & WATCH_OBJECT)) return 0;  // a program whose load has named its target
+  struct bw_name* actual = &note->file_name;
+  const char* name = BPF_CORE_READ(point, name);
+  forget(actual);
+  set_length(actual, bpf_probe_read_kernel_str(actual->bytes, BW_NAME_SIZE, name));
+  at->seen |= WATCH_OBJECT;
+  for (int i = 0; i < BW_NAME_WORDS; i++)
+    if (actual->words[i] != at->target.words[i]) return answer_race(0);
+  return 0;
+}
+
+// At the end of bpf(2).
+static __always_inline void end_watch(struct task_note* note, long result) {
+  struct attachment* at = &note->attachment;
+  if (!at->watched) return;
+  if (result >= 0 && (at->awaits & ~at->seen)) answer_race(0);
+  at->watched = 0;
+}
