@@ -1,5 +1,5 @@
 """An enforcing policy that says where each tool may attach: there they work, elsewhere they are
-refused. So is a loader with threads, wherever it attaches."""
+refused. Loaders with threads attach where a rule lets them, and are watched."""
 
 import errno
 import subprocess
@@ -17,6 +17,12 @@ name = "real tools, each at its place"
 version = 1000
 mode = "enforce"
 default = "deny"
+
+[[rules]]
+name = "where loaders with threads belong"
+allow = [{threaded}]
+signature = "unsigned"
+multithreaded-attach = "detect"
 
 [[rules]]
 name = "where the tools belong"
@@ -51,7 +57,8 @@ def all_elsewhere() -> list[Elsewhere]:
         Elsewhere(["bpftool", "cgroup", "attach", tools.OTHER_CGROUP, "connect4", "pinned", tools.PIN],
                   "cgroup/connect4@/elsewhere"),
         Elsewhere(["bpftrace", "-e", "kprobe:do_exit { exit(); }"], "kprobe/do_exit", "rule"),
-        Elsewhere(["goloader", "kprobe", "do_nanosleep"], "kprobe/\u2026", "shared-files"),
+        Elsewhere(["goloader", "kprobe", "do_exit"], "kprobe/do_exit", "rule"),
+        Elsewhere(["goloader", "kprobe", "tcp_v4_connect"], "kprobe/tcp_v4_connect", "shared-files"),
     ]
 
 
@@ -59,9 +66,10 @@ def quoted(names: list[str]) -> str:
     return ", ".join(f'"{name}"' for name in sorted(set(names)))
 
 
-def apply_exact(places: list[str]) -> None:
+def apply_exact(threaded: list[str], places: list[str]) -> None:
     with open(POLICY, "w", encoding="utf-8") as file:
-        file.write(RULES.format(tryout=TRYOUT, probes=quoted(tools.PROBES), places=quoted(places)))
+        file.write(RULES.format(tryout=TRYOUT, probes=quoted(tools.PROBES), threaded=quoted(threaded),
+                                places=quoted(places)))
     tools.run("bpfwarden", "check", POLICY)
     tools.run("bpfwarden", "apply", POLICY, "--confirm-within", "0", "--accept-denials")
 
@@ -87,10 +95,10 @@ def only_elsewhere_refused(refusals: list[Elsewhere]) -> list[str]:
              for one in found.keys() - wanted if found[one] != TRYOUT])
 
 
-def run_exact(places: list[str], run_tools: Callable[[], None]) -> list[str]:
+def run_exact(threaded: list[str], places: list[str], run_tools: Callable[[], None]) -> list[str]:
     refusals = all_elsewhere()
     try:
-        apply_exact(places)
+        apply_exact(threaded, places)
         recorder = recording.start(EVENTS)
         run_tools()
         problems = run_elsewhere(refusals)

@@ -116,9 +116,10 @@ def main() -> int:
     run_phase("audit", rows, {"would be denied"})
     problems = recording.end(recorder, recording.EVENTS)
     problems += enforce.run_enforced(lambda: run_phase("enforced", rows, {"admitted"}))
-    without_threads = [row for row in rows if not row.tool.has_threads]
-    places = tools.TRIALS + [place for row in without_threads for place in row.tool.allow or row.tool.attach]
-    problems += exact.run_exact(places, lambda: run_phase("exact", without_threads, {"admitted"}))
+    threaded = [place for row in rows if row.tool.has_threads for place in row.tool.attach]
+    places = tools.TRIALS + [place for row in rows if not row.tool.has_threads
+                             for place in row.tool.allow or row.tool.attach]
+    problems += exact.run_exact(threaded, places, lambda: run_phase("exact", rows, {"admitted"}))
     print_table(rows)
     problems += [f"{row.tool.name}: {problem}" for row in rows for problem in row.problems]
     print(*problems, sep="\n")
