@@ -174,7 +174,8 @@ __noinline int judge_attachment(__u64 address) {
   judge_at(note, image, generation);
   compare_attachment(record, note, prog);
   if (!decides_at_attach(image)) return 0;
-  if (at->watched && !at->quiet && !bw_detects(image, &record->decision))
+  if (at->watched && !at->quiet && !bw_refused(&record->decision) &&
+      !bw_detects(image, &record->decision))
     return refuse_shared(prog);
   return conclude_attachment(record, note, image, prog);
 }

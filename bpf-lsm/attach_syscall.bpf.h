@@ -291,7 +291,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   const long unread =
       kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from);
   struct bpf_prog* prog = unread ? 0 : program_of(program_in(type, value));
-  if (is_shared && !may_watch(prog != 0)) return refuse_shared(prog);
+  if (is_shared && !may_watch()) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.awaits = WATCH_PROGRAM;
   take_point_of_load(&note->attachment, prog);

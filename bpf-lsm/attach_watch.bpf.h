@@ -36,25 +36,24 @@ static __noinline bool shares_within_process(void) {
   return BPF_CORE_READ(task, tgid) != 1 && sharing >= BPF_CORE_READ(files, count.counter);
 }
 
-// Whether the policy lets anybody attach who shares descriptors. A program that is not there yet
-// has no rule: the policy's own setting is about it.
-static __noinline bool may_watch(bool has_program) {
+// Whether the policy lets anybody attach who shares descriptors.
+static __noinline bool may_watch(void) {
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
-  if (!decides_at_attach(image)) return false;
-  if (!(image->flags & (has_program ? BW_IMAGE_DETECT_SOME : BW_IMAGE_DETECT))) return false;
-  return shares_within_process();
+  return decides_at_attach(image) && (image->flags & BW_IMAGE_DETECT_SOME) &&
+         shares_within_process();
 }
 
-static __always_inline void begin_watch(struct task_note* note) {
-  note->attachment.watched = 1;
+static __always_inline void note_exe(struct task_note* note) {
   if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
 }
 
-// Of the program behind that descriptor, which may be none yet. False: to be refused.
+// Of the program behind that descriptor. Loaders try out, too, what comes of one where none is.
+// False: to be refused.
 static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
-  if (!may_watch(prog != 0)) return false;
-  begin_watch(note);
+  if (!may_watch()) return false;
+  note_exe(note);
+  note->attachment.watched = 1;
   note->attachment.program_fd = fd;
   note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
   note->attachment.awaits = WATCH_PROGRAM;
@@ -62,9 +61,10 @@ static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_p
 }
 
 // Of whatever program the call finds, where no hook can read which: whether any may be attached so
-// or not.
+// or not. Every map update of threads comes here: they need no path for an event that never is.
 static __always_inline void watch_any(struct task_note* note) {
-  begin_watch(note);
+  note->exe[0] = 0;
+  note->attachment.watched = 1;
   note->attachment.any_program = 1;
 }
 
@@ -88,8 +88,11 @@ __noinline int judge_held(__u64 types) {
   struct task_note* note = task_note(0);
   int i;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  if (is_shared) watch_any(note);
-  const bool is_refused = is_shared && !may_watch(true);
+  if (is_shared) {
+    watch_any(note);
+    note_exe(note);
+  }
+  const bool is_refused = is_shared && !may_watch();
   bpf_for(i, 0, (int)end) {
     if (i >= MAX_HELD) return refuse_shared(0);
     struct bpf_prog* prog = program_of((__u32)i);

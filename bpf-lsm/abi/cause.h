@@ -18,6 +18,6 @@ enum bw_cause {
   BW_CAUSE_SEALED_KEY = 13,        // bpfwarden's own keyring, or a key in it, was to be changed
   BW_CAUSE_SHARED_FILES = 14,      // an attachment by a task whose file descriptors others can swap
   BW_CAUSE_TOO_MANY_TARGETS = 15,  // more symbols in one attachment than are looked at
-  BW_CAUSE_ATTACH_RACE = 16,  // observed: another program, or elsewhere, than what was judged
+  BW_CAUSE_ATTACH_RACE = 16,       // observed: another program, or elsewhere, than what was judged
   BW_CAUSES,
 };

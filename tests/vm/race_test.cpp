@@ -172,28 +172,25 @@ SharedTold shared_told() {
   return SharedTold(new (memory) Told);
 }
 
-struct Started {
-  std::unique_ptr<Exchange> exchange;
-  uint32_t other;  // the program that must not be attached
-};
-using StartExchange = std::function<Started()>;
+using StartExchange = std::function<std::unique_ptr<Exchange>()>;
 
 // In a child: it has a table of its own, which its two threads share. Its denials must fit into the
 // event buffer until it ends. Returns whether it was killed.
-bool competes_and_dies(const Contest& contest, const StartExchange& start, Told& told) {
+bool competes_and_dies(const Contest& contest, const StartExchange& start, uint32_t other,
+                       Told& told) {
   constexpr size_t kRoundsOfOne = 500;
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     run_on(0);
-    const auto [exchange, other_id] = start();
+    const auto exchange = start();
     for (size_t round = 0; round < kRoundsOfOne; round++) {
       told.rounds++;
       const Outcome outcome = contest.attach(exchange->slot());
       if (outcome.error != 0)
         (outcome.error == EPERM ? told.refused : told.failed_otherwise)++;
       else
-        (outcome.program == other_id ? told.other : told.wanted)++;
+        (outcome.program == other ? told.other : told.wanted)++;
     }
     ::_exit(0);
   }
@@ -246,7 +243,8 @@ class Linger {
 };
 
 // Until an exchange has won, and for some time. Returns what the children have told.
-SharedTold compete_in_children(Warden& warden, const Contest& contest, const StartExchange& start) {
+SharedTold compete_in_children(Warden& warden, const Contest& contest, uint32_t other,
+                               const StartExchange& start) {
   constexpr std::chrono::seconds kLongestOfThese(8);
   (void)warden.events();
   SharedTold told = shared_told();
@@ -254,7 +252,7 @@ SharedTold compete_in_children(Warden& warden, const Contest& contest, const Sta
   const auto end = std::chrono::steady_clock::now() + kLongestOfThese;
   while (killed == 0 || (told->rounds < kRounds && std::chrono::steady_clock::now() < end)) {
     REQUIRE(std::chrono::steady_clock::now() < end + kLongest);
-    if (competes_and_dies(contest, start, *told)) killed++;
+    if (competes_and_dies(contest, start, other, *told)) killed++;
     reported += count_races(warden, contest.route);
   }
   std::printf(
@@ -274,8 +272,8 @@ void race_detected(const Contest& contest) {
   warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + contest.rules);
   check_alone(contest.two, contest.attach);
   const Fd wanted = loaded(contest.two.wanted), other = loaded(contest.two.other);
-  const SharedTold told = compete_in_children(warden, contest, [&]() -> Started {
-    return {std::make_unique<Exchange>(wanted, other), program_id(other)};
+  const SharedTold told = compete_in_children(warden, contest, program_id(other), [&] {
+    return std::make_unique<Exchange>(wanted, other);
   });
   CHECK(told->failed_otherwise == 0);
   CHECK(told->wanted > 0);
@@ -432,15 +430,13 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
                     ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof(fd)))};
       }};
   CHECK(contest.attach(program.get()).error == 0);
-  const SharedTold told = compete_in_children(warden, contest, [&]() -> Started {
+  const SharedTold told = compete_in_children(warden, contest, id, [&] {
     program.reset();  // the child's
-    return {std::make_unique<Exchange>(none,
-                                       [id, none = none.get()](int slot) {
-                                         const Fd brought(bpf_prog_get_fd_by_id(id));
-                                         ::dup2(brought.get(), slot);
-                                         ::dup2(none, slot);
-                                       }),
-            id};
+    return std::make_unique<Exchange>(none, [id, none = none.get()](int slot) {
+      const Fd brought(bpf_prog_get_fd_by_id(id));
+      ::dup2(brought.get(), slot);
+      ::dup2(none, slot);
+    });
   });
   CHECK(told->wanted == 0);  // nothing was attached and its process left alive
 }
