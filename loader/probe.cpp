@@ -105,12 +105,26 @@ Capability probe_signatures(const btf* kernel) {
 }
 
 Capability probe_hooks(const btf* kernel) {
-  constexpr std::array needed = {
-      "bpf_lsm_bpf",           "bpf_lsm_bpf_prog_load",     "bpf_lsm_bpf_prog",
-      "bpf_lsm_bpf_prog_free", "bpf_lsm_bpf_map_create",    "verify_signature",
-      "pkcs7_validate_trust",  "bpf_prog_test_run_syscall", "__x64_sys_bpf",
-      "bpf_lsm_file_ioctl",    "bpf_lsm_file_ioctl_compat", "bpf_lsm_socket_setsockopt",
-      "bpf_lsm_netlink_send"};
+  constexpr std::array needed = {"bpf_lsm_bpf",
+                                 "bpf_lsm_bpf_prog_load",
+                                 "bpf_lsm_bpf_prog",
+                                 "bpf_lsm_bpf_prog_free",
+                                 "bpf_lsm_bpf_map_create",
+                                 "verify_signature",
+                                 "pkcs7_validate_trust",
+                                 "bpf_prog_test_run_syscall",
+                                 "__x64_sys_bpf",
+                                 "bpf_lsm_file_ioctl",
+                                 "bpf_lsm_file_ioctl_compat",
+                                 "bpf_lsm_socket_setsockopt",
+                                 "bpf_lsm_netlink_send",
+                                 "__bpf_prog_get",
+                                 "bpf_prog_get",
+                                 "bpf_prog_get_type_dev",
+                                 "cgroup_get_from_fd",
+                                 "perf_event_get",
+                                 "bpf_link_get_from_fd",
+                                 "tracepoint_probe_register_prio_may_exist"};
   std::string lacking;
   for (const char* name : needed)
     if (!has_function(kernel, name)) lacking += std::string(lacking.empty() ? "" : ", ") + name;

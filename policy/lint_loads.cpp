@@ -26,6 +26,13 @@ constexpr auto kOwn = std::to_array<string_view>({
     "lsm/file_ioctl_compat",
     "lsm/socket_setsockopt",
     "lsm/netlink_send",
+    "fexit/__bpf_prog_get",
+    "fexit/bpf_prog_get",
+    "fexit/bpf_prog_get_type_dev",
+    "fexit/cgroup_get_from_fd",
+    "fexit/perf_event_get",
+    "fexit/bpf_link_get_from_fd",
+    "fentry/tracepoint_probe_register_prio_may_exist",
 });
 
 // What libbpf and bpftool load to learn what the kernel can do; no target is known then.

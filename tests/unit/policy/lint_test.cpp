@@ -262,7 +262,7 @@ TEST_CASE("bpfwarden's own attach points are those of its kernel part") {
   const auto warden = sections("bpf-lsm/warden.bpf.c");
   REQUIRE(warden.size() <= own.size());
   CHECK(std::ranges::equal(warden, own.first(warden.size())));
-  for (const char* file : {"bpf-lsm/attach_syscall.bpf.h", "bpf-lsm/attach_other.bpf.h"}) {
+  for (const char* file : {"bpf-lsm/attach_watch.bpf.h", "bpf-lsm/attach_other.bpf.h"}) {
     const auto attach = sections(file);
     CHECK_FALSE(attach.empty());
     for (const std::string& point : attach) {
