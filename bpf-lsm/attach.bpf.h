@@ -111,7 +111,7 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
 
 // A task that shares what its call is read from could have another program judged than the one that
 // is attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
-// is refused as soon as any rule is enforced.
+// is refused as soon as any rule is enforced. Where none is, an event has told enough.
 __noinline int conclude_shared(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
   struct task_note* note = task_note(0);
@@ -120,6 +120,7 @@ __noinline int conclude_shared(__u64 address) {
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   if (!decides_at_attach(image)) return 0;
+  note->attachment.watched = 0;
   if (prog) {
     describe_unknown(record, prog);
     set_facts(record, image, &note->attachment);

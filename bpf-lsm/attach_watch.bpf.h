@@ -162,8 +162,9 @@ static __always_inline bool is_error(const void* returned) { return (__u64)retur
 
 static __always_inline struct attachment* watched_attachment(const void* found) {
   struct task_note* note = task_note(0);
-  if (!note || !note->attachment.watched || is_error(found) || !asks_at_attach()) return 0;
-  return &note->attachment;
+  __u64 generation = 0;
+  if (!note || !note->attachment.watched || is_error(found)) return 0;
+  return decides_at_attach(active_image(&generation)) ? &note->attachment : 0;
 }
 
 // The program becomes active at no place in particular: by what it was loaded for.
