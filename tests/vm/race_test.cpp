@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <chrono>
@@ -51,50 +50,6 @@ struct Score {
     else
       (outcome.program == wanted_id ? wanted : other)++;
   }
-};
-
-void run_on(size_t processor) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(processor, &set);
-  (void)::sched_setaffinity(0, sizeof(set), &set);
-}
-
-// Exchanges what is behind a number for as long as the object lives.
-class Exchange {
- public:
-  using Turn = std::function<void(int slot)>;
-
-  Exchange(const Fd& first, Turn turn) : slot_(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0)) {
-    REQUIRE(slot_);
-    thread_ = std::thread([this, turn = std::move(turn)] {
-      run_on(1);
-      while (!stops_) {
-        turn(slot_.get());
-        is_on_ = true;
-      }
-    });
-    while (!is_on_) std::this_thread::yield();
-  }
-  Exchange(const Fd& wanted, const Fd& other)
-      : Exchange(wanted, [wanted = wanted.get(), other = other.get()](int slot) {
-          ::dup2(other, slot);
-          ::dup2(wanted, slot);
-        }) {}
-  Exchange(const Exchange&) = delete;
-  Exchange& operator=(const Exchange&) = delete;
-  ~Exchange() {
-    stops_ = true;
-    thread_.join();
-    wait_until_alone();
-  }
-
-  [[nodiscard]] int slot() const { return slot_.get(); }
-
- private:
-  Fd slot_;
-  std::atomic<bool> stops_ = false, is_on_ = false;
-  std::thread thread_;
 };
 
 // Both threads may share one processor, which then runs many rounds before the exchange has a turn.
@@ -157,41 +112,31 @@ void race(const Contest& contest) {
 
 // ---- Under `detect` -----------------------------------------------------------------------------
 
-// Shared with a child that may be killed at any moment.
-struct Told {
-  std::atomic<size_t> rounds = 0, wanted = 0, other = 0, refused = 0, failed_otherwise = 0;
-};
+// Of children that may be killed at any moment.
+using SharedScore =
+    std::unique_ptr<Score, decltype([](Score* score) { ::munmap(score, sizeof(*score)); })>;
 
-using SharedTold =
-    std::unique_ptr<Told, decltype([](Told* told) { ::munmap(told, sizeof(*told)); })>;
-
-SharedTold shared_told() {
+SharedScore shared_score() {
   void* memory =
-      ::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, sizeof(Score), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   REQUIRE(memory != MAP_FAILED);
-  return SharedTold(new (memory) Told);
+  return SharedScore(new (memory) Score);
 }
 
 using StartExchange = std::function<std::unique_ptr<Exchange>()>;
 
 // In a child: it has a table of its own, which its two threads share. Its denials must fit into the
 // event buffer until it ends. Returns whether it was killed.
-bool competes_and_dies(const Contest& contest, const StartExchange& start, uint32_t other,
-                       Told& told) {
+bool competes_and_dies(const Contest& contest, const StartExchange& start, uint32_t wanted,
+                       Score& score) {
   constexpr size_t kRoundsOfOne = 500;
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     run_on(0);
     const auto exchange = start();
-    for (size_t round = 0; round < kRoundsOfOne; round++) {
-      told.rounds++;
-      const Outcome outcome = contest.attach(exchange->slot());
-      if (outcome.error != 0)
-        (outcome.error == EPERM ? told.refused : told.failed_otherwise)++;
-      else
-        (outcome.program == other ? told.other : told.wanted)++;
-    }
+    for (size_t round = 0; round < kRoundsOfOne; round++)
+      score.count(contest.attach(exchange->slot()), wanted);
     ::_exit(0);
   }
   int status = 0;
@@ -242,28 +187,28 @@ class Linger {
   std::unique_ptr<linger_bpf, decltype([](linger_bpf* it) { linger_bpf::destroy(it); })> skeleton_;
 };
 
-// Until an exchange has won, and for some time. Returns what the children have told.
-SharedTold compete_in_children(Warden& warden, const Contest& contest, uint32_t other,
-                               const StartExchange& start) {
+// Until an exchange has won, and for some time. The round that killed a child counts as one.
+SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
+                                const StartExchange& start) {
   constexpr std::chrono::seconds kLongestOfThese(8);
   (void)warden.events();
-  SharedTold told = shared_told();
+  SharedScore score = shared_score();
   size_t killed = 0, reported = 0;
   const auto end = std::chrono::steady_clock::now() + kLongestOfThese;
-  while (killed == 0 || (told->rounds < kRounds && std::chrono::steady_clock::now() < end)) {
+  while (killed == 0 || (score->rounds < kRounds && std::chrono::steady_clock::now() < end)) {
     REQUIRE(std::chrono::steady_clock::now() < end + kLongest);
-    if (competes_and_dies(contest, start, other, *told)) killed++;
+    if (competes_and_dies(contest, start, wanted, *score)) {
+      killed++;
+      score->rounds++;
+    }
     reported += count_races(warden, contest.route);
   }
-  std::printf(
-      "race, %s, detected: %zu rounds, %zu attached the allowed program, %zu EPERM, %zu "
-      "exchanges won, %zu reported\n",
-      contest.route, told->rounds.load(), told->wanted.load(), told->refused.load(), killed,
-      reported);
+  say(contest.route, "detected", *score);
+  std::printf("race, %s: %zu exchanges won, %zu reported\n", contest.route, killed, reported);
   CHECK(killed > 0);
   CHECK(reported == killed);
-  CHECK(told->other == 0);
-  return told;
+  CHECK(score->other == 0);
+  return score;
 }
 
 void race_detected(const Contest& contest) {
@@ -272,11 +217,11 @@ void race_detected(const Contest& contest) {
   warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + contest.rules);
   check_alone(contest.two, contest.attach);
   const Fd wanted = loaded(contest.two.wanted), other = loaded(contest.two.other);
-  const SharedTold told = compete_in_children(warden, contest, program_id(other), [&] {
+  const SharedScore score = compete_in_children(warden, contest, program_id(wanted), [&] {
     return std::make_unique<Exchange>(wanted, other);
   });
-  CHECK(told->failed_otherwise == 0);
-  CHECK(told->wanted > 0);
+  CHECK(score->failed_otherwise == 0);
+  CHECK(score->wanted > 0);
   if (contest.makes_links) CHECK(are_gone(program_id(other)));
 }
 
@@ -324,14 +269,12 @@ Fd resident_link(int cgroup) {
   return make_link(resident.fd, cgroup, BPF_CGROUP_DEVICE);
 }
 
-Contest link_update(int link) {
-  return on_cgroup("link-update", [link](int fd) -> Outcome {
-    if (bpf_link_update(link, fd, nullptr) != 0) return {.error = errno};
-    bpf_link_info info = {};
-    uint32_t size = sizeof(info);
-    REQUIRE(bpf_link_get_info_by_fd(link, &info, &size) == 0);
-    return {.program = info.prog_id};
-  });
+Contest link_update(int cgroup) {
+  return on_cgroup("link-update",
+                   [link = std::make_shared<Fd>(resident_link(cgroup))](int fd) -> Outcome {
+                     if (bpf_link_update(link->get(), fd, nullptr) != 0) return {.error = errno};
+                     return {.program = linked_program(*link)};
+                   });
 }
 
 Contest raw_tracepoint_open() {
@@ -364,26 +307,21 @@ Contest perf_event() {
           }};
 }
 
+void on_site(void (*compete)(const Contest&), Contest (*prepare)(int cgroup)) {
+  const Sites sites;
+  const Fd cgroup = open_cgroup("/att.good");
+  compete(prepare(cgroup.get()));
+}
+
 }  // namespace
 
-TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race]") {
-  const Sites sites;
-  const Fd cgroup = open_cgroup("/att.good");
-  race(link_create(cgroup.get()));
-}
+TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race]") { on_site(race, link_create); }
 
 TEST_CASE("deny_an_exchange_while_a_program_is_attached", "[vm][race]") {
-  const Sites sites;
-  const Fd cgroup = open_cgroup("/att.good");
-  race(prog_attach(cgroup.get()));
+  on_site(race, prog_attach);
 }
 
-TEST_CASE("deny_an_exchange_while_a_link_is_updated", "[vm][race]") {
-  const Sites sites;
-  const Fd cgroup = open_cgroup("/att.good");
-  const Fd link = resident_link(cgroup.get());
-  race(link_update(link.get()));
-}
+TEST_CASE("deny_an_exchange_while_a_link_is_updated", "[vm][race]") { on_site(race, link_update); }
 
 TEST_CASE("deny_an_exchange_while_a_raw_tracepoint_is_opened", "[vm][race]") {
   race(raw_tracepoint_open());
@@ -394,23 +332,16 @@ TEST_CASE("deny_an_exchange_while_a_perf_event_is_given_a_program", "[vm][race]"
 }
 
 TEST_CASE("detect_each_exchange_while_a_link_is_created", "[vm][race]") {
-  const Sites sites;
-  const Fd cgroup = open_cgroup("/att.good");
-  race_detected(link_create(cgroup.get()));
+  on_site(race_detected, link_create);
 }
 
 // What is no link stays attached when its process is gone. The next one replaces it.
 TEST_CASE("detect_each_exchange_while_a_program_is_attached", "[vm][race]") {
-  const Sites sites;
-  const Fd cgroup = open_cgroup("/att.good");
-  race_detected(prog_attach(cgroup.get()));
+  on_site(race_detected, prog_attach);
 }
 
 TEST_CASE("detect_each_exchange_while_a_link_is_updated", "[vm][race]") {
-  const Sites sites;
-  const Fd cgroup = open_cgroup("/att.good");
-  const Fd link = resident_link(cgroup.get());
-  race_detected(link_update(link.get()));
+  on_site(race_detected, link_update);
 }
 
 // Under `deny`, where no hook can read which program is meant: the process holds none when the hook
@@ -430,7 +361,8 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
                     ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof(fd)))};
       }};
   CHECK(contest.attach(program.get()).error == 0);
-  const SharedTold told = compete_in_children(warden, contest, id, [&] {
+  constexpr uint32_t kNone = 0;
+  const SharedScore score = compete_in_children(warden, contest, kNone, [&] {
     program.reset();  // the child's
     return std::make_unique<Exchange>(none, [id, none = none.get()](int slot) {
       const Fd brought(bpf_prog_get_fd_by_id(id));
@@ -438,7 +370,7 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
       ::dup2(none, slot);
     });
   });
-  CHECK(told->wanted == 0);  // nothing was attached and its process left alive
+  CHECK(score->wanted == 0);  // nothing was attached and its process left alive
 }
 
 TEST_CASE("detect_each_exchange_while_a_raw_tracepoint_is_opened", "[vm][race]") {

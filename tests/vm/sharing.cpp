@@ -1,5 +1,6 @@
 #include "tests/vm/sharing.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,37 @@ Sharer::Sharer(int flags) : stack_(size_t{64} * 1024), pid_(-1) {
 Sharer::~Sharer() {
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
+}
+
+void run_on(size_t processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  (void)::sched_setaffinity(0, sizeof(set), &set);
+}
+
+Exchange::Exchange(const Fd& first, Turn turn) : slot_(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0)) {
+  REQUIRE(slot_);
+  thread_ = std::thread([this, turn = std::move(turn)] {
+    run_on(1);
+    while (!stops_) {
+      turn(slot_.get());
+      is_on_ = true;
+    }
+  });
+  while (!is_on_) std::this_thread::yield();
+}
+
+Exchange::Exchange(const Fd& wanted, const Fd& other)
+    : Exchange(wanted, [wanted = wanted.get(), other = other.get()](int slot) {
+        ::dup2(other, slot);
+        ::dup2(wanted, slot);
+      }) {}
+
+Exchange::~Exchange() {
+  stops_ = true;
+  thread_.join();
+  wait_until_alone();
 }
 
 void wait_until_alone() {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/fd.h"
 #include "tests/vm/scene.h"
 
 namespace bpfwarden::vm {
@@ -39,6 +40,29 @@ class Sharer {
  private:
   std::vector<char> stack_;
   pid_t pid_;
+};
+
+// For the calling thread.
+void run_on(size_t processor);
+
+// A thread, on the second processor, that exchanges what is behind a number for as long as the
+// object lives.
+class Exchange {
+ public:
+  using Turn = std::function<void(int slot)>;
+
+  Exchange(const Fd& first, Turn turn);  // `first` is what is there before the first turn
+  Exchange(const Fd& wanted, const Fd& other);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  ~Exchange();
+
+  [[nodiscard]] int slot() const { return slot_.get(); }
+
+ private:
+  Fd slot_;
+  std::atomic<bool> stops_ = false, is_on_ = false;
+  std::thread thread_;
 };
 
 // Until this process has one thread: what a thread shared is let go of after join() returns.
