@@ -4,6 +4,7 @@
 
 #include "bpf-lsm/abi/inventory.h"
 #include "bpf-lsm/facts.bpf.h"
+#include "bpf-lsm/trace_types.bpf.h"
 
 extern const void bpf_prog_fops __ksym __weak;
 extern const void bpf_link_fops __ksym __weak;

@@ -291,19 +291,6 @@ struct bpf_xdp_link {
   struct net_device* dev;
 };
 
-struct trace_event_call;
-
-struct perf_event {
-  struct trace_event_call* tp_event;
-  struct bpf_prog* prog;
-  __u64 id;
-};
-
-struct bpf_perf_link {
-  struct bpf_link link;
-  struct file* perf_file;
-};
-
 struct sk_filter {
   struct bpf_prog* prog;
 };

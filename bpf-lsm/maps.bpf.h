@@ -152,7 +152,7 @@ struct task_note {
   struct bw_program draft;  // the load that lsm/bpf_prog_load decides
   __u64 postponed_aux;      // whose event waits for the digest: the draft's; 0: none's
   char postponed_name[BW_PROG_NAME_SIZE];
-  char exe[BW_EXE_SIZE];         // of that event, or of who is watched: no tracing program could
+  char exe[BW_EXE_SIZE];         // for that event, or one of a race: tracing cannot read it
   struct bw_facts staged_facts;  // and as the staged policy sees it
   struct bw_decision staged_decision;
   struct bw_name cgroup;                // for an event, where no rule has asked for it

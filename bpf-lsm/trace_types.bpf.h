@@ -12,6 +12,19 @@ enum {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct trace_event_call;
+
+struct perf_event {
+  struct trace_event_call* tp_event;
+  struct bpf_prog* prog;
+  __u64 id;
+};
+
+struct bpf_perf_link {
+  struct bpf_link link;
+  struct file* perf_file;
+};
+
 struct tracepoint {
   const char* name;
 };
