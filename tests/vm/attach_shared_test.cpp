@@ -148,16 +148,13 @@ TEST_CASE("deny_threads_what_a_rule_does_not_let_through", "[vm][attach]") {
   const Sites sites;
   Warden warden(Hooks::stay);
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
-  const auto rule = [](const char* name, const Load& program, const char* setting) {
-    return "[[rules]]\nname = \"" + std::string(name) + "\"\nallow = [\"socket\"]\n" + setting +
-           "signature = \"unsigned\"\ndigests = [\"sha256:" +
-           keyring::hex(keyring::sha256(program.insns)) + "\"]\n";
-  };
   const std::string not_here =
       "[[rules]]\nname = \"no kprobes\"\nload-only = [\"kprobe/*\"]\n"
       "signature = \"unsigned\"\n";
-  warden.apply("enforce", rule("watched", two.wanted, "multithreaded-attach = \"detect\"\n") +
-                              rule("alone", two.other, "") + not_here);
+  const std::string allow = "allow = [\"socket\"]\n";
+  warden.apply("enforce",
+               rule_about(two.wanted, "watched", allow + "multithreaded-attach = \"detect\"") +
+                   rule_about(two.other, "alone", allow) + not_here);
   const auto filter_alone = [](const Load& request) { return filter_socket(loaded(request)); };
   CHECK(filter_alone(two.other) == 0);
   const Companion companion;

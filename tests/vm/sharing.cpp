@@ -11,16 +11,6 @@
 
 namespace bpfwarden::vm {
 
-namespace {
-
-std::string rule(const char* name, const std::string& action, const Load& program) {
-  return "[[rules]]\nname = \"" + std::string(name) + "\"\n" + action +
-         "\nsignature = \"unsigned\"\ndigests = [\"sha256:" +
-         keyring::hex(keyring::sha256(program.insns)) + "\"]\n";
-}
-
-}  // namespace
-
 Companion::Companion() : thread_([this] { leaves_.wait(false); }) {}
 
 Companion::~Companion() {
@@ -83,10 +73,16 @@ void wait_until_alone() {
   while (threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
+std::string rule_about(const Load& program, const char* name, const std::string& settings) {
+  return "[[rules]]\nname = \"" + std::string(name) + "\"\n" + settings +
+         "\nsignature = \"unsigned\"\ndigests = [\"sha256:" +
+         keyring::hex(keyring::sha256(program.insns)) + "\"]\n";
+}
+
 std::string TwoPrograms::rules(const std::string& family, const std::string& pattern) const {
   const bool is_named = pattern.find('/', family.size()) == family.size();
-  return rule("wanted", "allow = [\"" + pattern + "\"]", wanted) +
-         rule("other", "load-only = [\"" + family + (is_named ? "/*" : "") + "\"]", other);
+  return rule_about(wanted, "wanted", "allow = [\"" + pattern + "\"]") +
+         rule_about(other, "other", "load-only = [\"" + family + (is_named ? "/*" : "") + "\"]");
 }
 
 int in_child(const std::function<int()>& work) {

@@ -68,6 +68,11 @@ class Exchange {
 // Until this process has one thread: what a thread shared is let go of after join() returns.
 void wait_until_alone();
 
+// A rule, with its action among the settings, about an unsigned program that it names by its
+// digest.
+[[nodiscard]] std::string rule_about(const Load& program, const char* name,
+                                     const std::string& settings);
+
 // Both may be loaded. The one that the rules call "wanted" may be attached where `pattern` says.
 struct TwoPrograms {
   Load wanted, other;
