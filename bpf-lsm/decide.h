@@ -138,7 +138,7 @@ BW_SUBPROGRAM const struct bw_pattern* bw_find(const struct bw_image* image, __u
   struct bw_probe probe = {bw_hash_start(image->hash_seed, name_class), name_class, 1, 0};
   const __u32 length = name->length;
   int i;
-  if (length >= BW_NAME_SIZE) return 0;
+  if (length >= BW_NAME_SIZE || !(info->flags & BW_CLASS_PATTERNS)) return 0;
   bw_for(i, length) {
     probe.hash = bw_hash_byte(probe.hash, name->bytes[(__u32)i & (BW_NAME_SIZE - 1)]);
     probe.length = (__u32)i + 1;
@@ -255,7 +255,7 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
                         facts->signer != BW_SIGNER_UNKNOWN;
   const __u64 loader_mask = is_loader ? ~0ULL : 0;
   int n;
-  bw_for(n, BW_VECTOR_WORDS) {
+  bw_for(n, (image->rule_count + 63) / 64) {
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
     const __u64 target = bw_may(image, facts, BW_NAME_TARGET)->words[i] &
                          bw_may(image, facts, BW_NAME_PLACE)->words[i];

@@ -84,8 +84,12 @@ class TableWriter {
     std::set<uint16_t> classes;
     for (const auto* sets : {&table_.any_, &table_.unknown_})
       for (const auto& entry : *sets) classes.insert(entry.first);
-    for (const auto* names : {&table_.prefixes_, &table_.exact_})
-      for (const auto& entry : *names) classes.insert(entry.first.first);
+    for (const auto* names : {&table_.prefixes_, &table_.exact_}) {
+      for (const auto& entry : *names) {
+        classes.insert(entry.first.first);
+        image_.classes[entry.first.first].flags |= BW_CLASS_PATTERNS;
+      }
+    }
     for (const uint16_t name_class : classes) write_class(name_class);
     for (const auto& entry : table_.prefixes_) {
       const size_t length = entry.first.second.size();

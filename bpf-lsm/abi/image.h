@@ -120,6 +120,7 @@ struct bw_vector {
 enum {
   BW_CLASS_NAMED = 1,   // the exact BTF target is known at load
   BW_CLASS_LOADER = 2,  // BPF_PROG_TYPE_SYSCALL: a signed loader is judged by what its key may load
+  BW_CLASS_PATTERNS = 4,  // some pattern is about a name of this class
 };
 
 // Two sets of rules, as indices into vectors.

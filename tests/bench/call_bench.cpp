@@ -1,6 +1,9 @@
 // What bpfwarden adds to system calls: medians over many calls of each, with an enforcing policy
 // and without one, by turns in one boot. Runs as root in a guest (tests/bench/calls).
 //
+// Times are instructions of the guest (tests/vm/run --instructions), so that a busy host changes
+// nothing.
+//
 // usage: call_bench [--calls N] [--check]
 //   --calls N  of each kind and in either state; 20,000 if not given, which take 25 minutes
 //   --check    exit 1 if a ratio is above its limit

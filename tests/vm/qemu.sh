@@ -43,7 +43,7 @@ probe_kvm() {
   : >"$probe/job/fetch"
   (
     # A subshell, so that the settings and the process id of the real run survive.
-    work=$probe accelerator=kvm timeout=20 memory=1G append="" tree=""
+    work=$probe accelerator=kvm timeout=20 memory=1G append="" tree="" instructions=""
     trap stop_qemu EXIT
     build_initramfs "$probe"
     start_qemu "$(find_kernel "$default_kernel")" "$probe" >/dev/null &
@@ -65,14 +65,16 @@ probe_kvm() {
 # One thread for both CPUs: with one each, QEMU 7.2 may run an instruction that the
 # other CPU is patching (static keys, trampolines), and the guest's kernel panics.
 machine_arguments() { # IMAGE WORK
-  local cpu=max accel=tcg,thread=single
+  local cpu=max accel=tcg,thread=single processors=2
+  [[ -z $instructions ]] || { accelerator=tcg processors=1; }
   [[ $accelerator == tcg ]] || { cpu=host accel=$accelerator; }
   arguments=(
-    -M q35 -accel "$accel" -cpu "$cpu" -m "$memory" -smp 2
+    -M q35 -accel "$accel" -cpu "$cpu" -m "$memory" -smp "$processors"
     -nodefaults -no-user-config -display none -no-reboot
     -kernel "$1" -initrd "$2/initramfs"
     -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,integrity,bpf$append"
   )
+  [[ -z $instructions ]] || arguments+=(-icount shift=0,sleep=off)
   [[ -z $tree ]] || arguments+=(-drive "file=$tree,format=raw,if=virtio,readonly=on")
 }
 
