@@ -225,3 +225,23 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   return judge_held_programs(~0ULL);  // more messages than are looked at
 }
+
+// ---- Pinned programs ----------------------------------------------------------------------------
+
+// Outside of bpf(2), only xt_bpf comes here: with a program that a rule of iptables names by its
+// path, within one of the calls above. So it is judged on the very program that the table gets.
+SEC("lsm/bpf_prog")
+int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
+  struct task_note* note = task_note(0);
+  struct attachment* at = note ? &note->attachment : 0;
+  __u64 address = 0;  // as judge_attachment() takes it
+  if (ret || !at) return ret;
+  if (at->route != BW_ROUTE_SETSOCKOPT && at->route != BW_ROUTE_NETLINK) return 0;
+  if (!asks_at_attach()) return 0;
+  if (bpf_get_func_arg(ctx, 0, &address)) return -EPERM;
+  const __u8 watched = at->watched;
+  at->watched = 0;
+  const int error = judge_attachment(address);
+  at->watched = watched;
+  return error ? -EPERM : 0;
+}

@@ -1,16 +1,7 @@
 // bpf(2): links, attachments, runs, and maps that hold programs.
 #pragma once
 
-#include "bpf-lsm/attach_watch.bpf.h"
-
-// include/uapi/linux/bpf.h
-enum {
-  BPF_F_KPROBE_MULTI_RETURN = 1,
-  BPF_F_UPROBE_MULTI_RETURN = 1,
-  BPF_F_UPROBE_MULTI_PATH_FD = 2,
-};
-
-#define MAX_TARGETS 4096  // that are looked at one by one
+#include "bpf-lsm/attach_multi.bpf.h"
 
 static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
 static const __u64 kCgroupTypes =
@@ -22,133 +13,6 @@ static const __u64 kCgroupTypes =
 static __always_inline bool goes_to_cgroup(struct bpf_prog* prog) {
   return is_of(prog, kCgroupTypes) || (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_LSM)) &&
                                        BPF_CORE_READ(prog, expected_attach_type) == BPF_LSM_CGROUP);
-}
-
-// ---- Many targets at once -----------------------------------------------------------------------
-
-// What an array of the caller's names.
-enum listed_target { LISTED_NAME, LISTED_ADDRESS, LISTED_OFFSET, LISTED_BTF_ID };
-
-static __always_inline void name_btf_id(struct bpf_prog* prog, __u32 id, struct bw_name* target) {
-  struct btf* btf = BPF_CORE_READ(prog, aux, attach_btf);
-  const char* name = btf ? btf_type_name(btf, id) : 0;
-  forget(target);
-  if (name) set_length(target, bpf_probe_read_kernel_str(target->bytes, BW_NAME_SIZE, name));
-}
-
-// note->file_name is the file that offsets are in.
-__noinline int name_listed(__u64 prog, __u64 array, __u32 index, __u32 kind) {
-  struct task_note* note = task_note(0);
-  const __u32 size = kind == LISTED_BTF_ID ? sizeof(__u32) : sizeof(__u64);
-  __u64 value = 0;
-  if (!note) return 0;
-  struct bw_name* target = &note->attachment.target;
-  forget(target);
-  if (bpf_copy_from_user(&value, size, (const void*)(array + (__u64)index * size))) return 0;
-  if (kind == LISTED_NAME) {
-    name_user_string((const void*)value, target);
-  } else if (kind == LISTED_ADDRESS) {
-    name_function(value);
-  } else if (kind == LISTED_OFFSET) {
-    *target = note->file_name;
-    add_offset(target, value);
-  } else {
-    name_btf_id((struct bpf_prog*)prog, value, target);
-  }
-  return 0;
-}
-
-// A policy that allows the program wherever it goes need not be asked about each target: what it
-// admits of an unknown one it admits of all.
-static __always_inline bool is_allowed_anywhere(struct task_note* note, struct bpf_prog* prog) {
-  if (decides_at_attach(staged_image())) return false;
-  note->attachment.more = note->attachment.quiet = 1;
-  judge_attachment((__u64)prog);
-  note->attachment.quiet = 0;
-  return note->draft.decision.allow;
-}
-
-__noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind) {
-  struct bpf_prog* prog = (struct bpf_prog*)address;
-  struct task_note* note = task_note(0);
-  int i;
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  if (shares_memory()) return refuse_shared(prog);
-  if (count > MAX_TARGETS) count = MAX_TARGETS + 1;
-  if (is_allowed_anywhere(note, prog)) count = 1;
-  bpf_for(i, 0, (int)count) {
-    if (i >= MAX_TARGETS) {
-      note->attachment.guard = BW_CAUSE_TOO_MANY_TARGETS;
-      note->attachment.more = 0;
-    } else {
-      name_listed(address, array, (__u32)i, kind);
-      note->attachment.more = (__u32)i + 1 < count;
-    }
-    if (judge_attachment(address)) return -EPERM;
-    if (i >= MAX_TARGETS) return 0;
-  }
-  return 0;
-}
-
-static __always_inline int judge_each(__u64 address, __u64 array, __u32 count,
-                                      enum listed_target kind) {
-  return judge_targets(address, array, count, kind) ? -EPERM : 0;
-}
-
-static __always_inline int judge_kprobes(struct task_note* note, struct bpf_prog* prog,
-                                         union bpf_attr* attr) {
-  struct attachment* at = &note->attachment;
-  const __u64 names = attr->link_create.kprobe_multi.syms;
-  const __u64 addresses = attr->link_create.kprobe_multi.addrs;
-  at->probe = 1 + (at->attach_type == BPF_TRACE_KPROBE_SESSION ? BW_PROBE_KPROBE_SESSION
-                                                               : BW_PROBE_KPROBE_MULTI);
-  at->on_return = attr->link_create.kprobe_multi.flags & BPF_F_KPROBE_MULTI_RETURN;
-  return judge_each((__u64)prog, names ? names : addresses, attr->link_create.kprobe_multi.cnt,
-                    names ? LISTED_NAME : LISTED_ADDRESS);
-}
-
-// Whether a path from the root is the same for the caller as for the host: chroot(2) makes another.
-static __always_inline bool sees_first_root(struct task_note* note) {
-  const struct task_struct* task = bpf_get_current_task_btf();
-  name_file((__u64)BPF_CORE_READ(task, fs, root.mnt), (__u64)BPF_CORE_READ(task, fs, root.dentry));
-  return note->file_name.known && note->file_name.length == 1;
-}
-
-// The path is as its loader wrote it, unless the file comes as a descriptor. It may lead to a file
-// that has another name, too: see judge_as_alias().
-static __always_inline void name_probed_file(struct task_note* note, union bpf_attr* attr) {
-  struct bw_name* name = &note->file_name;
-  const __u32 flags = attr->link_create.uprobe_multi.flags;
-  forget(name);
-  if (bpf_core_field_exists(attr->link_create.uprobe_multi.path_fd) &&
-      (flags & BPF_F_UPROBE_MULTI_PATH_FD)) {
-    struct file* file = open_file(attr->link_create.uprobe_multi.path_fd);
-    if (file)
-      name_file((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
-    return;
-  }
-  note->attachment.is_alias = 1;
-  if (sees_first_root(note))
-    name_user_string((const void*)attr->link_create.uprobe_multi.path, name);
-  else
-    forget(name);
-}
-
-static __always_inline int judge_uprobes(struct task_note* note, struct bpf_prog* prog,
-                                         union bpf_attr* attr) {
-  struct attachment* at = &note->attachment;
-  at->probe = 1 + (at->attach_type == BPF_TRACE_UPROBE_SESSION ? BW_PROBE_UPROBE_SESSION
-                                                               : BW_PROBE_UPROBE_MULTI);
-  at->on_return = attr->link_create.uprobe_multi.flags & BPF_F_UPROBE_MULTI_RETURN;
-  name_probed_file(note, attr);
-  return judge_each((__u64)prog, attr->link_create.uprobe_multi.offsets,
-                    attr->link_create.uprobe_multi.cnt, LISTED_OFFSET);
-}
-
-// Since Linux 7.3.
-static __always_inline bool is_multi_tracing(union bpf_attr* attr, __u32 attach_type) {
-  return bpf_core_field_exists(attr->link_create.tracing_multi.cnt) &&
-         attach_type >= BPF_TRACE_FENTRY_MULTI && attach_type <= BPF_TRACE_FSESSION_MULTI;
 }
 
 // ---- Links and attachments ----------------------------------------------------------------------
@@ -166,10 +30,11 @@ static __always_inline struct bpf_prog_aux* retarget(struct attachment* at, __u3
   return target ? BPF_CORE_READ(target, aux) : 0;
 }
 
-static __always_inline void name_perf_event_of(struct task_note* note, __u32 fd) {
+static __always_inline bool name_perf_event_of(struct task_note* note, __u32 fd) {
   struct perf_event* event = object_of(open_file(fd), &perf_fops);
   watch_object(note, fd, event);
   if (event) name_perf_event((__u64)event);
+  return event;
 }
 
 static __always_inline bool goes_to_perf_event(struct bpf_prog* prog, __u32 attach_type) {
@@ -177,18 +42,19 @@ static __always_inline bool goes_to_perf_event(struct bpf_prog* prog, __u32 atta
          (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE)) && attach_type == BPF_PERF_EVENT);
 }
 
-static __always_inline void name_link_target(struct task_note* note, struct bpf_prog* prog,
+// False: what it names is no such thing, as the kernel is about to say.
+static __always_inline bool name_link_target(struct task_note* note, struct bpf_prog* prog,
                                              union bpf_attr* attr) {
   struct attachment* at = &note->attachment;
   const __u32 target = attr->link_create.target_fd;
-  if (goes_to_perf_event(prog, at->attach_type))
-    name_perf_event_of(note, target);
-  else if (is_of(prog, kDeviceTypes))
+  if (goes_to_perf_event(prog, at->attach_type)) return name_perf_event_of(note, target);
+  if (is_of(prog, kDeviceTypes))
     name_device_at(target);
   else if (goes_to_cgroup(prog))
     watch_object(note, target, name_cgroup_of(note, target));
   else if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_EXT)) && attr->link_create.target_btf_id)
     watch_object(note, target, retarget(at, target, attr->link_create.target_btf_id));
+  return true;
 }
 
 static __always_inline int judge_link(struct task_note* note, union bpf_attr* attr) {
@@ -208,8 +74,7 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
     if (attach_type == BPF_TRACE_UPROBE_MULTI || attach_type == BPF_TRACE_UPROBE_SESSION)
       return judge_uprobes(note, prog, attr);
   }
-  name_link_target(note, prog, attr);
-  return judge_program(prog);
+  return name_link_target(note, prog, attr) ? judge_program(prog) : 0;
 }
 
 static __always_inline int judge_link_update(struct task_note* note, union bpf_attr* attr) {
@@ -256,6 +121,19 @@ static __always_inline int judge_run(struct task_note* note, union bpf_attr* att
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  return judge_program(prog);
+}
+
+// The link has been judged when it was made, perhaps by another policy. Now its program is to run.
+static __always_inline int judge_iterator(struct task_note* note, union bpf_attr* attr) {
+  const __u32 fd = attr->iter_create.link_fd;
+  struct bpf_link* link = link_of(fd);
+  struct bpf_prog* prog = link ? BPF_CORE_READ(link, prog) : 0;
+  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
+  watch_object(note, fd, link);
+  if (!prog || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
+  take_point_of_load(&note->attachment, prog);
   return judge_program(prog);
 }
 
@@ -310,6 +188,8 @@ static __always_inline enum bw_route route_of(int command) {
       return BW_ROUTE_RAW_TRACEPOINT_OPEN;
     case BPF_PROG_TEST_RUN:
       return BW_ROUTE_TEST_RUN;
+    case BPF_ITER_CREATE:
+      return BW_ROUTE_ITER_CREATE;
     case BPF_MAP_UPDATE_ELEM:
       return BW_ROUTE_MAP_UPDATE;
     default:
@@ -334,6 +214,8 @@ static __always_inline int judge_call(int command, union bpf_attr* attr, bool ke
       return judge_raw_tracepoint(note, attr);
     case BW_ROUTE_TEST_RUN:
       return judge_run(note, attr);
+    case BW_ROUTE_ITER_CREATE:
+      return judge_iterator(note, attr);
     default:
       return judge_map_update(note, attr, kernel);
   }

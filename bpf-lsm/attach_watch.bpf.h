@@ -11,6 +11,7 @@
 enum {
   WATCH_PROGRAM = 1,
   WATCH_OBJECT = 2,
+  WATCH_TARGETS = 4,  // of a probe that has many
   MAX_THREADS = 4096,
   SIGKILL = 9,
 };

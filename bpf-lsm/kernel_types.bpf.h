@@ -87,6 +87,9 @@ union bpf_attr {
     __u32 link_fd;
     __u32 new_prog_fd;
   } link_update;
+  struct {
+    __u32 link_fd;
+  } iter_create;
 };
 
 struct btf_type {
@@ -247,6 +250,10 @@ struct bpf_link {
   enum bpf_link_type type;
   struct bpf_prog* prog;
   enum bpf_attach_type attach_type;
+};
+
+struct bpf_link_primer {
+  struct bpf_link* link;
 };
 
 struct hlist_node {

@@ -25,6 +25,38 @@ struct bpf_perf_link {
   struct file* perf_file;
 };
 
+struct bpf_kprobe_multi_link {
+  struct bpf_link link;
+  unsigned long* addrs;
+  __u32 cnt;
+};
+
+struct bpf_uprobe {
+  __s64 offset;
+};
+
+struct bpf_uprobe_multi_link {
+  struct path path;
+  struct bpf_link link;
+  __u32 cnt;
+  struct bpf_uprobe* uprobes;
+};
+
+struct bpf_trampoline {
+  __u64 key;  // its lower half: 1 << 31 | the number of the function in BTF
+};
+
+struct bpf_tracing_multi_node {
+  struct bpf_trampoline* trampoline;
+};
+
+// Since Linux 7.2.
+struct bpf_tracing_multi_link {
+  struct bpf_link link;
+  int nodes_cnt;
+  struct bpf_tracing_multi_node nodes[];
+};
+
 struct tracepoint {
   const char* name;
 };

@@ -14,6 +14,7 @@ enum bpf_cmd {
   BPF_RAW_TRACEPOINT_OPEN = 17,
   BPF_LINK_CREATE = 28,
   BPF_LINK_UPDATE = 29,
+  BPF_ITER_CREATE = 33,
 };
 
 enum bpf_map_type {
@@ -88,8 +89,11 @@ enum bpf_attach_type {
 
 enum bpf_link_type {
   BPF_LINK_TYPE_CGROUP = 3,
+  BPF_LINK_TYPE_ITER = 4,
   BPF_LINK_TYPE_XDP = 6,
   BPF_LINK_TYPE_PERF_EVENT = 7,
+  BPF_LINK_TYPE_KPROBE_MULTI = 8,
   BPF_LINK_TYPE_TCX = 11,
+  BPF_LINK_TYPE_UPROBE_MULTI = 12,
   BPF_LINK_TYPE_NETKIT = 13,
 };

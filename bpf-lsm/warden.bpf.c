@@ -46,6 +46,7 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
   if (!note) return;
   tell_postponed(note, &note->draft);
   note->attachment.watched = 0;
+  note->attachment.route = BW_ROUTE_NONE;
   if (!kernel) note->loader_aux = 0;
   if (is_load) {
     note->signed_load = is_signed;

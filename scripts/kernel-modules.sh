@@ -5,7 +5,8 @@
 
 # Network devices, tc, and block devices. A kernel that has one built in needs no module.
 kept_modules() {
-  printf '%s\n' veth dummy tun sch_ingress cls_bpf act_bpf act_gact null_blk virtio_blk
+  printf '%s\n' veth dummy tun sch_ingress cls_bpf act_bpf act_gact null_blk virtio_blk \
+    xt_bpf nft_compat iptable_filter
 }
 
 # The package that holds a release's modules: linux-modules-* from 6.19 on, else linux-image-*.

@@ -38,6 +38,7 @@ enum bw_route {
   BW_ROUTE_IOCTL = 8,       // of tun and kcm
   BW_ROUTE_SETSOCKOPT = 9,
   BW_ROUTE_NETLINK = 10,
+  BW_ROUTE_ITER_CREATE = 11,
   BW_ROUTES,
 };
 

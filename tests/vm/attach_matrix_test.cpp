@@ -128,6 +128,20 @@ std::vector<Reason> reasons() {
             kXdpMaps,
             kCgroups,
             {"socket", "tcx/*", "netkit/*"}})},
+      {"iter-create", kNone,
+       all({kProbes,
+            kMultiProbes,
+            kTracepoints,
+            kTrampolines,
+            kMultiTrampolines,
+            kSocketSelectors,
+            kSocketMaps,
+            kNetworks,
+            kDevices,
+            kByNetlink,
+            kXdpMaps,
+            kCgroups,
+            {"struct_ops", "syscall", "perf_event", "lirc_mode2", "socket"}})},
   };
 }
 
@@ -166,6 +180,7 @@ std::string cell(bool is_decided, const char* reason) {
 TEST_CASE("deny_or_allow_is_said_of_each_family_and_route", "[vm][attach]") {
   std::set<std::pair<std::string, std::string>> decided;
   for (const Row& row : all_rows()) decided.insert({row.family, row.route});
+  decided.insert({"iter", "iter-create"});  // of a link, not of a program: attach_iterator_test.cpp
   const std::vector<Reason> why_not = reasons();
   std::string text = "\nDecided at attach, by family and route\n\n                         ";
   char column[64];

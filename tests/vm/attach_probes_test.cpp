@@ -225,4 +225,20 @@ TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach]") {
   CHECK(attach_inside(program) == EPERM);  // another file of the same name
 }
 
+// Loaders try that out, to learn whether the kernel knows such links.
+TEST_CASE("allow_the_kernel_to_say_that_a_descriptor_is_no_perf_event", "[vm][attach]") {
+  Warden warden(Hooks::stay);
+  warden.apply("enforce",
+               "multithreaded-attach = \"detect\"\n[[rules]]\nname = \"here\"\n"
+               "allow = [\"kprobe/tcp_connect\"]\nsignature = \"unsigned\"\n");
+  const Fd program = loaded(program_of("kprobe"));
+  const Fd none(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto try_out = [&] {
+    return error_of_made(bpf_link_create(program.get(), none.get(), BPF_PERF_EVENT, nullptr));
+  };
+  CHECK(try_out() == EBADF);
+  const Companion companion;
+  CHECK(try_out() == EBADF);
+}
+
 }  // namespace bpfwarden::vm

@@ -55,10 +55,6 @@ std::vector<Attach> ready(const std::vector<Row>& rows) {
   return attachments;
 }
 
-bool reads_arrays(std::string_view family) {
-  return family.contains(".multi") || family.contains(".session");
-}
-
 int filter_socket(const Fd& program) {
   const Fd socket = udp_socket();
   const int fd = program.get();
@@ -98,13 +94,13 @@ TEST_CASE("deny_attachments_of_who_shares_its_files", "[vm][attach]") {
   }
 }
 
-// Of each family and route, but for those that read many targets from the caller's memory.
+// Of each family and route.
 TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards", "[vm][attach]") {
   const Sites sites;
   Warden warden(Hooks::stay);
   std::vector<Row> rows = all_rows();
   std::erase_if(rows, [](const Row& row) {
-    return row.is_early || reads_arrays(row.family) ||
+    return row.is_early ||
            (row.family == "lsm_cgroup" &&
             row.route != "link-create");  // one rule holds one of them
   });

@@ -211,6 +211,7 @@ TEST_CASE("allow_each_link_to_be_told_once_and_where_it_is", "[vm][rollout][inve
 }
 
 TEST_CASE("allow_the_iterators_of_the_moment_to_be_our_own", "[vm][rollout][inventory]") {
+  run("bpfwarden off");
   Places places;
   places.look();
   CHECK(places.program("list_holders")["standing"] == "bpfwarden");

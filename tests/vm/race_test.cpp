@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <chrono>
@@ -22,9 +23,11 @@
 #include <thread>
 
 #include "linger.skel.h"
+#include "loader/syscall.h"
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
 #include "tests/vm/sharing.h"
+#include "tests/vm/symbols.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -187,10 +190,20 @@ class Linger {
   std::unique_ptr<linger_bpf, decltype([](linger_bpf* it) { linger_bpf::destroy(it); })> skeleton_;
 };
 
+unsigned long probed_address(const Fd& link) {
+  unsigned long address = 0;
+  bpf_link_info info = {};
+  info.kprobe_multi.addrs = loader::as_u64(&address);
+  info.kprobe_multi.count = 1;
+  uint32_t size = sizeof(info);
+  REQUIRE(bpf_link_get_info_by_fd(link.get(), &info, &size) == 0);
+  return address;
+}
+
 // Until an exchange has won, and for some time. The round that killed a child counts as one.
 SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
                                 const StartExchange& start) {
-  constexpr std::chrono::seconds kLongestOfThese(8);
+  constexpr std::chrono::seconds kLongestOfThese(30);
   (void)warden.events();
   SharedScore score = shared_score();
   size_t killed = 0, reported = 0;
@@ -371,6 +384,43 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
     });
   });
   CHECK(score->wanted == 0);  // nothing was attached and its process left alive
+}
+
+// The list of functions lies in memory, where the other thread writes.
+TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
+  const Linger linger;
+  Warden warden(Hooks::stay);
+  warden.apply("enforce",
+               "[[rules]]\nname = \"here\"\nallow = [\"kprobe.multi/tcp_connect\"]\n"
+               "signature = \"unsigned\"\nmultithreaded-attach = \"detect\"\n");
+  const unsigned long allowed = address_of("tcp_connect"), other = address_of("tcp_close");
+  const Fd program = loaded(program_of("kprobe.multi"));
+  std::atomic<unsigned long> listed = allowed;
+  constexpr uint32_t kAllowed = 1, kOther = 2;
+  const Contest contest = {
+      "link-create", {}, "", [&](int) -> Outcome {
+        LIBBPF_OPTS(bpf_link_create_opts, options);
+        options.kprobe_multi.addrs = reinterpret_cast<const unsigned long*>(&listed);
+        options.kprobe_multi.cnt = 1;
+        const Fd link(bpf_link_create(program.get(), 0, BPF_TRACE_KPROBE_MULTI, &options));
+        if (!link) return {.error = errno};
+        return {.program = probed_address(link) == allowed ? kAllowed : kOther};
+      }};
+  CHECK(contest.attach(0).program == kAllowed);
+  listed = other;
+  CHECK(contest.attach(0).error == EPERM);
+  listed = allowed;
+  const SharedScore score = compete_in_children(warden, contest, kAllowed, [&] {
+    return std::make_unique<Exchange>(program, [&](int) {
+      for (const unsigned long one : {other, allowed}) {
+        listed = one;
+        std::this_thread::yield();
+      }
+    });
+  });
+  CHECK(score->failed_otherwise == 0);
+  CHECK(score->wanted > 0);
+  CHECK(are_gone(program_id(program)));
 }
 
 TEST_CASE("detect_each_exchange_while_a_raw_tracepoint_is_opened", "[vm][race]") {
