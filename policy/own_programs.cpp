@@ -10,6 +10,7 @@ std::span<const std::string_view> own_attach_points() {
       "lsm/bpf_prog_load",
       "lsm/bpf_prog",
       "lsm/bpf_map_create",
+      "lsm/bpf_token_create",
       "lsm/key_permission",
       "lsm/bpf_prog_free",
       "fentry/bpf_prog_test_run_syscall",

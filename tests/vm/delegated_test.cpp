@@ -1,9 +1,13 @@
 // BPF tokens: what is loaded in a user namespace with one, `delegated` as the policy calls it, is
 // judged at load and where it is attached; and whether there may be tokens at all.
 #include <bpf/bpf.h>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
+#include <filesystem>
 
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/delegation.h"
@@ -31,6 +35,19 @@ int with_delegated(const Load& request, const std::function<int(const Fd& progra
 
 int error_with_token(const Load& request) {
   return with_delegated(request, [](const Fd&) { return 0; });
+}
+
+int error_of_token() {
+  return in_delegated_child([](const Fd& bpffs) { return create_token(bpffs).error; });
+}
+
+constexpr const char* kNoTokens = "bpf-tokens = \"deny\"\n";
+
+json only_token_event(Warden& warden) {
+  const std::vector<json> events = events_of_hook(warden, "token-create");
+  INFO(json(events).dump());
+  REQUIRE(events.size() == 1);
+  return events[0];
 }
 
 int attach_to(const Fd& cgroup, const Fd& program) {
@@ -108,6 +125,74 @@ TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names", "[vm
   const Fd own = loaded(request);
   CHECK(probe(own, "tcp_connect") == EPERM);
   CHECK(probe(own, "tcp_close") == 0);
+}
+
+TEST_CASE("deny_a_token_where_the_policy_admits_none", "[vm][attach]") {
+  Warden warden(Hooks::stay);
+  warden.apply("enforce", kNoTokens, "allow");
+  CHECK(error_of_token() == EPERM);
+  const json event = only_token_event(warden);
+  CHECK(event["cause"] == "token-denied");
+  CHECK(event["decision"] == "deny");
+  CHECK(event["mode"] == "enforce");
+  CHECK(event["refused"] == true);
+  CHECK(event["errno"] == EPERM);
+  CHECK(event["uid"] == 0);
+  CHECK(event["comm"] == "vm_tests");
+  CHECK(event["exe"] == std::filesystem::read_symlink("/proc/self/exe").string());
+  CHECK(event["policy_version"] == warden.version());
+  CHECK(event["attach"].is_null());
+  CHECK(load(Load{}).error == 0);  // without a token, by the default
+  warden.apply("enforce", "bpf-tokens = \"allow\"\n", "allow");
+  CHECK(error_of_token() == 0);
+  CHECK(events_of_hook(warden, "token-create").empty());
+}
+
+TEST_CASE("allow_a_token_by_default", "[vm][attach]") {
+  Warden warden(Hooks::stay);
+  warden.apply("enforce", "");
+  CHECK(error_of_token() == 0);
+  CHECK(events_of_hook(warden, "token-create").empty());
+  CHECK(error_with_token({}) == EPERM);  // which admits nothing by itself
+}
+
+TEST_CASE("allow_a_token_in_audit_mode_and_say_that_it_would_be_denied", "[vm][attach]") {
+  Warden warden(Hooks::stay);
+  warden.apply("audit", kNoTokens);
+  CHECK(error_of_token() == 0);
+  const json event = only_token_event(warden);
+  CHECK(event["cause"] == "token-denied");
+  CHECK(event["decision"] == "deny");
+  CHECK(event["mode"] == "audit");
+  CHECK(event["refused"] == false);
+  CHECK(event["errno"] == 0);
+  warden.apply("enforce", kNoTokens);
+  CHECK(error_of_token() == EPERM);
+}
+
+// The policy admits no tokens, but this one was there before.
+TEST_CASE("deny_a_load_with_an_earlier_token_unless_a_rule_admits_it", "[vm][attach]") {
+  const auto error_with_earlier_token = [](const std::string& delegated) {
+    Warden warden(Hooks::stay);
+    std::array<int, 2> made = {}, go = {};
+    REQUIRE(::pipe2(made.data(), O_CLOEXEC) == 0);
+    REQUIRE(::pipe2(go.data(), O_CLOEXEC) == 0);
+    char byte = 0;
+    DelegatedChild child([&](const Fd& bpffs) {
+      const Attempt token = create_token(bpffs);
+      if (token.error != 0) return token.error;
+      if (::write(made[1], &byte, 1) != 1 || ::read(go[0], &byte, 1) != 1) return EIO;
+      return create_token(bpffs).error != EPERM ? ENOTSUP
+                                                : load(with_token(Load{}, token.fd)).error;
+    });
+    const Fd made_here(made[0]), made_there(made[1]), go_there(go[0]), go_here(go[1]);
+    REQUIRE(::read(made_here.get(), &byte, 1) == 1);
+    warden.apply("enforce", kNoTokens + rule("r", "allow = [\"xdp\"]\ndelegated = " + delegated));
+    REQUIRE(::write(go_here.get(), &byte, 1) == 1);
+    return child.result();
+  };
+  CHECK(error_with_earlier_token("false") == EPERM);
+  CHECK(error_with_earlier_token("true") == 0);
 }
 
 }  // namespace bpfwarden::vm
