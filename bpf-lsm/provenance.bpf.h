@@ -21,13 +21,20 @@ static __always_inline int refuse_blind(enum bw_hook hook) {
 }
 
 // A denial that needs no rule: only the policy's mode is asked for.
+static __always_inline int refuse_by(const struct bw_image* image, enum bw_cause cause,
+                                     enum bw_hook hook, struct bw_program* record,
+                                     struct bpf_prog* prog) {
+  record->facts.guard = cause;
+  bw_deny(image, cause, &record->decision);
+  return conclude(hook, record, image, prog);
+}
+
+// By the policy in force.
 static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
                                       struct bw_program* record, struct bpf_prog* prog) {
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(hook);
-  record->facts.guard = cause;
-  bw_deny(image, cause, &record->decision);
-  return conclude(hook, record, image, prog);
+  return refuse_by(image, cause, hook, record, prog);
 }
 
 static __always_inline struct bw_program* new_draft(struct task_note* note) {

@@ -4,6 +4,7 @@
 // lsm/bpf_prog_load                 unsigned, foreign, replayed or misplaced programs: the decision
 // lsm/bpf_prog                      instructions or attach target changed after they were verified
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
+// lsm/bpf_token_create              user namespaces that load programs, where the policy wants none
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
 //                                   programs attached, run, or put where they run, elsewhere than
 //                                   the policy says
@@ -184,6 +185,19 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
   if (!record) return refuse_blind(BW_HOOK_MAP_CREATE);
   record->facts.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
   return refuse_for(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, BW_HOOK_MAP_CREATE, record, 0);
+}
+
+SEC("lsm/bpf_token_create")
+int BPF_PROG(warden_token_create, struct bpf_token* token, union bpf_attr* attr,
+             const struct path* path, int ret) {
+  __u64 generation = 0;
+  if (ret) return ret;
+  const struct bw_image* image = active_image(&generation);
+  if (image && !(image->flags & BW_IMAGE_NO_TOKENS)) return 0;
+  struct bw_program* record = image ? new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE)) : 0;
+  if (!record) return refuse_blind(BW_HOOK_TOKEN_CREATE);
+  record->generation = generation;
+  return refuse_by(image, BW_CAUSE_TOKEN_DENIED, BW_HOOK_TOKEN_CREATE, record, 0);
 }
 
 // key_ref_t points to a struct that has no definition, so the verifier does not type the argument.

@@ -27,15 +27,31 @@ std::string joined(const std::vector<std::string>& words, const char* between) {
   return text;
 }
 
+nlohmann::json to_json(const std::vector<policy::DiffGroup>& groups) {
+  auto all = nlohmann::json::array();
+  for (const policy::DiffGroup& group : groups)
+    all.push_back({{"change", change_word(group.change)},
+                   {"attach", group.places},
+                   {"who", group.who},
+                   {"before", group.before},
+                   {"after", group.after}});
+  return all;
+}
+
+nlohmann::json to_json(const std::vector<policy::SettingChange>& settings) {
+  auto all = nlohmann::json::array();
+  for (const policy::SettingChange& one : settings)
+    all.push_back({{"change", change_word(one.change)},
+                   {"setting", one.setting},
+                   {"before", one.before},
+                   {"after", one.after}});
+  return all;
+}
+
 void print_json(const policy::PolicyDiff& diff) {
-  auto groups = nlohmann::json::array();
-  for (const policy::DiffGroup& group : diff.groups)
-    groups.push_back({{"change", change_word(group.change)},
-                      {"attach", group.places},
-                      {"who", group.who},
-                      {"before", group.before},
-                      {"after", group.after}});
-  const nlohmann::json whole = {{"groups", groups},
+  const nlohmann::json whole = {{"groups", to_json(diff.groups)},
+                                {"threads", to_json(diff.threads)},
+                                {"settings", to_json(diff.settings)},
                                 {"classes", diff.classes},
                                 {"changed", diff.changed},
                                 {"other_rule", diff.other_rule},
@@ -51,12 +67,25 @@ std::string places_text(const std::vector<std::string>& places) {
          std::to_string(places.size() - kShownPlaces) + " more";
 }
 
+void print_change(policy::Change change, const std::string& what, const std::string& before,
+                  const std::string& after) {
+  std::printf("%s: %s\n    before: %s\n    after:  %s\n", change_word(change), what.c_str(),
+              before.c_str(), after.c_str());
+}
+
+void print(const std::vector<policy::DiffGroup>& groups, const char* how) {
+  for (const policy::DiffGroup& group : groups)
+    print_change(group.change,
+                 places_text(group.places) + " — " +
+                     (group.who.empty() ? "whoever loads it" : joined(group.who, "; ")) + how,
+                 group.before, group.after);
+}
+
 void print(const policy::PolicyDiff& diff) {
-  for (const policy::DiffGroup& group : diff.groups)
-    std::printf("%s: %s — %s\n    before: %s\n    after:  %s\n", change_word(group.change),
-                places_text(group.places).c_str(),
-                group.who.empty() ? "whoever loads it" : joined(group.who, "; ").c_str(),
-                group.before.c_str(), group.after.c_str());
+  print(diff.groups, "");
+  print(diff.threads, "; attached by a process with threads");
+  for (const policy::SettingChange& one : diff.settings)
+    print_change(one.change, one.setting, one.before, one.after);
   std::printf(
       "%zu of %zu classes of loads get another answer (%zu groups); %zu the same by another "
       "rule\n%s\n",

@@ -52,6 +52,8 @@ std::string hook_name(uint8_t hook) {
       return "staged";
     case BW_HOOK_ATTACH:
       return "attach";
+    case BW_HOOK_TOKEN_CREATE:
+      return "token-create";
     default:
       return "observed";
   }
@@ -192,6 +194,7 @@ std::string verdict_word(const bw_event& event) {
 
 std::string subject_text(const bw_event& event) {
   if (event.hook == BW_HOOK_MAP_CREATE) return "a map";
+  if (event.hook == BW_HOOK_TOKEN_CREATE) return "a BPF token";
   if (event.hook == BW_HOOK_KEY) return "key " + std::to_string(event.key_serial);
   if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
   const std::string name = kernel_text(event.program_name, sizeof(event.program_name));

@@ -9,10 +9,12 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <set>
 
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/x509.h"
+#include "policy/own_programs.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -104,30 +106,23 @@ Capability probe_signatures(const btf* kernel) {
           .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
 }
 
+void append(std::string& list, const char* name) {
+  list += (list.empty() ? "" : ", ") + std::string(name);
+}
+
+// What the kernel part is attached to: of an LSM hook, the empty function that BPF LSM has for it.
+std::string function_of(std::string_view attach_point) {
+  const std::string target(attach_point.substr(attach_point.find('/') + 1));
+  return attach_point.starts_with("lsm/") ? "bpf_lsm_" + target : target;
+}
+
 Capability probe_hooks(const btf* kernel) {
-  constexpr std::array needed = {"bpf_lsm_bpf",
-                                 "bpf_lsm_bpf_prog_load",
-                                 "bpf_lsm_bpf_prog",
-                                 "bpf_lsm_bpf_prog_free",
-                                 "bpf_lsm_bpf_map_create",
-                                 "verify_signature",
-                                 "pkcs7_validate_trust",
-                                 "bpf_prog_test_run_syscall",
-                                 "__x64_sys_bpf",
-                                 "bpf_lsm_file_ioctl",
-                                 "bpf_lsm_file_ioctl_compat",
-                                 "bpf_lsm_socket_setsockopt",
-                                 "bpf_lsm_netlink_send",
-                                 "__bpf_prog_get",
-                                 "bpf_prog_get",
-                                 "bpf_prog_get_type_dev",
-                                 "cgroup_get_from_fd",
-                                 "perf_event_get",
-                                 "bpf_link_get_from_fd",
-                                 "tracepoint_probe_register_prio_may_exist"};
+  std::set<std::string> lacking_names;  // a function may be hooked twice
+  for (const std::string_view attach_point : policy::own_attach_points())
+    if (const std::string name = function_of(attach_point); !has_function(kernel, name.c_str()))
+      lacking_names.insert(name);
   std::string lacking;
-  for (const char* name : needed)
-    if (!has_function(kernel, name)) lacking += std::string(lacking.empty() ? "" : ", ") + name;
+  for (const std::string& name : lacking_names) append(lacking, name.c_str());
   if (lacking.empty()) return {.name = "hooks", .detail = "all in the kernel's BTF"};
   return {.name = "hooks",
           .finding = Finding::missing,
@@ -153,10 +148,6 @@ Status ask_for(const Algorithm& algorithm) {
   const auto parsed = keyring::parse_certificates({bytes, files->certificate.size()}, "asked");
   if (!parsed) return std::unexpected(parsed.error());
   return keyring::ask_kernel_for(parsed->front());
-}
-
-void append(std::string& list, const char* name) {
-  list += (list.empty() ? "" : ", ") + std::string(name);
 }
 
 Capability probe_digest(const btf* kernel) {

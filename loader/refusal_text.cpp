@@ -46,6 +46,7 @@ string what_text(const json& event) {
   const string hook = text_of(event, "hook"), program = text_of(event, "program");
   if (hook == "observed") return "to load a signed program";
   if (hook == "bpf_map_create") return "to create a map that a signature covers, writable";
+  if (hook == "token-create") return "to make a BPF token";
   if (hook == "key_permission")
     return "to change key " + std::to_string(number_of(event, "key_serial")) +
            " of bpfwarden's keyring";

@@ -379,6 +379,7 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
     if (Status rule = write_rule(policy.rules[i], i, *signers, *image); !rule)
       return std::unexpected(std::move(rule.error()));
   write_multithreaded_attach(policy, *image);
+  if (policy.bpf_tokens == Tokens::deny) image->flags |= BW_IMAGE_NO_TOKENS;
   if (Status periods = write_periods(policy, *image); !periods)
     return std::unexpected(std::move(periods.error()));
   PatternTable patterns;

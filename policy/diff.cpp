@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "policy/diff_settings.h"
 #include "policy/diff_who.h"
 #include "policy/explain.h"
 #include "policy/wording.h"
@@ -46,6 +47,15 @@ bool same_decider(const DiffSides& sides, const Pair& pair) {
     return pair[i].rule == BW_NO_RULE ? string() : sides[i].policy.rules[pair[i].rule].name;
   };
   return pair[0].cause == pair[1].cause && name(0) == name(1);
+}
+
+// What is refused to whoever is alone is refused to threads, too.
+Pair decide_pair_for_threads(const DiffSides& sides, const AttachPoint& place, const Pair& pair) {
+  Pair for_threads = pair;
+  for (size_t i = 0; i < 2; i++)
+    if (bw_refused(&pair[i]) == 0)
+      for_threads[i] = decide_for_threads(sides[i].image, place, pair[i]);
+  return for_threads;
 }
 
 // ---- In words -----------------------------------------------------------------------------------
@@ -138,10 +148,29 @@ struct GroupKey {
 using Groups = std::map<GroupKey, DiffGroup>;
 using Found = std::map<std::tuple<Change, string, string>, std::vector<const WhoClass*>>;
 
+struct FoundAt {
+  Found answers, threads;
+};
+
+struct AllGroups {
+  Groups answers, threads;
+};
+
+void find_for_threads(const DiffSides& sides, const AttachPoint& place, const Pair& pair,
+                      const WhoClass& who, Found& found) {
+  const Pair for_threads = decide_pair_for_threads(sides, place, pair);
+  const auto change = change_of(for_threads);
+  if (!change) return;
+  const auto text = [&](size_t i) {
+    return decision_text(sides[i], pair[i]) + ", " + threads_text(sides[i].image, for_threads[i]);
+  };
+  found[{*change, text(0), text(1)}].push_back(&who);
+}
+
 // The changes at one class of places, by what decided.
-Found changes_at(const DiffSides& sides, const PlaceClass& place,
-                 const std::vector<WhoClass>& classes, PolicyDiff& diff) {
-  Found found;
+FoundAt changes_at(const DiffSides& sides, const PlaceClass& place,
+                   const std::vector<WhoClass>& classes, PolicyDiff& diff) {
+  FoundAt found;
   for (const WhoClass& who : classes) {
     const Pair pair = decide_pair(sides, place.representative, who);
     const auto change = change_of(pair);
@@ -149,8 +178,10 @@ Found changes_at(const DiffSides& sides, const PlaceClass& place,
     diff.changed += change.has_value();
     diff.other_rule += !change && !same_decider(sides, pair);
     if (change)
-      found[{*change, decision_text(sides[0], pair[0]), decision_text(sides[1], pair[1])}]
+      found.answers[{*change, decision_text(sides[0], pair[0]), decision_text(sides[1], pair[1])}]
           .push_back(&who);
+    else
+      find_for_threads(sides, place.representative, pair, who, found.threads);
   }
   return found;
 }
@@ -169,26 +200,47 @@ void add_to_groups(const std::vector<Property>& properties, const PlaceClass& pl
   }
 }
 
+std::vector<DiffGroup> sorted(Groups groups) {
+  std::vector<DiffGroup> all;
+  for (auto& [key, group] : groups) {
+    std::sort(group.places.begin(), group.places.end());
+    all.push_back(std::move(group));
+  }
+  return all;
+}
+
+std::vector<SettingChange> changed_settings(const DiffSides& sides) {
+  const Pair pair = {decide_token(sides[0].image), decide_token(sides[1].image)};
+  const auto change = change_of(pair);
+  if (!change) return {};
+  return {{*change, "bpf-tokens", token_text(pair[0]), token_text(pair[1])}};
+}
+
+bool is_widened(const auto& changes) {
+  return std::any_of(changes.begin(), changes.end(),
+                     [](const auto& one) { return one.change == Change::widened; });
+}
+
 }  // namespace
 
 bool PolicyDiff::widens() const {
-  return std::any_of(groups.begin(), groups.end(),
-                     [](const DiffGroup& group) { return group.change == Change::widened; });
+  return is_widened(groups) || is_widened(threads) || is_widened(settings);
 }
 
 Result<PolicyDiff> diff_policies(const DiffSides& sides, int64_t now) {
   const std::vector<Property> properties = properties_of(sides, now);
   PolicyDiff diff;
-  Groups groups;
+  AllGroups groups;
   for (const PlaceClass& place : place_classes(sides)) {
     const auto classes = who_classes(properties, place, now);
     if (!classes) return std::unexpected(classes.error());
-    add_to_groups(properties, place, changes_at(sides, place, *classes, diff), groups);
+    const FoundAt found = changes_at(sides, place, *classes, diff);
+    add_to_groups(properties, place, found.answers, groups.answers);
+    add_to_groups(properties, place, found.threads, groups.threads);
   }
-  for (auto& [key, group] : groups) {
-    std::sort(group.places.begin(), group.places.end());
-    diff.groups.push_back(std::move(group));
-  }
+  diff.groups = sorted(std::move(groups.answers));
+  diff.threads = sorted(std::move(groups.threads));
+  diff.settings = changed_settings(sides);
   return diff;
 }
 

@@ -27,11 +27,20 @@ struct DiffGroup {
   std::array<Situation, 2> example;
 };
 
+// A setting of the policy that is about no program.
+struct SettingChange {
+  Change change = Change::widened;
+  std::string setting;        // as the policy spells it
+  std::string before, after;  // "deny, enforced"
+};
+
 struct PolicyDiff {
-  std::vector<DiffGroup> groups;  // the widening ones first
-  size_t classes = 0;             // of loads, all that were compared
-  size_t changed = 0;             // those with another answer
-  size_t other_rule = 0;          // those with the same answer by another rule
+  std::vector<DiffGroup> groups;   // the widening ones first
+  std::vector<DiffGroup> threads;  // likewise; the same answer, but another one to threads
+  std::vector<SettingChange> settings;
+  size_t classes = 0;     // of loads, all that were compared
+  size_t changed = 0;     // those with another answer
+  size_t other_rule = 0;  // those with the same answer by another rule
 
   [[nodiscard]] bool widens() const;
 };

@@ -38,6 +38,10 @@ const std::vector<Setting>& policy_settings() {
                "Attachments by callers that share their file descriptors, as threads do. `deny`: "
                "refused. `detect`: let through, and looked at afterwards.",
                "\"detect\"", spellings(kSharedAttachWords)),
+      optional("bpf-tokens", word, "allow",
+               "BPF tokens, with which root of a user namespace loads programs (`delegated`). "
+               "`deny`: none is made.",
+               "\"deny\"", spellings(kTokenWords)),
       optional(
           "log-allowed", boolean, "true",
           "`false`: what is allowed is counted, but leaves no event. Denials always leave one, "

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "policy/lint_parts.h"
+#include "policy/own_programs.h"
 #include "policy/situation.h"
 
 namespace bpfwarden::policy {
@@ -9,31 +10,6 @@ namespace {
 
 using std::string;
 using std::string_view;
-
-constexpr auto kOwn = std::to_array<string_view>({
-    "lsm/bpf",
-    "lsm/bpf_prog_load",
-    "lsm/bpf_prog",
-    "lsm/bpf_map_create",
-    "lsm/key_permission",
-    "lsm/bpf_prog_free",
-    "fentry/bpf_prog_test_run_syscall",
-    "fexit/bpf_prog_test_run_syscall",
-    "fexit/verify_signature",
-    "fexit/pkcs7_validate_trust",
-    "fexit/__x64_sys_bpf",
-    "lsm/file_ioctl",
-    "lsm/file_ioctl_compat",
-    "lsm/socket_setsockopt",
-    "lsm/netlink_send",
-    "fexit/__bpf_prog_get",
-    "fexit/bpf_prog_get",
-    "fexit/bpf_prog_get_type_dev",
-    "fexit/cgroup_get_from_fd",
-    "fexit/perf_event_get",
-    "fexit/bpf_link_get_from_fd",
-    "fentry/tracepoint_probe_register_prio_may_exist",
-});
 
 // What libbpf and bpftool load to learn what the kernel can do; no target is known then.
 struct Probe {
@@ -84,7 +60,7 @@ void lint_probes(const Policy& policy, const bw_image& image, int64_t now,
 void lint_own_programs(const Policy& policy, const bw_image& image, int64_t now,
                        DiagnosticList& diagnostics) {
   std::map<uint16_t, string> refused;
-  for (const string_view attach_point : kOwn) {
+  for (const string_view attach_point : own_attach_points()) {
     const auto decision = decide_unsigned(image, attach_point, now);
     if (decision && bw_refused(&*decision) && decision->cause == BW_CAUSE_RULE)
       append_quoted(refused[decision->rule], attach_point, '`');
@@ -100,8 +76,6 @@ void lint_own_programs(const Policy& policy, const bw_image& image, int64_t now,
 }
 
 }  // namespace
-
-std::span<const string_view> own_attach_points() { return kOwn; }
 
 void lint_loads(const Policy& policy, const bw_image& image, int64_t now,
                 DiagnosticList& diagnostics) {

@@ -27,9 +27,6 @@ void lint_reach(const Policy& policy, const bw_image& image, int64_t now,
 void lint_loads(const Policy& policy, const bw_image& image, int64_t now,
                 DiagnosticList& diagnostics);
 
-// Where bpfwarden's own programs are attached, see bpf-lsm/warden.bpf.c.
-[[nodiscard]] std::span<const std::string_view> own_attach_points();
-
 // "`tc`, `tcx/ingress`"
 [[nodiscard]] std::string list_families(const FamilySet& families);
 

@@ -42,6 +42,9 @@ enum class License : uint8_t { proprietary = 0, gpl_compatible = 1 };
 // Of callers that share their file descriptors, as threads do: refused, or looked at afterwards.
 enum class SharedAttach : uint8_t { deny, detect };
 
+// Whether BPF tokens may be made, with which user namespaces load programs.
+enum class Tokens : uint8_t { allow, deny };
+
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
 // A certificate as the reader of the caller understood it (keyring/x509.h). The kernel knows its
@@ -133,6 +136,7 @@ struct Policy {
   Mode mode = Mode::audit;
   Action default_action = Action::deny;  // never load_only
   SharedAttach multithreaded_attach = SharedAttach::deny;
+  Tokens bpf_tokens = Tokens::allow;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<Key> keys;                    // in the order of the files

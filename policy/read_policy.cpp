@@ -67,6 +67,8 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
   if (const Entry* entry = fields.find("multithreaded-attach"))
     policy.multithreaded_attach =
         fields.word<SharedAttach>(*entry, kSharedAttachWords).value_or(SharedAttach::deny);
+  if (const Entry* entry = fields.find("bpf-tokens"))
+    policy.bpf_tokens = fields.word<Tokens>(*entry, kTokenWords).value_or(Tokens::allow);
   read_log(fields, policy, diagnostics);
 }
 
@@ -74,8 +76,8 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
 void refuse_settings(const Fields& fields, const Table& document, const std::vector<string>& files,
                      DiagnosticList& diagnostics) {
   for (const std::string_view name :
-       {"name", "description", "version", "mode", "default", "multithreaded-attach", "log-allowed",
-        "log-allowed-per-second"}) {
+       {"name", "description", "version", "mode", "default", "multithreaded-attach", "bpf-tokens",
+        "log-allowed", "log-allowed-per-second"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =

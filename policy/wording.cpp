@@ -73,6 +73,9 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "thread swapped a file descriptor meanwhile, and the process was killed",
      "Treat it as an attack until its author has found the thread; `bpfwarden inventory` shows "
      "whether the program is still attached."},
+    {"token-denied", "the policy admits no BPF tokens, with which user namespaces load programs",
+     "Load the programs outside of the user namespace; or take bpf-tokens = \"deny\" out of the "
+     "policy, and let rules with `delegated` say what may be loaded with one."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {

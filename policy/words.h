@@ -47,6 +47,11 @@ inline constexpr auto kSharedAttachWords =
         {"detect", SharedAttach::detect},
     });
 
+inline constexpr auto kTokenWords = std::to_array<std::pair<std::string_view, Tokens>>({
+    {"allow", Tokens::allow},
+    {"deny", Tokens::deny},
+});
+
 template <class Words>
 [[nodiscard]] std::vector<std::string_view> spellings(const Words& words) {
   std::vector<std::string_view> found;

@@ -19,5 +19,6 @@ enum bw_cause {
   BW_CAUSE_SHARED_FILES = 14,      // an attachment by a task whose file descriptors others can swap
   BW_CAUSE_TOO_MANY_TARGETS = 15,  // more symbols in one attachment than are looked at
   BW_CAUSE_ATTACH_RACE = 16,       // observed: another program, or elsewhere, than what was judged
+  BW_CAUSE_TOKEN_DENIED = 17,      // a BPF token, where the policy admits none
   BW_CAUSES,
 };

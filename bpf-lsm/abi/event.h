@@ -16,13 +16,14 @@ enum {
 };
 
 enum bw_hook {
-  BW_HOOK_PROG_LOAD = 1,   // lsm/bpf_prog_load
-  BW_HOOK_PROG = 2,        // lsm/bpf_prog
-  BW_HOOK_MAP_CREATE = 3,  // lsm/bpf_map_create
-  BW_HOOK_OBSERVED = 4,    // a tracing program: the kernel refused by itself
-  BW_HOOK_KEY = 5,         // lsm/key_permission
-  BW_HOOK_STAGED = 6,      // the staged policy would have decided otherwise
-  BW_HOOK_ATTACH = 7,      // an attachment or a run: see bw_event.route
+  BW_HOOK_PROG_LOAD = 1,     // lsm/bpf_prog_load
+  BW_HOOK_PROG = 2,          // lsm/bpf_prog
+  BW_HOOK_MAP_CREATE = 3,    // lsm/bpf_map_create
+  BW_HOOK_OBSERVED = 4,      // a tracing program: the kernel refused by itself
+  BW_HOOK_KEY = 5,           // lsm/key_permission
+  BW_HOOK_STAGED = 6,        // the staged policy would have decided otherwise
+  BW_HOOK_ATTACH = 7,        // an attachment or a run: see bw_event.route
+  BW_HOOK_TOKEN_CREATE = 8,  // lsm/bpf_token_create
 };
 
 // By which way a program was to become active.

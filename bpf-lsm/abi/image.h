@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 8
+#define BW_IMAGE_ABI 9
 
 enum {
   BW_MAX_RULES = 1024,
@@ -188,7 +188,7 @@ struct bw_period {
   struct bw_vector rules;
 };
 
-// bw_image.flags: which facts the rules ask for, so that no other is gathered.
+// bw_image.flags: which facts the rules ask for, so that no other is gathered, and settings.
 enum {
   BW_IMAGE_EXE = 1,
   BW_IMAGE_CGROUP = 2,
@@ -197,6 +197,7 @@ enum {
   // Callers that share their file descriptors may attach, and are watched:
   BW_IMAGE_DETECT = 16,       // what no rule decides
   BW_IMAGE_DETECT_SOME = 32,  // that, or what some rule admits; see `detect`
+  BW_IMAGE_NO_TOKENS = 64,    // no BPF token may be made
 };
 
 struct bw_image {

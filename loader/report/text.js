@@ -70,6 +70,7 @@ const OUTCOME_WORDS = {
 };
 const SUBJECTS = {
   bpf_map_create: 'a loader’s map',
+  'token-create': 'a BPF token',
   key_permission: 'bpfwarden’s keyring',
   observed: 'a signed program',
 };

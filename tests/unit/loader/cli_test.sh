@@ -65,6 +65,18 @@ diff_names_what_is_widened() {
     grep -q '^narrowed: xdp ' "$work/diff"
 }
 diff_json() { diff_policies --json | jq -e '.widens and .groups[0].attach == ["cgroup/connect4"]'; }
+diff_of_settings() { # in words, then as JSON; nothing else differs
+  printf '%s\n' 'schema = 1' 'name = "p"' 'version = 1' 'mode = "enforce"' 'default = "deny"' >"$work/head"
+  printf '%s\n' '[[rules]]' 'name = "r"' 'allow = ["xdp@eth0"]' 'signature = "unsigned"' >"$work/rules"
+  cat "$work/head" "$work/rules" >"$work/before.toml"
+  { cat "$work/head"; echo 'multithreaded-attach = "detect"'; echo 'bpf-tokens = "deny"'; cat "$work/rules"; } >"$work/after.toml"
+  exits 1 "$bpfwarden" diff "$work/before.toml" "$work/after.toml" >"$work/diff" &&
+    grep -q '^widened: xdp@eth0 — whoever loads it; attached by a process with threads$' "$work/diff" &&
+    grep -q '^narrowed: bpf-tokens$' "$work/diff" && grep -q '^    after:  deny, enforced$' "$work/diff" &&
+    exits 1 "$bpfwarden" diff --json "$work/before.toml" "$work/after.toml" >"$work/diff.json" &&
+    jq -e '.groups == [] and .threads[0].attach == ["xdp@eth0"] and .threads[0].change == "widened" and .widens and
+      .settings == [{"change": "narrowed", "setting": "bpf-tokens", "before": "allow", "after": "deny, enforced"}]' "$work/diff.json"
+}
 diff_of_the_same() { exits 0 "$bpfwarden" diff "$policies/v1.toml" "$policies/v1.toml"; }
 examples_are_in_normal_form() { exits 0 "$bpfwarden" fmt --check "$policies"/*.toml; }
 fmt_keeps_mode_link_and_comments() {
@@ -230,6 +242,7 @@ check "explain a recorded event" explain_event
 check "explain: an attach point that there is not exits 2" exits 2 explain xpd
 check "diff names the widened attach point, exit 1" diff_names_what_is_widened
 check "diff as JSON" diff_json
+check "diff tells of settings" diff_of_settings
 check "no difference exits 0" diff_of_the_same
 check "diff of a broken file exits 2" exits 2 "$bpfwarden" diff "$policies/v1.toml" "$source/examples/broken.toml"
 check "the example policies are in their normal form" examples_are_in_normal_form

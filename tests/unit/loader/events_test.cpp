@@ -119,6 +119,21 @@ TEST_CASE("a refusal says who, which rule came near, why, and what to do") {
   CHECK_THAT(text, ContainsSubstring("next: "));
 }
 
+TEST_CASE("a refused token is about no program") {
+  bw_event event = refused_xdp();
+  event.hook = BW_HOOK_TOKEN_CREATE;
+  event.cause = BW_CAUSE_TOKEN_DENIED;
+  const auto names = image();
+  const std::string text = event_to_text(event, names.get());
+  CHECK_THAT(text, ContainsSubstring("#7 DENIED: a BPF token, by agent ("));
+  CHECK_THAT(text, ContainsSubstring("why: the policy admits no BPF tokens"));
+  CHECK(text.find("signature:") == std::string::npos);
+  const auto object = event_to_json(event, names.get());
+  CHECK(object["hook"] == "token-create");
+  CHECK(object["cause"] == "token-denied");
+  CHECK(object["attach"].is_null());
+}
+
 TEST_CASE("names from the kernel cannot drive a terminal") {
   const auto names = image();
   const std::string text = event_to_text(refused_xdp(), names.get());

@@ -198,12 +198,22 @@ TEST_CASE("what no rule can allow gets none, and the kernel's own refusals their
             "tried to load a signed program; the kernel itself refused it with ENOKEY."));
 }
 
+TEST_CASE("a token that the policy admits none of is told of without a program") {
+  const json event = with(
+      refused(1),
+      {{"hook", "token-create"}, {"cause", "token-denied"}, {"attach", nullptr}, {"program", ""}});
+  const Advice advice = advice_for(event);
+  CHECK(advice.rule.empty());
+  CHECK(has(all_steps(advice), "take bpf-tokens = \"deny\" out of the policy"));
+  CHECK(has(refusal_text(only(event), kNow), "tried to make a BPF token; it got EPERM."));
+}
+
 TEST_CASE("each cause and each errno has something to do") {
   for (const char* cause :
        {"rule", "default", "unknown-attach", "missing-fact", "unsigned-parts", "lsm-bypass",
         "digest-changed", "target-changed", "kernel-load", "writable-exclusive-map",
         "no-provenance", "kernel-rejected", "denied-digest", "sealed-key", "shared-files",
-        "too-many-targets", "attach-race", "of a later version"})
+        "too-many-targets", "attach-race", "token-denied", "of a later version"})
     CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());
   CHECK_FALSE(advice_for(json::object()).steps.empty());
   CHECK_FALSE(refusal_text({.event = json::object(), .count = 1}, kNow).empty());

@@ -248,6 +248,19 @@ TEST_CASE("multithreaded-attach is the rule's own, or the policy's") {
   CHECK(image_of(detect, "").first == 3);
 }
 
+TEST_CASE("bpf-tokens is a flag of the image, of whatever ABI knows it") {
+  const auto flag_of = [](const std::string& setting) {
+    const Policy policy = must_parse(
+        "schema = 1\nname = \"a\"\nversion = 1\nmode = \"audit\"\ndefault = \"deny\"\n" + setting);
+    const Compiled compiled(policy);
+    return compiled.image().flags & BW_IMAGE_NO_TOKENS;
+  };
+  static_assert(BW_IMAGE_ABI >= 9, "an older kernel part would not look at it");
+  CHECK(flag_of("") == 0);
+  CHECK(flag_of("bpf-tokens = \"allow\"\n") == 0);
+  CHECK(flag_of("bpf-tokens = \"deny\"\n") == BW_IMAGE_NO_TOKENS);
+}
+
 TEST_CASE("log-allowed and its limit are one number of the image") {
   const auto logged = [](const std::string& setting) {
     return Compiled(must_parse("schema = 1\nname = \"a\"\nversion = 1\nmode = \"audit\"\n"

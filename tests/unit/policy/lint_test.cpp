@@ -3,7 +3,6 @@
 #include <array>
 #include <filesystem>
 #include <iterator>
-#include <regex>
 #include <set>
 
 #include <catch2/catch_test_macros.hpp>
@@ -247,29 +246,6 @@ TEST_CASE("refuses-bpfwarden is about rules, not about the default") {
   CHECK(count("refuses-bpfwarden", policy_of(rule("a", "deny = [\"xdp\"]"), "enforce")) == 0);
   CHECK(count("refuses-bpfwarden", policy_of(rule("a", "deny = [\"lsm/inode_*\"]"), "enforce")) ==
         0);
-}
-
-TEST_CASE("bpfwarden's own attach points are those of its kernel part") {
-  const auto sections = [](const std::string& file) {
-    const std::string text = read_all(std::filesystem::path(BPFWARDEN_SOURCE_DIR) / file);
-    const std::regex section("SEC\\(\"([^\"]*/[^\"]*)\"\\)");
-    std::vector<std::string> found;
-    for (std::sregex_iterator match(text.begin(), text.end(), section), end; match != end; ++match)
-      found.push_back(std::regex_replace((*match)[1].str(), std::regex("\\.s/"), "/"));
-    return found;
-  };
-  const auto own = own_attach_points();
-  const auto warden = sections("bpf-lsm/warden.bpf.c");
-  REQUIRE(warden.size() <= own.size());
-  CHECK(std::ranges::equal(warden, own.first(warden.size())));
-  for (const char* file : {"bpf-lsm/attach_watch.bpf.h", "bpf-lsm/attach_other.bpf.h"}) {
-    const auto attach = sections(file);
-    CHECK_FALSE(attach.empty());
-    for (const std::string& point : attach) {
-      INFO(point);
-      CHECK(std::ranges::find(own, point) != own.end());
-    }
-  }
 }
 
 TEST_CASE("ambiguous-at-load names what cannot be told apart") {

@@ -1,0 +1,51 @@
+#include "policy/diff_settings.h"
+
+#include "bpf-lsm/decide.h"
+
+namespace bpfwarden::policy {
+namespace {
+
+using std::string;
+
+// Their targets are read from memory that threads share, so those stay refused.
+bool reads_arrays(const AttachPoint& place) {
+  const std::string_view family = attach_families()[place.family].name;
+  return family.contains(".multi") || family.contains(".session");
+}
+
+string mode_text(const bw_decision& decision) {
+  return decision.mode == BW_MODE_ENFORCE ? "enforced" : "audit only";
+}
+
+}  // namespace
+
+// As judge_attachment() and conclude_shared() in bpf-lsm/attach.bpf.h.
+bw_decision decide_for_threads(const bw_image& image, const AttachPoint& place,
+                               const bw_decision& decision) {
+  if ((image.flags & BW_IMAGE_ATTACH) == 0) return decision;
+  if (!reads_arrays(place) && bw_detects(&image, &decision) != 0) return decision;
+  bw_decision for_threads = decision;
+  bw_deny(&image, BW_CAUSE_SHARED_FILES, &for_threads);
+  if (bw_enforces(&image) != 0) for_threads.mode = BW_MODE_ENFORCE;
+  return for_threads;
+}
+
+string threads_text(const bw_image& image, const bw_decision& for_threads) {
+  if (for_threads.cause == BW_CAUSE_SHARED_FILES)
+    return "but to no threads, " + mode_text(for_threads);
+  return (image.flags & BW_IMAGE_ATTACH) == 0 ? "by threads, too: nothing falls at attach"
+                                              : "by threads, too, which are watched";
+}
+
+bw_decision decide_token(const bw_image& image) {
+  bw_decision decision = {};
+  bw_deny(&image, BW_CAUSE_TOKEN_DENIED, &decision);
+  if ((image.flags & BW_IMAGE_NO_TOKENS) == 0) decision.allow = 1;
+  return decision;
+}
+
+string token_text(const bw_decision& decision) {
+  return decision.allow != 0 ? "allow" : "deny, " + mode_text(decision);
+}
+
+}  // namespace bpfwarden::policy
