@@ -124,7 +124,9 @@ Capability probe_hooks(const btf* kernel) {
                                  "cgroup_get_from_fd",
                                  "perf_event_get",
                                  "bpf_link_get_from_fd",
-                                 "tracepoint_probe_register_prio_may_exist"};
+                                 "tracepoint_probe_register_prio_may_exist",
+                                 "netif_change_name",
+                                 "__dev_change_net_namespace"};
   std::string lacking;
   for (const char* name : needed)
     if (!has_function(kernel, name)) lacking += std::string(lacking.empty() ? "" : ", ") + name;

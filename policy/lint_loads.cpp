@@ -33,6 +33,8 @@ constexpr auto kOwn = std::to_array<string_view>({
     "fexit/perf_event_get",
     "fexit/bpf_link_get_from_fd",
     "fentry/tracepoint_probe_register_prio_may_exist",
+    "fexit/netif_change_name",
+    "fexit/__dev_change_net_namespace",
 });
 
 // What libbpf and bpftool load to learn what the kernel can do; no target is known then.

@@ -38,6 +38,9 @@ enum bw_route {
   BW_ROUTE_IOCTL = 8,       // of tun and kcm
   BW_ROUTE_SETSOCKOPT = 9,
   BW_ROUTE_NETLINK = 10,
+  // Attached before: its device got another name, or went into another network namespace.
+  BW_ROUTE_DEVICE_RENAMED = 11,
+  BW_ROUTE_DEVICE_MOVED = 12,
   BW_ROUTES,
 };
 
