@@ -97,7 +97,11 @@ enum {
   RTM_NEWTFILTER = 44,
   RTM_NEWACTION = 48,
   RTM_NEWNEXTHOP = 104,
+  IFLA_IFNAME = 3,
+  IFLA_NET_NS_PID = 19,
+  IFLA_NET_NS_FD = 28,
   IFLA_XDP = 43,
+  IFLA_TARGET_NETNSID = 46,
   RTA_ENCAP_TYPE = 21,
   NHA_ENCAP_TYPE = 7,
   LWTUNNEL_ENCAP_BPF = 6,
@@ -107,6 +111,7 @@ enum {
 };
 
 #define MAX_MESSAGES 64
+#define MAX_ATTRIBUTES 256
 #define MAX_WORDS 16384  // of a message that are looked at
 
 struct nlmsghdr {
@@ -115,6 +120,11 @@ struct nlmsghdr {
   __u16 nlmsg_flags;
   __u32 nlmsg_seq;
   __u32 nlmsg_pid;
+};
+
+struct nlattr {
+  __u16 nla_len;
+  __u16 nla_type;
 };
 
 // What follows the header of a link's and of a filter's message; both have the device's number
@@ -175,6 +185,35 @@ __noinline int may_attach(__u64 data, __u32 length, __u64 types) {
   return 0;
 }
 
+// Whether the attributes of a message about a link give the device another name or another network
+// namespace, which the kernel does before it attaches; or say that its number is of another one.
+__noinline int moves_device(__u64 data, __u32 length) {
+  int i;
+  bpf_for(i, 0, MAX_ATTRIBUTES) {
+    struct nlattr attribute = {};
+    if (length < sizeof(attribute)) return 0;
+    if (bpf_probe_read_kernel(&attribute, sizeof(attribute), (const void*)data)) return 1;
+    const __u16 type = attribute.nla_type & NLA_TYPE_MASK;
+    if (type == IFLA_IFNAME || type == IFLA_NET_NS_PID || type == IFLA_NET_NS_FD ||
+        type == IFLA_TARGET_NETNSID)
+      return 1;
+    const __u32 step = (attribute.nla_len + 3) & ~3U;
+    if (attribute.nla_len < sizeof(attribute) || step >= length) return 0;
+    data += step;
+    length -= step;
+  }
+  return 1;
+}
+
+#define LINK_MESSAGE_SIZE 32  // its header, and struct ifinfomsg
+
+static __always_inline bool moves(__u64 data, const struct nlmsghdr* header, __u32 length) {
+  const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
+  if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_SETLINK) return false;
+  if (whole < LINK_MESSAGE_SIZE) return false;
+  return moves_device(data + LINK_MESSAGE_SIZE, whole - LINK_MESSAGE_SIZE);
+}
+
 // The device that a message about XDP or a filter names by its number; by another way, or of a
 // shared block: none.
 static __always_inline void name_message_device(struct sock* sk, __u16 type,
@@ -184,9 +223,10 @@ static __always_inline void name_message_device(struct sock* sk, __u16 type,
   name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net), message->ifindex);
 }
 
-// One message; `length` is what is left of the buffer.
+// One message; `length` is what is left of the buffer. After a message that moves a device, where
+// that will be is not known.
 static __always_inline int judge_message(struct sock* sk, __u64 data, const struct nlmsghdr* header,
-                                         __u32 length) {
+                                         __u32 length, bool has_moved) {
   const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
   const __u64 types = types_of_message(protocol, header->nlmsg_type);
   const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
@@ -198,7 +238,7 @@ static __always_inline int judge_message(struct sock* sk, __u64 data, const stru
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.attach_type = types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
-  name_message_device(sk, header->nlmsg_type, &message);
+  if (!has_moved) name_message_device(sk, header->nlmsg_type, &message);
   return judge_held_programs(types);
 }
 
@@ -210,12 +250,14 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   if (!asks_at_attach()) return 0;
   __u64 data = (__u64)BPF_CORE_READ(skb, data);
   __u32 left = BPF_CORE_READ(skb, len);
+  bool has_moved = false;
   int i;
   bpf_for(i, 0, MAX_MESSAGES) {
     struct nlmsghdr header = {};
     if (left < sizeof(header)) return 0;
     if (bpf_probe_read_kernel(&header, sizeof(header), (const void*)data)) return 0;
-    if (judge_message(sk, data, &header, left)) return -EPERM;
+    has_moved = has_moved || moves(data, &header, left);
+    if (judge_message(sk, data, &header, left, has_moved)) return -EPERM;
     const __u32 step = (header.nlmsg_len + 3) & ~3U;
     if (header.nlmsg_len < sizeof(header) || step >= left) return 0;
     data += step;

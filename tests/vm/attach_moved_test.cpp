@@ -2,13 +2,16 @@
 // attached: judged again by where they now are, and told of, for they cannot be refused any more.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <sys/stat.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <cerrno>
 
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
+#include "tests/vm/netlink_attach.h"
 #include "tests/vm/places.h"
 
 namespace bpfwarden::vm {
@@ -178,6 +181,37 @@ TEST_CASE("deny_of_programs_at_both_ends_is_told_when_a_netkit_device_is_renamed
   (void)warden.events();
   must("ip link set dev mv2 name mv3");
   check_told(warden, {&primary, &peer}, "device-renamed", "mv3", false, "enforce");
+}
+
+// What is judged before the kernel handles a message must hold when it attaches.
+TEST_CASE("deny_to_attach_by_the_name_that_the_same_buffer_changes", "[vm][attach]") {
+  const Devices devices;
+  Warden warden(Hooks::stay);
+  warden.apply("enforce", allow_at("mv0"));
+  const Fd program = loaded({});
+  (void)warden.events();
+  for (const Messages messages : {Messages::one, Messages::two}) {
+    CHECK(rename_and_attach(program, index_of("mv0"), "mv1", messages) == EPERM);
+    const json refused = last_refused_attachment(warden);
+    INFO(refused.dump());
+    REQUIRE_FALSE(refused.is_null());
+    CHECK(refused["attach"] == "xdp");  // at no place that is known
+    CHECK(refused["route"] == "netlink");
+    CHECK(rename_and_attach(program, index_of("mv0"), nullptr, messages) == 0);
+    REQUIRE(bpf_xdp_detach(index_of("mv0"), XDP_FLAGS_SKB_MODE, nullptr) == 0);
+  }
+}
+
+TEST_CASE("allow_to_rename_and_attach_by_one_buffer_where_no_place_is_named", "[vm][attach]") {
+  const Devices devices;
+  Warden warden(Hooks::stay);
+  warden.apply("enforce", allow_at("lo") +
+                              "[[rules]]\nname = \"any\"\nallow = [\"xdp\"]\nsignature = "
+                              "\"unsigned\"\n");
+  const Fd program = loaded({});
+  CHECK(rename_and_attach(program, index_of("mv0"), "mv1", Messages::one) == 0);
+  REQUIRE(bpf_xdp_detach(index_of("mv1"), XDP_FLAGS_SKB_MODE, nullptr) == 0);
+  CHECK(rename_and_attach(program, index_of("mv1"), "mv0", Messages::two) == 0);
 }
 
 TEST_CASE("allow_a_device_to_be_renamed_to_what_a_rule_names", "[vm][attach]") {
