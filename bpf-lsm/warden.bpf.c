@@ -17,8 +17,8 @@
 // fexit/__x64_sys_bpf               what the kernel itself refused (report only)
 // fexit/*_get, *_get_from_fd, …     what the descriptors of a watched attachment were (evidence)
 // fexit/netif_change_name, fexit/__dev_change_net_namespace
-//                                   programs that went with their device to another name (report
-//                                   only)
+//                                   programs taken along to another name or network namespace
+//                                   (report only)
 // iter/bpf_prog, iter/bpf_link, iter/task_file  list what is there (report only)
 //
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it

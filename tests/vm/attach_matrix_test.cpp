@@ -59,8 +59,10 @@ Families tracing() {
 std::vector<Reason> reasons() {
   return {
       {"*", kAsOther, kAliases},
-      {"device-renamed", kAfterwards, {"*"}},
-      {"device-moved", kAfterwards, {"*"}},
+      {"device-renamed", kAfterwards, all({kDevices, {"tc"}})},
+      {"device-renamed", kNone, {"*"}},
+      {"device-moved", kAfterwards, kDevices},
+      {"device-moved", kNone, {"*"}},  // tc: its filters do not come along
       {"prog-attach", kNoDevice, {"lirc_mode2"}},
       {"map-update", kNoDevice, {"lirc_mode2"}},
       {"link-create", kNone,
