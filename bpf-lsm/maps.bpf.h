@@ -162,7 +162,7 @@ struct task_note {
   struct bw_name joined;                // what became of them
   struct attachment attachment;
   struct attachment under_way;  // which a device that moves meanwhile interrupts
-  struct bw_name file_name;  // that the probes of one attachment are in
+  struct bw_name file_name;     // that the probes of one attachment are in
 };
 
 struct {
