@@ -8,6 +8,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
+#include <filesystem>
 
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
@@ -200,6 +201,22 @@ TEST_CASE("deny_to_attach_by_the_name_that_the_same_buffer_changes", "[vm][attac
     CHECK(rename_and_attach(program, index_of("mv0"), nullptr, messages) == 0);
     REQUIRE(bpf_xdp_detach(index_of("mv0"), XDP_FLAGS_SKB_MODE, nullptr) == 0);
   }
+}
+
+TEST_CASE("allow_iproute2_to_attach_to_the_device_that_a_rule_names", "[vm][attach]") {
+  const char* const pin = "/sys/fs/bpf/moved";
+  const Devices devices;
+  Warden warden(Hooks::stay);
+  warden.apply("enforce", allow_at("mv0"));
+  const Fd program = loaded({});
+  REQUIRE(bpf_obj_pin(program.get(), pin) == 0);
+  const Ran there = run(std::string("ip link set dev mv0 xdpgeneric pinned ") + pin);
+  const Ran elsewhere = run(std::string("ip link set dev mv9 xdpgeneric pinned ") + pin);
+  REQUIRE(std::filesystem::remove(pin));
+  INFO(there.output << elsewhere.output);
+  CHECK(there.status == 0);
+  CHECK(elsewhere.status != 0);
+  CHECK(last_refused_attachment(warden)["attach"] == "xdp@mv9");
 }
 
 TEST_CASE("allow_to_rename_and_attach_by_one_buffer_where_no_place_is_named", "[vm][attach]") {
