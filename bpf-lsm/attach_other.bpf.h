@@ -185,17 +185,23 @@ __noinline int may_attach(__u64 data, __u32 length, __u64 types) {
   return 0;
 }
 
-// Whether the attributes of a message about a link give the device another name or another network
-// namespace, which the kernel does before it attaches; or say that its number is of another one.
-__noinline int moves_device(__u64 data, __u32 length) {
+#define LINK_HEADER_SIZE 32  // that of the message, and struct ifinfomsg
+
+// Whether a message about a link gives the device another name or another network namespace, which
+// the kernel does before it attaches; or says that its number is of another one. Returns 0 or 1.
+__noinline int moves_device(__u64 data, __u32 length, __u32 type) {
   int i;
+  if (type != RTM_NEWLINK && type != RTM_SETLINK) return 0;
+  if (length < LINK_HEADER_SIZE) return 0;
+  data += LINK_HEADER_SIZE;
+  length -= LINK_HEADER_SIZE;
   bpf_for(i, 0, MAX_ATTRIBUTES) {
     struct nlattr attribute = {};
     if (length < sizeof(attribute)) return 0;
     if (bpf_probe_read_kernel(&attribute, sizeof(attribute), (const void*)data)) return 1;
-    const __u16 type = attribute.nla_type & NLA_TYPE_MASK;
-    if (type == IFLA_IFNAME || type == IFLA_NET_NS_PID || type == IFLA_NET_NS_FD ||
-        type == IFLA_TARGET_NETNSID)
+    const __u16 kind = attribute.nla_type & NLA_TYPE_MASK;
+    if (kind == IFLA_IFNAME || kind == IFLA_NET_NS_PID || kind == IFLA_NET_NS_FD ||
+        kind == IFLA_TARGET_NETNSID)
       return 1;
     const __u32 step = (attribute.nla_len + 3) & ~3U;
     if (attribute.nla_len < sizeof(attribute) || step >= length) return 0;
@@ -205,28 +211,21 @@ __noinline int moves_device(__u64 data, __u32 length) {
   return 1;
 }
 
-#define LINK_MESSAGE_SIZE 32  // its header, and struct ifinfomsg
-
-static __always_inline bool moves(__u64 data, const struct nlmsghdr* header, __u32 length) {
-  const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
-  if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_SETLINK) return false;
-  if (whole < LINK_MESSAGE_SIZE) return false;
-  return moves_device(data + LINK_MESSAGE_SIZE, whole - LINK_MESSAGE_SIZE);
-}
-
-// The device that a message about XDP or a filter names by its number; by another way, or of a
-// shared block: none.
+// The device that a message about XDP or a filter names by its number; by another way, of a shared
+// block, or after a message that moves a device: none. `has_moved` is 0 or 1, and no branch, for
+// which the verifier would walk through all that follows once more.
 static __always_inline void name_message_device(struct sock* sk, __u16 type,
-                                                const struct device_message* message) {
+                                                const struct device_message* message,
+                                                __u32 has_moved) {
   if (type != RTM_NEWLINK && type != RTM_SETLINK && type != RTM_NEWTFILTER) return;
   if (!message->ifindex || message->ifindex == TCM_IFINDEX_MAGIC_BLOCK) return;
-  name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net), message->ifindex);
+  name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
+                 message->ifindex & (has_moved - 1));
 }
 
-// One message; `length` is what is left of the buffer. After a message that moves a device, where
-// that will be is not known.
+// One message; `length` is what is left of the buffer.
 static __always_inline int judge_message(struct sock* sk, __u64 data, const struct nlmsghdr* header,
-                                         __u32 length, bool has_moved) {
+                                         __u32 length, __u32 has_moved) {
   const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
   const __u64 types = types_of_message(protocol, header->nlmsg_type);
   const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
@@ -238,7 +237,7 @@ static __always_inline int judge_message(struct sock* sk, __u64 data, const stru
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.attach_type = types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
-  if (!has_moved) name_message_device(sk, header->nlmsg_type, &message);
+  name_message_device(sk, header->nlmsg_type, &message, has_moved);
   return judge_held_programs(types);
 }
 
@@ -250,13 +249,14 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   if (!asks_at_attach()) return 0;
   __u64 data = (__u64)BPF_CORE_READ(skb, data);
   __u32 left = BPF_CORE_READ(skb, len);
-  bool has_moved = false;
+  __u32 has_moved = 0;
   int i;
   bpf_for(i, 0, MAX_MESSAGES) {
     struct nlmsghdr header = {};
     if (left < sizeof(header)) return 0;
     if (bpf_probe_read_kernel(&header, sizeof(header), (const void*)data)) return 0;
-    has_moved = has_moved || moves(data, &header, left);
+    const __u32 whole = header.nlmsg_len < left ? header.nlmsg_len : left;
+    has_moved |= moves_device(data, whole, header.nlmsg_type);
     if (judge_message(sk, data, &header, left, has_moved)) return -EPERM;
     const __u32 step = (header.nlmsg_len + 3) & ~3U;
     if (header.nlmsg_len < sizeof(header) || step >= left) return 0;
