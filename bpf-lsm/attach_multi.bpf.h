@@ -165,8 +165,8 @@ static __always_inline void name_probed_function(struct bpf_kprobe_multi_link* l
 
 static __always_inline void name_probed_offset(struct task_note* note,
                                                struct bpf_uprobe_multi_link* link, __u32 index) {
-  struct bpf_uprobe* uprobe = (void*)BPF_CORE_READ(link, uprobes) +
-                              (__u64)index * bpf_core_type_size(struct bpf_uprobe);
+  struct bpf_uprobe* uprobe =
+      (void*)BPF_CORE_READ(link, uprobes) + (__u64)index * bpf_core_type_size(struct bpf_uprobe);
   name_file((__u64)BPF_CORE_READ(link, path.mnt), (__u64)BPF_CORE_READ(link, path.dentry));
   note->attachment.target = note->file_name;
   add_offset(&note->attachment.target, BPF_CORE_READ(uprobe, offset));

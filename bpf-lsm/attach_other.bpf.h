@@ -97,7 +97,11 @@ enum {
   RTM_NEWTFILTER = 44,
   RTM_NEWACTION = 48,
   RTM_NEWNEXTHOP = 104,
+  IFLA_IFNAME = 3,
+  IFLA_NET_NS_PID = 19,
+  IFLA_NET_NS_FD = 28,
   IFLA_XDP = 43,
+  IFLA_TARGET_NETNSID = 46,
   RTA_ENCAP_TYPE = 21,
   NHA_ENCAP_TYPE = 7,
   LWTUNNEL_ENCAP_BPF = 6,
@@ -107,6 +111,7 @@ enum {
 };
 
 #define MAX_MESSAGES 64
+#define MAX_ATTRIBUTES 256
 #define MAX_WORDS 16384  // of a message that are looked at
 
 struct nlmsghdr {
@@ -115,6 +120,11 @@ struct nlmsghdr {
   __u16 nlmsg_flags;
   __u32 nlmsg_seq;
   __u32 nlmsg_pid;
+};
+
+struct nlattr {
+  __u16 nla_len;
+  __u16 nla_type;
 };
 
 // What follows the header of a link's and of a filter's message; both have the device's number
@@ -175,18 +185,47 @@ __noinline int may_attach(__u64 data, __u32 length, __u64 types) {
   return 0;
 }
 
-// The device that a message about XDP or a filter names by its number; by another way, or of a
-// shared block: none.
+#define LINK_HEADER_SIZE 32  // that of the message, and struct ifinfomsg
+
+// Whether a message about a link gives the device another name or another network namespace, which
+// the kernel does before it attaches; or says that its number is of another one. Returns 0 or 1.
+__noinline int moves_device(__u64 data, __u32 length, __u32 type) {
+  int i;
+  if (type != RTM_NEWLINK && type != RTM_SETLINK) return 0;
+  if (length < LINK_HEADER_SIZE) return 0;
+  data += LINK_HEADER_SIZE;
+  length -= LINK_HEADER_SIZE;
+  bpf_for(i, 0, MAX_ATTRIBUTES) {
+    struct nlattr attribute = {};
+    if (length < sizeof(attribute)) return 0;
+    if (bpf_probe_read_kernel(&attribute, sizeof(attribute), (const void*)data)) return 1;
+    const __u16 kind = attribute.nla_type & NLA_TYPE_MASK;
+    if (kind == IFLA_IFNAME || kind == IFLA_NET_NS_PID || kind == IFLA_NET_NS_FD ||
+        kind == IFLA_TARGET_NETNSID)
+      return 1;
+    const __u32 step = (attribute.nla_len + 3) & ~3U;
+    if (attribute.nla_len < sizeof(attribute) || step >= length) return 0;
+    data += step;
+    length -= step;
+  }
+  return 1;
+}
+
+// The device that a message about XDP or a filter names by its number; by another way, of a shared
+// block, or after a message that moves a device: none. `has_moved` is 0 or 1, and no branch, for
+// which the verifier would walk through all that follows once more.
 static __always_inline void name_message_device(struct sock* sk, __u16 type,
-                                                const struct device_message* message) {
+                                                const struct device_message* message,
+                                                __u32 has_moved) {
   if (type != RTM_NEWLINK && type != RTM_SETLINK && type != RTM_NEWTFILTER) return;
   if (!message->ifindex || message->ifindex == TCM_IFINDEX_MAGIC_BLOCK) return;
-  name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net), message->ifindex);
+  name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
+                 message->ifindex & (has_moved - 1));
 }
 
 // One message; `length` is what is left of the buffer.
 static __always_inline int judge_message(struct sock* sk, __u64 data, const struct nlmsghdr* header,
-                                         __u32 length) {
+                                         __u32 length, __u32 has_moved) {
   const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
   const __u64 types = types_of_message(protocol, header->nlmsg_type);
   const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
@@ -198,7 +237,7 @@ static __always_inline int judge_message(struct sock* sk, __u64 data, const stru
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.attach_type = types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
-  name_message_device(sk, header->nlmsg_type, &message);
+  name_message_device(sk, header->nlmsg_type, &message, has_moved);
   return judge_held_programs(types);
 }
 
@@ -210,12 +249,15 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   if (!asks_at_attach()) return 0;
   __u64 data = (__u64)BPF_CORE_READ(skb, data);
   __u32 left = BPF_CORE_READ(skb, len);
+  __u32 has_moved = 0;
   int i;
   bpf_for(i, 0, MAX_MESSAGES) {
     struct nlmsghdr header = {};
     if (left < sizeof(header)) return 0;
     if (bpf_probe_read_kernel(&header, sizeof(header), (const void*)data)) return 0;
-    if (judge_message(sk, data, &header, left)) return -EPERM;
+    const __u32 whole = header.nlmsg_len < left ? header.nlmsg_len : left;
+    has_moved |= moves_device(data, whole, header.nlmsg_type);
+    if (judge_message(sk, data, &header, left, has_moved)) return -EPERM;
     const __u32 step = (header.nlmsg_len + 3) & ~3U;
     if (header.nlmsg_len < sizeof(header) || step >= left) return 0;
     data += step;

@@ -113,6 +113,7 @@ struct bpf_func_info {
 };
 
 struct bpf_prog_aux {
+  struct bpf_prog* prog;
   struct bpf_token* token;
   __u32 id;
   __u32 attach_btf_id;
@@ -273,11 +274,27 @@ typedef struct {
   struct net* net;
 } possible_net_t;
 
+struct bpf_xdp_link;
+struct bpf_mprog_entry;
+
+struct bpf_xdp_entity {
+  struct bpf_prog* prog;
+  struct bpf_xdp_link* link;
+};
+
+struct rtnl_link_ops {
+  const char* kind;
+};
+
 struct net_device {
   int ifindex;
   struct hlist_node index_hlist;
   possible_net_t nd_net;
   char name[16];
+  struct bpf_xdp_entity xdp_state[3];
+  struct bpf_mprog_entry* tcx_ingress;
+  struct bpf_mprog_entry* tcx_egress;
+  const struct rtnl_link_ops* rtnl_link_ops;
 };
 
 struct net_device___private {
@@ -286,6 +303,42 @@ struct net_device___private {
 
 struct netkit {
   struct net_device* peer;
+  struct bpf_mprog_entry* active;
+  bool primary;
+};
+
+struct bpf_mprog_fp {
+  struct bpf_prog* prog;
+};
+
+struct bpf_mprog_bundle;
+
+struct bpf_mprog_entry {
+  struct bpf_mprog_fp fp_items[64];
+  struct bpf_mprog_bundle* parent;
+};
+
+struct bpf_mprog_bundle {
+  struct bpf_mprog_entry a;
+};
+
+struct tcf_proto_ops {
+  char kind[16];
+};
+
+struct tcf_proto {
+  struct tcf_proto* next;
+  void* root;
+  const struct tcf_proto_ops* ops;
+};
+
+struct mini_Qdisc {
+  struct tcf_proto* filter_list;
+};
+
+struct tcx_entry {
+  struct mini_Qdisc* miniq;
+  struct bpf_mprog_bundle bundle;
 };
 
 struct nsproxy {
@@ -377,6 +430,7 @@ struct css_set {
 
 struct mm_struct {
   atomic_t mm_users;
+  struct file* exe_file;
 };
 
 struct task_struct {

@@ -161,7 +161,8 @@ struct task_note {
   __u8 path[2 * BW_NAME_SIZE];          // room for one component too many
   struct bw_name joined;                // what became of them
   struct attachment attachment;
-  struct bw_name file_name;  // that the probes of one attachment are in
+  struct attachment under_way;  // which a device that moves meanwhile interrupts
+  struct bw_name file_name;     // that the probes of one attachment are in
 };
 
 struct {

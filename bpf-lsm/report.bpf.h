@@ -160,21 +160,25 @@ static __always_inline void describe_load(struct bw_event* event, const struct b
   bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, aux->name);
 }
 
+// Whether the policy wants no event of it. Counted then.
+static __always_inline bool is_silent(const struct bw_image* image,
+                                      const struct bw_decision* decision) {
+  const bool quiet = is_quiet(image, decision);
+  if (!quiet && !is_withheld(image, decision)) return false;
+  count(decision, false, false);
+  if (quiet)
+    count_quiet();
+  else
+    count_withheld();
+  return true;
+}
+
 // Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.
 static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
                                     const struct bw_image* image, struct bpf_prog* prog) {
   const bool refused = bw_refused(&record->decision);
   tally(record);
-  if (is_quiet(image, &record->decision)) {
-    count(&record->decision, false, false);
-    count_quiet();
-    return 0;
-  }
-  if (is_withheld(image, &record->decision)) {
-    count(&record->decision, false, false);
-    count_withheld();
-    return 0;
-  }
+  if (is_silent(image, &record->decision)) return 0;
   struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
   const __u64 number = next_sequence();
   count(&record->decision, false, !event);

@@ -21,18 +21,12 @@ static __always_inline __u32 staged_signer(const struct bw_image* staged,
   return signer_by_digest(staged, note->loader_signer_key);
 }
 
-static __always_inline void report_difference(const struct bw_program* record,
-                                              const struct bw_image* staged,
-                                              const struct task_note* note, struct bpf_prog* prog) {
-  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-  const __u64 number = next_sequence();
+// What the event of the active decision becomes.
+static __always_inline void describe_difference(struct bw_event* event,
+                                                const struct bw_program* record,
+                                                const struct bw_image* staged,
+                                                const struct task_note* note) {
   const struct bw_decision* would = &note->staged_decision;
-  if (!event) {
-    count_dropped();
-    return;
-  }
-  start_event(event, BW_HOOK_STAGED, number);
-  describe_load(event, record, staged, prog);
   event->active_allow = event->allow;
   event->active_refused = bw_refused(&record->decision);
   event->active_rule = event->rule;
@@ -42,6 +36,20 @@ static __always_inline void report_difference(const struct bw_program* record,
   event->mode = would->mode;
   event->rule = would->rule;
   event->cause = would->cause;
+}
+
+static __always_inline void report_difference(const struct bw_program* record,
+                                              const struct bw_image* staged,
+                                              const struct task_note* note, struct bpf_prog* prog) {
+  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  const __u64 number = next_sequence();
+  if (!event) {
+    count_dropped();
+    return;
+  }
+  start_event(event, BW_HOOK_STAGED, number);
+  describe_load(event, record, staged, prog);
+  describe_difference(event, record, staged, note);
   bpf_ringbuf_submit(event, 0);
 }
 

@@ -17,6 +17,9 @@
 // fexit/pkcs7_validate_trust        that it was the only signer (evidence)
 // fexit/__x64_sys_bpf               what the kernel itself refused (report only)
 // fexit/*_get, *_get_from_fd, …     what the descriptors of a watched attachment were (evidence)
+// fexit/netif_change_name, fexit/__dev_change_net_namespace
+//                                   programs taken along to another name or network namespace
+//                                   (report only)
 // iter/bpf_prog, iter/bpf_link, iter/task_file  list what is there (report only)
 //
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
@@ -24,6 +27,7 @@
 // means a refused kernel load. Whatever cannot be looked up is denied.
 #include "bpf-lsm/attach_other.bpf.h"
 #include "bpf-lsm/attach_syscall.bpf.h"
+#include "bpf-lsm/device_moved.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"

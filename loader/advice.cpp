@@ -16,6 +16,7 @@ namespace {
 
 using nlohmann::json;
 using std::string;
+using std::string_view;
 
 policy::RecordedLoad load_of(const json& event) {
   policy::RecordedLoad load;
@@ -165,6 +166,27 @@ bool is_place_unknown(const policy::RecordedLoad& load) {
          policy::attach_families()[point->family].place != policy::Place::none;
 }
 
+// A device, of whatever network namespace.
+string detach_command(const policy::AttachPoint& point) {
+  const string_view family = policy::attach_families()[point.family].name;
+  const string device = point.place.substr(point.place.rfind('/') + 1);
+  if (family == "xdp") return "`ip link set dev " + device + " xdp off`";
+  if (family == "tc") return "`tc filter del dev " + device + " ingress` (or egress)";
+  if (family == "tcx/ingress") return "`bpftool net detach tcx_ingress dev " + device + "`";
+  if (family == "tcx/egress") return "`bpftool net detach tcx_egress dev " + device + "`";
+  return "`ip link del dev " + device + "`";
+}
+
+void advise_detaching(const json& event, Advice& advice) {
+  const auto point = policy::parse_attach_point(text_of(event, "attach"));
+  string step = "It is still attached: `bpfwarden inventory` shows where";
+  if (point && !point->place.empty())
+    step += ". To take it away: `bpftool link detach id ID` if it is a link, else " +
+            detach_command(*point);
+  if (point && point->place.starts_with("netns:")) step += ", in that network namespace";
+  advice.steps.push_back(step + ".");
+}
+
 // Its load went through, so a rule admits the program already: to somewhere else.
 void advise_attachment(const json& event, Advice& advice) {
   const policy::RecordedLoad load = load_of(event);
@@ -188,6 +210,7 @@ void advise_attachment(const json& event, Advice& advice) {
 Advice advice_for(const json& event) {
   Advice advice;
   const bw_cause cause = policy::cause_named(text_of(event, "cause")).value_or(BW_CAUSES);
+  if (text_of(event, "route").starts_with("device-")) advise_detaching(event, advice);
   const bool is_up_to_rules = cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT;
   if (is_up_to_rules && text_of(event, "hook") == "attach")
     advise_attachment(event, advice);

@@ -19,7 +19,7 @@ namespace bpfwarden::loader {
 
 enum class Outcome : uint8_t {
   allowed,
-  would_deny,  // audit mode let it through
+  would_deny,  // let through: audit mode, or attached before
   refused,     // the caller got an errno
   rejected,    // by the kernel itself, before any policy
   staged,      // no decision: the staged policy would decide otherwise

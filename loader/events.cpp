@@ -70,6 +70,11 @@ bool is_attachment(const bw_event& event) {
          (event.hook == BW_HOOK_STAGED && event.route != BW_ROUTE_NONE);
 }
 
+// The program was attached before.
+bool is_after_move(const bw_event& event) {
+  return event.route == BW_ROUTE_DEVICE_RENAMED || event.route == BW_ROUTE_DEVICE_MOVED;
+}
+
 std::optional<size_t> family_of(const bw_event& event) {
   if (!is_attachment(event) || event.family == 0 || event.family > policy::attach_families().size())
     return std::nullopt;
@@ -189,6 +194,7 @@ std::string verdict_word(const bw_event& event) {
             : event.active_allow != 0 ? "allowed"
                                       : "let through");
   if (event.refused != 0) return "DENIED";
+  if (event.allow == 0 && is_after_move(event)) return "NO LONGER ALLOWED, but still attached";
   return event.allow != 0 ? "allowed" : "would be DENIED (audit mode)";
 }
 
@@ -200,6 +206,9 @@ std::string subject_text(const bw_event& event) {
   const std::string name = kernel_text(event.program_name, sizeof(event.program_name));
   std::string program = attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
   if (!is_attachment(event)) return program;
+  if (event.route == BW_ROUTE_DEVICE_RENAMED) return program + ", whose device was renamed";
+  if (event.route == BW_ROUTE_DEVICE_MOVED)
+    return program + ", whose device went into another network namespace";
   return (event.route == BW_ROUTE_TEST_RUN ? "running " : "attaching ") + program + " by " +
          std::string(policy::route_name(static_cast<bw_route>(event.route)));
 }

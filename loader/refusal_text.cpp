@@ -42,6 +42,16 @@ string signed_text(const json& event) {
   return "a " + signature + " signed (by " + (signer.empty() ? "a key unknown here" : signer) + ")";
 }
 
+// The program was attached before.
+bool is_after_move(const json& event) { return text_of(event, "route").starts_with("device-"); }
+
+string move_text(const json& event, const string& named) {
+  const string program = signed_text(event) + named, attach = text_of(event, "attach");
+  return text_of(event, "route") == "device-renamed"
+             ? "renamed the device of " + program + ", now " + attach
+             : "moved the device of " + program + " into another network namespace, now " + attach;
+}
+
 string what_text(const json& event) {
   const string hook = text_of(event, "hook"), program = text_of(event, "program");
   if (hook == "observed") return "to load a signed program";
@@ -52,6 +62,7 @@ string what_text(const json& event) {
            " of bpfwarden's keyring";
   const string attach = text_of(event, "attach"), route = text_of(event, "route");
   const string named = program.empty() ? " program" : " program '" + program + "'";
+  if (hook == "attach" && is_after_move(event)) return move_text(event, named);
   if (hook != "attach") return "to load " + signed_text(event) + " " + attach + named;
   if (route == "test-run") return "to run " + signed_text(event) + " " + attach + named;
   return "to attach " + signed_text(event) + named + " to " + attach +
@@ -59,6 +70,7 @@ string what_text(const json& event) {
 }
 
 string outcome_text(const json& event) {
+  if (is_after_move(event)) return "the program is still attached";
   if (!is_true(event, "refused")) return "it was let through in audit mode only";
   if (text_of(event, "cause") == policy::cause_name(BW_CAUSE_ATTACH_RACE))
     return "it was attached, and its process was killed";
@@ -112,8 +124,9 @@ string indented(const string& block) {
 string refusal_text(const RefusalGroup& group, int64_t now) {
   const json& event = group.event;
   const Advice advice = advice_for(event);
-  string text = when_text(group, now) + "\n  " + who_text(event) + " tried " + what_text(event) +
-                "; " + outcome_text(event) + ".\n";
+  string text = when_text(group, now) + "\n  " + who_text(event) +
+                (is_after_move(event) ? " " : " tried ") + what_text(event) + "; " +
+                outcome_text(event) + ".\n";
   append_list("  why: ", reasons_of(event), text);
   append_list("  do:  ", advice.steps, text);
   if (!advice.rule.empty()) text += "  the rule, " + advice.place + ":\n\n" + indented(advice.rule);

@@ -50,11 +50,10 @@ bool same_decider(const DiffSides& sides, const Pair& pair) {
 }
 
 // What is refused to whoever is alone is refused to threads, too.
-Pair decide_pair_for_threads(const DiffSides& sides, const AttachPoint& place, const Pair& pair) {
+Pair decide_pair_for_threads(const DiffSides& sides, const Pair& pair) {
   Pair for_threads = pair;
   for (size_t i = 0; i < 2; i++)
-    if (bw_refused(&pair[i]) == 0)
-      for_threads[i] = decide_for_threads(sides[i].image, place, pair[i]);
+    if (bw_refused(&pair[i]) == 0) for_threads[i] = decide_for_threads(sides[i].image, pair[i]);
   return for_threads;
 }
 
@@ -156,9 +155,8 @@ struct AllGroups {
   Groups answers, threads;
 };
 
-void find_for_threads(const DiffSides& sides, const AttachPoint& place, const Pair& pair,
-                      const WhoClass& who, Found& found) {
-  const Pair for_threads = decide_pair_for_threads(sides, place, pair);
+void find_for_threads(const DiffSides& sides, const Pair& pair, const WhoClass& who, Found& found) {
+  const Pair for_threads = decide_pair_for_threads(sides, pair);
   const auto change = change_of(for_threads);
   if (!change) return;
   const auto text = [&](size_t i) {
@@ -181,7 +179,7 @@ FoundAt changes_at(const DiffSides& sides, const PlaceClass& place,
       found.answers[{*change, decision_text(sides[0], pair[0]), decision_text(sides[1], pair[1])}]
           .push_back(&who);
     else
-      find_for_threads(sides, place.representative, pair, who, found.threads);
+      find_for_threads(sides, pair, who, found.threads);
   }
   return found;
 }

@@ -7,12 +7,6 @@ namespace {
 
 using std::string;
 
-// Their targets are read from memory that threads share, so those stay refused.
-bool reads_arrays(const AttachPoint& place) {
-  const std::string_view family = attach_families()[place.family].name;
-  return family.contains(".multi") || family.contains(".session");
-}
-
 string mode_text(const bw_decision& decision) {
   return decision.mode == BW_MODE_ENFORCE ? "enforced" : "audit only";
 }
@@ -20,10 +14,9 @@ string mode_text(const bw_decision& decision) {
 }  // namespace
 
 // As judge_attachment() and conclude_shared() in bpf-lsm/attach.bpf.h.
-bw_decision decide_for_threads(const bw_image& image, const AttachPoint& place,
-                               const bw_decision& decision) {
+bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision) {
   if ((image.flags & BW_IMAGE_ATTACH) == 0) return decision;
-  if (!reads_arrays(place) && bw_detects(&image, &decision) != 0) return decision;
+  if (bw_detects(&image, &decision) != 0) return decision;
   bw_decision for_threads = decision;
   bw_deny(&image, BW_CAUSE_SHARED_FILES, &for_threads);
   if (bw_enforces(&image) != 0) for_threads.mode = BW_MODE_ENFORCE;

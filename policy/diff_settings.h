@@ -10,9 +10,8 @@
 namespace bpfwarden::policy {
 
 // What becomes of what `decision` does not refuse, if threads share the file descriptors of who
-// attaches it there.
-[[nodiscard]] bw_decision decide_for_threads(const bw_image& image, const AttachPoint& place,
-                                             const bw_decision& decision);
+// attaches.
+[[nodiscard]] bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision);
 [[nodiscard]] std::string threads_text(const bw_image& image, const bw_decision& for_threads);
 
 // What becomes of BPF_TOKEN_CREATE.

@@ -28,7 +28,10 @@ std::span<const std::string_view> own_attach_points() {
       "fexit/cgroup_get_from_fd",
       "fexit/perf_event_get",
       "fexit/bpf_link_get_from_fd",
+      "fentry/bpf_link_settle",
       "fentry/tracepoint_probe_register_prio_may_exist",
+      "fexit/netif_change_name",
+      "fexit/__dev_change_net_namespace",
   });
   return points;
 }

@@ -40,6 +40,9 @@ enum bw_route {
   BW_ROUTE_SETSOCKOPT = 9,
   BW_ROUTE_NETLINK = 10,
   BW_ROUTE_ITER_CREATE = 11,
+  // Attached before: its device got another name, or went into another network namespace.
+  BW_ROUTE_DEVICE_RENAMED = 12,
+  BW_ROUTE_DEVICE_MOVED = 13,
   BW_ROUTES,
 };
 

@@ -64,7 +64,7 @@ struct bw_program {
 struct bw_counters {
   __u64 decided;
   __u64 refused;     // the caller got an errno
-  __u64 would_deny;  // let through in audit mode only
+  __u64 would_deny;  // let through: in audit mode, or attached before its device was moved
   __u64 observed;    // refusals by the kernel itself
   __u64 dropped;     // events that found no room
   __u64 quiet;       // admitted by a rule that logs nothing: no event, no sequence number

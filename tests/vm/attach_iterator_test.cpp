@@ -1,5 +1,5 @@
-// A link to an iterator runs nothing yet: each BPF_ITER_CREATE does, and is decided by the policy of
-// its time.
+// A link to an iterator runs nothing yet: each BPF_ITER_CREATE does, and is decided by the policy
+// of its time.
 #include <bpf/bpf.h>
 
 #include <catch2/catch_test_macros.hpp>

@@ -15,6 +15,7 @@ namespace bpfwarden::vm {
 namespace {
 
 constexpr const char* kNone = "n/a";          // the kernel attaches none of the family that way
+constexpr const char* kAfterwards = "told";   // was attached before: see attach_moved_test.cpp
 constexpr const char* kAsOther = "as other";  // it does, and knows them as another family's
 constexpr const char* kNoDevice = "no device";
 
@@ -58,6 +59,10 @@ Families tracing() {
 std::vector<Reason> reasons() {
   return {
       {"*", kAsOther, kAliases},
+      {"device-renamed", kAfterwards, all({kDevices, {"tc"}})},
+      {"device-renamed", kNone, {"*"}},
+      {"device-moved", kAfterwards, kDevices},
+      {"device-moved", kNone, {"*"}},  // tc: its filters do not come along
       {"prog-attach", kNoDevice, {"lirc_mode2"}},
       {"map-update", kNoDevice, {"lirc_mode2"}},
       {"link-create", kNone,

@@ -100,9 +100,8 @@ TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards", "[vm][at
   Warden warden(Hooks::stay);
   std::vector<Row> rows = all_rows();
   std::erase_if(rows, [](const Row& row) {
-    return row.is_early ||
-           (row.family == "lsm_cgroup" &&
-            row.route != "link-create");  // one rule holds one of them
+    return row.is_early || (row.family == "lsm_cgroup" &&
+                            row.route != "link-create");  // one rule holds one of them
   });
   warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + rules(rows));
   size_t attached = 0;

@@ -17,6 +17,7 @@
 
 #include "tests/vm/handles.h"
 #include "tests/vm/places.h"
+#include "tests/vm/scene.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -1,4 +1,5 @@
-// xt_bpf, the match of iptables that runs a program: the rule names it by a path where it is pinned.
+// xt_bpf, the match of iptables that runs a program: the rule names it by a path where it is
+// pinned.
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <linux/netfilter/xt_bpf.h>

@@ -1,6 +1,7 @@
 #include "tests/vm/netlink_attach.h"
 
 #include <arpa/inet.h>
+#include <linux/if_link.h>
 #include <linux/lwtunnel.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
@@ -54,12 +55,21 @@ class Request {
     std::memcpy(bytes_.data() + at, &length, sizeof(length));
   }
 
+  // Before this one, in the same buffer.
+  void put_before(Request first) {
+    first.header().nlmsg_len = static_cast<uint32_t>(first.bytes_.size());
+    first.header().nlmsg_flags = NLM_F_REQUEST;
+    before_ = std::move(first.bytes_);
+  }
+
   // 0, or the errno of sending it, or that of the kernel's answer.
   [[nodiscard]] int send() {
     header().nlmsg_len = static_cast<uint32_t>(bytes_.size());
     const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
     REQUIRE(socket);
-    if (::send(socket.get(), bytes_.data(), bytes_.size(), 0) < 0) return errno;
+    std::vector<uint8_t> buffer = before_;
+    buffer.insert(buffer.end(), bytes_.begin(), bytes_.end());
+    if (::send(socket.get(), buffer.data(), buffer.size(), 0) < 0) return errno;
     alignas(nlmsghdr) std::array<uint8_t, 8192> answer = {};
     REQUIRE(::recv(socket.get(), answer.data(), answer.size(), 0) >=
             static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))));
@@ -78,6 +88,7 @@ class Request {
     if (size != 0) std::memcpy(bytes_.data() + at, value, size);
   }
 
+  std::vector<uint8_t> before_;
   std::vector<uint8_t> bytes_;
 };
 
@@ -161,6 +172,19 @@ int add_route(const Fd& program, Hook hook) {
   const int error = request.send();
   if (error == 0) REQUIRE(route_request(RTM_DELROUTE, 0, hook).send() == 0);
   return error;
+}
+
+int rename_and_attach(const Fd& program, int device, const char* name, Messages messages) {
+  const ifinfomsg link = {.ifi_index = device};
+  Request first(RTM_SETLINK, 0, link), request(RTM_SETLINK, 0, link);
+  Request& renames = messages == Messages::two ? first : request;
+  if (name != nullptr) renames.put_text(IFLA_IFNAME, name);
+  const size_t xdp = request.begin(IFLA_XDP | NLA_F_NESTED);
+  request.put(IFLA_XDP_FD, program.get());
+  request.put(IFLA_XDP_FLAGS, uint32_t{XDP_FLAGS_SKB_MODE});
+  request.end(xdp);
+  if (messages == Messages::two) request.put_before(std::move(first));
+  return request.send();
 }
 
 }  // namespace bpfwarden::vm

@@ -13,4 +13,9 @@ enum class Hook { in, out, xmit, seg6local };
 // On a route to a documentation address, by att0. 0, or errno. The route is taken away.
 int add_route(const Fd& program, Hook hook);
 
+// Renames a device and attaches an XDP program, by the device's number: in one message, or in two
+// of one buffer. No name: only attaches, after a message that changes nothing. 0, or errno.
+enum class Messages { one, two };
+int rename_and_attach(const Fd& program, int device, const char* name, Messages messages);
+
 }  // namespace bpfwarden::vm

@@ -253,6 +253,18 @@ TEST_CASE("an attachment is told with its target, its place and its way") {
   event.route = BW_ROUTE_TEST_RUN;
   CHECK_THAT(event_sentence(event, nullptr),
              ContainsSubstring("DENIED: running xdp@eth1 program 'drop' by test-run, by "));
+  event.refused = 0;
+  event.error = 0;
+  event.route = BW_ROUTE_DEVICE_RENAMED;
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("NO LONGER ALLOWED, but still attached: xdp@eth1 program 'drop', "
+                               "whose device was renamed, by agent (/usr/bin/agent, "));
+  event.route = BW_ROUTE_DEVICE_MOVED;
+  CHECK(event_to_json(event, nullptr)["route"] == "device-moved");
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("'drop', whose device went into another network namespace, by "));
+  event.allow = 1;
+  CHECK_THAT(event_sentence(event, nullptr), ContainsSubstring("allowed: xdp@eth1 program"));
   event.family = 0;
   CHECK(told(event) == "xdp");
   event.family = 255;

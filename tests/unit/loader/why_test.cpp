@@ -171,6 +171,34 @@ TEST_CASE("advice for an attachment: that very place, in the rule that admitted 
   CHECK(has(all_steps(shared), "Attach from a process with a single thread"));
 }
 
+TEST_CASE("advice for a device that was renamed or moved: how to take its program away") {
+  const json renamed = with(refused(1), {{"hook", "attach"},
+                                         {"route", "device-renamed"},
+                                         {"attach", "xdp@eth1"},
+                                         {"refused", false},
+                                         {"errno", 0}});
+  CHECK(has(refusal_text(only(renamed), kNow),
+            " renamed the device of an unsigned program 'drop', now xdp@eth1; the program is still "
+            "attached."));
+  const Advice advice = advice_for(renamed);
+  CHECK(has(advice.steps.front(), "`bpfwarden inventory`"));
+  CHECK(has(advice.steps.front(),
+            "`bpftool link detach id ID` if it is a link, else "
+            "`ip link set dev eth1 xdp off`."));
+  CHECK(has(all_steps(advice), "add `xdp@eth1` to the rule that admitted its load"));
+  const json moved = with(renamed, {{"route", "device-moved"}, {"attach", "tc@netns:42/eth0"}});
+  CHECK(has(refusal_text(only(moved), kNow), " moved the device of "));
+  CHECK(has(advice_for(moved).steps.front(),
+            "`tc filter del dev eth0 ingress` (or egress), in that network namespace."));
+  const auto first_step = [&](const char* attach) {
+    return advice_for(with(renamed, {{"attach", attach}})).steps.front();
+  };
+  CHECK(has(first_step("tcx/ingress@eth1"), "`bpftool net detach tcx_ingress dev eth1`"));
+  CHECK(has(first_step("tcx/egress@eth1"), "`bpftool net detach tcx_egress dev eth1`"));
+  CHECK(has(first_step("netkit/peer@eth1"), "`ip link del dev eth1`"));
+  CHECK(first_step("xdp") == "It is still attached: `bpfwarden inventory` shows where.");
+}
+
 TEST_CASE("an attachment by another way, or elsewhere, is another story") {
   const json event = with(refused(1), {{"hook", "attach"}, {"route", "netlink"}});
   RefusalLog log;

@@ -233,11 +233,6 @@ TEST_CASE("what is spelled otherwise and decides alike is no difference to threa
     return policy_with("enforce", setting, rule("allow = [\"xdp\"]\nsignature = \"unsigned\""));
   };
   CHECK(changed_for_threads(nobody(""), nobody(kDetect)).empty());  // nothing falls at attach
-  const auto multi = [](const string& setting) {
-    return policy_with("enforce", setting,
-                       rule("allow = [\"kprobe.multi/tcp_connect\"]\nsignature = \"unsigned\""));
-  };
-  CHECK(changed_for_threads(multi(""), multi(kDetect)).empty());  // refused either way
 }
 
 TEST_CASE("the first rule that falls at attach refuses threads what they attached before") {
