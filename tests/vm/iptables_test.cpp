@@ -145,7 +145,7 @@ TEST_CASE("deny_a_rule_of_iptables_with_a_program_at_another_path", "[vm][attach
   CHECK(replace_table(kOther) == EPERM);
   const nlohmann::json event = last_refused_attachment(warden);
   CHECK(event["route"] == "setsockopt");
-  CHECK(event["attach_point"] == "socket");
+  CHECK(event["attach"] == "socket");
   CHECK(event["program_id"] == other);
   CHECK(event["rule"] == "other");
 

@@ -203,7 +203,7 @@ unsigned long probed_address(const Fd& link) {
 // Until an exchange has won, and for some time. The round that killed a child counts as one.
 SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
                                 const StartExchange& start) {
-  constexpr std::chrono::seconds kLongestOfThese(30);
+  constexpr std::chrono::seconds kLongestOfThese(28);
   (void)warden.events();
   SharedScore score = shared_score();
   size_t killed = 0, reported = 0;
