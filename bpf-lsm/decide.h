@@ -255,7 +255,7 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
                         facts->signer != BW_SIGNER_UNKNOWN;
   const __u64 loader_mask = is_loader ? ~0ULL : 0;
   int n;
-  bw_for(n, (image->rule_count + 63) / 64) {
+  bw_for(n, BW_VECTOR_WORDS) {
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
     const __u64 target = bw_may(image, facts, BW_NAME_TARGET)->words[i] &
                          bw_may(image, facts, BW_NAME_PLACE)->words[i];

@@ -4,7 +4,8 @@
 cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet OUTPUT_VARIABLE listed
                 COMMAND_ERROR_IS_FATAL ANY)
-set(topics keyring metrics replay rollout)  # a case of one of these has its name, for ctest -R
+# A case of one of these has its name, for ctest -R.
+set(topics attach race keyring metrics replay rollout)
 foreach(tag IN ITEMS differential ${topics})
   execute_process(COMMAND ${PROGRAM} --list-tests --verbosity quiet "[${tag}]"
                   OUTPUT_VARIABLE ${tag} COMMAND_ERROR_IS_FATAL ANY)
