@@ -55,6 +55,10 @@ Families tracing() {
   return all({kProbes, kMultiProbes, kTracepoints, kTrampolines, kMultiTrampolines, kOthers});
 }
 
+Families network() {
+  return all({kSocketSelectors, kSocketMaps, kNetworks, kDevices, kByNetlink, kXdpMaps, kCgroups});
+}
+
 // The first that names a cell is its reason.
 std::vector<Reason> reasons() {
   return {
@@ -87,18 +91,7 @@ std::vector<Reason> reasons() {
             kXdpMaps,
             {"socket", "xdp", "sk_lookup", "netfilter"}})},
       {"raw-tracepoint-open", kNone,
-       all({kProbes,
-            kMultiProbes,
-            kMultiTrampolines,
-            kOthers,
-            kSocketSelectors,
-            kSocketMaps,
-            kNetworks,
-            kDevices,
-            kByNetlink,
-            kXdpMaps,
-            kCgroups,
-            {"tp", "socket"}})},
+       all({kProbes, kMultiProbes, kMultiTrampolines, kOthers, network(), {"tp", "socket"}})},
       {"test-run", kNone,
        all({kProbes,
             kMultiProbes,
@@ -112,17 +105,9 @@ std::vector<Reason> reasons() {
        all({kMultiProbes,
             kTrampolines,
             kMultiTrampolines,
-            kSocketSelectors,
-            kSocketMaps,
-            kNetworks,
-            kDevices,
-            kByNetlink,
-            kXdpMaps,
-            kCgroups,
+            network(),
             {"socket", "raw_tp", "raw_tp.w", "iter", "struct_ops", "syscall", "lirc_mode2"}})},
-      {"ioctl", kNone,
-       all({tracing(), kSocketSelectors, kSocketMaps, kNetworks, kDevices, kByNetlink, kXdpMaps,
-            kCgroups})},
+      {"ioctl", kNone, all({tracing(), network()})},
       {"setsockopt", kNone,
        all({tracing(), kSocketMaps, kNetworks, kDevices, kByNetlink, kXdpMaps, kCgroups})},
       {"netlink", kNone,
@@ -139,13 +124,7 @@ std::vector<Reason> reasons() {
             kTracepoints,
             kTrampolines,
             kMultiTrampolines,
-            kSocketSelectors,
-            kSocketMaps,
-            kNetworks,
-            kDevices,
-            kByNetlink,
-            kXdpMaps,
-            kCgroups,
+            network(),
             {"struct_ops", "syscall", "perf_event", "lirc_mode2", "socket"}})},
   };
 }

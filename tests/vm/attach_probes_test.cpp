@@ -229,9 +229,8 @@ TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach]") {
 TEST_CASE("allow_the_kernel_to_say_that_a_descriptor_is_no_perf_event", "[vm][attach]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce",
-               "multithreaded-attach = \"detect\"\n[[rules]]\nname = \"here\"\n"
-               "allow = [\"kprobe/tcp_connect\"]\nsignature = \"unsigned\"\n");
-  const Fd program = loaded(program_of("kprobe"));
+               "multithreaded-attach = \"detect\"\n" + rule("allow", R"("kprobe/tcp_connect")"));
+  const Fd program = loaded("kprobe");
   const Fd none(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const auto try_out = [&] {
     return error_of_made(bpf_link_create(program.get(), none.get(), BPF_PERF_EVENT, nullptr));
