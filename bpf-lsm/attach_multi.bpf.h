@@ -109,8 +109,7 @@ static __always_inline void name_probed_file(struct task_note* note, union bpf_a
   struct bw_name* name = &note->file_name;
   const __u32 flags = attr->link_create.uprobe_multi.flags;
   forget(name);
-  if (bpf_core_field_exists(attr->link_create.uprobe_multi.path_fd) &&
-      (flags & BPF_F_UPROBE_MULTI_PATH_FD)) {
+  if (BW_KERNEL_HAS(uprobe_file) && (flags & BPF_F_UPROBE_MULTI_PATH_FD)) {
     struct file* file = open_file(attr->link_create.uprobe_multi.path_fd);
     if (file)
       name_file((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
@@ -136,8 +135,8 @@ static __always_inline int judge_uprobes(struct task_note* note, struct bpf_prog
 
 // Since Linux 7.3.
 static __always_inline bool is_multi_tracing(union bpf_attr* attr, __u32 attach_type) {
-  return bpf_core_field_exists(attr->link_create.tracing_multi.cnt) &&
-         attach_type >= BPF_TRACE_FENTRY_MULTI && attach_type <= BPF_TRACE_FSESSION_MULTI;
+  return BW_KERNEL_HAS(tracing_multi) && attach_type >= BPF_TRACE_FENTRY_MULTI &&
+         attach_type <= BPF_TRACE_FSESSION_MULTI;
 }
 
 // ---- As the kernel has read them ----------------------------------------------------------------
@@ -152,7 +151,7 @@ static __always_inline __u32 count_of(struct bpf_link* link, enum bpf_link_type 
     return BPF_CORE_READ(container_of_link(link, struct bpf_kprobe_multi_link), cnt);
   if (type == BPF_LINK_TYPE_UPROBE_MULTI)
     return BPF_CORE_READ(container_of_link(link, struct bpf_uprobe_multi_link), cnt);
-  return bpf_core_type_exists(struct bpf_tracing_multi_link)
+  return BW_KERNEL_HAS(tracing_multi_link)
              ? BPF_CORE_READ(container_of_link(link, struct bpf_tracing_multi_link), nodes_cnt)
              : 0;
 }
@@ -193,7 +192,7 @@ __noinline int admits_target(__u64 address, __u32 index) {
     name_probed_function(container_of_link(link, struct bpf_kprobe_multi_link), index);
   else if (type == BPF_LINK_TYPE_UPROBE_MULTI)
     name_probed_offset(note, container_of_link(link, struct bpf_uprobe_multi_link), index);
-  else if (bpf_core_type_exists(struct bpf_tracing_multi_link))
+  else if (BW_KERNEL_HAS(tracing_multi_link))
     name_traced_function(note, container_of_link(link, struct bpf_tracing_multi_link), index);
   return admits_shared((__u64)BPF_CORE_READ(link, prog));
 }

@@ -81,12 +81,12 @@ static __always_inline struct net_device* named_netkit(struct bpf_link* link) {
 
 static __always_inline void name_place_of_link(struct task_note* note, struct bpf_link* link) {
   const enum bpf_link_type type = BPF_CORE_READ(link, type);
-  if (type == BPF_LINK_TYPE_XDP && bpf_core_type_exists(struct bpf_xdp_link))
+  if (type == BPF_LINK_TYPE_XDP && BW_KERNEL_HAS(xdp_link))
     name_device((__u64)BPF_CORE_READ((struct bpf_xdp_link*)link, dev));
-  else if (type == BPF_LINK_TYPE_TCX && bpf_core_type_exists(struct tcx_link))
+  else if (type == BPF_LINK_TYPE_TCX && BW_KERNEL_HAS(tcx_link))
     name_device((__u64)BPF_CORE_READ((struct tcx_link*)link, dev));
-  else if (type == BPF_LINK_TYPE_NETKIT && bpf_core_type_exists(struct netkit_link))
+  else if (type == BPF_LINK_TYPE_NETKIT && BW_KERNEL_HAS(netkit_link))
     name_device((__u64)named_netkit(link));
-  else if (type == BPF_LINK_TYPE_CGROUP && bpf_core_type_exists(struct bpf_cgroup_link))
+  else if (type == BPF_LINK_TYPE_CGROUP && BW_KERNEL_HAS(cgroup_link))
     name_cgroup(note, BPF_CORE_READ((struct bpf_cgroup_link*)link, cgroup, kn));
 }

@@ -46,7 +46,7 @@ __noinline int name_function(__u64 address) {
 
 static __always_inline void name_user_string(const void* user, struct bw_name* target) {
   forget(target);
-  if (!bpf_copy_from_user_str) return;
+  if (!BW_KERNEL_HAS(user_strings)) return;
   const long size = bpf_copy_from_user_str(target->bytes, BW_NAME_SIZE, user, 0);
   if (size < BW_NAME_SIZE) set_length(target, size);  // else it may have been cut
   if (!target->known) forget(target);

@@ -215,7 +215,7 @@ __noinline int judge_tcx(__u64 address) {
 static __always_inline struct netkit* netkit_of(struct net_device* device) {
   char kind[8] = {};
   const struct rtnl_link_ops* ops = BPF_CORE_READ(device, rtnl_link_ops);
-  if (!bpf_core_type_exists(struct netkit) || !ops) return 0;
+  if (!BW_KERNEL_HAS(netkit) || !ops) return 0;
   if (bpf_probe_read_kernel_str(kind, sizeof(kind), BPF_CORE_READ(ops, kind)) < 0) return 0;
   if (__builtin_memcmp(kind, "netkit", 7)) return 0;
   return (void*)device + bpf_core_field_offset(struct net_device___private, priv);

@@ -62,7 +62,7 @@ static __always_inline void gather_target(struct bw_facts* facts, struct bpf_pro
 // The digest covers the instructions as they are now: CO-RE relocations change it.
 static __always_inline bool gather_digest(struct bw_facts* facts, struct bpf_prog* prog) {
   struct bw_name* digest = &facts->names[BW_NAME_DIGEST];
-  if (!bpf_core_field_exists(prog->digest)) return false;
+  if (!BW_KERNEL_HAS(program_digest)) return false;
   if (bpf_probe_read_kernel(digest->bytes, BW_DIGEST_SIZE, prog->digest)) return false;
   digest->length = BW_DIGEST_SIZE;
   digest->known = 1;
@@ -70,13 +70,13 @@ static __always_inline bool gather_digest(struct bw_facts* facts, struct bpf_pro
 }
 
 static __always_inline bool is_verified(struct bpf_prog* prog, union bpf_attr* attr) {
-  if (!bpf_core_field_exists(attr->signature)) return false;
-  if (bpf_core_field_exists(prog->aux->sig.verdict)) return prog->aux->sig.verdict == 1;
+  if (!BW_KERNEL_HAS(signature_attr)) return false;
+  if (BW_KERNEL_HAS(signature_verdict)) return prog->aux->sig.verdict == 1;
   return attr->signature != 0;  // 6.18 to 7.1: the hook is reached only if it verified
 }
 
 static __always_inline __u8 signature_type(union bpf_attr* attr) {
-  if (!bpf_core_field_exists(struct bpf_verifier_env, signature)) return BW_SIGNATURE_PROG_ONLY;
+  if (!BW_KERNEL_HAS(folded_maps)) return BW_SIGNATURE_PROG_ONLY;
   return attr->fd_array_cnt ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
 }
 
@@ -161,8 +161,7 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
   record->facts.signer = find_signer(image, note, attr->keyring_id);
   if (note && note->key_evidence >= KEY_SOLE_SIGNER) record->key_serial = note->key_serial;
   // Before 7.3 it is computed only after the hook.
-  if (bpf_core_field_exists(struct bpf_verifier_env, signature))
-    gather_digest(&record->facts, prog);
+  if (BW_KERNEL_HAS(folded_maps)) gather_digest(&record->facts, prog);
   if (attr->core_relo_cnt || attr->func_info_cnt || attr->line_info_cnt || attr->prog_btf_fd)
     record->facts.guard = BW_CAUSE_UNSIGNED_PARTS;
 }

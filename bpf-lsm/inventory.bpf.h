@@ -27,10 +27,10 @@ static __always_inline __u32 listed_flags(struct bpf_prog* prog) {
 
 static __always_inline void list_signature(struct bw_listed_program* listed,
                                            struct bpf_prog* prog) {
-  if (bpf_core_field_exists(prog->digest) &&
+  if (BW_KERNEL_HAS(program_digest) &&
       !bpf_probe_read_kernel(listed->digest, sizeof(listed->digest), prog->digest))
     listed->flags |= BW_LISTED_DIGEST;
-  if (!bpf_core_field_exists(prog->aux->sig.verdict)) return;
+  if (!BW_KERNEL_HAS(signature_verdict)) return;
   listed->verdict = BPF_CORE_READ(prog, aux, sig.verdict);
   listed->flags |= BW_LISTED_VERDICT;
 }
@@ -82,12 +82,12 @@ int list_programs(struct bpf_iter__bpf_prog* ctx) {
 // its device is in; else 0.
 static __always_inline __u64 link_place(struct bpf_link* link) {
   enum bpf_link_type type = BPF_CORE_READ(link, type);
-  if (type == BPF_LINK_TYPE_PERF_EVENT && bpf_core_field_exists(struct bpf_perf_link, perf_file)) {
+  if (type == BPF_LINK_TYPE_PERF_EVENT && BW_KERNEL_HAS(perf_link)) {
     struct bpf_perf_link* held = (struct bpf_perf_link*)link;
     struct perf_event* event = BPF_CORE_READ(held, perf_file, private_data);
     return BPF_CORE_READ(event, id);
   }
-  if (type == BPF_LINK_TYPE_XDP && bpf_core_field_exists(struct bpf_xdp_link, dev)) {
+  if (type == BPF_LINK_TYPE_XDP && BW_KERNEL_HAS(xdp_link)) {
     struct bpf_xdp_link* held = (struct bpf_xdp_link*)link;
     return BPF_CORE_READ(held, dev, nd_net.net, ns.inum);
   }

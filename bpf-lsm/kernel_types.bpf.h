@@ -1,7 +1,7 @@
 // The few kernel types that the warden reads, by hand instead of a generated header of 130,000
 // lines. Only the members in use are named: CO-RE finds their real offsets in the BTF of the
-// running kernel. Where a member may be missing, the code asks bpf_core_field_exists, never a
-// version.
+// running kernel. Where a member may be missing, the code asks BW_KERNEL_HAS (kernel_has.h), never
+// a version.
 #pragma once
 
 typedef unsigned char __u8;

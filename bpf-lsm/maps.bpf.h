@@ -8,8 +8,13 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#define BW_HAS_FIELD(kind, type, member) bpf_core_field_exists(kind type, member)
+#define BW_HAS_TYPE(kind, type) bpf_core_type_exists(kind type)
+#define BW_HAS_FUNCTION(name) (name)  // a weak ksym
+
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/tally.h"
+#include "bpf-lsm/kernel_has.h"
 
 #define BW_MAX_COMPONENTS 16
 

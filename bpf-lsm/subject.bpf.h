@@ -14,7 +14,7 @@ struct kernfs_node___before_6_15 {
 
 static __always_inline struct kernfs_node* parent_of(struct kernfs_node* node) {
   struct kernfs_node___before_6_15* old = (void*)node;
-  if (bpf_core_field_exists(node->__parent)) return BPF_CORE_READ(node, __parent);
+  if (BW_KERNEL_HAS(kernfs_parent)) return BPF_CORE_READ(node, __parent);
   return BPF_CORE_READ(old, parent);
 }
 
@@ -76,7 +76,7 @@ static __always_inline void read_cgroup(struct task_note* note, struct bw_name* 
 
 // The length with NUL; not positive if it could not be read or does not fit.
 static __always_inline int read_exe_path(char* path, __u32 path__sz) {
-  if (!bpf_get_task_exe_file || !bpf_put_file || !bpf_path_d_path) return 0;
+  if (!BW_KERNEL_HAS(paths_of_executables)) return 0;
   struct file* exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
   if (!exe) return 0;
   const int size = bpf_path_d_path(&exe->f_path, path, path__sz);

@@ -45,7 +45,7 @@ static __always_inline bool is_map_access(int command) {
 // Without room for a note, no evidence can be: such a load has an unknown signer.
 static __always_inline void forget_last_call(int command, union bpf_attr* attr, bool kernel) {
   const bool is_load = command == BPF_PROG_LOAD;
-  const bool is_signed = is_load && bpf_core_field_exists(attr->signature) && attr->signature;
+  const bool is_signed = is_load && BW_KERNEL_HAS(signature_attr) && attr->signature;
   const bool is_run = command == BPF_PROG_TEST_RUN;
   struct task_note* note = task_note(is_signed || is_run ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
   if (!note) return;
@@ -183,7 +183,7 @@ SEC("lsm/bpf_map_create")
 int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
   if (ret) return ret;
-  if (!bpf_core_field_exists(attr->excl_prog_hash)) return 0;
+  if (!BW_KERNEL_HAS(exclusive_maps)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
   if (!record) return refuse_blind(BW_HOOK_MAP_CREATE);

@@ -1,0 +1,43 @@
+// What kernels may have or lack, by name. Every branch on that says BW_KERNEL_HAS(name), in the
+// kernel part and in user space, so that one list tells what can differ from kernel to kernel. A
+// case of tests/vm whose outcome can depend on a name carries it as a tag, `[kernel:name]`;
+// tests/lint/kernel_names holds the two lists against each other.
+//
+// The includer says how to ask, before: BW_HAS_FIELD(KIND, TYPE, MEMBER), BW_HAS_TYPE(KIND, TYPE)
+// and BW_HAS_FUNCTION(NAME). The kernel part asks by CO-RE (bpf-lsm/maps.bpf.h), user space the
+// kernel's BTF (loader/kernel_has.h). No branch asks for a version.
+#pragma once
+
+#define BW_KERNEL_HAS(name) BW_HAS_##name
+
+// Signatures on programs (6.18), whose verdict the program keeps (7.2), and which cover the maps
+// that the program is bound to (7.3).
+#define BW_HAS_signature_attr BW_HAS_FIELD(union, bpf_attr, signature)
+#define BW_HAS_signature_verdict BW_HAS_FIELD(struct, bpf_prog_aux, sig.verdict)
+#define BW_HAS_folded_maps BW_HAS_FIELD(struct, bpf_verifier_env, signature)
+
+// A map for one program (6.18), and the SHA-256 that says for which.
+#define BW_HAS_exclusive_maps BW_HAS_FIELD(union, bpf_attr, excl_prog_hash)
+#define BW_HAS_program_digest BW_HAS_FIELD(struct, bpf_prog, digest)
+
+// The parent of a cgroup's folder, under its name since 6.15.
+#define BW_HAS_kernfs_parent BW_HAS_FIELD(struct, kernfs_node, __parent)
+
+// What a link is of. Each can be left out of a kernel's configuration.
+#define BW_HAS_perf_link BW_HAS_FIELD(struct, bpf_perf_link, perf_file)
+#define BW_HAS_xdp_link BW_HAS_FIELD(struct, bpf_xdp_link, dev)
+#define BW_HAS_tcx_link BW_HAS_TYPE(struct, tcx_link)
+#define BW_HAS_netkit_link BW_HAS_TYPE(struct, netkit_link)
+#define BW_HAS_netkit BW_HAS_TYPE(struct, netkit)
+#define BW_HAS_cgroup_link BW_HAS_TYPE(struct, bpf_cgroup_link)
+
+// Probes of many targets at once: of a file by its descriptor, of functions without kprobes (7.3).
+#define BW_HAS_uprobe_file BW_HAS_FIELD(union, bpf_attr, link_create.uprobe_multi.path_fd)
+#define BW_HAS_tracing_multi BW_HAS_FIELD(union, bpf_attr, link_create.tracing_multi.cnt)
+#define BW_HAS_tracing_multi_link BW_HAS_TYPE(struct, bpf_tracing_multi_link)
+
+// Functions for BPF programs.
+#define BW_HAS_user_strings BW_HAS_FUNCTION(bpf_copy_from_user_str)
+#define BW_HAS_paths_of_executables                                           \
+  (BW_HAS_FUNCTION(bpf_get_task_exe_file) && BW_HAS_FUNCTION(bpf_put_file) && \
+   BW_HAS_FUNCTION(bpf_path_d_path))
