@@ -3,9 +3,10 @@
 // case of tests/vm whose outcome can depend on a name carries it as a tag, `[kernel:name]`;
 // tests/lint/kernel_names holds the two lists against each other.
 //
-// The includer says how to ask, before: BW_HAS_FIELD(KIND, TYPE, MEMBER), BW_HAS_TYPE(KIND, TYPE)
-// and BW_HAS_FUNCTION(NAME). The kernel part asks by CO-RE (bpf-lsm/maps.bpf.h), user space the
-// kernel's BTF (loader/kernel_has.h). No branch asks for a version.
+// The includer says how to ask, before: BW_HAS_FIELD(KIND, TYPE, MEMBER), BW_HAS_TYPE(KIND, TYPE),
+// BW_HAS_VALUE(ENUM, VALUE) and BW_HAS_FUNCTION(NAME). The kernel part asks by CO-RE
+// (bpf-lsm/maps.bpf.h), user space the kernel's BTF (loader/kernel_has.h). No branch asks for a
+// version.
 #pragma once
 
 #define BW_KERNEL_HAS(name) BW_HAS_##name
@@ -31,7 +32,9 @@
 #define BW_HAS_netkit BW_HAS_TYPE(struct, netkit)
 #define BW_HAS_cgroup_link BW_HAS_TYPE(struct, bpf_cgroup_link)
 
-// Probes of many targets at once: of a file by its descriptor, of functions without kprobes (7.3).
+// One trampoline for entry and return (7.0). Probes of many targets at once: of a file by its
+// descriptor, of functions without kprobes (7.3).
+#define BW_HAS_fsession BW_HAS_VALUE(bpf_attach_type, BPF_TRACE_FSESSION)
 #define BW_HAS_uprobe_file BW_HAS_FIELD(union, bpf_attr, link_create.uprobe_multi.path_fd)
 #define BW_HAS_tracing_multi BW_HAS_FIELD(union, bpf_attr, link_create.tracing_multi.cnt)
 #define BW_HAS_tracing_multi_link BW_HAS_TYPE(struct, bpf_tracing_multi_link)

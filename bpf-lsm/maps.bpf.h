@@ -10,6 +10,7 @@
 
 #define BW_HAS_FIELD(kind, type, member) bpf_core_field_exists(kind type, member)
 #define BW_HAS_TYPE(kind, type) bpf_core_type_exists(kind type)
+#define BW_HAS_VALUE(type, value) bpf_core_enum_value_exists(enum type, value)
 #define BW_HAS_FUNCTION(name) (name)  // a weak ksym
 
 #include "bpf-lsm/abi/program.h"

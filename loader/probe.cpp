@@ -1,6 +1,5 @@
 #include "loader/probe.h"
 
-#include <bpf/btf.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -8,48 +7,22 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <memory>
 #include <set>
 
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/x509.h"
+#include "loader/kernel_has.h"
 #include "policy/own_programs.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-struct FreeBtf {
-  void operator()(btf* owned) const { btf__free(owned); }
-};
-using Btf = std::unique_ptr<btf, FreeBtf>;
 
 std::string first_line(const char* path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
   return line;
-}
-
-// Looks through anonymous members, as union bpf_attr has them.
-bool has_member(const btf* kernel, const btf_type* type, std::string_view name) {
-  const btf_member* members = btf_members(type);
-  for (uint32_t i = 0; i < btf_vlen(type); i++) {
-    const std::string_view found = btf__name_by_offset(kernel, members[i].name_off);
-    if (found == name) return true;
-    const btf_type* inner = btf__type_by_id(kernel, members[i].type);
-    if (found.empty() && btf_is_composite(inner) && has_member(kernel, inner, name)) return true;
-  }
-  return false;
-}
-
-bool type_has(const btf* kernel, const char* type, uint32_t kind, std::string_view member) {
-  const int id = btf__find_by_name_kind(kernel, type, kind);
-  return id > 0 && has_member(kernel, btf__type_by_id(kernel, static_cast<uint32_t>(id)), member);
-}
-
-bool has_function(const btf* kernel, const char* name) {
-  return btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
 }
 
 Capability probe_lsm() {
@@ -87,17 +60,13 @@ Capability probe_root() {
           .remedy = "run as root to apply a policy"};
 }
 
-bool folds_maps(const btf* kernel) {
-  return type_has(kernel, "bpf_verifier_env", BTF_KIND_STRUCT, "signature");
-}
-
-Capability probe_signatures(const btf* kernel) {
-  if (!type_has(kernel, "bpf_attr", BTF_KIND_UNION, "signature"))
+Capability probe_signatures() {
+  if (!BW_KERNEL_HAS(signature_attr))
     return {.name = "signature verification",
             .finding = Finding::missing,
             .detail = "this kernel cannot verify signatures on BPF programs",
             .remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps"};
-  if (folds_maps(kernel))
+  if (BW_KERNEL_HAS(folded_maps))
     return {.name = "signature verification",
             .detail = "prog-only and prog-used-maps: bound maps are folded into the signature"};
   return {.name = "signature verification",
@@ -116,10 +85,10 @@ std::string function_of(std::string_view attach_point) {
   return attach_point.starts_with("lsm/") ? "bpf_lsm_" + target : target;
 }
 
-Capability probe_hooks(const btf* kernel) {
+Capability probe_hooks() {
   std::set<std::string> lacking_names;  // a function may be hooked twice
   for (const std::string_view attach_point : policy::own_attach_points())
-    if (const std::string name = function_of(attach_point); !has_function(kernel, name.c_str()))
+    if (const std::string name = function_of(attach_point); !kernel_has_function(name.c_str()))
       lacking_names.insert(name);
   std::string lacking;
   for (const std::string& name : lacking_names) append(lacking, name.c_str());
@@ -150,8 +119,8 @@ Status ask_for(const Algorithm& algorithm) {
   return keyring::ask_kernel_for(parsed->front());
 }
 
-Capability probe_digest(const btf* kernel) {
-  if (type_has(kernel, "bpf_prog", BTF_KIND_STRUCT, "digest"))
+Capability probe_digest() {
+  if (BW_KERNEL_HAS(program_digest))
     return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
   return {.name = "program digest",
           .finding = Finding::missing,
@@ -163,8 +132,7 @@ Capability probe_digest(const btf* kernel) {
 
 std::vector<Capability> probe_kernel() {
   std::vector<Capability> found = {probe_root(), probe_lsm(), probe_bpffs()};
-  const Btf kernel(btf__load_vmlinux_btf());
-  if (!kernel) {
+  if (!kernel_has_btf()) {
     found.push_back({.name = "kernel BTF",
                      .finding = Finding::missing,
                      .detail = "cannot read /sys/kernel/btf/vmlinux",
@@ -172,9 +140,9 @@ std::vector<Capability> probe_kernel() {
     return found;
   }
   found.push_back({.name = "kernel BTF", .detail = "/sys/kernel/btf/vmlinux"});
-  found.push_back(probe_signatures(kernel.get()));
-  found.push_back(probe_hooks(kernel.get()));
-  found.push_back(probe_digest(kernel.get()));
+  found.push_back(probe_signatures());
+  found.push_back(probe_hooks());
+  found.push_back(probe_digest());
   return found;
 }
 
@@ -191,11 +159,6 @@ Capability probe_algorithms() {
                         "CONFIG_CRYPTO_ECDSA, and allow keyctl(2)"
                       : "sign with a key of those, or use a kernel with CONFIG_CRYPTO_ECDSA";
   return result;
-}
-
-bool signatures_cover_maps() {
-  const Btf kernel(btf__load_vmlinux_btf());
-  return kernel && folds_maps(kernel.get());
 }
 
 const Capability* first_missing(const std::vector<Capability>& found) {

@@ -27,9 +27,6 @@ struct Capability {
 // modules it has. Takes a moment.
 [[nodiscard]] Capability probe_algorithms();
 
-// Whether a signature covers the maps that a program is bound to (Linux 7.3), by BTF.
-[[nodiscard]] bool signatures_cover_maps();
-
 // The first capability without which nothing can be enforced, or null.
 [[nodiscard]] const Capability* first_missing(const std::vector<Capability>& found);
 

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "loader/kernel_has.h"
 #include "loader/light_skeleton.h"
-#include "loader/probe.h"
 #include "loader/syscall.h"
 
 namespace bpfwarden::loader {
@@ -76,7 +76,7 @@ uint32_t program_id(const Fd& program) {
 
 // Where signatures cover no map, the loader must check its metadata by itself.
 Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {
-  const bool self_check = !signatures_cover_maps() && !bundle.self_check_signature.empty();
+  const bool self_check = !BW_KERNEL_HAS(folded_maps) && !bundle.self_check_signature.empty();
   const std::vector<uint8_t> insns = self_check ? self_checking_insns(bundle) : bundle.insns;
   const LightSkeleton skeleton = {
       .insns = insns,

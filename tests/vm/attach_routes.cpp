@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <stdexcept>
 
+#include "loader/kernel_has.h"
 #include "policy/attach_point.h"
 #include "tests/vm/handles.h"
 #include "tests/vm/places.h"
@@ -82,6 +83,14 @@ std::string pattern_of(const Row& row) {
 }
 
 Attempt load(const Row& row) { return row.program ? row.program() : load(program_of(row.family)); }
+
+bool is_known_here(const Row& row) {
+  if (row.family == "fsession") return BW_KERNEL_HAS(fsession);
+  if (row.family == "fentry.multi" || row.family == "fexit.multi")
+    return BW_KERNEL_HAS(tracing_multi);
+  if (row.family == "fsession.multi") return BW_KERNEL_HAS(tracing_multi);
+  return true;
+}
 
 Fd loaded(const Load& request) {
   Attempt attempt = load(request);

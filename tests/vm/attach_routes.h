@@ -38,6 +38,9 @@ struct Row {
 [[nodiscard]] std::string pattern_of(const Row& row);  // quoted, for a rule
 [[nodiscard]] Attempt load(const Row& row);
 
+// Whether this kernel knows programs of the family; to another, loading them is EINVAL.
+[[nodiscard]] bool is_known_here(const Row& row);
+
 [[nodiscard]] std::vector<Row> device_rows();   // xdp, tc, tcx, netkit
 [[nodiscard]] std::vector<Row> cgroup_rows();   // all with a cgroup as their place
 [[nodiscard]] std::vector<Row> probe_rows();    // targets known only at attach

@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <thread>
 
+#include "loader/kernel_has.h"
 #include "loader/light_skeleton.h"
-#include "loader/probe.h"
 #include "tests/vm/needs.h"
 #include "tests/vm/scene.h"
 
@@ -146,7 +146,7 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures", "[vm][loa
   Warden warden(Hooks::stay);
   warden.apply("enforce", kSigned);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
-  const std::string expected = loader::signatures_cover_maps() ? "prog-used-maps" : "prog-only";
+  const std::string expected = BW_KERNEL_HAS(folded_maps) ? "prog-used-maps" : "prog-only";
   const auto events = warden.events();
   REQUIRE(events.size() == 2);
   CHECK(events[1]["attach"] == "xdp");
@@ -156,7 +156,7 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures", "[vm][loa
 
 TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
           "[vm][loader][keyring]") {
-  if (loader::signatures_cover_maps()) SKIP("here the kernel checks the metadata");
+  if (BW_KERNEL_HAS(folded_maps)) SKIP("here the kernel checks the metadata");
   Warden warden(Hooks::stay);
   warden.apply("enforce", kSigned);
   const keyring::Bundle bundle = sign_object("xdp_pass", warden.netops());

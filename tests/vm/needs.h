@@ -3,17 +3,14 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "tests/vm/scene.h"
+#include "loader/kernel_has.h"
 
 namespace bpfwarden::vm {
 
 // Since Linux 7.3 the kernel folds a loader's metadata map into the signature. Before, it refuses
 // such a loader (EKEYREJECTED), so nothing can be prog-used-maps.
 inline void needs_folded_maps() {
-  const auto doctor = nlohmann::json::parse(run("bpfwarden doctor --json").output);
-  for (const auto& capability : doctor["capabilities"])
-    if (capability["name"] == "signature verification" && capability["finding"] != "ok")
-      SKIP("signatures of this kernel cover no maps");
+  if (!BW_KERNEL_HAS(folded_maps)) SKIP("signatures of this kernel cover no maps");
 }
 
 }  // namespace bpfwarden::vm

@@ -1,0 +1,30 @@
+// What the running kernel has, by its BTF: BW_KERNEL_HAS(name) of bpf-lsm/kernel_has.h, for user
+// space. The BTF is read once per process. Where it cannot be read, the kernel has nothing.
+#pragma once
+
+#include <string_view>
+
+namespace bpfwarden::loader {
+
+[[nodiscard]] bool kernel_has_btf();
+
+// `kind`: "struct" or "union".
+[[nodiscard]] bool kernel_has_type(std::string_view kind, const char* type);
+
+// `member` may lead into members, as in `link_create.uprobe_multi.path_fd`.
+[[nodiscard]] bool kernel_has_member(std::string_view kind, const char* type,
+                                     std::string_view member);
+
+[[nodiscard]] bool kernel_has_value(const char* type, std::string_view value);  // of an enum
+
+[[nodiscard]] bool kernel_has_function(const char* name);
+
+}  // namespace bpfwarden::loader
+
+#define BW_HAS_FIELD(kind, type, member) \
+  ::bpfwarden::loader::kernel_has_member(#kind, #type, #member)
+#define BW_HAS_TYPE(kind, type) ::bpfwarden::loader::kernel_has_type(#kind, #type)
+#define BW_HAS_VALUE(type, value) ::bpfwarden::loader::kernel_has_value(#type, #value)
+#define BW_HAS_FUNCTION(name) ::bpfwarden::loader::kernel_has_function(#name)
+
+#include "bpf-lsm/kernel_has.h"
