@@ -192,7 +192,8 @@ TEST_CASE("deny_or_allow_is_said_of_each_family_and_route", "[vm][attach]") {
       text.c_str());
 }
 
-TEST_CASE("allow_no_runs_but_those_that_are_decided", "[vm][attach]") {
+TEST_CASE("allow_no_runs_but_those_that_are_decided",
+          "[vm][attach][kernel:fsession][kernel:tracing_multi]") {
   run("bpfwarden off");
   std::set<std::string> decided;
   for (const Row& row : run_rows()) decided.insert(row.family);

@@ -68,14 +68,14 @@ TEST_CASE("deny_another_user", "[vm][conditions]") {
   CHECK(error_under(warden, "uid = [12345, 0]") == 0);
 }
 
-TEST_CASE("deny_another_executable", "[vm][conditions]") {
+TEST_CASE("deny_another_executable", "[vm][conditions][kernel:paths_of_executables]") {
   Warden warden(Hooks::stay);
   CHECK(error_under(warden, "exe = [\"/usr/bin/other\"]") == EPERM);
   CHECK(error_under(warden, "exe = [\"" + own_executable() + "\"]") == 0);
   CHECK(error_under(warden, "exe = [\"" + own_executable().substr(0, 6) + "*\"]") == 0);
 }
 
-TEST_CASE("deny_another_cgroup", "[vm][conditions]") {
+TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel:kernfs_parent]") {
   Warden warden(Hooks::stay);
   CHECK(error_under(warden, "cgroup = [\"/\"]") == 0);
   CHECK(error_under(warden, "cgroup = [\"/bw-test/*\"]") == EPERM);
@@ -89,7 +89,7 @@ TEST_CASE("deny_another_cgroup", "[vm][conditions]") {
   CHECK(warden.events().at(0)["cgroup"] == "/bw-test/agent.service");
 }
 
-TEST_CASE("deny_another_program_than_the_digest_names", "[vm][conditions]") {
+TEST_CASE("deny_another_program_than_the_digest_names", "[vm][conditions][kernel:program_digest]") {
   Warden warden(Hooks::stay);
   const Load pass, drop = {.insns = Load::return_value(1)};
   warden.apply("enforce", unsigned_xdp("digests = [\"" + digest_of(pass) + "\"]"));
@@ -101,7 +101,9 @@ TEST_CASE("deny_another_program_than_the_digest_names", "[vm][conditions]") {
   CHECK(load(pass).error == 0);
 }
 
-TEST_CASE("deny_a_signed_program_on_the_digest_deny_list", "[vm][conditions]") {
+TEST_CASE("deny_a_signed_program_on_the_digest_deny_list",
+          "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
+          "kernel:program_digest]") {
   Warden warden(Hooks::stay);
   const Load old_version = Load{.insns = Load::return_value(1)}.signed_by(warden.netops());
   const Load fixed = Load{}.signed_by(warden.netops());
@@ -150,7 +152,8 @@ TEST_CASE("deny_a_load_without_a_token_where_one_is_asked_for", "[vm][conditions
   CHECK(error_under(warden, "delegated = false") == 0);
 }
 
-TEST_CASE("deny_a_direct_load_where_only_loaders_may", "[vm][conditions]") {
+TEST_CASE("deny_a_direct_load_where_only_loaders_may",
+          "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce",
@@ -160,7 +163,8 @@ TEST_CASE("deny_a_direct_load_where_only_loaders_may", "[vm][conditions]") {
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.netops().ring) == 0);
 }
 
-TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked", "[vm][conditions]") {
+TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
+          "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   const IssuedSigner leaf(warden.netops());
   const std::string certificate = warden.netops().certificate_file.string();

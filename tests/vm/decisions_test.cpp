@@ -66,7 +66,8 @@ TEST_CASE("deny_unsigned", "[vm]") {
   CHECK(load(probe).error == 0);
 }
 
-TEST_CASE("deny_key_that_the_policy_does_not_know", "[vm]") {
+TEST_CASE("deny_key_that_the_policy_does_not_know",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   CHECK(load(filter(warden.stranger())).error == EPERM);
@@ -76,7 +77,8 @@ TEST_CASE("deny_key_that_the_policy_does_not_know", "[vm]") {
   CHECK(load(filter(warden.netops())).error == 0);
 }
 
-TEST_CASE("deny_loader_of_an_unknown_key", "[vm]") {
+TEST_CASE("deny_loader_of_an_unknown_key",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -85,7 +87,8 @@ TEST_CASE("deny_loader_of_an_unknown_key", "[vm]") {
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id", "[vm][keyring]") {
+TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
@@ -104,7 +107,8 @@ TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id", "[vm][keyring]") {
   CHECK(load(filter(warden.netops())).error == 0);
 }
 
-TEST_CASE("allow_the_same_key_from_any_ring", "[vm]") {
+TEST_CASE("allow_the_same_key_from_any_ring",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
@@ -118,7 +122,8 @@ TEST_CASE("allow_the_same_key_from_any_ring", "[vm]") {
   CHECK(events[0]["key_serial"] != events[1]["key_serial"]);
 }
 
-TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked", "[vm]") {
+TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -130,7 +135,9 @@ TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked", "[vm]") {
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key", "[vm]") {
+TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps][kernel:"
+          "program_digest]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -147,7 +154,8 @@ TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key", "[vm]") {
   CHECK(events[1]["loader_digest"] == events[0]["digest"]);
 }
 
-TEST_CASE("deny_the_same_keys_program_on_another_attach_point", "[vm]") {
+TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -159,7 +167,8 @@ TEST_CASE("deny_the_same_keys_program_on_another_attach_point", "[vm]") {
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE("deny_signed_bytes_replayed_as_another_type", "[vm][replay]") {
+TEST_CASE("deny_signed_bytes_replayed_as_another_type",
+          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
@@ -171,7 +180,8 @@ TEST_CASE("deny_signed_bytes_replayed_as_another_type", "[vm][replay]") {
   }
 }
 
-TEST_CASE("deny_a_loader_replayed_as_another_type", "[vm][replay]") {
+TEST_CASE("deny_a_loader_replayed_as_another_type",
+          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -184,7 +194,8 @@ TEST_CASE("deny_a_loader_replayed_as_another_type", "[vm][replay]") {
   CHECK(refusal(warden)["signature"] == "prog-used-maps");
 }
 
-TEST_CASE("deny_fentry_on_another_function", "[vm][replay]") {
+TEST_CASE("deny_fentry_on_another_function",
+          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", R"(
 [[rules]]
@@ -209,7 +220,8 @@ signed-by = ["netops"]
   CHECK(load(request).error == EPERM);
 }
 
-TEST_CASE("deny_tampered_object_by_the_kernel_and_report_it", "[vm]") {
+TEST_CASE("deny_tampered_object_by_the_kernel_and_report_it",
+          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -245,7 +257,8 @@ signature = "unsigned"
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_bpftool_with_an_unknown_key", "[vm][tools]") {
+TEST_CASE("deny_bpftool_with_an_unknown_key",
+          "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden(Hooks::stay);
   warden.apply("enforce", kRules);
@@ -262,7 +275,8 @@ TEST_CASE("deny_bpftool_with_an_unknown_key", "[vm][tools]") {
   CHECK(admitted.status == 0);
 }
 
-TEST_CASE("deny_run_says_which_rule_and_what_to_do", "[vm][tools]") {
+TEST_CASE("deny_run_says_which_rule_and_what_to_do",
+          "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce",
                "[[rules]]\nname = \"no xdp today\"\ndeny = [\"xdp\"]\nsigned-by = [\"netops\"]\n"
@@ -294,7 +308,7 @@ TEST_CASE("deny_run_says_which_rule_and_what_to_do", "[vm][tools]") {
   run("rm -r " + links);
 }
 
-TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools]") {
+TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel:paths_of_executables]") {
   Warden warden(Hooks::stay);
   const std::string load_it = "bpftool prog load " + std::string(kObjects) +
                               "/xdp_bare.bpf.o /sys/fs/bpf/scene && rm /sys/fs/bpf/scene";

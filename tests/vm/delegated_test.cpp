@@ -86,7 +86,8 @@ TEST_CASE("deny_a_load_with_a_token_and_allow_it_without_one", "[vm][attach]") {
 }
 
 // Each may attach where the other may not.
-TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names", "[vm][attach]") {
+TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names",
+          "[vm][attach][kernel:kernfs_parent]") {
   const Sites sites;
   Warden warden(Hooks::stay);
   warden.apply("enforce",
@@ -109,7 +110,8 @@ TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names", "[vm]
   CHECK(attach_to(bad, own) == 0);
 }
 
-TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names", "[vm][attach]") {
+TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
+          "[vm][attach][kernel:user_strings]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", rule("a", "allow = [\"kprobe.multi/tcp_connect\"]\ndelegated = true") +
                               rule("b", "allow = [\"kprobe.multi/tcp_close\"]\ndelegated = false"));
@@ -127,7 +129,8 @@ TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names", "[vm
   CHECK(probe(own, "tcp_close") == 0);
 }
 
-TEST_CASE("deny_a_token_where_the_policy_admits_none", "[vm][attach]") {
+TEST_CASE("deny_a_token_where_the_policy_admits_none",
+          "[vm][attach][kernel:paths_of_executables]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kNoTokens, "allow");
   CHECK(error_of_token() == EPERM);

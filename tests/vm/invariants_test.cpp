@@ -85,7 +85,9 @@ struct Relocated {
 
 }  // namespace
 
-TEST_CASE("deny_co_re_relocation_of_signed_instructions", "[vm][holes][replay]") {
+TEST_CASE(
+    "deny_co_re_relocation_of_signed_instructions",
+    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   Relocated relocated;
@@ -95,7 +97,9 @@ TEST_CASE("deny_co_re_relocation_of_signed_instructions", "[vm][holes][replay]")
   CHECK(load(Load{}.signed_by(warden.netops())).error == 0);
 }
 
-TEST_CASE("deny_instructions_rewritten_after_their_signature", "[vm][holes][replay]") {
+TEST_CASE("deny_instructions_rewritten_after_their_signature",
+          "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]"
+          "[kernel:program_digest]") {
   needs_folded_maps();  // the digest is known at the first hook since the same kernel
   Warden warden(Hooks::stay);
   warden.apply("audit", kAnything);
@@ -108,7 +112,9 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature", "[vm][holes][repl
   CHECK(causes(warden, "deny").empty());
 }
 
-TEST_CASE("deny_unsigned_parts_beside_a_signature", "[vm][holes][replay]") {
+TEST_CASE(
+    "deny_unsigned_parts_beside_a_signature",
+    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   using Change = void (*)(bpf_attr&);
@@ -124,7 +130,9 @@ TEST_CASE("deny_unsigned_parts_beside_a_signature", "[vm][holes][replay]") {
   CHECK(load(Load{}.signed_by(warden.netops())).error == 0);
 }
 
-TEST_CASE("deny_fmod_ret_on_security_functions", "[vm][holes][replay]") {
+TEST_CASE(
+    "deny_fmod_ret_on_security_functions",
+    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   Load request;
@@ -143,7 +151,9 @@ TEST_CASE("deny_fmod_ret_on_security_functions", "[vm][holes][replay]") {
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_exclusive_map_that_stays_writable", "[vm][holes][replay]") {
+TEST_CASE("deny_exclusive_map_that_stays_writable",
+          "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]"
+          "[kernel:exclusive_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
@@ -153,7 +163,9 @@ TEST_CASE("deny_exclusive_map_that_stays_writable", "[vm][holes][replay]") {
   CHECK(causes(warden, "deny") == Strings{"writable-exclusive-map"});
 }
 
-TEST_CASE("deny_two_signers_in_one_signature", "[vm][holes][keyring]") {
+TEST_CASE(
+    "deny_two_signers_in_one_signature",
+    "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kNetopsOnly);
   Load request = Load{}.signed_by(warden.netops());
@@ -182,7 +194,9 @@ TEST_CASE("deny_two_signers_in_one_signature", "[vm][holes][keyring]") {
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_certificate_issued_by_a_trusted_key", "[vm][holes][keyring]") {
+TEST_CASE(
+    "deny_certificate_issued_by_a_trusted_key",
+    "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kNetopsOnly);
   const Load request = Load{}.signed_by(warden.netops());

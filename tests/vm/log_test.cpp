@@ -187,7 +187,8 @@ TEST_CASE("allow_so_many_events_a_second_and_count_the_rest", "[vm][log]") {
   CHECK(admitted > limit * (seconds - 3));  // the first and the last may be short
 }
 
-TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision", "[vm][log]") {
+TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision",
+          "[vm][log][kernel:signature_attr]") {
   constexpr int processes = 4, rounds = 2'500, rejected = 25;
   Warden warden;
   warden.apply("enforce", std::string("log-allowed-per-second = 10\n") + kRules);
@@ -226,7 +227,7 @@ TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision", "[vm][log]
         of("decided") + of("observed") + differed);
 }
 
-TEST_CASE("deny_and_say_how_often_in_the_last_hour", "[vm][log]") {
+TEST_CASE("deny_and_say_how_often_in_the_last_hour", "[vm][log][kernel:signature_attr]") {
   Warden warden;
   warden.apply("audit", kRules);
   CHECK(load({}).error == 0);

@@ -61,7 +61,8 @@ bool refused_as_sealed(Warden& warden, keyring::KeySerial key) {
 
 }  // namespace
 
-TEST_CASE("deny_adding_a_key_to_the_active_ring", "[vm][keyring]") {
+TEST_CASE("deny_adding_a_key_to_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   const auto& der = scene.warden.stranger().certificate.der;
   const auto add = [&](keyring::KeySerial ring) {
@@ -72,7 +73,8 @@ TEST_CASE("deny_adding_a_key_to_the_active_ring", "[vm][keyring]") {
   scene.check_whole();
 }
 
-TEST_CASE("deny_linking_a_key_into_the_active_ring", "[vm][keyring]") {
+TEST_CASE("deny_linking_a_key_into_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   const auto stranger = keyring::ring_keys(scene.warden.stranger().ring).value().at(0);
   CHECK(error_of(::keyctl_link(stranger, scene.ring)) == EACCES);
@@ -80,21 +82,24 @@ TEST_CASE("deny_linking_a_key_into_the_active_ring", "[vm][keyring]") {
   scene.check_whole();
 }
 
-TEST_CASE("deny_moving_a_key_out_of_the_active_ring", "[vm][keyring]") {
+TEST_CASE("deny_moving_a_key_out_of_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(error_of(::keyctl_move(scene.key, scene.ring, scene.open, 0)) == EACCES);
   CHECK(error_of(::keyctl_move(scene.open_key, scene.open, KEY_SPEC_PROCESS_KEYRING, 0)) == 0);
   scene.check_whole();
 }
 
-TEST_CASE("deny_clearing_the_active_ring", "[vm][keyring]") {
+TEST_CASE("deny_clearing_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(error_of(::keyctl_clear(scene.ring)) == EACCES);
   CHECK(error_of(::keyctl_clear(scene.open)) == 0);
   scene.check_whole();
 }
 
-TEST_CASE("deny_revoking_the_active_ring_or_its_key", "[vm][keyring]") {
+TEST_CASE("deny_revoking_the_active_ring_or_its_key",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(error_of(::keyctl_revoke(scene.ring)) == EACCES);
   CHECK(error_of(::keyctl_revoke(scene.key)) == EACCES);
@@ -103,7 +108,8 @@ TEST_CASE("deny_revoking_the_active_ring_or_its_key", "[vm][keyring]") {
   scene.check_whole();
 }
 
-TEST_CASE("deny_setting_permissions_of_the_active_ring_or_its_key", "[vm][keyring]") {
+TEST_CASE("deny_setting_permissions_of_the_active_ring_or_its_key",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   for (const auto key : {scene.ring, scene.key})
     CHECK(error_of(::keyctl_setperm(key, KEY_POS_ALL | KEY_USR_ALL)) == EACCES);
@@ -112,7 +118,8 @@ TEST_CASE("deny_setting_permissions_of_the_active_ring_or_its_key", "[vm][keyrin
   scene.check_whole();
 }
 
-TEST_CASE("deny_giving_the_active_ring_or_its_key_to_another_user", "[vm][keyring]") {
+TEST_CASE("deny_giving_the_active_ring_or_its_key_to_another_user",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   for (const auto key : {scene.ring, scene.key})
     CHECK(error_of(::keyctl_chown(key, 1000, static_cast<gid_t>(-1))) == EACCES);
@@ -120,7 +127,8 @@ TEST_CASE("deny_giving_the_active_ring_or_its_key_to_another_user", "[vm][keyrin
   scene.check_whole();
 }
 
-TEST_CASE("deny_a_timeout_on_the_active_ring_or_its_key", "[vm][keyring]") {
+TEST_CASE("deny_a_timeout_on_the_active_ring_or_its_key",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   for (const auto key : {scene.ring, scene.key})
     CHECK(error_of(::keyctl_set_timeout(key, 1)) == EACCES);
@@ -128,7 +136,8 @@ TEST_CASE("deny_a_timeout_on_the_active_ring_or_its_key", "[vm][keyring]") {
   scene.check_whole();
 }
 
-TEST_CASE("deny_invalidating_the_active_ring", "[vm][keyring]") {
+TEST_CASE("deny_invalidating_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   CHECK(error_of(::keyctl_invalidate(scene.ring)) == EPERM);
   CHECK(refused_as_sealed(scene.warden, scene.ring));
@@ -136,7 +145,8 @@ TEST_CASE("deny_invalidating_the_active_ring", "[vm][keyring]") {
   scene.check_whole();
 }
 
-TEST_CASE("deny_invalidating_a_key_of_the_active_ring", "[vm][keyring]") {
+TEST_CASE("deny_invalidating_a_key_of_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   CHECK(error_of(::keyctl_invalidate(scene.key)) == EPERM);
   CHECK(refused_as_sealed(scene.warden, scene.key));
@@ -144,7 +154,8 @@ TEST_CASE("deny_invalidating_a_key_of_the_active_ring", "[vm][keyring]") {
   scene.check_whole();
 }
 
-TEST_CASE("deny_unlinking_the_active_ring_from_roots_keyring", "[vm][keyring]") {
+TEST_CASE("deny_unlinking_the_active_ring_from_roots_keyring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   CHECK(error_of(::keyctl_unlink(scene.ring, KEY_SPEC_USER_KEYRING)) == EPERM);
   CHECK(refused_as_sealed(scene.warden, scene.ring));
@@ -164,7 +175,8 @@ TEST_CASE("allow_invalidating_the_ring_in_audit_mode_and_say_so", "[vm][keyring]
   CHECK((*found)["mode"] == "audit");
 }
 
-TEST_CASE("allow_reading_searching_and_linking_the_active_ring", "[vm][keyring]") {
+TEST_CASE("allow_reading_searching_and_linking_the_active_ring",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(keyring::ring_keys(scene.ring).value().size() == 1);
   CHECK(keyring::find_key(scene.ring, scene.warden.netops().certificate).value() == scene.key);
@@ -180,7 +192,8 @@ TEST_CASE("allow_whoever_ends_a_ring_that_is_not_bpfwardens", "[vm][keyring]") {
 }
 
 // Displacing a keyring of the same name in root's own keyring asks for no permission on ours.
-TEST_CASE("deny_a_strangers_key_in_a_ring_of_the_same_name", "[vm][keyring]") {
+TEST_CASE("deny_a_strangers_key_in_a_ring_of_the_same_name",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const auto& der = scene.warden.stranger().certificate.der;
   const auto impostor = ::add_key("keyring", "bpfwarden", nullptr, 0, KEY_SPEC_PROCESS_KEYRING);
@@ -194,7 +207,8 @@ TEST_CASE("deny_a_strangers_key_in_a_ring_of_the_same_name", "[vm][keyring]") {
   CHECK(load(scene.filter(impostor)).error == ENOKEY);
 }
 
-TEST_CASE("allow_a_displaced_ring_to_come_back_with_the_same_policy", "[vm][keyring]") {
+TEST_CASE("allow_a_displaced_ring_to_come_back_with_the_same_policy",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const auto impostor = ::add_key("keyring", "bpfwarden", nullptr, 0, KEY_SPEC_USER_KEYRING);
   REQUIRE(impostor > 0);
@@ -209,7 +223,8 @@ TEST_CASE("allow_a_displaced_ring_to_come_back_with_the_same_policy", "[vm][keyr
   CHECK(error_of(::keyctl_invalidate(again)) == EPERM);
 }
 
-TEST_CASE("deny_invalidating_the_ring_of_the_next_policy", "[vm][keyring]") {
+TEST_CASE("deny_invalidating_the_ring_of_the_next_policy",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const auto before = scene.ring;
   scene.warden.apply("enforce", kRules);
@@ -219,7 +234,8 @@ TEST_CASE("deny_invalidating_the_ring_of_the_next_policy", "[vm][keyring]") {
   CHECK(load(scene.filter(after)).error == 0);
 }
 
-TEST_CASE("allow_loads_without_a_gap_while_the_policy_is_replaced", "[vm][keyring]") {
+TEST_CASE("allow_loads_without_a_gap_while_the_policy_is_replaced",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const pid_t applier = ::fork();
   REQUIRE(applier >= 0);
@@ -234,7 +250,8 @@ TEST_CASE("allow_loads_without_a_gap_while_the_policy_is_replaced", "[vm][keyrin
   CHECK(failures == 0);
 }
 
-TEST_CASE("deny_a_bundle_cut_short_or_tampered_with", "[vm][keyring]") {
+TEST_CASE("deny_a_bundle_cut_short_or_tampered_with",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const test::TempDir folder;
   const auto& netops = scene.warden.netops();
@@ -253,7 +270,8 @@ TEST_CASE("deny_a_bundle_cut_short_or_tampered_with", "[vm][keyring]") {
   CHECK(run("bpfwarden run " + bundle).status == 0);
 }
 
-TEST_CASE("deny_a_key_once_it_is_revoked", "[vm][keyring]") {
+TEST_CASE("deny_a_key_once_it_is_revoked",
+          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
