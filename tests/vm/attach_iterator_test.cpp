@@ -23,7 +23,7 @@ int iterate(const Fd& link) { return error_of_made(bpf_iter_create(link.get()));
 }  // namespace
 
 TEST_CASE("deny_an_iterator_whose_link_is_older_than_the_policy", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow"));
   const Fd program = loaded(program_of("iter", "task"));
   const Fd link = make_link(program, 0, BPF_TRACE_ITER);
@@ -39,7 +39,7 @@ TEST_CASE("deny_an_iterator_whose_link_is_older_than_the_policy", "[vm][attach]"
 }
 
 TEST_CASE("deny_an_iterator_to_who_shares_its_files", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow"));
   const Fd link = make_link(loaded(program_of("iter", "task")), 0, BPF_TRACE_ITER);
   {
@@ -56,7 +56,7 @@ TEST_CASE("deny_an_iterator_to_who_shares_its_files", "[vm][attach]") {
 // What is no iterator is for the kernel to refuse.
 TEST_CASE("allow_the_kernel_to_say_that_a_link_is_no_iterator",
           "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"tracepoint\"\nallow = [\"raw_tp/sched_switch\"]\n"
                "signature = \"unsigned\"\n");

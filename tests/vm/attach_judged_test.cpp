@@ -120,7 +120,7 @@ std::string in_minutes(int minutes) {
 
 TEST_CASE("deny_at_attach_by_the_policy_of_the_moment", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("xdp@att0"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -137,7 +137,7 @@ TEST_CASE("deny_at_attach_by_the_policy_of_the_moment", "[vm][attach]") {
 
 TEST_CASE("deny_an_attachment_once_its_rule_has_expired", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("xdp@att0", "expires = " + in_minutes(30) + "\n"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -150,7 +150,7 @@ TEST_CASE("deny_an_attachment_once_its_rule_has_expired", "[vm][attach]") {
 
 TEST_CASE("allow_in_audit_mode_and_tell_what_enforce_would_do", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("audit", allow("xdp@att0"));
   const Fd program = loaded({});
   (void)warden.events();
@@ -165,7 +165,7 @@ TEST_CASE("allow_in_audit_mode_and_tell_what_enforce_would_do", "[vm][attach]") 
   CHECK(event["program_id"] == program_id(program));
 }
 
-TEST_CASE("allow_resident_programs_to_be_attached", "[vm][attach]") {
+TEST_CASE("allow_resident_programs_to_be_attached", "[vm][bare][attach]") {
   const Sites sites;
   Warden warden;
   const Fd resident = loaded({});
@@ -177,7 +177,7 @@ TEST_CASE("allow_resident_programs_to_be_attached", "[vm][attach]") {
 
 TEST_CASE("allow_without_a_word_where_nothing_falls_at_attach", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("xdp"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -193,7 +193,7 @@ TEST_CASE("allow_without_a_word_where_nothing_falls_at_attach", "[vm][attach]") 
 
 TEST_CASE("allow_attachments_without_an_event_where_a_rule_does_not_log", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("xdp@att0", "log = false\n"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -204,7 +204,7 @@ TEST_CASE("allow_attachments_without_an_event_where_a_rule_does_not_log", "[vm][
 
 TEST_CASE("allow_by_the_active_policy_and_tell_what_the_staged_one_would_refuse", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Fd program = loaded_with_staged(warden, "xdp", "xdp@att0");
   CHECK(on_device(program, "att0") == 0);
   CHECK(events_of_hook(warden, "staged").empty());
@@ -220,7 +220,7 @@ TEST_CASE("allow_by_the_active_policy_and_tell_what_the_staged_one_would_refuse"
 
 TEST_CASE("deny_by_the_active_policy_and_tell_what_the_staged_one_would_allow", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Fd program = loaded_with_staged(warden, "xdp@att0", "xdp@att1");
   CHECK(on_device(program, "att1") == EPERM);
   const std::vector<json> differences = events_of_hook(warden, "staged");
@@ -232,7 +232,7 @@ TEST_CASE("deny_by_the_active_policy_and_tell_what_the_staged_one_would_allow", 
 
 TEST_CASE("deny_a_place_that_a_rule_denies_and_a_run_that_has_none", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"not there\"\ndeny = [\"xdp@att1\"]\n" + allow("xdp"));
   const Fd program = loaded({});
@@ -249,7 +249,7 @@ TEST_CASE("deny_a_place_that_a_rule_denies_and_a_run_that_has_none", "[vm][attac
 
 TEST_CASE("deny_beyond_a_beginning_of_names", "[vm][attach][kernel:kernfs_parent]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("xdp@att*") +
                               "[[rules]]\nname = \"below\"\nallow = "
                               "[\"cgroup/dev@/att.good/*\"]\n"
@@ -267,7 +267,7 @@ TEST_CASE("deny_beyond_a_beginning_of_names", "[vm][attach][kernel:kernfs_parent
 
 TEST_CASE("deny_the_same_name_in_another_network_namespace", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("xdp@att0"));
   const Fd program = loaded({});
   CHECK(on_device(program, "att0") == 0);
@@ -282,7 +282,7 @@ TEST_CASE("deny_the_same_name_in_another_network_namespace", "[vm][attach]") {
 
 TEST_CASE("deny_another_direction_than_the_load_told", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow("tcx/ingress@att0"));
   const Fd program = loaded(program_of("tcx/ingress"));
   const auto device = static_cast<int>(::if_nametoindex("att0"));
@@ -293,7 +293,7 @@ TEST_CASE("deny_another_direction_than_the_load_told", "[vm][attach]") {
 }
 
 TEST_CASE("deny_an_extension_of_another_function_than_it_was_loaded_for", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Extendable host;
   {
     const Attempt extension = host.load_extension();
@@ -313,7 +313,7 @@ TEST_CASE("allow_a_signed_loader_to_run_where_its_children_fall_at_attach",
           "[vm][attach][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::string rule =
       "[[rules]]\nname = \"here\"\nallow = [\"xdp@att0\"]\nsigned-by = [\"netops\"]\n";
   warden.apply("enforce", rule);

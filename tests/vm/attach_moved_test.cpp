@@ -140,7 +140,7 @@ uint64_t would_deny() { return json_of("bpfwarden status --json")["counters"]["w
 }  // namespace
 
 TEST_CASE("deny_of_programs_is_told_when_their_device_is_renamed", "[vm][attach][kernel:netkit]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   for (const std::string mode : {"enforce", "audit"}) {
     const Devices devices;
     warden.apply(mode, allow_at("mv0"));
@@ -160,7 +160,7 @@ TEST_CASE("deny_of_programs_is_told_when_their_device_is_renamed", "[vm][attach]
 
 TEST_CASE("deny_of_programs_is_told_when_their_device_changes_its_network_namespace",
           "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   for (const std::string mode : {"enforce", "audit"}) {
     const Devices devices;
     warden.apply(mode, allow_at("mv0"));
@@ -176,7 +176,7 @@ TEST_CASE("deny_of_programs_is_told_when_their_device_changes_its_network_namesp
 TEST_CASE("deny_of_programs_at_both_ends_is_told_when_a_netkit_device_is_renamed",
           "[vm][attach][kernel:netkit]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("mv2"));
   const Attached primary = by_link("netkit/primary", BPF_NETKIT_PRIMARY, "mv2");
   const Attached peer = by_link("netkit/peer", BPF_NETKIT_PEER, "mv2");
@@ -188,7 +188,7 @@ TEST_CASE("deny_of_programs_at_both_ends_is_told_when_a_netkit_device_is_renamed
 // What is judged before the kernel handles a message must hold when it attaches.
 TEST_CASE("deny_to_attach_by_the_name_that_the_same_buffer_changes", "[vm][attach]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("mv0"));
   const Fd program = loaded({});
   (void)warden.events();
@@ -207,7 +207,7 @@ TEST_CASE("deny_to_attach_by_the_name_that_the_same_buffer_changes", "[vm][attac
 TEST_CASE("allow_iproute2_to_attach_to_the_device_that_a_rule_names", "[vm][attach]") {
   const char* const pin = "/sys/fs/bpf/moved";
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("mv0"));
   const Fd program = loaded({});
   REQUIRE(bpf_obj_pin(program.get(), pin) == 0);
@@ -222,7 +222,7 @@ TEST_CASE("allow_iproute2_to_attach_to_the_device_that_a_rule_names", "[vm][atta
 
 TEST_CASE("allow_to_rename_and_attach_by_one_buffer_where_no_place_is_named", "[vm][attach]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("lo") +
                               "[[rules]]\nname = \"any\"\nallow = [\"xdp\"]\nsignature = "
                               "\"unsigned\"\n");
@@ -234,7 +234,7 @@ TEST_CASE("allow_to_rename_and_attach_by_one_buffer_where_no_place_is_named", "[
 
 TEST_CASE("allow_a_device_to_be_renamed_to_what_a_rule_names", "[vm][attach]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("mv*"));
   const std::vector<Attached> all = on_veth();
   (void)warden.events();
@@ -247,7 +247,7 @@ TEST_CASE("allow_a_device_to_be_renamed_to_what_a_rule_names", "[vm][attach]") {
 
 TEST_CASE("allow_devices_to_be_renamed_untold_where_nothing_falls_at_attach", "[vm][attach]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", "[[rules]]\nname = \"all\"\nallow = [\"*\"]\nsignature = \"unsigned\"\n");
   const std::vector<Attached> all = on_veth();
   (void)warden.events();
@@ -258,7 +258,7 @@ TEST_CASE("allow_devices_to_be_renamed_untold_where_nothing_falls_at_attach", "[
 
 TEST_CASE("deny_by_the_staged_policy_is_told_when_a_device_is_renamed", "[vm][attach]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("mv*"));
   must("bpfwarden stage " + warden.write_policy("enforce", allow_at("mv0"), warden.version() + 1));
   const Attached xdp = by_link("xdp", BPF_XDP, "mv0");
@@ -275,7 +275,7 @@ TEST_CASE("deny_by_the_staged_policy_is_told_when_a_device_is_renamed", "[vm][at
 
 TEST_CASE("deny_of_a_renamed_device_comes_with_what_to_do", "[vm][attach]") {
   const Devices devices;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", allow_at("mv0"));
   const Attached xdp = by_link("xdp", BPF_XDP, "mv0");
   must("ip link set dev mv0 name mv1");

@@ -53,7 +53,7 @@ const std::vector<std::string> kOne = {"tcp_connect"}, kBoth = {"tcp_connect", "
 }  // namespace
 
 TEST_CASE("deny_a_probe_on_return_where_one_on_entry_is_allowed", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", R"("kprobe/tcp_connect", "kretprobe/tcp_close",
                                            "uprobe//usr/bin/openssl:0x1000")"));
   const Fd program = loaded("kprobe");
@@ -69,7 +69,7 @@ TEST_CASE("deny_a_probe_on_return_where_one_on_entry_is_allowed", "[vm][attach]"
 }
 
 TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("deny", R"("kprobe/tcp_close")") + rule("allow", R"("kprobe/*")"));
   const Fd program = loaded("kprobe");
   CHECK(set_program(kprobe_event(address_text("tcp_connect")), program) == 0);
@@ -78,7 +78,7 @@ TEST_CASE("deny_a_kprobe_that_is_given_by_its_address", "[vm][attach]") {
 }
 
 TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect", "kprobe/tcp_close")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(set_program(kprobe_event("tcp_connect"), program) == EPERM);
@@ -87,7 +87,7 @@ TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][
 }
 
 TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   const auto by_name = [&](const std::vector<std::string>& functions) {
@@ -113,7 +113,7 @@ TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach][kernel
 
 TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed",
           "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, kOne) == 0);
@@ -123,7 +123,7 @@ TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed",
 }
 
 TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:0x1000")"));
   const Fd program = loaded("uprobe.multi");
   const auto attach = [&](const std::vector<unsigned long>& offsets) {
@@ -138,7 +138,7 @@ TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach][kernel:u
 TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol",
           "[vm][attach][kernel:user_strings]") {
   const std::string file = function_in_libc("getenv").file;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", "\"uprobe.multi/" + file + ":getenv\""));
   const Fd program = loaded("uprobe.multi");
   const auto attach = [&](const char* symbol) {
@@ -155,7 +155,7 @@ TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol",
 }
 
 TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:*")"));
   const Fd program = loaded("uprobe.multi");
   std::vector<unsigned long> offsets;
@@ -171,7 +171,7 @@ TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach][kernel:u
 
 TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach][kernel:user_strings]") {
   must("ln -sf /usr/bin/openssl /tmp/att-alias");
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Fd resident = loaded("uprobe.multi");
   const auto attach = [](const Fd& program, const char* file) {
     return attach_offsets(program, BPF_TRACE_UPROBE_MULTI, 0, file, {0x1000});
@@ -191,7 +191,7 @@ TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach][kernel:user
 
 TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach][kernel:uprobe_file]") {
   must("ln -sf /usr/bin/openssl /tmp/att-alias");
-  Warden warden(Hooks::stay);
+  Warden warden;
   const auto attach = [](const Fd& program, const char* path) {
     const Fd file(::open(path, O_RDONLY | O_CLOEXEC));
     REQUIRE(file);
@@ -214,7 +214,7 @@ TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach][kernel:use
   must(
       "rm -rf /tmp/att-jail && mkdir -p /tmp/att-jail/usr/bin && "
       "cp /usr/bin/busybox /tmp/att-jail/usr/bin/openssl");
-  Warden warden(Hooks::stay);
+  Warden warden;
   const auto attach_inside = [](const Fd& program) {
     return in_child([&] {
       if (::chroot("/tmp/att-jail") != 0) return errno;
@@ -230,7 +230,7 @@ TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach][kernel:use
 
 // Loaders try that out, to learn whether the kernel knows such links.
 TEST_CASE("allow_the_kernel_to_say_that_a_descriptor_is_no_perf_event", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "multithreaded-attach = \"detect\"\n" + rule("allow", R"("kprobe/tcp_connect")"));
   const Fd program = loaded("kprobe");

@@ -66,7 +66,7 @@ int filter_socket(const Fd& program) {
 TEST_CASE("deny_attachments_of_who_shares_its_files",
           "[vm][attach][kernel:cgroup_link][kernel:kernfs_parent]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::vector<Row> rows = some_rows();
   for (const Row& row : rows) {
     INFO(name_of(row));
@@ -100,7 +100,7 @@ TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards",
           "[vm][attach][kernel:fsession][kernel:tracing_multi][kernel:tracing_multi_link][kernel:"
           "cgroup_link][kernel:kernfs_parent][kernel:user_strings]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   std::vector<Row> rows = all_rows();
   std::erase_if(rows, [](const Row& row) {
     return row.is_early || (row.family == "lsm_cgroup" &&
@@ -125,7 +125,7 @@ TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards",
 TEST_CASE("deny_who_shares_its_files_with_another_process_where_threads_are_let_through",
           "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::vector<Row> rows = some_rows();
   std::vector<Attach> attach = ready(rows);
   warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + rules(rows));
@@ -144,7 +144,7 @@ TEST_CASE("deny_who_shares_its_files_with_another_process_where_threads_are_let_
 
 TEST_CASE("deny_threads_what_a_rule_does_not_let_through", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
   const std::string not_here =
       "[[rules]]\nname = \"no kprobes\"\nload-only = [\"kprobe/*\"]\n"
@@ -163,7 +163,7 @@ TEST_CASE("deny_threads_what_a_rule_does_not_let_through", "[vm][attach]") {
 
 TEST_CASE("allow_attachments_of_a_child_that_shares_nothing", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::vector<Row> rows = some_rows();
   std::vector<Attach> attach = ready(rows);
   warden.apply("enforce", rules(rows));
@@ -179,7 +179,7 @@ TEST_CASE("allow_attachments_of_a_child_that_shares_nothing", "[vm][attach]") {
 
 TEST_CASE("allow_in_audit_mode_who_shares_its_files", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::vector<Row> rows = some_rows();
   std::vector<Attach> attach = ready(rows);
   warden.apply("audit", rules(rows));
@@ -203,7 +203,7 @@ TEST_CASE("allow_in_audit_mode_who_shares_its_files", "[vm][attach]") {
 
 TEST_CASE("allow_threads_what_only_a_staged_policy_decides_at_attach", "[vm][attach]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::vector<Row> rows = some_rows();
   std::vector<Attach> attach = ready(rows);
   warden.apply("enforce", "", "allow");
@@ -218,7 +218,7 @@ TEST_CASE("allow_threads_what_only_a_staged_policy_decides_at_attach", "[vm][att
 }
 
 TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"here\"\nallow = [\"kprobe.multi/tcp_connect\"]\n"
                "signature = \"unsigned\"\n");
@@ -235,7 +235,7 @@ TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach][kern
 }
 
 TEST_CASE("deny_a_filter_of_who_holds_another_that_is_not_allowed", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
   warden.apply("enforce", two.rules("socket", "socket"));
   const Fd program = loaded(two.wanted);
@@ -252,7 +252,7 @@ TEST_CASE("deny_a_filter_of_who_holds_another_that_is_not_allowed", "[vm][attach
 }
 
 TEST_CASE("allow_a_filter_of_who_holds_programs_of_other_types", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"filters\"\nallow = [\"socket\"]\nsignature = \"unsigned\"\n"
                "[[rules]]\nname = \"others\"\nload-only = [\"xdp\", \"tc\"]\n"
@@ -267,7 +267,7 @@ TEST_CASE("allow_a_filter_of_who_holds_programs_of_other_types", "[vm][attach]")
 }
 
 TEST_CASE("deny_an_action_of_who_holds_another_that_is_not_allowed", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const TwoPrograms two = {program_of("action"), Load::of_type(BPF_PROG_TYPE_SCHED_ACT, 2)};
   warden.apply("enforce", two.rules("action", "action"));
   const Fd program = loaded(two.wanted);

@@ -56,27 +56,27 @@ std::string digest_of(const Load& request) {
 }  // namespace
 
 TEST_CASE("deny_after_a_rule_has_expired_or_before_it_begins", "[vm][conditions]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "expires = 2021-01-01") == EPERM);
   CHECK(error_under(warden, "not-before = 2099-01-01") == EPERM);
   CHECK(error_under(warden, "not-before = 2021-01-01\nexpires = 2099-01-01") == 0);
 }
 
 TEST_CASE("deny_another_user", "[vm][conditions]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "uid = [12345]") == EPERM);
   CHECK(error_under(warden, "uid = [12345, 0]") == 0);
 }
 
 TEST_CASE("deny_another_executable", "[vm][conditions][kernel:paths_of_executables]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "exe = [\"/usr/bin/other\"]") == EPERM);
   CHECK(error_under(warden, "exe = [\"" + own_executable() + "\"]") == 0);
   CHECK(error_under(warden, "exe = [\"" + own_executable().substr(0, 6) + "*\"]") == 0);
 }
 
 TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel:kernfs_parent]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "cgroup = [\"/\"]") == 0);
   CHECK(error_under(warden, "cgroup = [\"/bw-test/*\"]") == EPERM);
   const OwnCgroup outer("/bw-test");
@@ -90,7 +90,7 @@ TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel:kernfs_parent]") {
 }
 
 TEST_CASE("deny_another_program_than_the_digest_names", "[vm][conditions][kernel:program_digest]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Load pass, drop = {.insns = Load::return_value(1)};
   warden.apply("enforce", unsigned_xdp("digests = [\"" + digest_of(pass) + "\"]"));
   CHECK(load(drop).error == EPERM);
@@ -104,7 +104,7 @@ TEST_CASE("deny_another_program_than_the_digest_names", "[vm][conditions][kernel
 TEST_CASE("deny_a_signed_program_on_the_digest_deny_list",
           "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
           "kernel:program_digest]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Load old_version = Load{.insns = Load::return_value(1)}.signed_by(warden.netops());
   const Load fixed = Load{}.signed_by(warden.netops());
   warden.apply("enforce",
@@ -119,7 +119,7 @@ TEST_CASE("deny_a_signed_program_on_the_digest_deny_list",
 }
 
 TEST_CASE("deny_another_license", "[vm][conditions]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "license = \"proprietary\"") == EPERM);
   CHECK(error_under(warden, "license = \"gpl-compatible\"") == 0);
   Load proprietary;
@@ -130,7 +130,7 @@ TEST_CASE("deny_another_license", "[vm][conditions]") {
 }
 
 TEST_CASE("deny_a_program_that_may_sleep", "[vm][conditions]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   Load sleeps;
   sleeps.type = BPF_PROG_TYPE_SYSCALL;
   sleeps.change = [](bpf_attr& attr) { attr.prog_flags = BPF_F_SLEEPABLE; };
@@ -147,7 +147,7 @@ TEST_CASE("deny_a_program_that_may_sleep", "[vm][conditions]") {
 }
 
 TEST_CASE("deny_a_load_without_a_token_where_one_is_asked_for", "[vm][conditions]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "delegated = true") == EPERM);
   CHECK(error_under(warden, "delegated = false") == 0);
 }
@@ -155,7 +155,7 @@ TEST_CASE("deny_a_load_without_a_token_where_one_is_asked_for", "[vm][conditions
 TEST_CASE("deny_a_direct_load_where_only_loaders_may",
           "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"xdp\"\nallow = [\"xdp\"]\nsigned-by = "
                "[\"netops\"]\norigin = \"loader\"\n");
@@ -165,7 +165,7 @@ TEST_CASE("deny_a_direct_load_where_only_loaders_may",
 
 TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
           "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const IssuedSigner leaf(warden.netops());
   const std::string certificate = warden.netops().certificate_file.string();
   const auto policy = [&](const std::string& rest) {
@@ -186,7 +186,7 @@ TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
 }
 
 TEST_CASE("allow_without_an_event_where_a_rule_does_not_log", "[vm][conditions]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   CHECK(error_under(warden, "log = false") == 0);
   CHECK(warden.events().empty());
   CHECK(load({.type = BPF_PROG_TYPE_SOCKET_FILTER}).error == EPERM);

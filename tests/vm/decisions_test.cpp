@@ -51,7 +51,7 @@ Load filter(const Signer& signer) {
 }  // namespace
 
 TEST_CASE("deny_unsigned", "[vm]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load({}).error == EPERM);
   const auto event = refusal(warden);
@@ -68,7 +68,7 @@ TEST_CASE("deny_unsigned", "[vm]") {
 
 TEST_CASE("deny_key_that_the_policy_does_not_know",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load(filter(warden.stranger())).error == EPERM);
   const auto event = refusal(warden);
@@ -80,7 +80,7 @@ TEST_CASE("deny_key_that_the_policy_does_not_know",
 TEST_CASE("deny_loader_of_an_unknown_key",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const auto foreign = sign_object("xdp_pass", warden.stranger());
   CHECK(load_bundle(foreign, warden.stranger().ring) == EPERM);
@@ -89,7 +89,7 @@ TEST_CASE("deny_loader_of_an_unknown_key",
 
 TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id",
           "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
   test::TestKey made = test::make_key({.common_name = "netops", .subject_key_id = false});
@@ -109,7 +109,7 @@ TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id",
 
 TEST_CASE("allow_the_same_key_from_any_ring",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
   CHECK(load(request).error == 0);  // root's own ring, netops' certificate
@@ -125,7 +125,7 @@ TEST_CASE("allow_the_same_key_from_any_ring",
 TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load(Load{}.signed_by(warden.netops())).error == EPERM);
   const auto event = refusal(warden);
@@ -139,7 +139,7 @@ TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps][kernel:"
           "program_digest]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load_bundle(sign_object("connects", warden.netops()), warden.ring()) == 0);
   const auto events = warden.events();
@@ -157,7 +157,7 @@ TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key",
 TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load_bundle(sign_object("file_guard", warden.netops()), warden.ring()) == EPERM);
   const auto event = refusal(warden);
@@ -169,7 +169,7 @@ TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
 
 TEST_CASE("deny_signed_bytes_replayed_as_another_type",
           "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
   CHECK(load(request).error == 0);
@@ -183,7 +183,7 @@ TEST_CASE("deny_signed_bytes_replayed_as_another_type",
 TEST_CASE("deny_a_loader_replayed_as_another_type",
           "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
   const Attempt map = skeleton.create_map();
@@ -196,7 +196,7 @@ TEST_CASE("deny_a_loader_replayed_as_another_type",
 
 TEST_CASE("deny_fentry_on_another_function",
           "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", R"(
 [[rules]]
 name = "tcp"
@@ -223,7 +223,7 @@ signed-by = ["netops"]
 TEST_CASE("deny_tampered_object_by_the_kernel_and_report_it",
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   auto bundle = sign_object("xdp_pass", warden.netops());
   CHECK(load_bundle(bundle, warden.ring()) == 0);
@@ -238,7 +238,7 @@ TEST_CASE("deny_tampered_object_by_the_kernel_and_report_it",
 }
 
 TEST_CASE("deny_first_match_before_a_later_allow", "[vm]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", R"(
 [[rules]]
 name = "not raw"
@@ -260,7 +260,7 @@ signature = "unsigned"
 TEST_CASE("deny_bpftool_with_an_unknown_key",
           "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const auto bpftool = [](const Signer& signer, const std::string& before) {
     return run("keyctl session - sh -c '" + before + "bpftool -L -S -k " +
@@ -277,7 +277,7 @@ TEST_CASE("deny_bpftool_with_an_unknown_key",
 
 TEST_CASE("deny_run_says_which_rule_and_what_to_do",
           "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"no xdp today\"\ndeny = [\"xdp\"]\nsigned-by = [\"netops\"]\n"
                "[[rules]]\nname = \"loaders\"\nallow = [\"syscall\", \"fentry/*\"]\n"
@@ -309,7 +309,7 @@ TEST_CASE("deny_run_says_which_rule_and_what_to_do",
 }
 
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel:paths_of_executables]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::string load_it = "bpftool prog load " + std::string(kObjects) +
                               "/xdp_bare.bpf.o /sys/fs/bpf/scene && rm /sys/fs/bpf/scene";
   CHECK(run(load_it).status == 0);

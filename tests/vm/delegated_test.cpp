@@ -62,7 +62,7 @@ int probe(const Fd& program, const char* function) {
 }  // namespace
 
 TEST_CASE("deny_a_load_without_a_token_and_allow_it_with_one", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("delegated", "allow = [\"xdp\"]\ndelegated = true"));
   CHECK(error_with_token({}) == 0);
   const json event = events_of_hook(warden, "bpf_prog_load").back();
@@ -74,7 +74,7 @@ TEST_CASE("deny_a_load_without_a_token_and_allow_it_with_one", "[vm][attach]") {
 }
 
 TEST_CASE("deny_a_load_with_a_token_and_allow_it_without_one", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("not delegated", "allow = [\"xdp\"]\ndelegated = false"));
   CHECK(error_with_token({}) == EPERM);
   const json event = events_of_hook(warden, "bpf_prog_load").back();
@@ -89,7 +89,7 @@ TEST_CASE("deny_a_load_with_a_token_and_allow_it_without_one", "[vm][attach]") {
 TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names",
           "[vm][attach][kernel:kernfs_parent]") {
   const Sites sites;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                rule("a", "allow = [\"cgroup_skb/egress@/att.good\"]\ndelegated = true") +
                    rule("b", "allow = [\"cgroup_skb/egress@/att.bad\"]\ndelegated = false"));
@@ -112,7 +112,7 @@ TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names",
 
 TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
           "[vm][attach][kernel:user_strings]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", rule("a", "allow = [\"kprobe.multi/tcp_connect\"]\ndelegated = true") +
                               rule("b", "allow = [\"kprobe.multi/tcp_close\"]\ndelegated = false"));
   const Load request = program_of("kprobe.multi");
@@ -131,7 +131,7 @@ TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
 
 TEST_CASE("deny_a_token_where_the_policy_admits_none",
           "[vm][attach][kernel:paths_of_executables]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kNoTokens, "allow");
   CHECK(error_of_token() == EPERM);
   const json event = only_token_event(warden);
@@ -152,7 +152,7 @@ TEST_CASE("deny_a_token_where_the_policy_admits_none",
 }
 
 TEST_CASE("allow_a_token_by_default", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", "");
   CHECK(error_of_token() == 0);
   CHECK(events_of_hook(warden, "token-create").empty());
@@ -160,7 +160,7 @@ TEST_CASE("allow_a_token_by_default", "[vm][attach]") {
 }
 
 TEST_CASE("allow_a_token_in_audit_mode_and_say_that_it_would_be_denied", "[vm][attach]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("audit", kNoTokens);
   CHECK(error_of_token() == 0);
   const json event = only_token_event(warden);
@@ -176,7 +176,7 @@ TEST_CASE("allow_a_token_in_audit_mode_and_say_that_it_would_be_denied", "[vm][a
 // The policy admits no tokens, but this one was there before.
 TEST_CASE("deny_a_load_with_an_earlier_token_unless_a_rule_admits_it", "[vm][attach]") {
   const auto error_with_earlier_token = [](const std::string& delegated) {
-    Warden warden(Hooks::stay);
+    Warden warden;
     std::array<int, 2> made = {}, go = {};
     REQUIRE(::pipe2(made.data(), O_CLOEXEC) == 0);
     REQUIRE(::pipe2(go.data(), O_CLOEXEC) == 0);

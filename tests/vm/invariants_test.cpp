@@ -88,7 +88,7 @@ struct Relocated {
 TEST_CASE(
     "deny_co_re_relocation_of_signed_instructions",
     "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kAnything);
   Relocated relocated;
   REQUIRE(relocated.types_fd);
@@ -101,7 +101,7 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
           "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]"
           "[kernel:program_digest]") {
   needs_folded_maps();  // the digest is known at the first hook since the same kernel
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("audit", kAnything);
   Relocated relocated;
   REQUIRE(relocated.types_fd);
@@ -115,7 +115,7 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
 TEST_CASE(
     "deny_unsigned_parts_beside_a_signature",
     "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kAnything);
   using Change = void (*)(bpf_attr&);
   for (const Change change : {Change([](bpf_attr& attr) { attr.func_info_cnt = 1; }),
@@ -133,7 +133,7 @@ TEST_CASE(
 TEST_CASE(
     "deny_fmod_ret_on_security_functions",
     "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kAnything);
   Load request;
   request.type = BPF_PROG_TYPE_TRACING;
@@ -154,7 +154,7 @@ TEST_CASE(
 TEST_CASE("deny_exclusive_map_that_stays_writable",
           "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]"
           "[kernel:exclusive_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kAnything);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
   CHECK(skeleton.create_map().error == 0);
@@ -166,7 +166,7 @@ TEST_CASE("deny_exclusive_map_that_stays_writable",
 TEST_CASE(
     "deny_two_signers_in_one_signature",
     "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kNetopsOnly);
   Load request = Load{}.signed_by(warden.netops());
   const test::BioPtr content(BIO_new_mem_buf(request.insns.data(), 16));
@@ -197,7 +197,7 @@ TEST_CASE(
 TEST_CASE(
     "deny_certificate_issued_by_a_trusted_key",
     "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kNetopsOnly);
   const Load request = Load{}.signed_by(warden.netops());
   const Load by_leaf = IssuedSigner(warden.netops()).sign({});

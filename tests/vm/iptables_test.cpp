@@ -133,7 +133,7 @@ class Pins {
 
 TEST_CASE("deny_a_rule_of_iptables_with_a_program_at_another_path", "[vm][attach]") {
   const Pins pins;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
   const std::string rules = two.rules("socket", "socket");
   CHECK(replace_table(nullptr) == 0);
@@ -159,7 +159,7 @@ TEST_CASE("deny_a_rule_of_iptables_with_a_program_at_another_path", "[vm][attach
 
 TEST_CASE("allow_a_program_by_its_path_after_a_rule_of_iptables", "[vm][attach]") {
   const Pins pins;
-  Warden warden(Hooks::stay);
+  Warden warden;
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 7)};
   warden.apply("enforce", two.rules("socket", "socket"));
   pin(two.wanted, kPinned);

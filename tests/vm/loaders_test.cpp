@@ -49,7 +49,7 @@ struct Prepared {
 TEST_CASE("allow_one_run_of_a_signed_loader",
           "[vm][loader][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
@@ -59,7 +59,7 @@ TEST_CASE(
     "deny_second_run_of_a_signed_loader",
     "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
@@ -72,7 +72,7 @@ TEST_CASE(
     "deny_children_of_an_unsigned_loader",
     "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden, false);  // a rule admits the loader itself
   CHECK(prepared.skeleton.run(prepared.program.fd) == EPERM);
@@ -85,7 +85,7 @@ TEST_CASE(
     "deny_children_while_a_thread_shares_the_file_table",
     "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
   std::atomic<bool> done = false;
@@ -104,7 +104,7 @@ TEST_CASE(
     "deny_loader_whose_metadata_is_not_frozen_as_signed",
     "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
   skeleton.bundle.metadata.back() ^= 1;
@@ -123,7 +123,7 @@ TEST_CASE(
     "deny_children_that_a_later_policy_would_take_for_another_signers",
     "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   const Signer release("release");
   const auto policy = [](const std::string& name, const Signer& signer) {
     return "[keys." + name + "]\ncertificates = [\"" + signer.certificate_file.string() +
@@ -162,7 +162,7 @@ std::string finding_of_doctor(const std::string& capability) {
 TEST_CASE(
     "allow_one_bundle_on_every_kernel_that_verifies_signatures",
     "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kSigned);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
   const std::string expected = BW_KERNEL_HAS(folded_maps) ? "prog-used-maps" : "prog-only";
@@ -179,7 +179,7 @@ TEST_CASE(
     "deny_metadata_that_a_self_checking_loader_was_not_signed_with",
     "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   if (BW_KERNEL_HAS(folded_maps)) SKIP("here the kernel checks the metadata");
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kSigned);
   const keyring::Bundle bundle = sign_object("xdp_pass", warden.netops());
   const auto insns = keyring::self_checking_insns(bundle);

@@ -123,7 +123,7 @@ TEST_CASE("deny_goes_on_with_no_process_of_ours", "[vm][modes]") {
   CHECK(run("ls /sys/fs/bpf/bpfwarden").status != 0);
 }
 
-TEST_CASE("allow_programs_from_before", "[vm][modes]") {
+TEST_CASE("allow_programs_from_before", "[vm][bare][modes]") {
   Warden warden;
   REQUIRE(run("bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/resident")
               .status == 0);

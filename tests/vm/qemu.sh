@@ -71,37 +71,55 @@ machine_arguments() { # IMAGE WORK
   arguments=(
     -M q35 -accel "$accel" -cpu "$cpu" -m "$memory" -smp "$processors"
     -nodefaults -no-user-config -display none -no-reboot
-    -kernel "$1" -initrd "$2/initramfs"
+    -kernel "$1"
     -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,integrity,bpf$append"
   )
+  [[ -n $restore ]] || arguments+=(-initrd "$2/initramfs")
   [[ -z $instructions ]] || arguments+=(-icount shift=0,sleep=off)
+  # The memory of a guest that is saved is a file; one that goes on from there has its changes
+  # to itself.
+  [[ -z $save ]] || arguments+=(-object "$(memory_file "$save.new"),share=on" -machine memory-backend=ram)
+  [[ -z $restore ]] || arguments+=(-object "$(memory_file "$restore"),share=off" -machine memory-backend=ram
+    -incoming defer)
   [[ -z $tree ]] || arguments+=(-drive "file=$tree,format=raw,if=virtio,readonly=on")
+}
+
+memory_file() { # STATE
+  printf 'memory-backend-file,id=ram,size=%s,mem-path=%s/memory' "$memory" "$1"
 }
 
 # Runs the guest to its end, the command's output going to standard output.
 start_qemu() { # IMAGE WORK
-  local arguments status=0 reader
+  local arguments status=0 reader readers=()
   machine_arguments "$1" "$2"
   : >"$2/console"
-  # A FIFO, not our own standard output: QEMU would make that non-blocking.
-  mkfifo "$2/output"
+  # FIFOs, not our own standard output: QEMU would make that non-blocking.
+  mkfifo "$2/output" "$2/status.in" "$2/status.out"
   cat "$2/output" &
-  reader=$!
+  readers+=($!)
+  cat "$2/status.out" >"$2/status" &
+  readers+=($!)
+  [[ -z $save ]] || save_when_ready "$2" &
+  [[ -z $restore ]] || hand_over_job "$2" &
   # pdeathsig: even a SIGKILL of this shell (a test runner's limit) ends QEMU.
   setpriv --pdeathsig TERM timeout --foreground -k 5 "$timeout" \
     setpriv --pdeathsig KILL "$qemu" "${arguments[@]}" -pidfile "$2/pid" \
     -chardev "file,id=console,path=$2/console" -serial chardev:console \
     -chardev "file,id=output,path=$2/output" -serial chardev:output \
-    -chardev "file,id=status,path=$2/status" -serial chardev:status \
+    -chardev "pipe,id=status,path=$2/status" -serial chardev:status \
     -chardev "file,id=files,path=$2/files" -serial chardev:files \
+    -qmp "unix:$2/qmp,server=on,wait=off" \
     </dev/null >"$2/qemu.err" 2>&1 &
   qemu_pid=$!
   # wait, not a foreground child: a signal to this shell is acted on at once.
   wait "$qemu_pid" || status=$?
   qemu_pid=""
-  # If QEMU never opened the FIFO its reader would wait for ever.
-  [[ -e $2/pid || $status -eq 0 ]] || kill "$reader" 2>/dev/null || true
-  wait "$reader" 2>/dev/null || true
+  # If QEMU never opened the FIFOs their readers would wait for ever.
+  for reader in "${readers[@]}"; do
+    [[ -e $2/pid || $status -eq 0 ]] || kill "$reader" 2>/dev/null || true
+    wait "$reader" 2>/dev/null || true
+  done
+  rm -f "$2"/{output,status.in,status.out}
   return "$status"
 }
 

@@ -226,7 +226,7 @@ SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t
 
 void race_detected(const Contest& contest) {
   const Linger linger;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + contest.rules);
   check_alone(contest.two, contest.attach);
   const Fd wanted = loaded(contest.two.wanted), other = loaded(contest.two.other);
@@ -367,7 +367,7 @@ TEST_CASE("detect_each_exchange_while_a_link_is_updated",
 // looks, and the other thread brings one before the kernel does.
 TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
   const Linger linger;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"filters\"\nallow = [\"socket\"]\nsignature = \"unsigned\"\n"
                "[[rules]]\nname = \"others\"\nload-only = [\"tc\"]\nsignature = \"unsigned\"\n");
@@ -395,7 +395,7 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
 // The list of functions lies in memory, where the other thread writes.
 TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
   const Linger linger;
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"here\"\nallow = [\"kprobe.multi/tcp_connect\"]\n"
                "signature = \"unsigned\"\nmultithreaded-attach = \"detect\"\n");

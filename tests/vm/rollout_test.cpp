@@ -53,8 +53,9 @@ void lose_kernel_state() {
 
 }  // namespace
 
-TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
-          "[vm][rollout][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_nothing_by_a_staged_policy_and_report_each_difference",
+    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 7));
@@ -85,8 +86,9 @@ TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
   CHECK(status()["staged"].is_null());
 }
 
-TEST_CASE("deny_and_allow_again_by_promote_and_rollback",
-          "[vm][rollout][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_and_allow_again_by_promote_and_rollback",
+    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   CHECK(run("bpfwarden promote").status == 1);
@@ -108,7 +110,7 @@ TEST_CASE("deny_and_allow_again_by_promote_and_rollback",
   CHECK(load({}).error == 0);
 }
 
-TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][rollout]") {
+TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const std::string next = warden.write_policy("enforce", kXdpFromAnyone, 2);
@@ -143,8 +145,9 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
   CHECK(load(Load::packet_filter()).error == EPERM);
 }
 
-TEST_CASE("allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
-          "[vm][rollout][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
+    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const std::string other = R"(
@@ -168,7 +171,7 @@ signed-by = ["other"]
   CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
 }
 
-TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout]") {
+TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   CHECK(run("bpfwarden confirm").status == 1);
@@ -186,7 +189,7 @@ TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout]") {
   CHECK(load({}).error == EPERM);
 }
 
-TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout]") {
+TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   REQUIRE(run("bpfwarden apply " + warden.write_policy("enforce", kPacketFilters, 2)).status == 0);
@@ -196,7 +199,7 @@ TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollo
   CHECK(status()["version"] == 1);
 }
 
-TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][rollout]") {
+TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][rollout][bare]") {
   Warden warden;
   REQUIRE(run("bpfwarden apply --confirm-within 5s " +
               warden.write_policy("enforce", kPacketFilters, 1))
@@ -219,8 +222,9 @@ TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][ro
   CHECK(load({}).error == EPERM);
 }
 
-TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
-          "[vm][rollout][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_an_enforcing_policy_that_would_refuse_what_runs",
+    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const Attempt stranger = load({});
@@ -243,7 +247,7 @@ TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
   CHECK(load({}).error == EPERM);
 }
 
-TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout]") {
+TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("enforce", kXdpFromAnyone);
   REQUIRE(run("bpfwarden apply --confirm-within 5m " +
@@ -262,7 +266,8 @@ TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout]") 
   CHECK(run("bpfwarden apply --saved").status == 1);
 }
 
-TEST_CASE("deny_after_a_reboot_what_a_rule_past_its_trial_denied_before_it", "[vm][rollout]") {
+TEST_CASE("deny_after_a_reboot_what_a_rule_past_its_trial_denied_before_it",
+          "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("audit", R"(
 [[rules]]
@@ -278,7 +283,7 @@ mode = "enforce"
   CHECK(load(Load::packet_filter()).error == 0);
 }
 
-TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout]") {
+TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   lose_kernel_state();
@@ -288,8 +293,9 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout]") {
   CHECK(says(saved, "no longer gives the policy"));
 }
 
-TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
-          "[vm][rollout][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_children_by_the_staged_policys_own_view_of_their_signer",
+    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");
@@ -313,7 +319,7 @@ signature = "prog-used-maps"
   CHECK(status()["staged"]["agreed"] == 2);
 }
 
-TEST_CASE("deny_200000_times_and_account_for_each_event", "[vm][rollout]") {
+TEST_CASE("deny_200000_times_and_account_for_each_event", "[vm][rollout][bare]") {
   constexpr int processes = 4, each = 50'000;
   Warden warden;
   warden.apply("enforce", kPacketFilters);
@@ -344,7 +350,7 @@ TEST_CASE("deny_200000_times_and_account_for_each_event", "[vm][rollout]") {
   CHECK(events.size() + of("dropped") == of("decided"));
 }
 
-TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout]") {
+TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout][bare]") {
   constexpr int times = 300;
   Warden warden;
   warden.apply("enforce", kPacketFilters);

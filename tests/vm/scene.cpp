@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <sstream>
 #include <stdexcept>
@@ -36,12 +37,14 @@ Attempt attempt(bpf_cmd command, bpf_attr& attr) {
   return {.error = fd < 0 ? errno : 0, .fd = Fd(fd)};
 }
 
-uint64_t version_at_rest = 0;  // 0: no hooks stay
-
-void switch_off() {
-  run("bpfwarden off");
-  version_at_rest = 0;
+// Of the policy that is active when a case begins; 0: no hooks are loaded.
+uint64_t version_at_begin() {
+  const char* text = std::getenv("BPFWARDEN_VERSION_AT_BEGIN");
+  return text == nullptr ? 0 : std::stoull(text);
 }
+
+// Of the policy that the last Warden has left active.
+std::optional<uint64_t> version_left;
 
 }  // namespace
 
@@ -88,18 +91,20 @@ std::string Signer::options() const {
   return "--key " + key_file.string() + " --cert " + certificate_file.string();
 }
 
-Warden::Warden(Hooks hooks) : netops_("netops"), stranger_("stranger"), hooks_(hooks) {
-  if (hooks_ == Hooks::fresh) switch_off();
-  version_ = version_at_rest;
+Warden::Warden() : netops_("netops"), stranger_("stranger") {
+  version_ = version_left.value_or(version_at_begin());
+  if (version_left && !put_to_rest()) {
+    run("bpfwarden off");
+    version_ = 0;
+  }
 }
 
-Warden::~Warden() {
-  if (hooks_ == Hooks::fresh || !put_to_rest()) switch_off();
-}
+Warden::~Warden() { version_left = version_; }
 
 bool Warden::put_to_rest() {
+  if (version_at_begin() == 0) return false;
   if (try_apply("audit", "default = \"allow\"\n", version_ + 1).status != 0) return false;
-  version_at_rest = version_ + 1;
+  version_++;
   return true;
 }
 

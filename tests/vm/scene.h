@@ -49,15 +49,15 @@ struct Signer {
 
 keyring::KeySerial make_ring(const keyring::Certificate& certificate);
 
-// Whether the hooks are loaded anew for a test, which takes seconds in emulation, or may be those
-// of the test before. They stay under a policy that allows all and refuses nothing, so programs
-// that are loaded before the test's own policy are not residents but admitted.
-enum class Hooks : uint8_t { fresh, stay };
-
-// The active policy. Starts from nothing and leaves nothing behind, but for hooks that stay.
+// The active policy. The hooks are those that are loaded in the guest when the case begins
+// (tests/vm/state): nothing was decided by them, and nothing is refused, so programs that are
+// loaded before the test's own policy are not residents but admitted. A case that is about
+// residents, or about hooks that are loaded or versions that begin, is tagged [bare]: there, the
+// first apply() loads the hooks. A second Warden of one case finds the hooks of the first, put to
+// rest.
 class Warden {
  public:
-  explicit Warden(Hooks hooks = Hooks::fresh);
+  Warden();
   Warden(const Warden&) = delete;
   Warden& operator=(const Warden&) = delete;
   ~Warden();
@@ -86,7 +86,6 @@ class Warden {
 
   Signer netops_, stranger_;
   test::TempDir folder_;
-  Hooks hooks_;
   uint64_t version_ = 0;
 };
 

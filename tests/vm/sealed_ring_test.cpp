@@ -23,7 +23,7 @@ signed-by = ["netops"]
 int error_of(long result) { return result < 0 ? errno : 0; }
 
 struct Scene {
-  Warden warden{Hooks::stay};
+  Warden warden;
   keyring::KeySerial ring = 0, key = 0, open = 0, open_key = 0;
 
   explicit Scene(const std::string& mode = "enforce") {

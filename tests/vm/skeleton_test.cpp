@@ -33,7 +33,7 @@ TEST_CASE(
     "allow_a_header_of_stock_bpftool",
     "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce", kRules);
   const test::TempDir folder;
   const Ran admitted = run("bpfwarden run " + header_of(folder, warden.netops(), "ours"));
@@ -49,7 +49,7 @@ TEST_CASE(
 TEST_CASE(
     "allow_a_header_signed_again_as_a_bundle",
     "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const test::TempDir folder;
@@ -68,7 +68,7 @@ TEST_CASE(
     "deny_a_stock_program_until_its_signer_is_trusted",
     "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
-  Warden warden(Hooks::stay);
+  Warden warden;
   const std::string stock =
       "[keys.stock]\ncertificates = [\"/opt/bpfwarden/stock/stock.pem\"]\n"
       "[[rules]]\nname = \"stock\"\nallow = [\"xdp\"]\nsigned-by = [\"";

@@ -50,7 +50,7 @@ class Token {
 
 TEST_CASE("allow_bundle_signed_by_a_key_in_a_token",
           "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden(Hooks::stay);
+  Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const Token token;
