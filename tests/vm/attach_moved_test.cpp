@@ -139,7 +139,8 @@ uint64_t would_deny() { return json_of("bpfwarden status --json")["counters"]["w
 
 }  // namespace
 
-TEST_CASE("deny_of_programs_is_told_when_their_device_is_renamed", "[vm][attach][kernel:netkit]") {
+TEST_CASE("deny_of_programs_is_told_when_their_device_is_renamed",
+          "[vm][attach][kernel][kernel:netkit]") {
   Warden warden(Hooks::stay);
   for (const std::string mode : {"enforce", "audit"}) {
     const Devices devices;
@@ -174,7 +175,7 @@ TEST_CASE("deny_of_programs_is_told_when_their_device_changes_its_network_namesp
 }
 
 TEST_CASE("deny_of_programs_at_both_ends_is_told_when_a_netkit_device_is_renamed",
-          "[vm][attach][kernel:netkit]") {
+          "[vm][attach][kernel][kernel:netkit]") {
   const Devices devices;
   Warden warden(Hooks::stay);
   warden.apply("enforce", allow_at("mv2"));

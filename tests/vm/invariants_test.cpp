@@ -85,9 +85,9 @@ struct Relocated {
 
 }  // namespace
 
-TEST_CASE(
-    "deny_co_re_relocation_of_signed_instructions",
-    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_co_re_relocation_of_signed_instructions",
+          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   Relocated relocated;
@@ -98,7 +98,8 @@ TEST_CASE(
 }
 
 TEST_CASE("deny_instructions_rewritten_after_their_signature",
-          "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]"
+          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]"
           "[kernel:program_digest]") {
   needs_folded_maps();  // the digest is known at the first hook since the same kernel
   Warden warden(Hooks::stay);
@@ -112,9 +113,9 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
   CHECK(causes(warden, "deny").empty());
 }
 
-TEST_CASE(
-    "deny_unsigned_parts_beside_a_signature",
-    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_unsigned_parts_beside_a_signature",
+          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   using Change = void (*)(bpf_attr&);
@@ -130,9 +131,9 @@ TEST_CASE(
   CHECK(load(Load{}.signed_by(warden.netops())).error == 0);
 }
 
-TEST_CASE(
-    "deny_fmod_ret_on_security_functions",
-    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_fmod_ret_on_security_functions",
+          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
   Load request;
@@ -152,7 +153,8 @@ TEST_CASE(
 }
 
 TEST_CASE("deny_exclusive_map_that_stays_writable",
-          "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]"
+          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]"
           "[kernel:exclusive_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kAnything);
@@ -163,9 +165,9 @@ TEST_CASE("deny_exclusive_map_that_stays_writable",
   CHECK(causes(warden, "deny") == Strings{"writable-exclusive-map"});
 }
 
-TEST_CASE(
-    "deny_two_signers_in_one_signature",
-    "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_two_signers_in_one_signature",
+          "[vm][holes][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kNetopsOnly);
   Load request = Load{}.signed_by(warden.netops());
@@ -194,9 +196,9 @@ TEST_CASE(
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE(
-    "deny_certificate_issued_by_a_trusted_key",
-    "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_certificate_issued_by_a_trusted_key",
+          "[vm][holes][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden(Hooks::stay);
   warden.apply("enforce", kNetopsOnly);
   const Load request = Load{}.signed_by(warden.netops());

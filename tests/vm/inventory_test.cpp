@@ -48,7 +48,8 @@ uint32_t id_of(const Fd& program) {
 }  // namespace
 
 TEST_CASE("allow_nothing_to_hide_from_the_inventory",
-          "[vm][rollout][inventory][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
+          "[vm][rollout][inventory][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:folded_"
           "maps][kernel:program_digest]") {
   Warden warden;
   const Attempt resident = load({});

@@ -338,20 +338,22 @@ void on_site(void (*compete)(const Contest&), Contest (*prepare)(int cgroup)) {
 
 }  // namespace
 
-TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race][kernel:kernfs_parent]") {
+TEST_CASE("deny_an_exchange_while_a_link_is_created", "[vm][race][kernel][kernel:kernfs_parent]") {
   on_site(race, link_create);
 }
 
-TEST_CASE("deny_an_exchange_while_a_program_is_attached", "[vm][race][kernel:kernfs_parent]") {
+TEST_CASE("deny_an_exchange_while_a_program_is_attached",
+          "[vm][race][kernel][kernel:kernfs_parent]") {
   on_site(race, prog_attach);
 }
 
 TEST_CASE("deny_an_exchange_while_a_link_is_updated",
-          "[vm][race][kernel:cgroup_link][kernel:kernfs_parent]") {
+          "[vm][race][kernel][kernel:cgroup_link][kernel:kernfs_parent]") {
   on_site(race, link_update);
 }
 
-TEST_CASE("deny_an_exchange_while_a_raw_tracepoint_is_opened", "[vm][race][kernel:user_strings]") {
+TEST_CASE("deny_an_exchange_while_a_raw_tracepoint_is_opened",
+          "[vm][race][kernel][kernel:user_strings]") {
   race(raw_tracepoint_open());
 }
 
@@ -359,17 +361,19 @@ TEST_CASE("deny_an_exchange_while_a_perf_event_is_given_a_program", "[vm][race]"
   race(perf_event());
 }
 
-TEST_CASE("detect_each_exchange_while_a_link_is_created", "[vm][race][kernel:kernfs_parent]") {
+TEST_CASE("detect_each_exchange_while_a_link_is_created",
+          "[vm][race][kernel][kernel:kernfs_parent]") {
   on_site(race_detected, link_create);
 }
 
 // What is no link stays attached when its process is gone. The next one replaces it.
-TEST_CASE("detect_each_exchange_while_a_program_is_attached", "[vm][race][kernel:kernfs_parent]") {
+TEST_CASE("detect_each_exchange_while_a_program_is_attached",
+          "[vm][race][kernel][kernel:kernfs_parent]") {
   on_site(race_detected, prog_attach);
 }
 
 TEST_CASE("detect_each_exchange_while_a_link_is_updated",
-          "[vm][race][kernel:cgroup_link][kernel:kernfs_parent]") {
+          "[vm][race][kernel][kernel:cgroup_link][kernel:kernfs_parent]") {
   on_site(race_detected, link_update);
 }
 
@@ -440,7 +444,7 @@ TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
 }
 
 TEST_CASE("detect_each_exchange_while_a_raw_tracepoint_is_opened",
-          "[vm][race][kernel:user_strings]") {
+          "[vm][race][kernel][kernel:user_strings]") {
   race_detected(raw_tracepoint_open());
 }
 
