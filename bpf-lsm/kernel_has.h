@@ -1,7 +1,7 @@
 // What kernels may have or lack, by name. Every branch on that says BW_KERNEL_HAS(name), in the
 // kernel part and in user space, so that one list tells what can differ from kernel to kernel. A
-// case of tests/vm whose outcome can depend on a name carries it as a tag, `[kernel:name]`;
-// tests/lint/kernel_names holds the two lists against each other.
+// case of tests/vm whose outcome can depend on a name carries it as a tag, `[kernel:name]`, and
+// `[kernel]` with it; tests/lint/kernel_names holds the two lists against each other.
 //
 // The includer says how to ask, before: BW_HAS_FIELD(KIND, TYPE, MEMBER), BW_HAS_TYPE(KIND, TYPE),
 // BW_HAS_VALUE(ENUM, VALUE) and BW_HAS_FUNCTION(NAME). The kernel part asks by CO-RE

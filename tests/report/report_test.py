@@ -15,9 +15,16 @@ from browser import Browser
 from expected import Expected, outcome, unit
 
 BPFWARDEN, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
-MOST_BYTES, MOST_MS = 5 << 20, 2000
+MOST_BYTES, MOST_UNPACKINGS = 5 << 20, 60
 OUTCOMES = ["allowed", "would-deny", "refused", "rejected", "staged"]
 READY = "document.documentElement.dataset.ready"
+
+# What the page cannot do without, once more: the measure of all that it does, on whichever machine.
+UNPACK = """return (async () => {
+  const start = performance.now();
+  await unpack(document.getElementById('event-data').textContent);
+  return performance.now() - start;
+})()"""
 
 ROWS = """return [...document.querySelectorAll(arguments[0] + ' tbody tr')]
   .map(row => [...row.children].map(cell => cell.textContent))"""
@@ -108,13 +115,16 @@ class ReportTest(unittest.TestCase):
         self.browser.wait("document.activeElement.id === 'events-title'", "the reader is taken to the events")
 
     def test_it_is_small_and_quick(self):
-        size, times = self.page.stat().st_size, []
-        for _ in range(3):
+        size, ready, unpacked = self.page.stat().st_size, [], []
+        for _ in range(5):
             self.open(self.page)
-            times.append(self.browser.run("return performance.getEntriesByName('ready')[0].startTime"))
-        print(f"\n{len(self.expected.events)} events: {size / 2**20:.2f} MiB, ready after {', '.join(f'{ms:.0f}' for ms in times)} ms")
+            ready.append(self.browser.run("return performance.getEntriesByName('ready')[0].startTime"))
+            unpacked.append(self.browser.run(UNPACK))
+        ratio = min(ready) / min(unpacked)
+        print(f"\n{len(self.expected.events)} events: {size / 2**20:.2f} MiB, ready after {min(ready):.0f} ms, "
+              f"{ratio:.1f} times what unpacking them takes")
         self.assertLess(size, MOST_BYTES)
-        self.assertLess(min(times), MOST_MS)
+        self.assertLess(ratio, MOST_UNPACKINGS)
 
     def test_it_asks_no_network(self):
         self.browser.click("#denied-units tbody a")

@@ -247,7 +247,7 @@ TEST_CASE("deny_a_place_that_a_rule_denies_and_a_run_that_has_none", "[vm][attac
   CHECK(error_of(bpf_prog_test_run_opts(program.get(), &options)) == 0);
 }
 
-TEST_CASE("deny_beyond_a_beginning_of_names", "[vm][attach][kernel:kernfs_parent]") {
+TEST_CASE("deny_beyond_a_beginning_of_names", "[vm][attach][kernel][kernel:kernfs_parent]") {
   const Sites sites;
   Warden warden;
   warden.apply("enforce", allow("xdp@att*") +
@@ -309,8 +309,9 @@ TEST_CASE("deny_an_extension_of_another_function_than_it_was_loaded_for", "[vm][
   CHECK(host.link(another.fd) == 0);
 }
 
-TEST_CASE("allow_a_signed_loader_to_run_where_its_children_fall_at_attach",
-          "[vm][attach][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_a_signed_loader_to_run_where_its_children_fall_at_attach",
+    "[vm][attach][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   const Sites sites;
   Warden warden;

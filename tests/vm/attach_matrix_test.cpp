@@ -193,7 +193,7 @@ TEST_CASE("deny_or_allow_is_said_of_each_family_and_route", "[vm][attach]") {
 }
 
 TEST_CASE("allow_no_runs_but_those_that_are_decided",
-          "[vm][attach][kernel:fsession][kernel:tracing_multi]") {
+          "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi]") {
   run("bpfwarden off");
   std::set<std::string> decided;
   for (const Row& row : run_rows()) decided.insert(row.family);

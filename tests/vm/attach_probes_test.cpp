@@ -86,8 +86,14 @@ TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][
   CHECK(set_program(kprobe_event("tcp_close"), program) == 0);
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach][kernel:user_strings]") {
   Warden warden;
+=======
+TEST_CASE("deny_many_functions_for_one_that_no_rule_names",
+          "[vm][attach][kernel][kernel:user_strings]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   const auto by_name = [&](const std::vector<std::string>& functions) {
@@ -112,8 +118,13 @@ TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach][kernel
 }
 
 TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed",
+<<<<<<< HEAD
           "[vm][attach][kernel:user_strings]") {
   Warden warden;
+=======
+          "[vm][attach][kernel][kernel:user_strings]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, kOne) == 0);
@@ -122,8 +133,14 @@ TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed",
   CHECK(last_refused_attachment(warden)["attach"] == "kretprobe.multi/tcp_connect");
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach][kernel:user_strings]") {
   Warden warden;
+=======
+TEST_CASE("deny_many_offsets_for_one_that_no_rule_names",
+          "[vm][attach][kernel][kernel:user_strings]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:0x1000")"));
   const Fd program = loaded("uprobe.multi");
   const auto attach = [&](const std::vector<unsigned long>& offsets) {
@@ -136,7 +153,7 @@ TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach][kernel:u
 }
 
 TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol",
-          "[vm][attach][kernel:user_strings]") {
+          "[vm][attach][kernel][kernel:user_strings]") {
   const std::string file = function_in_libc("getenv").file;
   Warden warden;
   warden.apply("enforce", rule("allow", "\"uprobe.multi/" + file + ":getenv\""));
@@ -154,8 +171,14 @@ TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol",
   CHECK(applied.output.find("[uprobe-not-found]") != std::string::npos);
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach][kernel:user_strings]") {
   Warden warden;
+=======
+TEST_CASE("deny_more_targets_at_once_than_are_looked_at",
+          "[vm][attach][kernel][kernel:user_strings]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:*")"));
   const Fd program = loaded("uprobe.multi");
   std::vector<unsigned long> offsets;
@@ -169,7 +192,8 @@ TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach][kernel:u
   CHECK(attach() == 0);
 }
 
-TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach][kernel:user_strings]") {
+TEST_CASE("deny_a_file_by_whichever_path_leads_to_it",
+          "[vm][attach][kernel][kernel:user_strings]") {
   must("ln -sf /usr/bin/openssl /tmp/att-alias");
   Warden warden;
   const Fd resident = loaded("uprobe.multi");
@@ -189,7 +213,7 @@ TEST_CASE("deny_a_file_by_whichever_path_leads_to_it", "[vm][attach][kernel:user
   CHECK(attach(program, "/usr//bin/openssl") == EPERM);
 }
 
-TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach][kernel:uprobe_file]") {
+TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach][kernel][kernel:uprobe_file]") {
   must("ln -sf /usr/bin/openssl /tmp/att-alias");
   Warden warden;
   const auto attach = [](const Fd& program, const char* path) {
@@ -210,7 +234,8 @@ TEST_CASE("deny_a_file_that_comes_as_a_descriptor", "[vm][attach][kernel:uprobe_
   CHECK(attach(program, "/usr/bin/../bin/openssl") == EPERM);
 }
 
-TEST_CASE("deny_a_path_that_is_read_from_another_root", "[vm][attach][kernel:user_strings]") {
+TEST_CASE("deny_a_path_that_is_read_from_another_root",
+          "[vm][attach][kernel][kernel:user_strings]") {
   must(
       "rm -rf /tmp/att-jail && mkdir -p /tmp/att-jail/usr/bin && "
       "cp /usr/bin/busybox /tmp/att-jail/usr/bin/openssl");

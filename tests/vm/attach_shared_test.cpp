@@ -64,7 +64,7 @@ int filter_socket(const Fd& program) {
 }  // namespace
 
 TEST_CASE("deny_attachments_of_who_shares_its_files",
-          "[vm][attach][kernel:cgroup_link][kernel:kernfs_parent]") {
+          "[vm][attach][kernel][kernel:cgroup_link][kernel:kernfs_parent]") {
   const Sites sites;
   Warden warden;
   const std::vector<Row> rows = some_rows();
@@ -96,9 +96,10 @@ TEST_CASE("deny_attachments_of_who_shares_its_files",
 }
 
 // Of each family and route.
-TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards",
-          "[vm][attach][kernel:fsession][kernel:tracing_multi][kernel:tracing_multi_link][kernel:"
-          "cgroup_link][kernel:kernfs_parent][kernel:user_strings]") {
+TEST_CASE(
+    "allow_attachments_of_threads_that_are_looked_at_afterwards",
+    "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi][kernel:tracing_multi_link][kernel:"
+    "cgroup_link][kernel:kernfs_parent][kernel:user_strings]") {
   const Sites sites;
   Warden warden;
   std::vector<Row> rows = all_rows();
@@ -217,8 +218,14 @@ TEST_CASE("allow_threads_what_only_a_staged_policy_decides_at_attach", "[vm][att
   for (const json& event : warden.events()) CHECK(event["cause"] != "attach-race");
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach][kernel:user_strings]") {
   Warden warden;
+=======
+TEST_CASE("deny_names_in_memory_that_another_process_shares",
+          "[vm][attach][kernel][kernel:user_strings]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"here\"\nallow = [\"kprobe.multi/tcp_connect\"]\n"
                "signature = \"unsigned\"\n");

@@ -154,7 +154,7 @@ void check_rows(const std::vector<Row>& rows) {
 }  // namespace
 
 TEST_CASE("allow_each_way_and_tell_of_none_where_nothing_falls_at_attach",
-          "[vm][attach][kernel:fsession][kernel:tracing_multi]") {
+          "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi]") {
   Warden warden;
   const Sites sites;
   std::vector<Row> rows = all_rows();
@@ -174,17 +174,18 @@ TEST_CASE("deny_programs_on_devices_that_no_rule_names", "[vm][attach]") {
   check_rows(device_rows());
 }
 
-TEST_CASE("deny_programs_on_cgroups_that_no_rule_names", "[vm][attach][kernel:kernfs_parent]") {
+TEST_CASE("deny_programs_on_cgroups_that_no_rule_names",
+          "[vm][attach][kernel][kernel:kernfs_parent]") {
   check_rows(cgroup_rows());
 }
 
 TEST_CASE("deny_probes_of_what_no_rule_names",
-          "[vm][attach][kernel:user_strings][kernel:tracing_multi]") {
+          "[vm][attach][kernel][kernel:user_strings][kernel:tracing_multi]") {
   check_rows(probe_rows());
 }
 
 TEST_CASE("deny_at_attach_what_may_only_be_loaded_for_its_target",
-          "[vm][attach][kernel:fsession]") {
+          "[vm][attach][kernel][kernel:fsession]") {
   check_rows(target_rows());
 }
 
@@ -193,18 +194,19 @@ TEST_CASE("deny_on_sockets_and_networks_what_may_only_be_loaded", "[vm][attach]"
 }
 
 TEST_CASE("deny_another_program_in_a_link_than_a_rule_names",
-          "[vm][attach][kernel:xdp_link][kernel:tcx_link][kernel:netkit_link][kernel:cgroup_link]["
+          "[vm][attach][kernel][kernel:xdp_link][kernel:tcx_link][kernel:netkit_link][kernel:"
+          "cgroup_link]["
           "kernel:kernfs_parent]") {
   check_rows(update_rows());
 }
 
 TEST_CASE("deny_programs_in_maps_that_may_only_be_loaded",
-          "[vm][attach][kernel:fsession][kernel:tracing_multi]") {
+          "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi]") {
   check_rows(map_rows());
 }
 
 TEST_CASE("deny_runs_of_programs_that_may_only_be_loaded",
-          "[vm][attach][kernel:fsession][kernel:tracing_multi]") {
+          "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi]") {
   check_rows(run_rows());
 }
 

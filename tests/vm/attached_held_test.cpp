@@ -186,7 +186,7 @@ TEST_CASE("allow_struct_ops_to_be_told_with_a_link_and_without", "[vm][rollout][
 }
 
 TEST_CASE("allow_each_link_to_be_told_once_and_where_it_is",
-          "[vm][rollout][inventory][kernel:perf_link][kernel:xdp_link]") {
+          "[vm][rollout][inventory][kernel][kernel:perf_link][kernel:xdp_link]") {
   Places places;
   must("ip netns add blue");
   must("mkdir -p /sys/fs/cgroup/places");

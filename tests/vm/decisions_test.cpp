@@ -67,8 +67,13 @@ TEST_CASE("deny_unsigned", "[vm]") {
 }
 
 TEST_CASE("deny_key_that_the_policy_does_not_know",
+<<<<<<< HEAD
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", kRules);
   CHECK(load(filter(warden.stranger())).error == EPERM);
   const auto event = refusal(warden);
@@ -78,7 +83,7 @@ TEST_CASE("deny_key_that_the_policy_does_not_know",
 }
 
 TEST_CASE("deny_loader_of_an_unknown_key",
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -87,9 +92,16 @@ TEST_CASE("deny_loader_of_an_unknown_key",
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id",
           "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+TEST_CASE(
+    "deny_look_alike_key_with_the_same_subject_key_id",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
   test::TestKey made = test::make_key({.common_name = "netops", .subject_key_id = false});
@@ -108,8 +120,13 @@ TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id",
 }
 
 TEST_CASE("allow_the_same_key_from_any_ring",
+<<<<<<< HEAD
           "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
   CHECK(load(request).error == 0);  // root's own ring, netops' certificate
@@ -123,7 +140,7 @@ TEST_CASE("allow_the_same_key_from_any_ring",
 }
 
 TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked",
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -135,9 +152,10 @@ TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked",
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key",
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps][kernel:"
-          "program_digest]") {
+TEST_CASE(
+    "allow_children_of_a_signed_loader_attributed_to_its_key",
+    "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps][kernel:"
+    "program_digest]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -155,7 +173,7 @@ TEST_CASE("allow_children_of_a_signed_loader_attributed_to_its_key",
 }
 
 TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -167,9 +185,16 @@ TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_signed_bytes_replayed_as_another_type",
           "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+TEST_CASE(
+    "deny_signed_bytes_replayed_as_another_type",
+    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
   CHECK(load(request).error == 0);
@@ -180,8 +205,9 @@ TEST_CASE("deny_signed_bytes_replayed_as_another_type",
   }
 }
 
-TEST_CASE("deny_a_loader_replayed_as_another_type",
-          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_a_loader_replayed_as_another_type",
+    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -194,9 +220,16 @@ TEST_CASE("deny_a_loader_replayed_as_another_type",
   CHECK(refusal(warden)["signature"] == "prog-used-maps");
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_fentry_on_another_function",
           "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+TEST_CASE(
+    "deny_fentry_on_another_function",
+    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", R"(
 [[rules]]
 name = "tcp"
@@ -221,7 +254,7 @@ signed-by = ["netops"]
 }
 
 TEST_CASE("deny_tampered_object_by_the_kernel_and_report_it",
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -257,8 +290,9 @@ signature = "unsigned"
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_bpftool_with_an_unknown_key",
-          "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_bpftool_with_an_unknown_key",
+    "[vm][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -275,9 +309,16 @@ TEST_CASE("deny_bpftool_with_an_unknown_key",
   CHECK(admitted.status == 0);
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_run_says_which_rule_and_what_to_do",
           "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+TEST_CASE(
+    "deny_run_says_which_rule_and_what_to_do",
+    "[vm][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"no xdp today\"\ndeny = [\"xdp\"]\nsigned-by = [\"netops\"]\n"
                "[[rules]]\nname = \"loaders\"\nallow = [\"syscall\", \"fentry/*\"]\n"
@@ -308,8 +349,13 @@ TEST_CASE("deny_run_says_which_rule_and_what_to_do",
   run("rm -r " + links);
 }
 
+<<<<<<< HEAD
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel:paths_of_executables]") {
   Warden warden;
+=======
+TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel][kernel:paths_of_executables]") {
+  Warden warden;
+>>>>>>> proof15
   const std::string load_it = "bpftool prog load " + std::string(kObjects) +
                               "/xdp_bare.bpf.o /sys/fs/bpf/scene && rm /sys/fs/bpf/scene";
   CHECK(run(load_it).status == 0);

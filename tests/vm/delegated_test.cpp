@@ -87,7 +87,7 @@ TEST_CASE("deny_a_load_with_a_token_and_allow_it_without_one", "[vm][attach]") {
 
 // Each may attach where the other may not.
 TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names",
-          "[vm][attach][kernel:kernfs_parent]") {
+          "[vm][attach][kernel][kernel:kernfs_parent]") {
   const Sites sites;
   Warden warden;
   warden.apply("enforce",
@@ -111,8 +111,13 @@ TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names",
 }
 
 TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
+<<<<<<< HEAD
           "[vm][attach][kernel:user_strings]") {
   Warden warden;
+=======
+          "[vm][attach][kernel][kernel:user_strings]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", rule("a", "allow = [\"kprobe.multi/tcp_connect\"]\ndelegated = true") +
                               rule("b", "allow = [\"kprobe.multi/tcp_close\"]\ndelegated = false"));
   const Load request = program_of("kprobe.multi");
@@ -130,8 +135,13 @@ TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
 }
 
 TEST_CASE("deny_a_token_where_the_policy_admits_none",
+<<<<<<< HEAD
           "[vm][attach][kernel:paths_of_executables]") {
   Warden warden;
+=======
+          "[vm][attach][kernel][kernel:paths_of_executables]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", kNoTokens, "allow");
   CHECK(error_of_token() == EPERM);
   const json event = only_token_event(warden);

@@ -228,7 +228,8 @@ void skip_without_signatures() {
   SKIP("this kernel does not know signed BPF programs");
 }
 
-TEST_CASE("allow_a_program_signed_by_a_key_in_the_ring", "[vm][keyring][kernel:signature_attr]") {
+TEST_CASE("allow_a_program_signed_by_a_key_in_the_ring",
+          "[vm][keyring][kernel][kernel:signature_attr]") {
   skip_without_signatures();
   using test::KeyType;
   const auto options = GENERATE(test::CertificateOptions{.type = KeyType::rsa2048},
@@ -243,7 +244,7 @@ TEST_CASE("allow_a_program_signed_by_a_key_in_the_ring", "[vm][keyring][kernel:s
 }
 
 TEST_CASE("deny_a_program_that_was_changed_or_signed_by_another_key",
-          "[vm][keyring][kernel:signature_attr]") {
+          "[vm][keyring][kernel][kernel:signature_attr]") {
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);
@@ -254,7 +255,8 @@ TEST_CASE("deny_a_program_that_was_changed_or_signed_by_another_key",
   CHECK(load(return_zero, sign(make_signer()), rings.sealed) == ENOKEY);
 }
 
-TEST_CASE("deny_a_program_whose_key_was_invalidated", "[vm][keyring][kernel:signature_attr]") {
+TEST_CASE("deny_a_program_whose_key_was_invalidated",
+          "[vm][keyring][kernel][kernel:signature_attr]") {
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);
@@ -265,7 +267,8 @@ TEST_CASE("deny_a_program_whose_key_was_invalidated", "[vm][keyring][kernel:sign
   CHECK(load(return_zero, signature, rings.sealed) == ENOKEY);
 }
 
-TEST_CASE("deny_a_program_whose_ring_was_invalidated", "[vm][keyring][kernel:signature_attr]") {
+TEST_CASE("deny_a_program_whose_ring_was_invalidated",
+          "[vm][keyring][kernel][kernel:signature_attr]") {
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);

@@ -46,8 +46,9 @@ struct Prepared {
 
 }  // namespace
 
-TEST_CASE("allow_one_run_of_a_signed_loader",
-          "[vm][loader][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_one_run_of_a_signed_loader",
+    "[vm][loader][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -55,9 +56,9 @@ TEST_CASE("allow_one_run_of_a_signed_loader",
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
 }
 
-TEST_CASE(
-    "deny_second_run_of_a_signed_loader",
-    "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_second_run_of_a_signed_loader",
+          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -68,9 +69,9 @@ TEST_CASE(
   CHECK(refused_for(warden, "kernel-load"));
 }
 
-TEST_CASE(
-    "deny_children_of_an_unsigned_loader",
-    "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_children_of_an_unsigned_loader",
+          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -81,9 +82,9 @@ TEST_CASE(
   CHECK(control.skeleton.run(control.program.fd) == 0);
 }
 
-TEST_CASE(
-    "deny_children_while_a_thread_shares_the_file_table",
-    "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_children_while_a_thread_shares_the_file_table",
+          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -100,9 +101,9 @@ TEST_CASE(
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);  // alone again, its one run is still due
 }
 
-TEST_CASE(
-    "deny_loader_whose_metadata_is_not_frozen_as_signed",
-    "[vm][loader][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed",
+          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -119,9 +120,9 @@ TEST_CASE(
 
 // Slots of signers belong to one image: what a loader was admitted by is looked up again by its
 // key.
-TEST_CASE(
-    "deny_children_that_a_later_policy_would_take_for_another_signers",
-    "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_children_that_a_later_policy_would_take_for_another_signers",
+          "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   const Signer release("release");
@@ -159,10 +160,17 @@ std::string finding_of_doctor(const std::string& capability) {
 }
 
 // One bundle, two forms of its loader: the kernel decides which is run.
+<<<<<<< HEAD
 TEST_CASE(
     "allow_one_bundle_on_every_kernel_that_verifies_signatures",
     "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
+          "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce", kSigned);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
   const std::string expected = BW_KERNEL_HAS(folded_maps) ? "prog-used-maps" : "prog-only";
@@ -175,9 +183,9 @@ TEST_CASE(
   CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == EPERM);
 }
 
-TEST_CASE(
-    "deny_metadata_that_a_self_checking_loader_was_not_signed_with",
-    "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
+          "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   if (BW_KERNEL_HAS(folded_maps)) SKIP("here the kernel checks the metadata");
   Warden warden;
   warden.apply("enforce", kSigned);

@@ -86,6 +86,7 @@ class OnTerminal {
   OnTerminal& operator=(const OnTerminal&) = delete;
   ~OnTerminal() { ::close(terminal_); }
 
+<<<<<<< HEAD
   // What it prints until it has printed all of these, at most a minute long.
   std::string read_until(std::initializer_list<const char*> texts) {
     const auto longest = std::chrono::steady_clock::now() + std::chrono::minutes(1);
@@ -101,6 +102,17 @@ class OnTerminal {
       const ssize_t size = ::read(terminal_, buffer, sizeof(buffer));
       if (size <= 0) break;
       output.append(buffer, static_cast<size_t>(size));
+=======
+  // What it prints until all of these were printed in this order. Hangs on a program that prints
+  // something else: the guest's own time ends that.
+  std::string read_until(std::initializer_list<const char*> texts) {
+    std::string output;
+    size_t at = 0;
+    for (const char* text : texts) {
+      while (output.find(text, at) == std::string::npos && read_more(output)) {
+      }
+      at = std::min(output.find(text, at), output.size());
+>>>>>>> proof15
     }
     return output;
   }
@@ -121,6 +133,13 @@ class OnTerminal {
   }
 
  private:
+  bool read_more(std::string& output) const {
+    char buffer[4096];
+    const ssize_t size = ::read(terminal_, buffer, sizeof(buffer));
+    if (size > 0) output.append(buffer, static_cast<size_t>(size));
+    return size > 0;
+  }
+
   int terminal_ = -1;
   pid_t pid_ = -1;
   termios before_ = {};
@@ -189,7 +208,7 @@ TEST_CASE("allow_so_many_events_a_second_and_count_the_rest", "[vm][log]") {
 }
 
 TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision",
-          "[vm][log][kernel:signature_attr]") {
+          "[vm][log][kernel][kernel:signature_attr]") {
   constexpr int processes = 4, rounds = 2'500, rejected = 25;
   Warden warden;
   warden.apply("enforce", std::string("log-allowed-per-second = 10\n") + kRules);
@@ -228,7 +247,7 @@ TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision",
         of("decided") + of("observed") + differed);
 }
 
-TEST_CASE("deny_and_say_how_often_in_the_last_hour", "[vm][log][kernel:signature_attr]") {
+TEST_CASE("deny_and_say_how_often_in_the_last_hour", "[vm][log][kernel][kernel:signature_attr]") {
   Warden warden;
   warden.apply("audit", kRules);
   CHECK(load({}).error == 0);
@@ -259,9 +278,15 @@ TEST_CASE("allow_to_watch_the_status_in_place_and_leave_the_terminal_as_it_was",
   Warden warden;
   warden.apply("enforce", kRules);
   OnTerminal watch("bpfwarden status --watch --interval 1s");
+<<<<<<< HEAD
   const std::string first = watch.read_until({"enforce", "0 would be denied, 0 refused", "\033[J"});
   CHECK(load({}).error == EPERM);
   const std::string later = watch.read_until({"0 would be denied, 1 refused", "\033[J"});
+=======
+  const std::string first = watch.read_until({"mode ", "refused", "\033[J"});
+  CHECK(load({}).error == EPERM);
+  const std::string later = watch.read_until({"1 refused", "\033[J"});
+>>>>>>> proof15
   CHECK(watch.is_as_before());
   CHECK(watch.interrupt() == 0);
   CHECK(watch.is_as_before());
@@ -274,7 +299,11 @@ TEST_CASE("allow_to_watch_the_status_in_place_and_leave_the_terminal_as_it_was",
   CHECK_FALSE(says(later, "\033[2J"));
 
   OnTerminal plain("env NO_COLOR=1 bpfwarden status --watch --interval 1s");
+<<<<<<< HEAD
   const std::string uncoloured = plain.read_until({"enforce", "\033[J"});
+=======
+  const std::string uncoloured = plain.read_until({"mode ", "\033[J"});
+>>>>>>> proof15
   CHECK(plain.interrupt() == 0);
   CHECK(says(uncoloured, "mode         enforce\033[K"));
   CHECK_FALSE(says(uncoloured, "\033[32m"));
@@ -284,7 +313,12 @@ TEST_CASE("allow_to_watch_the_status_in_a_pipe", "[vm][log]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const std::string output =
+<<<<<<< HEAD
       run("bpfwarden status --watch --interval 1s | head -n 30").output;  // one screen and a half
+=======
+      run("bpfwarden status --watch --interval 1s | awk '{ print } /^mode / && n++ { exit }'")
+          .output;
+>>>>>>> proof15
   CHECK_FALSE(says(output, "\033"));
   CHECK(output.starts_with("mode         enforce\n"));
   CHECK(says(output, "\n\nmode         enforce\n"));

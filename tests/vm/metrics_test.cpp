@@ -140,7 +140,11 @@ void fill_tallies() {
 
 TEST_CASE(
     "allow_and_deny_counted_by_rule_from_one_generation_to_the_next",
+<<<<<<< HEAD
     "[vm][bare][metrics][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   Warden warden;
   CHECK(value(metrics(), "bpfwarden_active") == 0);
   warden.apply("enforce", kRules);
@@ -206,8 +210,9 @@ signature = "unsigned"
   CHECK(sum_by_rule(after) == value(after, "bpfwarden_decided_total"));
 }
 
-TEST_CASE("deny_counted_where_there_is_no_room_for_another_rule",
-          "[vm][metrics][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_counted_where_there_is_no_room_for_another_rule",
+    "[vm][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
@@ -224,7 +229,11 @@ TEST_CASE("deny_counted_where_there_is_no_room_for_another_rule",
 
 TEST_CASE(
     "allow_metrics_to_tell_what_a_rollout_waits_for",
+<<<<<<< HEAD
     "[vm][bare][metrics][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   Warden warden;
   const Attempt resident = load({});
   warden.apply("audit", kRules);

@@ -42,8 +42,9 @@ TEST_CASE("allow_everything_in_audit_mode_and_say_what_enforce_would_refuse", "[
   CHECK(events[0]["refused"] == true);
 }
 
-TEST_CASE("deny_by_a_rule_past_its_trial_under_an_audit_policy",
-          "[vm][modes][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_by_a_rule_past_its_trial_under_an_audit_policy",
+    "[vm][modes][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("audit", R"(
 [[rules]]
@@ -72,8 +73,9 @@ deny = ["xdp"]
   CHECK(load(Load::of_type(BPF_PROG_TYPE_XDP, 2)).error == EPERM);
 }
 
-TEST_CASE("allow_a_new_policy_without_detaching",
-          "[vm][modes][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_a_new_policy_without_detaching",
+    "[vm][modes][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const std::string before = link_ids();

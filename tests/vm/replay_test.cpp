@@ -85,8 +85,9 @@ Load signed_original(const Signer& signer) {
 
 }  // namespace
 
-TEST_CASE("deny_one_signed_object_wherever_else_the_kernel_would_take_it",
-          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_one_signed_object_wherever_else_the_kernel_would_take_it",
+    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   const Load original = signed_original(warden.netops());
   warden.apply("audit", kFileGuard);
@@ -106,8 +107,9 @@ TEST_CASE("deny_one_signed_object_wherever_else_the_kernel_would_take_it",
   CHECK(replay(kOriginal, original) == 0);
 }
 
-TEST_CASE("deny_one_signed_object_from_a_key_of_ones_own",
-          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_one_signed_object_from_a_key_of_ones_own",
+    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kFileGuard);
   Load stranger;
@@ -117,9 +119,10 @@ TEST_CASE("deny_one_signed_object_from_a_key_of_ones_own",
   CHECK(replay(kOriginal, signed_original(warden.netops())) == 0);
 }
 
-TEST_CASE("deny_an_old_signed_object_once_its_digest_is_on_the_list",
-          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
-          "kernel:program_digest]") {
+TEST_CASE(
+    "deny_an_old_signed_object_once_its_digest_is_on_the_list",
+    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
+    "kernel:program_digest]") {
   Warden warden;
   const Load original = signed_original(warden.netops());
   warden.apply("enforce", kFileGuard);

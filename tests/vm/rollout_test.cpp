@@ -55,7 +55,11 @@ void lose_kernel_state() {
 
 TEST_CASE(
     "allow_nothing_by_a_staged_policy_and_report_each_difference",
+<<<<<<< HEAD
     "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 7));
@@ -88,7 +92,11 @@ TEST_CASE(
 
 TEST_CASE(
     "deny_and_allow_again_by_promote_and_rollback",
+<<<<<<< HEAD
     "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   CHECK(run("bpfwarden promote").status == 1);
@@ -147,7 +155,11 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
 
 TEST_CASE(
     "allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
+<<<<<<< HEAD
     "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const std::string other = R"(
@@ -224,7 +236,11 @@ TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][ro
 
 TEST_CASE(
     "deny_an_enforcing_policy_that_would_refuse_what_runs",
+<<<<<<< HEAD
     "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const Attempt stranger = load({});
@@ -295,7 +311,11 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]"
 
 TEST_CASE(
     "allow_children_by_the_staged_policys_own_view_of_their_signer",
+<<<<<<< HEAD
     "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+=======
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+>>>>>>> proof15
   needs_folded_maps();
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");

@@ -61,8 +61,9 @@ bool refused_as_sealed(Warden& warden, keyring::KeySerial key) {
 
 }  // namespace
 
-TEST_CASE("deny_adding_a_key_to_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_adding_a_key_to_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   const auto& der = scene.warden.stranger().certificate.der;
   const auto add = [&](keyring::KeySerial ring) {
@@ -73,8 +74,9 @@ TEST_CASE("deny_adding_a_key_to_the_active_ring",
   scene.check_whole();
 }
 
-TEST_CASE("deny_linking_a_key_into_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_linking_a_key_into_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   const auto stranger = keyring::ring_keys(scene.warden.stranger().ring).value().at(0);
   CHECK(error_of(::keyctl_link(stranger, scene.ring)) == EACCES);
@@ -82,24 +84,27 @@ TEST_CASE("deny_linking_a_key_into_the_active_ring",
   scene.check_whole();
 }
 
-TEST_CASE("deny_moving_a_key_out_of_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_moving_a_key_out_of_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(error_of(::keyctl_move(scene.key, scene.ring, scene.open, 0)) == EACCES);
   CHECK(error_of(::keyctl_move(scene.open_key, scene.open, KEY_SPEC_PROCESS_KEYRING, 0)) == 0);
   scene.check_whole();
 }
 
-TEST_CASE("deny_clearing_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_clearing_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(error_of(::keyctl_clear(scene.ring)) == EACCES);
   CHECK(error_of(::keyctl_clear(scene.open)) == 0);
   scene.check_whole();
 }
 
-TEST_CASE("deny_revoking_the_active_ring_or_its_key",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_revoking_the_active_ring_or_its_key",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(error_of(::keyctl_revoke(scene.ring)) == EACCES);
   CHECK(error_of(::keyctl_revoke(scene.key)) == EACCES);
@@ -108,8 +113,9 @@ TEST_CASE("deny_revoking_the_active_ring_or_its_key",
   scene.check_whole();
 }
 
-TEST_CASE("deny_setting_permissions_of_the_active_ring_or_its_key",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_setting_permissions_of_the_active_ring_or_its_key",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   for (const auto key : {scene.ring, scene.key})
     CHECK(error_of(::keyctl_setperm(key, KEY_POS_ALL | KEY_USR_ALL)) == EACCES);
@@ -118,8 +124,9 @@ TEST_CASE("deny_setting_permissions_of_the_active_ring_or_its_key",
   scene.check_whole();
 }
 
-TEST_CASE("deny_giving_the_active_ring_or_its_key_to_another_user",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_giving_the_active_ring_or_its_key_to_another_user",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   for (const auto key : {scene.ring, scene.key})
     CHECK(error_of(::keyctl_chown(key, 1000, static_cast<gid_t>(-1))) == EACCES);
@@ -127,8 +134,9 @@ TEST_CASE("deny_giving_the_active_ring_or_its_key_to_another_user",
   scene.check_whole();
 }
 
-TEST_CASE("deny_a_timeout_on_the_active_ring_or_its_key",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_a_timeout_on_the_active_ring_or_its_key",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   for (const auto key : {scene.ring, scene.key})
     CHECK(error_of(::keyctl_set_timeout(key, 1)) == EACCES);
@@ -136,8 +144,9 @@ TEST_CASE("deny_a_timeout_on_the_active_ring_or_its_key",
   scene.check_whole();
 }
 
-TEST_CASE("deny_invalidating_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_invalidating_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   CHECK(error_of(::keyctl_invalidate(scene.ring)) == EPERM);
   CHECK(refused_as_sealed(scene.warden, scene.ring));
@@ -145,8 +154,9 @@ TEST_CASE("deny_invalidating_the_active_ring",
   scene.check_whole();
 }
 
-TEST_CASE("deny_invalidating_a_key_of_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_invalidating_a_key_of_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   CHECK(error_of(::keyctl_invalidate(scene.key)) == EPERM);
   CHECK(refused_as_sealed(scene.warden, scene.key));
@@ -154,8 +164,9 @@ TEST_CASE("deny_invalidating_a_key_of_the_active_ring",
   scene.check_whole();
 }
 
-TEST_CASE("deny_unlinking_the_active_ring_from_roots_keyring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_unlinking_the_active_ring_from_roots_keyring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   CHECK(error_of(::keyctl_unlink(scene.ring, KEY_SPEC_USER_KEYRING)) == EPERM);
   CHECK(refused_as_sealed(scene.warden, scene.ring));
@@ -175,8 +186,9 @@ TEST_CASE("allow_invalidating_the_ring_in_audit_mode_and_say_so", "[vm][keyring]
   CHECK((*found)["mode"] == "audit");
 }
 
-TEST_CASE("allow_reading_searching_and_linking_the_active_ring",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_reading_searching_and_linking_the_active_ring",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   const Scene scene;
   CHECK(keyring::ring_keys(scene.ring).value().size() == 1);
   CHECK(keyring::find_key(scene.ring, scene.warden.netops().certificate).value() == scene.key);
@@ -192,8 +204,9 @@ TEST_CASE("allow_whoever_ends_a_ring_that_is_not_bpfwardens", "[vm][keyring]") {
 }
 
 // Displacing a keyring of the same name in root's own keyring asks for no permission on ours.
-TEST_CASE("deny_a_strangers_key_in_a_ring_of_the_same_name",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_a_strangers_key_in_a_ring_of_the_same_name",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const auto& der = scene.warden.stranger().certificate.der;
   const auto impostor = ::add_key("keyring", "bpfwarden", nullptr, 0, KEY_SPEC_PROCESS_KEYRING);
@@ -207,8 +220,9 @@ TEST_CASE("deny_a_strangers_key_in_a_ring_of_the_same_name",
   CHECK(load(scene.filter(impostor)).error == ENOKEY);
 }
 
-TEST_CASE("allow_a_displaced_ring_to_come_back_with_the_same_policy",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_a_displaced_ring_to_come_back_with_the_same_policy",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const auto impostor = ::add_key("keyring", "bpfwarden", nullptr, 0, KEY_SPEC_USER_KEYRING);
   REQUIRE(impostor > 0);
@@ -223,8 +237,9 @@ TEST_CASE("allow_a_displaced_ring_to_come_back_with_the_same_policy",
   CHECK(error_of(::keyctl_invalidate(again)) == EPERM);
 }
 
-TEST_CASE("deny_invalidating_the_ring_of_the_next_policy",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_invalidating_the_ring_of_the_next_policy",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const auto before = scene.ring;
   scene.warden.apply("enforce", kRules);
@@ -234,8 +249,9 @@ TEST_CASE("deny_invalidating_the_ring_of_the_next_policy",
   CHECK(load(scene.filter(after)).error == 0);
 }
 
-TEST_CASE("allow_loads_without_a_gap_while_the_policy_is_replaced",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_loads_without_a_gap_while_the_policy_is_replaced",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const pid_t applier = ::fork();
   REQUIRE(applier >= 0);
@@ -250,8 +266,9 @@ TEST_CASE("allow_loads_without_a_gap_while_the_policy_is_replaced",
   CHECK(failures == 0);
 }
 
-TEST_CASE("deny_a_bundle_cut_short_or_tampered_with",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_a_bundle_cut_short_or_tampered_with",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Scene scene;
   const test::TempDir folder;
   const auto& netops = scene.warden.netops();
@@ -270,8 +287,9 @@ TEST_CASE("deny_a_bundle_cut_short_or_tampered_with",
   CHECK(run("bpfwarden run " + bundle).status == 0);
 }
 
-TEST_CASE("deny_a_key_once_it_is_revoked",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_a_key_once_it_is_revoked",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");

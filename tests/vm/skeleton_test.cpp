@@ -29,9 +29,9 @@ std::string header_of(const test::TempDir& folder, const Signer& signer, const s
 
 }  // namespace
 
-TEST_CASE(
-    "allow_a_header_of_stock_bpftool",
-    "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("allow_a_header_of_stock_bpftool",
+          "[vm][keyring][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -46,10 +46,17 @@ TEST_CASE(
   CHECK(refused.output.find("Operation not permitted") != std::string::npos);
 }
 
+<<<<<<< HEAD
 TEST_CASE(
     "allow_a_header_signed_again_as_a_bundle",
     "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
+=======
+TEST_CASE("allow_a_header_signed_again_as_a_bundle",
+          "[vm][keyring][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  Warden warden;
+>>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const test::TempDir folder;
@@ -64,9 +71,9 @@ TEST_CASE(
   CHECK(admitted.status == 0);
 }
 
-TEST_CASE(
-    "deny_a_stock_program_until_its_signer_is_trusted",
-    "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_a_stock_program_until_its_signer_is_trusted",
+          "[vm][keyring][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   const std::string stock =

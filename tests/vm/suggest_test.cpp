@@ -37,9 +37,10 @@ std::string recorded(const test::TempDir& folder) {
 
 }  // namespace
 
-TEST_CASE("allow_again_what_ran_under_audit_by_a_suggested_policy",
-          "[vm][rollout][suggest][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
-          "maps][kernel:program_digest]") {
+TEST_CASE(
+    "allow_again_what_ran_under_audit_by_a_suggested_policy",
+    "[vm][rollout][suggest][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
+    "maps][kernel:program_digest]") {
   needs_folded_maps();
   Warden warden;
   const test::TempDir folder;
@@ -71,7 +72,7 @@ TEST_CASE("allow_again_what_ran_under_audit_by_a_suggested_policy",
 }
 
 TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
-          "[vm][rollout][suggest][kernel:program_digest][kernel:paths_of_executables]") {
+          "[vm][rollout][suggest][kernel][kernel:program_digest][kernel:paths_of_executables]") {
   Warden warden;
   warden.apply("audit", kNothing);
   REQUIRE(load({}).error == 0);
@@ -94,7 +95,7 @@ TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
 }
 
 TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",
-          "[vm][rollout][suggest][kernel:program_digest]") {
+          "[vm][rollout][suggest][kernel][kernel:program_digest]") {
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit", kNothing);
@@ -125,7 +126,7 @@ TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",
 }
 
 TEST_CASE("allow_what_runs_now_by_the_inventory_as_a_policy",
-          "[vm][rollout][suggest][kernel:program_digest]") {
+          "[vm][rollout][suggest][kernel][kernel:program_digest]") {
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit", kNothing);

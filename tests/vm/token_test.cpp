@@ -48,8 +48,9 @@ class Token {
 
 }  // namespace
 
-TEST_CASE("allow_bundle_signed_by_a_key_in_a_token",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "allow_bundle_signed_by_a_key_in_a_token",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");

@@ -53,9 +53,10 @@ int load_in_unit(const std::string& unit, const Load& request) {
 
 }  // namespace
 
-TEST_CASE("deny_an_agent_and_allow_it_once_signed_as_why_says",
-          "[vm][why][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps][kernel:"
-          "kernfs_parent]") {
+TEST_CASE(
+    "deny_an_agent_and_allow_it_once_signed_as_why_says",
+    "[vm][why][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps][kernel:"
+    "kernfs_parent]") {
   Warden warden;
   warden.apply("enforce", kNetwork);
   CHECK(load_in_unit("agent.service", {}) == EPERM);
@@ -78,8 +79,9 @@ TEST_CASE("deny_an_agent_and_allow_it_once_signed_as_why_says",
   CHECK(why().size() == 1);
 }
 
-TEST_CASE("deny_by_a_rule_and_allow_with_the_rule_that_why_gives",
-          "[vm][why][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_by_a_rule_and_allow_with_the_rule_that_why_gives",
+    "[vm][why][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   constexpr const char* no_sockets = "[[rules]]\nname = \"no sockets\"\ndeny = [\"socket\"]\n";
   Warden warden;
   warden.apply("enforce", kNetwork + std::string(no_sockets));
@@ -96,7 +98,7 @@ TEST_CASE("deny_by_a_rule_and_allow_with_the_rule_that_why_gives",
 }
 
 TEST_CASE("deny_an_unsigned_program_and_allow_exactly_it_by_its_digest",
-          "[vm][why][kernel:program_digest]") {
+          "[vm][why][kernel][kernel:program_digest]") {
   Warden warden;
   warden.apply("enforce", kNetwork);
   CHECK(load(Load::packet_filter()).error == EPERM);
@@ -126,7 +128,7 @@ TEST_CASE("deny_in_audit_mode_is_told_as_let_through", "[vm][why]") {
 }
 
 TEST_CASE("deny_a_signature_by_the_kernel_and_name_the_missing_key",
-          "[vm][why][kernel:signature_attr]") {
+          "[vm][why][kernel][kernel:signature_attr]") {
   Warden warden;
   warden.apply("enforce", kNetwork);
   Load request;
