@@ -55,13 +55,8 @@ TEST_CASE("deny_an_iterator_to_who_shares_its_files", "[vm][attach]") {
 
 // What is no iterator is for the kernel to refuse.
 TEST_CASE("allow_the_kernel_to_say_that_a_link_is_no_iterator",
-<<<<<<< HEAD
-          "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"tracepoint\"\nallow = [\"raw_tp/sched_switch\"]\n"
                "signature = \"unsigned\"\n");

@@ -139,14 +139,9 @@ uint64_t would_deny() { return json_of("bpfwarden status --json")["counters"]["w
 
 }  // namespace
 
-<<<<<<< HEAD
-TEST_CASE("deny_of_programs_is_told_when_their_device_is_renamed", "[vm][attach][kernel:netkit]") {
-  Warden warden;
-=======
 TEST_CASE("deny_of_programs_is_told_when_their_device_is_renamed",
           "[vm][attach][kernel][kernel:netkit]") {
   Warden warden;
->>>>>>> proof15
   for (const std::string mode : {"enforce", "audit"}) {
     const Devices devices;
     warden.apply(mode, allow_at("mv0"));

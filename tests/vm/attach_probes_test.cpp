@@ -86,14 +86,9 @@ TEST_CASE("deny_a_probe_that_was_loaded_for_many_and_is_attached_to_one", "[vm][
   CHECK(set_program(kprobe_event("tcp_close"), program) == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_many_functions_for_one_that_no_rule_names", "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
 TEST_CASE("deny_many_functions_for_one_that_no_rule_names",
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   const auto by_name = [&](const std::vector<std::string>& functions) {
@@ -118,13 +113,8 @@ TEST_CASE("deny_many_functions_for_one_that_no_rule_names",
 }
 
 TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed",
-<<<<<<< HEAD
-          "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("kprobe.multi/tcp_connect")"));
   const Fd program = loaded("kprobe.multi");
   CHECK(attach_functions(program, BPF_TRACE_KPROBE_MULTI, 0, kOne) == 0);
@@ -133,14 +123,9 @@ TEST_CASE("deny_many_functions_on_return_where_entry_is_allowed",
   CHECK(last_refused_attachment(warden)["attach"] == "kretprobe.multi/tcp_connect");
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_many_offsets_for_one_that_no_rule_names", "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
 TEST_CASE("deny_many_offsets_for_one_that_no_rule_names",
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:0x1000")"));
   const Fd program = loaded("uprobe.multi");
   const auto attach = [&](const std::vector<unsigned long>& offsets) {
@@ -171,14 +156,9 @@ TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol",
   CHECK(applied.output.find("[uprobe-not-found]") != std::string::npos);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_more_targets_at_once_than_are_looked_at", "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
 TEST_CASE("deny_more_targets_at_once_than_are_looked_at",
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:*")"));
   const Fd program = loaded("uprobe.multi");
   std::vector<unsigned long> offsets;

@@ -218,14 +218,9 @@ TEST_CASE("allow_threads_what_only_a_staged_policy_decides_at_attach", "[vm][att
   for (const json& event : warden.events()) CHECK(event["cause"] != "attach-race");
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_names_in_memory_that_another_process_shares", "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
 TEST_CASE("deny_names_in_memory_that_another_process_shares",
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"here\"\nallow = [\"kprobe.multi/tcp_connect\"]\n"
                "signature = \"unsigned\"\n");

@@ -68,25 +68,15 @@ TEST_CASE("deny_another_user", "[vm][conditions]") {
   CHECK(error_under(warden, "uid = [12345, 0]") == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_another_executable", "[vm][conditions][kernel:paths_of_executables]") {
-  Warden warden;
-=======
 TEST_CASE("deny_another_executable", "[vm][conditions][kernel][kernel:paths_of_executables]") {
   Warden warden;
->>>>>>> proof15
   CHECK(error_under(warden, "exe = [\"/usr/bin/other\"]") == EPERM);
   CHECK(error_under(warden, "exe = [\"" + own_executable() + "\"]") == 0);
   CHECK(error_under(warden, "exe = [\"" + own_executable().substr(0, 6) + "*\"]") == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel:kernfs_parent]") {
-  Warden warden;
-=======
 TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel][kernel:kernfs_parent]") {
   Warden warden;
->>>>>>> proof15
   CHECK(error_under(warden, "cgroup = [\"/\"]") == 0);
   CHECK(error_under(warden, "cgroup = [\"/bw-test/*\"]") == EPERM);
   const OwnCgroup outer("/bw-test");
@@ -99,14 +89,9 @@ TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel][kernel:kernfs_parent]
   CHECK(warden.events().at(0)["cgroup"] == "/bw-test/agent.service");
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_another_program_than_the_digest_names", "[vm][conditions][kernel:program_digest]") {
-  Warden warden;
-=======
 TEST_CASE("deny_another_program_than_the_digest_names",
           "[vm][conditions][kernel][kernel:program_digest]") {
   Warden warden;
->>>>>>> proof15
   const Load pass, drop = {.insns = Load::return_value(1)};
   warden.apply("enforce", unsigned_xdp("digests = [\"" + digest_of(pass) + "\"]"));
   CHECK(load(drop).error == EPERM);
@@ -117,18 +102,11 @@ TEST_CASE("deny_another_program_than_the_digest_names",
   CHECK(load(pass).error == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_a_signed_program_on_the_digest_deny_list",
-          "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
-          "kernel:program_digest]") {
-  Warden warden;
-=======
 TEST_CASE(
     "deny_a_signed_program_on_the_digest_deny_list",
     "[vm][conditions][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
     "kernel:program_digest]") {
   Warden warden;
->>>>>>> proof15
   const Load old_version = Load{.insns = Load::return_value(1)}.signed_by(warden.netops());
   const Load fixed = Load{}.signed_by(warden.netops());
   warden.apply("enforce",
@@ -189,14 +167,9 @@ TEST_CASE("deny_a_direct_load_where_only_loaders_may",
 }
 
 TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
-<<<<<<< HEAD
-          "[vm][conditions][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
           "[vm][conditions][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
           "maps]") {
   Warden warden;
->>>>>>> proof15
   const IssuedSigner leaf(warden.netops());
   const std::string certificate = warden.netops().certificate_file.string();
   const auto policy = [&](const std::string& rest) {

@@ -67,13 +67,8 @@ TEST_CASE("deny_unsigned", "[vm]") {
 }
 
 TEST_CASE("deny_key_that_the_policy_does_not_know",
-<<<<<<< HEAD
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
           "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kRules);
   CHECK(load(filter(warden.stranger())).error == EPERM);
   const auto event = refusal(warden);
@@ -92,16 +87,10 @@ TEST_CASE("deny_loader_of_an_unknown_key",
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_look_alike_key_with_the_same_subject_key_id",
-          "[vm][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE(
     "deny_look_alike_key_with_the_same_subject_key_id",
     "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
   test::TestKey made = test::make_key({.common_name = "netops", .subject_key_id = false});
@@ -120,13 +109,8 @@ TEST_CASE(
 }
 
 TEST_CASE("allow_the_same_key_from_any_ring",
-<<<<<<< HEAD
-          "[vm][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
           "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
   CHECK(load(request).error == 0);  // root's own ring, netops' certificate
@@ -185,16 +169,10 @@ TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_signed_bytes_replayed_as_another_type",
-          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE(
     "deny_signed_bytes_replayed_as_another_type",
     "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
   CHECK(load(request).error == 0);
@@ -220,16 +198,10 @@ TEST_CASE(
   CHECK(refusal(warden)["signature"] == "prog-used-maps");
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_fentry_on_another_function",
-          "[vm][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE(
     "deny_fentry_on_another_function",
     "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", R"(
 [[rules]]
 name = "tcp"
@@ -309,16 +281,10 @@ TEST_CASE(
   CHECK(admitted.status == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_run_says_which_rule_and_what_to_do",
-          "[vm][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE(
     "deny_run_says_which_rule_and_what_to_do",
     "[vm][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"no xdp today\"\ndeny = [\"xdp\"]\nsigned-by = [\"netops\"]\n"
                "[[rules]]\nname = \"loaders\"\nallow = [\"syscall\", \"fentry/*\"]\n"
@@ -349,13 +315,8 @@ TEST_CASE(
   run("rm -r " + links);
 }
 
-<<<<<<< HEAD
-TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel:paths_of_executables]") {
-  Warden warden;
-=======
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel][kernel:paths_of_executables]") {
   Warden warden;
->>>>>>> proof15
   const std::string load_it = "bpftool prog load " + std::string(kObjects) +
                               "/xdp_bare.bpf.o /sys/fs/bpf/scene && rm /sys/fs/bpf/scene";
   CHECK(run(load_it).status == 0);

@@ -111,13 +111,8 @@ TEST_CASE("deny_a_delegated_program_at_another_place_than_its_rule_names",
 }
 
 TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
-<<<<<<< HEAD
-          "[vm][attach][kernel:user_strings]") {
-  Warden warden;
-=======
           "[vm][attach][kernel][kernel:user_strings]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", rule("a", "allow = [\"kprobe.multi/tcp_connect\"]\ndelegated = true") +
                               rule("b", "allow = [\"kprobe.multi/tcp_close\"]\ndelegated = false"));
   const Load request = program_of("kprobe.multi");
@@ -135,13 +130,8 @@ TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
 }
 
 TEST_CASE("deny_a_token_where_the_policy_admits_none",
-<<<<<<< HEAD
-          "[vm][attach][kernel:paths_of_executables]") {
-  Warden warden;
-=======
           "[vm][attach][kernel][kernel:paths_of_executables]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kNoTokens, "allow");
   CHECK(error_of_token() == EPERM);
   const json event = only_token_event(warden);

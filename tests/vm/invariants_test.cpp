@@ -85,17 +85,10 @@ struct Relocated {
 
 }  // namespace
 
-<<<<<<< HEAD
-TEST_CASE(
-    "deny_co_re_relocation_of_signed_instructions",
-    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("deny_co_re_relocation_of_signed_instructions",
           "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kAnything);
   Relocated relocated;
   REQUIRE(relocated.types_fd);
@@ -120,17 +113,10 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
   CHECK(causes(warden, "deny").empty());
 }
 
-<<<<<<< HEAD
-TEST_CASE(
-    "deny_unsigned_parts_beside_a_signature",
-    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("deny_unsigned_parts_beside_a_signature",
           "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kAnything);
   using Change = void (*)(bpf_attr&);
   for (const Change change : {Change([](bpf_attr& attr) { attr.func_info_cnt = 1; }),
@@ -145,17 +131,10 @@ TEST_CASE("deny_unsigned_parts_beside_a_signature",
   CHECK(load(Load{}.signed_by(warden.netops())).error == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE(
-    "deny_fmod_ret_on_security_functions",
-    "[vm][holes][replay][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("deny_fmod_ret_on_security_functions",
           "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kAnything);
   Load request;
   request.type = BPF_PROG_TYPE_TRACING;
@@ -186,17 +165,10 @@ TEST_CASE("deny_exclusive_map_that_stays_writable",
   CHECK(causes(warden, "deny") == Strings{"writable-exclusive-map"});
 }
 
-<<<<<<< HEAD
-TEST_CASE(
-    "deny_two_signers_in_one_signature",
-    "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("deny_two_signers_in_one_signature",
           "[vm][holes][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kNetopsOnly);
   Load request = Load{}.signed_by(warden.netops());
   const test::BioPtr content(BIO_new_mem_buf(request.insns.data(), 16));
@@ -224,17 +196,10 @@ TEST_CASE("deny_two_signers_in_one_signature",
   CHECK(load(request).error == 0);
 }
 
-<<<<<<< HEAD
-TEST_CASE(
-    "deny_certificate_issued_by_a_trusted_key",
-    "[vm][holes][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("deny_certificate_issued_by_a_trusted_key",
           "[vm][holes][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kNetopsOnly);
   const Load request = Load{}.signed_by(warden.netops());
   const Load by_leaf = IssuedSigner(warden.netops()).sign({});

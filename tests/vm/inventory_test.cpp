@@ -47,17 +47,10 @@ uint32_t id_of(const Fd& program) {
 
 }  // namespace
 
-<<<<<<< HEAD
-TEST_CASE(
-    "allow_nothing_to_hide_from_the_inventory",
-    "[vm][bare][rollout][inventory][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
-    "maps][kernel:program_digest]") {
-=======
 TEST_CASE("allow_nothing_to_hide_from_the_inventory",
-          "[vm][rollout][inventory][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][bare][rollout][inventory][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_"
           "maps][kernel:program_digest]") {
->>>>>>> proof15
   Warden warden;
   const Attempt resident = load({});
   REQUIRE(resident.error == 0);

@@ -160,17 +160,10 @@ std::string finding_of_doctor(const std::string& capability) {
 }
 
 // One bundle, two forms of its loader: the kernel decides which is run.
-<<<<<<< HEAD
-TEST_CASE(
-    "allow_one_bundle_on_every_kernel_that_verifies_signatures",
-    "[vm][loader][keyring][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
           "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce", kSigned);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
   const std::string expected = BW_KERNEL_HAS(folded_maps) ? "prog-used-maps" : "prog-only";

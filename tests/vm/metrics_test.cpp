@@ -138,13 +138,9 @@ void fill_tallies() {
 
 }  // namespace
 
-TEST_CASE(
-    "allow_and_deny_counted_by_rule_from_one_generation_to_the_next",
-<<<<<<< HEAD
-    "[vm][bare][metrics][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("allow_and_deny_counted_by_rule_from_one_generation_to_the_next",
+          "[vm][bare][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   CHECK(value(metrics(), "bpfwarden_active") == 0);
   warden.apply("enforce", kRules);
@@ -227,13 +223,9 @@ TEST_CASE(
   CHECK(sum_by_rule(all) == value(all, "bpfwarden_decided_total"));
 }
 
-TEST_CASE(
-    "allow_metrics_to_tell_what_a_rollout_waits_for",
-<<<<<<< HEAD
-    "[vm][bare][metrics][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("allow_metrics_to_tell_what_a_rollout_waits_for",
+          "[vm][bare][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   const Attempt resident = load({});
   warden.apply("audit", kRules);

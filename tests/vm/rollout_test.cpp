@@ -53,13 +53,9 @@ void lose_kernel_state() {
 
 }  // namespace
 
-TEST_CASE(
-    "allow_nothing_by_a_staged_policy_and_report_each_difference",
-<<<<<<< HEAD
-    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 7));
@@ -90,13 +86,9 @@ TEST_CASE(
   CHECK(status()["staged"].is_null());
 }
 
-TEST_CASE(
-    "deny_and_allow_again_by_promote_and_rollback",
-<<<<<<< HEAD
-    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("deny_and_allow_again_by_promote_and_rollback",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   CHECK(run("bpfwarden promote").status == 1);
@@ -153,13 +145,9 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
   CHECK(load(Load::packet_filter()).error == EPERM);
 }
 
-TEST_CASE(
-    "allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
-<<<<<<< HEAD
-    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const std::string other = R"(
@@ -234,13 +222,9 @@ TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][ro
   CHECK(load({}).error == EPERM);
 }
 
-TEST_CASE(
-    "deny_an_enforcing_policy_that_would_refuse_what_runs",
-<<<<<<< HEAD
-    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const Attempt stranger = load({});
@@ -309,13 +293,9 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]"
   CHECK(says(saved, "no longer gives the policy"));
 }
 
-TEST_CASE(
-    "allow_children_by_the_staged_policys_own_view_of_their_signer",
-<<<<<<< HEAD
-    "[vm][rollout][bare][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-=======
-    "[vm][rollout][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
->>>>>>> proof15
+TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");

@@ -304,7 +304,8 @@ TEST_CASE(
                           warden.netops().certificate_file.string());
   INFO(revoked.output);
   CHECK(revoked.status == 0);
-  CHECK(revoked.output.find("(xdp), by rule 'team' of policy version 1") != std::string::npos);
+  CHECK(revoked.output.find("(xdp), by rule 'team' of policy version " +
+                            std::to_string(warden.version())) != std::string::npos);
   CHECK(run("bpfwarden run " + bundle).status == 0);  // not yet applied
   REQUIRE(run("bpfwarden apply --accept-denials " + warden.policy_file()).status == 0);
   const Ran own = run("bpfwarden run " + bundle);

@@ -46,17 +46,10 @@ TEST_CASE("allow_a_header_of_stock_bpftool",
   CHECK(refused.output.find("Operation not permitted") != std::string::npos);
 }
 
-<<<<<<< HEAD
-TEST_CASE(
-    "allow_a_header_signed_again_as_a_bundle",
-    "[vm][keyring][tools][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  Warden warden;
-=======
 TEST_CASE("allow_a_header_signed_again_as_a_bundle",
           "[vm][keyring][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   Warden warden;
->>>>>>> proof15
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const test::TempDir folder;
