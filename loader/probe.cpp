@@ -19,10 +19,10 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct FreeBtf {
+struct FreeKernelBtf {
   void operator()(btf* owned) const { btf__free(owned); }
 };
-using Btf = std::unique_ptr<btf, FreeBtf>;
+using Btf = std::unique_ptr<btf, FreeKernelBtf>;
 
 std::string first_line(const char* path) {
   std::ifstream file(path);
