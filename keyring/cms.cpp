@@ -12,7 +12,7 @@ namespace {
 constexpr unsigned message_flags = CMS_PARTIAL | CMS_BINARY | CMS_DETACHED | CMS_NOCERTS;
 constexpr unsigned signer_flags = CMS_USE_KEYID | CMS_NOATTR | CMS_NOCERTS | CMS_BINARY;
 
-Result<CmsPtr> parse(std::span<const uint8_t> der) {
+Result<CmsPtr> parse_cms(std::span<const uint8_t> der) {
   ERR_clear_error();
   CmsPtr cms = from_der<CmsPtr, d2i_CMS_ContentInfo>(der);
   if (!cms || OBJ_obj2nid(CMS_get0_type(cms.get())) != NID_pkcs7_signed)
@@ -54,7 +54,7 @@ Result<std::vector<uint8_t>> sign_detached(std::span<const uint8_t> content, con
 }
 
 Result<CmsInfo> inspect_cms(std::span<const uint8_t> der) {
-  const auto cms = parse(der);
+  const auto cms = parse_cms(der);
   if (!cms) return std::unexpected(cms.error());
   CmsInfo info;
   STACK_OF(CMS_SignerInfo)* signers = CMS_get0_SignerInfos(cms->get());
@@ -80,7 +80,7 @@ Result<CmsInfo> inspect_cms(std::span<const uint8_t> der) {
 
 Status verify_detached(std::span<const uint8_t> content, std::span<const uint8_t> der,
                        const Certificate& certificate) {
-  const auto cms = parse(der);
+  const auto cms = parse_cms(der);
   if (!cms) return std::unexpected(cms.error());
   if (CMS_is_detached(cms->get()) != 1) return fail("the signature is not detached");
   STACK_OF(CMS_SignerInfo)* signers = CMS_get0_SignerInfos(cms->get());

@@ -14,7 +14,7 @@
 namespace bpfwarden::keyring {
 namespace {
 
-constexpr size_t max_file_size = 1 << 20;
+constexpr size_t max_certificate_size = 1 << 20;
 constexpr const char* kernel_can =
     "the kernel verifies with RSA of 512, 1024, 1536, 2048, 3072 or 4096 bits, ECDSA on the NIST "
     "curves P-192, P-256, P-384 and P-521 (uncompressed points), EC-RDSA, and newer kernels with "
@@ -151,7 +151,7 @@ Result<std::vector<X509Ptr>> parse_pem(std::span<const uint8_t> bytes) {
   return certs;
 }
 
-Result<std::vector<X509Ptr>> parse(std::span<const uint8_t> bytes) {
+Result<std::vector<X509Ptr>> parse_certificates(std::span<const uint8_t> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.find("-----BEGIN ") != std::string_view::npos) return parse_pem(bytes);
   std::vector<X509Ptr> certs;
@@ -182,7 +182,7 @@ Digest sha256(std::span<const uint8_t> bytes) {
 
 Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> bytes,
                                                     const std::string& name) {
-  auto certs = parse(bytes);
+  auto certs = parse_certificates(bytes);
   if (!certs) return std::unexpected(std::move(certs.error()).within(name));
   std::vector<Certificate> described;
   for (const X509Ptr& cert : *certs) {
@@ -197,7 +197,7 @@ Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> byt
 }
 
 Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
-  const auto bytes = read_file(path, max_file_size);
+  const auto bytes = read_file(path, max_certificate_size);
   if (!bytes) return std::unexpected(bytes.error());
   return parse_certificates(*bytes, path.string());
 }

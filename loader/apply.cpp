@@ -4,6 +4,7 @@
 #include <string>
 
 #include "loader/active_policy.h"
+#include "loader/moment.h"
 #include "loader/pins.h"
 #include "loader/policy_store.h"
 #include "loader/probe.h"
@@ -20,8 +21,6 @@ Status require_kernel() {
   return fail("this kernel cannot enforce a policy: " + missing->name + ": " + missing->detail,
               missing->remedy + "; `bpfwarden doctor` lists everything");
 }
-
-constexpr uint64_t kSecond = 1'000'000'000;
 
 uint64_t seconds_to_confirm(const ApplyOptions& options, const bw_image* active,
                             const bw_image& next) {
@@ -82,7 +81,7 @@ Result<uint64_t> publish_first(const Warden& warden, const bw_image& image, uint
   auto audit = publish(warden.control(), warden.generations(), *in_audit_mode(image));
   if (!audit) return audit;
   return publish(warden.control(), warden.generations(), image,
-                 Deadline{.within_ns = within_s * kSecond, .fallback = *audit});
+                 Deadline{.within_ns = within_s * kNanosPerSecond, .fallback = *audit});
 }
 
 // Programs older than this instant never passed our hooks: they are resident.
@@ -124,7 +123,7 @@ Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& a
   if (!ready) return std::unexpected(std::move(ready).error());
   std::optional<Deadline> deadline;
   if (within_s != 0)
-    deadline = {.within_ns = within_s * kSecond, .fallback = active.generation.number};
+    deadline = {.within_ns = within_s * kNanosPerSecond, .fallback = active.generation.number};
   auto generation =
       publish(active.pins.control.get(), active.pins.generations.get(), *ready->image, deadline);
   if (!generation) return std::unexpected(std::move(generation).error());

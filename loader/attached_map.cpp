@@ -24,7 +24,7 @@ struct Map {
   Fd fd;
 };
 
-std::string kind_of(uint32_t type) {
+std::string map_kind(uint32_t type) {
   const char* name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
   return name != nullptr ? name : "map";
 }
@@ -32,7 +32,7 @@ std::string kind_of(uint32_t type) {
 // "prog_array 12 tail_calls"
 std::string map_text(const bpf_map_info& info) {
   const std::string name = kernel_text(info.name, sizeof(info.name));
-  return kind_of(info.type) + " " + std::to_string(info.id) + (name.empty() ? "" : " " + name);
+  return map_kind(info.type) + " " + std::to_string(info.id) + (name.empty() ? "" : " " + name);
 }
 
 // Where the value of an entry has the program's id (struct bpf_devmap_val, bpf_cpumap_val).
@@ -62,7 +62,7 @@ void add_entries(const Map& map, AttachedList& list) {
   for (const auto& [program, count] : read_entries(map))
     list.found.push_back({.program_id = program,
                           .key = {},
-                          .kind = kind_of(map.info.type),
+                          .kind = map_kind(map.info.type),
                           .attach = {},
                           .detail = (count == 1 ? "1 entry" : std::to_string(count) + " entries") +
                                     " of " + map_text(map.info),

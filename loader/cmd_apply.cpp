@@ -14,7 +14,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct ApplyArguments {
   std::string file;
   bool saved = false;
   bool json = false;
@@ -24,13 +24,13 @@ struct Options {
 };
 
 // What was confirmed before a reboot is not asked about again.
-Result<CheckedPolicy> read_saved(Options& options) {
+Result<CheckedPolicy> read_saved(ApplyArguments& options) {
   options.apply.confirm_within = 0;
   options.preflight.accept_denials = true;
   return load_for_boot();
 }
 
-Result<CheckedPolicy> read_file(const Options& options) {
+Result<CheckedPolicy> read_file(const ApplyArguments& options) {
   CheckedPolicy checked = check_policy_file(options.file);
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
   if (!checked.compiled) return fail("the policy has errors; nothing was changed", "correct them");
@@ -48,7 +48,7 @@ int run_preflight(const CompiledPolicy& next, const EventSource& events) {
   return found->is_clean() ? 0 : 1;
 }
 
-int run_apply(Options& options) {
+int run_apply(ApplyArguments& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) return report(checked.error());
   const auto not_found = find_uprobes(*checked->compiled);
@@ -74,7 +74,7 @@ void add_confirm_within(CLI::App& verb, ApplyOptions& options) {
 }
 
 void add_apply(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ApplyArguments>();
   CLI::App* verb = app.add_subcommand("apply",
                                       "Make a policy the active one; it stays when this "
                                       "command ends");

@@ -10,7 +10,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct CheckArguments {
   std::vector<std::string> files;
   std::string format = "text";
   bool json = false;  // short for --format json
@@ -24,11 +24,11 @@ void print(const std::string& file, const CheckedPolicy& checked) {
               checked.compiled->policy.rules.size(), checked.diagnostics.size());
 }
 
-bool is_good(const CheckedPolicy& checked, const Options& options) {
+bool is_good(const CheckedPolicy& checked, const CheckArguments& options) {
   return checked.compiled && (checked.diagnostics.empty() || !options.fail_on_warn);
 }
 
-DiagnosticFormat format_of(const Options& options) {
+DiagnosticFormat format_of(const CheckArguments& options) {
   if (options.json) return DiagnosticFormat::json;
   return diagnostic_format(options.format).value_or(DiagnosticFormat::text);
 }
@@ -39,7 +39,7 @@ std::string encoded(const std::vector<policy::Diagnostic>& found, DiagnosticForm
   return format == DiagnosticFormat::sarif ? to_sarif(found) : to_json(found, ok);
 }
 
-int check(const Options& options) {
+int check(const CheckArguments& options) {
   const DiagnosticFormat format = format_of(options);
   std::vector<policy::Diagnostic> found;
   bool ok = true;
@@ -58,7 +58,7 @@ int check(const Options& options) {
 }  // namespace
 
 void add_check(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckArguments>();
   CLI::App* verb = app.add_subcommand("check", "Check a policy file and say all that is wrong");
   verb->add_option("file", options->files, "the policies (TOML)")->required();
   verb->add_option("--format", options->format, "how to print what is found")

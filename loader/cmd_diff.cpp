@@ -12,7 +12,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct DiffArguments {
   std::string before, after;
   bool json = false;
 };
@@ -100,7 +100,7 @@ std::optional<CompiledPolicy> read(const std::string& file) {
   return std::nullopt;
 }
 
-int run_diff(const Options& options) {
+int run_diff(const DiffArguments& options) {
   const auto before = read(options.before);
   const auto after = read(options.after);
   if (!before || !after) return kWrongUse;
@@ -121,7 +121,7 @@ int run_diff(const Options& options) {
 }  // namespace
 
 void add_diff(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DiffArguments>();
   CLI::App* verb = app.add_subcommand(
       "diff", "Say which decisions change between two policies; exit 1 if a deny becomes an allow");
   verb->add_option("old", options->before, "the policy as it was")->required();

@@ -45,10 +45,10 @@ void print_text(const std::vector<Capability>& found) {
                                             : "This kernel cannot enforce a policy.");
 }
 
-int run_doctor(bool json) {
+int run_doctor(bool as_json) {
   auto found = probe_kernel();
   found.push_back(probe_algorithms());
-  if (json)
+  if (as_json)
     print_json(found);
   else
     print_text(found);

@@ -16,7 +16,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct EventsArguments {
   bool follow = false;
   bool json = false;
   bool journal = false;
@@ -33,7 +33,7 @@ void listen_for_the_end() {
 // Where events go.
 class Sink {
  public:
-  Sink(const Options& options, std::optional<EventFile> file)
+  Sink(const EventsArguments& options, std::optional<EventFile> file)
       : json_(options.json), journal_(options.journal), file_(std::move(file)) {}
 
   void put(const bw_event& event, const bw_image* image) {
@@ -71,7 +71,7 @@ class Sink {
   std::optional<EventFile> file_;
 };
 
-Result<Sink> open_sink(const Options& options) {
+Result<Sink> open_sink(const EventsArguments& options) {
   if (options.journal)
     if (Status there = find_journal(); !there) return std::unexpected(there.error());
   if (options.file.path.empty()) return Sink(options, std::nullopt);
@@ -89,7 +89,7 @@ int follow(EventReader& reader) {
   return 0;
 }
 
-int run_events(const Options& options) {
+int run_events(const EventsArguments& options) {
   auto pins = open_pins();
   if (!pins) return report(pins.error());
   if (!*pins)
@@ -110,7 +110,7 @@ int run_events(const Options& options) {
 }  // namespace
 
 void add_events(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EventsArguments>();
   CLI::App* verb = app.add_subcommand(
       "events", "Print decisions not yet read, with their reasons; each is read once");
   verb->add_flag("-f,--follow", options->follow, "wait for more until interrupted");

@@ -21,7 +21,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct ExplainArguments {
   std::string file;
   std::string event;  // instead of all the facts below
   // By the name of the setting in a policy test, which is that of the option.
@@ -33,7 +33,7 @@ struct Options {
 };
 
 // The options as the settings of a policy test: one reader, one set of words and messages.
-policy::Table settings_table(const Options& options, policy::DiagnosticList& diagnostics) {
+policy::Table settings_table(const ExplainArguments& options, policy::DiagnosticList& diagnostics) {
   policy::Table table;
   const auto add = [&](const std::string& name, decltype(policy::Value::data) value) {
     table.push_back({name, {}, {{}, std::move(value)}});
@@ -58,7 +58,7 @@ policy::Table settings_table(const Options& options, policy::DiagnosticList& dia
   return table;
 }
 
-Result<policy::Situation> situation_from_options(const Options& options,
+Result<policy::Situation> situation_from_options(const ExplainArguments& options,
                                                  const CompiledPolicy& compiled) {
   policy::DiagnosticList diagnostics({"the command line"});
   const policy::Table table = settings_table(options, diagnostics);
@@ -73,7 +73,7 @@ Result<policy::Situation> situation_from_options(const Options& options,
   return policy::situation_of(settings, compiled.policy, *compiled.image, std::time(nullptr));
 }
 
-Result<policy::Situation> situation_from_event(const Options& options,
+Result<policy::Situation> situation_from_event(const ExplainArguments& options,
                                                const CompiledPolicy& compiled) {
   const auto event = read_event(options.event);
   if (!event) return std::unexpected(event.error());
@@ -110,7 +110,7 @@ json to_json(const policy::Explanation& explanation, const policy::Policy& polic
           {"stages", stages}};
 }
 
-int run_explain(const Options& options) {
+int run_explain(const ExplainArguments& options) {
   policy::ParseResult parsed = parse_policy_file(options.file);
   if (!parsed) {
     std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
@@ -142,7 +142,7 @@ std::string refuse_empty(const std::string& text) {
   return text.empty() ? "is empty: leave the option out" : "";
 }
 
-void add_facts(CLI::App& verb, CLI::Option* event, Options& options) {
+void add_facts(CLI::App& verb, CLI::Option* event, ExplainArguments& options) {
   const auto add = [&](const std::string& name, const char* meaning) {
     return verb.add_option("--" + name, options.texts[name], meaning)
         ->check(refuse_empty)
@@ -171,7 +171,7 @@ void add_facts(CLI::App& verb, CLI::Option* event, Options& options) {
 }  // namespace
 
 void add_explain(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainArguments>();
   CLI::App* verb =
       app.add_subcommand("explain", "Say what a policy decides, by which rule, and why");
   verb->add_option("file", options->file, "the policy (TOML)")->required();

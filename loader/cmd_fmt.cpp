@@ -13,13 +13,13 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct FmtArguments {
   std::vector<std::string> files;
   bool check = false;
   bool print = false;
 };
 
-enum class Outcome : uint8_t { same, changed, failed };
+enum class FormatOutcome : uint8_t { same, changed, failed };
 
 // Through a symbolic link, and with the mode the file has.
 Status rewrite(const std::string& file, const std::string& text) {
@@ -32,39 +32,39 @@ Status rewrite(const std::string& file, const std::string& text) {
                                static_cast<mode_t>(mode));
 }
 
-Outcome format(const std::string& file, const Options& options) {
+FormatOutcome format(const std::string& file, const FmtArguments& options) {
   auto text = policy::read_text(file);
   if (!text) {
     (void)report(text.error());
-    return Outcome::failed;
+    return FormatOutcome::failed;
   }
   const policy::SourceFile source = {file, std::move(*text)};
   policy::DiagnosticList diagnostics({file});
   const auto formatted = policy::format_policy(source, 0, diagnostics);
   if (!formatted) {
     std::fputs(policy::render_all(diagnostics.take(), {{source}}).c_str(), stderr);
-    return Outcome::failed;
+    return FormatOutcome::failed;
   }
   if (options.print) std::fputs(formatted->c_str(), stdout);
-  if (*formatted == source.text) return Outcome::same;
-  if (options.print) return Outcome::changed;
+  if (*formatted == source.text) return FormatOutcome::same;
+  if (options.print) return FormatOutcome::changed;
   if (!options.check)
     if (const Status written = rewrite(file, *formatted); !written) {
       (void)report(written.error());
-      return Outcome::failed;
+      return FormatOutcome::failed;
     }
   std::printf(
       options.check ? "%s: not in the normal form; next: bpfwarden fmt %s\n" : "%s: formatted\n",
       file.c_str(), file.c_str());
-  return Outcome::changed;
+  return FormatOutcome::changed;
 }
 
-int run_fmt(const Options& options) {
+int run_fmt(const FmtArguments& options) {
   bool failed = false, changed = false;
   for (const std::string& file : options.files) {
-    const Outcome outcome = format(file, options);
-    failed = failed || outcome == Outcome::failed;
-    changed = changed || outcome == Outcome::changed;
+    const FormatOutcome outcome = format(file, options);
+    failed = failed || outcome == FormatOutcome::failed;
+    changed = changed || outcome == FormatOutcome::changed;
   }
   return failed || (options.check && changed) ? 1 : 0;
 }
@@ -72,7 +72,7 @@ int run_fmt(const Options& options) {
 }  // namespace
 
 void add_fmt(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<FmtArguments>();
   CLI::App* verb =
       app.add_subcommand("fmt", "Bring policy files into their normal form; comments stay");
   verb->add_option("file", options->files, "the policies (TOML)")->required();

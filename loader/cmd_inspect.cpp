@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct InspectArguments {
   std::string file;
   bool disassemble = false;
   bool as_json = false;
@@ -121,7 +121,7 @@ void print(const json& all) {
   std::puts("claims of the file, not proved: `bpfwarden verify` checks the signatures");
 }
 
-int run_inspect(const Options& options) {
+int run_inspect(const InspectArguments& options) {
   const auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
   json all = to_json(*bundle);
@@ -141,7 +141,7 @@ int run_inspect(const Options& options) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InspectArguments>();
   CLI::App* verb = app.add_subcommand("inspect", "Show what a bundle says of itself");
   verb->add_option("file", options->file,
                    "what `bpfwarden sign` or `bpftool gen skeleton -L -S` wrote")

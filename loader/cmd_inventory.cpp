@@ -12,7 +12,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct InventoryArguments {
   uint32_t id = 0;  // 0: all
   bool json = false;
   bool unsigned_only = false;
@@ -36,7 +36,7 @@ int print_policy() {
   return 0;
 }
 
-int print(const std::vector<ListedProgram>& programs, const Options& options) {
+int print(const std::vector<ListedProgram>& programs, const InventoryArguments& options) {
   if (options.json) {
     std::puts(inventory_to_json(programs).dump(2).c_str());
     return 0;
@@ -49,7 +49,7 @@ int print(const std::vector<ListedProgram>& programs, const Options& options) {
   return 0;
 }
 
-int run_inventory(const Options& options) {
+int run_inventory(const InventoryArguments& options) {
   if (options.as_policy) return print_policy();
   std::vector<Error> missed;
   auto programs = read_inventory(&missed);
@@ -75,7 +75,7 @@ nlohmann::json inventory_to_json(const std::vector<ListedProgram>& programs) {
 }
 
 void add_inventory(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InventoryArguments>();
   CLI::App* verb = app.add_subcommand(
       "inventory", "List every BPF program in the kernel, where it is, and who vouches for it");
   auto* id = verb->add_option("--id", options->id, "only this program, with all that is known")

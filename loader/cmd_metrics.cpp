@@ -13,7 +13,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct MetricsArguments {
   bool json = false;
   bool openmetrics = false;
   std::string output;
@@ -32,7 +32,7 @@ Result<std::string> scrape(Exposition exposition) {
   return expose(*metrics, exposition);
 }
 
-Result<std::string> text_for(const Options& options) {
+Result<std::string> text_for(const MetricsArguments& options) {
   if (!options.json)
     return scrape(options.openmetrics ? Exposition::openmetrics : Exposition::prometheus);
   const auto metrics = read_metrics();
@@ -63,7 +63,7 @@ int write(const std::string& text, const std::string& file) {
   return report({error.code, error.message, "see whether its folder is there and can be written"});
 }
 
-int run_metrics(const Options& options) {
+int run_metrics(const MetricsArguments& options) {
   if (options.listen) return listen(*options.listen, options.beyond_loopback);
   const auto text = text_for(options);
   if (!text) return report(text.error());
@@ -75,7 +75,7 @@ int run_metrics(const Options& options) {
 }  // namespace
 
 void add_metrics(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MetricsArguments>();
   CLI::App* verb = app.add_subcommand(
       "metrics", "Print metrics for Prometheus; the exit code is 0 when no policy is active, too");
   auto* json = verb->add_flag("--json", options->json, "as JSON");

@@ -10,12 +10,12 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct PromoteArguments {
   bool json = false;
   PromoteOptions promote;
 };
 
-int run_promote(const Options& options) {
+int run_promote(const PromoteArguments& options) {
   const auto promoted = promote(options.promote);
   if (!promoted) return report(promoted.error());
   print_applied(*promoted->policy.compiled, promoted->applied, options.json);
@@ -25,7 +25,7 @@ int run_promote(const Options& options) {
 }  // namespace
 
 void add_promote(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PromoteArguments>();
   CLI::App* verb = app.add_subcommand("promote", "Make the staged policy the active one");
   add_confirm_within(*verb, options->promote.apply);
   add_preflight(*verb, options->promote.preflight);

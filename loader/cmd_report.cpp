@@ -19,7 +19,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::filesystem::path html;
   bool json = false;
   ReportFiles files;
@@ -37,7 +37,7 @@ int wrong_use(const std::string& message) {
   return kWrongUse;
 }
 
-bool read_span(const Options& options, ReportSpan& span) {
+bool read_span(const ReportArguments& options, ReportSpan& span) {
   if (!options.since.empty()) span.since = parse_moment(options.since, now());
   if (!options.until.empty()) span.until = parse_moment(options.until, now());
   return span.since.has_value() == !options.since.empty() &&
@@ -68,7 +68,8 @@ Result<nlohmann::json> live_status() {
 }
 
 // Which machine: the one of the files is known by what they say.
-void describe_origin(const Options& options, const ReportSpan& span, nlohmann::json& report) {
+void describe_origin(const ReportArguments& options, const ReportSpan& span,
+                     nlohmann::json& report) {
   const nlohmann::json& status = report["status"];
   report["host"] = report["kernel"] = nullptr;
   if (status.is_object()) {
@@ -105,7 +106,8 @@ std::string summary_of(const nlohmann::json& report) {
          " rejected by the kernel itself.";
 }
 
-Status write_page(const Options& options, const nlohmann::json& report, const EventTable& events) {
+Status write_page(const ReportArguments& options, const nlohmann::json& report,
+                  const EventTable& events) {
   const std::string host = report["host"].is_string() ? report["host"].get<std::string>() : "";
   const auto page = render_page({.title = host.empty() ? "BPF programs" : "BPF programs on " + host,
                                  .summary = summary_of(report)},
@@ -132,7 +134,7 @@ Result<Surroundings> read_surroundings(const ReportFiles& files) {
   return Surroundings{std::move(*inventory), std::move(*status)};
 }
 
-int write_report(const Options& options, const ReportSpan& span) {
+int write_report(const ReportArguments& options, const ReportSpan& span) {
   const auto events = read_recorded_events(options.files.events, span);
   if (!events) return report(with_hint(events.error()));
   const auto around = read_surroundings(options.files);
@@ -155,7 +157,7 @@ int write_report(const Options& options, const ReportSpan& span) {
   return 0;
 }
 
-int run_report(const Options& options) {
+int run_report(const ReportArguments& options) {
   ReportSpan span;
   if (options.html.empty() && !options.json) return wrong_use("give --html FILE, --json, or both");
   if (!read_span(options, span))
@@ -166,7 +168,7 @@ int run_report(const Options& options) {
 }  // namespace
 
 void add_report(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   CLI::App* verb = app.add_subcommand(
       "report", "Make a page for people: what runs, who vouches, what was decided");
   verb->add_option("--html", options->html, "write the page to this file; it needs no network");

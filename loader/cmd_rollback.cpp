@@ -9,10 +9,10 @@
 namespace bpfwarden::loader {
 namespace {
 
-int run_rollback(bool json) {
+int run_rollback(bool as_json) {
   const auto back = rollback();
   if (!back) return report(back.error());
-  print_applied(*back->policy.compiled, back->applied, json);
+  print_applied(*back->policy.compiled, back->applied, as_json);
   return 0;
 }
 

@@ -19,14 +19,14 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct RunArguments {
   std::string file, pin, link_pin, device;
   int32_t keyring = -1;
   bool attach = false;
   bool json = false;
 };
 
-Result<int32_t> choose_keyring(const Options& options) {
+Result<int32_t> choose_keyring(const RunArguments& options) {
   if (options.keyring >= 0) return options.keyring;
   auto ring = keyring::find_ring(kRingName);
   if (!ring) return std::unexpected(std::move(ring).error().within("no keyring to verify against"));
@@ -67,7 +67,7 @@ struct Folders {
   }
 };
 
-Status attach_and_pin(const Options& options, const std::vector<LoadedProgram>& programs,
+Status attach_and_pin(const RunArguments& options, const std::vector<LoadedProgram>& programs,
                       Folders& folders) {
   for (const auto& program : programs) {
     if (!options.pin.empty()) {
@@ -84,7 +84,7 @@ Status attach_and_pin(const Options& options, const std::vector<LoadedProgram>& 
   return {};
 }
 
-void print(const Options& options, const std::vector<LoadedProgram>& programs) {
+void print(const RunArguments& options, const std::vector<LoadedProgram>& programs) {
   auto list = nlohmann::json::array();
   for (const auto& program : programs) {
     const std::string pin = options.pin.empty() ? "" : options.pin + "/" + program.entry.name;
@@ -135,7 +135,7 @@ class Explanation {
   std::optional<EventWindow> window_;
 };
 
-int run_run(const Options& options) {
+int run_run(const RunArguments& options) {
   auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
   auto ring = choose_keyring(options);
@@ -156,7 +156,7 @@ int run_run(const Options& options) {
 }  // namespace
 
 void add_run(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunArguments>();
   CLI::App* verb =
       app.add_subcommand("run", "Load a signed bundle, and pin or attach its programs");
   verb->add_option("file", options->file,

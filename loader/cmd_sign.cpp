@@ -18,7 +18,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct SignArguments {
   std::vector<std::string> objects;
   std::string key, certificate, output;
   keyring::KeyAccess access = {.ask = true};
@@ -35,7 +35,7 @@ constexpr size_t kMaxSignature = 8 << 10;
 
 // The signatures that a bundle needs, each over its own bytes.
 Status fill(
-    keyring::Bundle& bundle, const Options& options,
+    keyring::Bundle& bundle, const SignArguments& options,
     const std::function<Result<Bytes>(const Bytes& content, const std::string& file)>& sign) {
   auto signature = sign(keyring::to_be_signed(bundle), options.signature);
   if (!signature) return std::unexpected(std::move(signature).error());
@@ -87,7 +87,7 @@ void warn_of_algorithm(const keyring::Certificate& certificate) {
       certificate.kernel_algorithm.c_str());
 }
 
-Result<Hand> open_hand(const Options& options) {
+Result<Hand> open_hand(const SignArguments& options) {
   auto certificates = keyring::read_certificates(options.certificate);
   if (!certificates) return std::unexpected(std::move(certificates).error());
   Hand hand = {.certificate = certificates->front(), .key = std::nullopt};
@@ -99,7 +99,8 @@ Result<Hand> open_hand(const Options& options) {
   return hand;
 }
 
-Result<keyring::Bundle> sign(const std::string& object, const Hand& hand, const Options& options) {
+Result<keyring::Bundle> sign(const std::string& object, const Hand& hand,
+                             const SignArguments& options) {
   auto bundle = unsigned_bundle(object, options.prog_only);
   if (!bundle) return bundle;
   const Status filled = fill(*bundle, options, [&](const Bytes& content, const std::string& file) {
@@ -121,7 +122,7 @@ nlohmann::json to_json(const std::string& file, const keyring::Bundle& bundle) {
           {"digest", keyring::hex(keyring::sha256(bundle.insns))}};
 }
 
-void print(const nlohmann::json& one, const Options& options) {
+void print(const nlohmann::json& one, const SignArguments& options) {
   if (options.json) return void(std::puts(one.dump().c_str()));
   std::printf("%s: %s program%s, signature %s, sha256:%s\n",
               one["file"].get_ref<const std::string&>().c_str(), one["programs"].dump().c_str(),
@@ -131,7 +132,7 @@ void print(const nlohmann::json& one, const Options& options) {
 }
 
 // The same object and tool always give the same bytes.
-int emit(const Options& options) {
+int emit(const SignArguments& options) {
   const auto bundle = unsigned_bundle(options.objects.front(), options.prog_only);
   if (!bundle) return report(bundle.error());
   const std::string file = options.to_be_signed + ".tbs";
@@ -153,7 +154,7 @@ bool is_folder(const std::string& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
-std::filesystem::path output_of(const Options& options, const keyring::Bundle& bundle) {
+std::filesystem::path output_of(const SignArguments& options, const keyring::Bundle& bundle) {
   if (!is_folder(options.output)) return options.output;
   return std::filesystem::path(options.output) / (bundle.name + ".bpfsig");
 }
@@ -168,7 +169,7 @@ Status write_signed(const std::filesystem::path& path, const std::string& object
                                {reinterpret_cast<const uint8_t*>(text->data()), text->size()});
 }
 
-std::optional<Error> misuse(const Options& options) {
+std::optional<Error> misuse(const SignArguments& options) {
   const bool is_one = options.objects.size() == 1;
   if (!options.to_be_signed.empty())
     return is_one ? std::nullopt : std::optional(Error{0, "--emit-tbs takes one object", ""});
@@ -189,7 +190,7 @@ std::optional<Error> misuse(const Options& options) {
 }
 
 // All or nothing: no bundle is written before all are signed.
-int run_sign(const Options& options) {
+int run_sign(const SignArguments& options) {
   if (const auto wrong = misuse(options)) return report(*wrong), kWrongUse;
   if (!options.to_be_signed.empty()) return emit(options);
   const auto hand = open_hand(options);
@@ -212,7 +213,7 @@ int run_sign(const Options& options) {
 }  // namespace
 
 void add_sign(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SignArguments>();
   CLI::App* verb = app.add_subcommand("sign", "Sign a BPF object; writes a bundle for `run`");
   verb->add_option("objects", options->objects,
                    "one or more objects (x.bpf.o), or headers of signed light skeletons")

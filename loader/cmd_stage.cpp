@@ -11,7 +11,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct StageArguments {
   std::string file;
   bool off = false;
   PreflightOptions preflight;
@@ -32,7 +32,7 @@ void print_preflight(const CompiledPolicy& staged, const EventSource& events) {
   std::fputs(preflight_text(*found).c_str(), stdout);
 }
 
-int run_stage(const Options& options) {
+int run_stage(const StageArguments& options) {
   if (options.off) return run_unstage();
   CheckedPolicy checked = check_policy_file(options.file);
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
@@ -56,7 +56,7 @@ int run_stage(const Options& options) {
 }  // namespace
 
 void add_stage(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StageArguments>();
   CLI::App* verb = app.add_subcommand(
       "stage",
       "Ask a policy beside the active one; it decides nothing, each difference is an event");

@@ -25,7 +25,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct StatusArguments {
   bool json = false;
   bool watch = false;
   uint64_t interval = 2;  // seconds
@@ -33,7 +33,7 @@ struct Options {
 
 constexpr const char* kOff = "off: no policy is active; `bpfwarden apply POLICY` makes one so";
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t stop_watching = 0;
 
 // ---- JSON ---------------------------------------------------------------------------------------
 
@@ -156,14 +156,14 @@ void print_block(const std::vector<std::string>& lines) {
 void wait_for(uint64_t seconds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   constexpr auto step = std::chrono::milliseconds(50);
-  while (interrupted == 0 && std::chrono::steady_clock::now() < end)
+  while (stop_watching == 0 && std::chrono::steady_clock::now() < end)
     std::this_thread::sleep_for(step);
 }
 
-int watch(const Options& options) {
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
-  for (bool is_first = true; interrupted == 0; is_first = false) {
+int watch(const StatusArguments& options) {
+  std::signal(SIGINT, [](int) { stop_watching = 1; });
+  std::signal(SIGTERM, [](int) { stop_watching = 1; });
+  for (bool is_first = true; stop_watching == 0; is_first = false) {
     auto status = read_status();
     if (!status) return report(status.error());
     const Terminal terminal = look_at_terminal();
@@ -182,7 +182,7 @@ int watch(const Options& options) {
   return 0;
 }
 
-int run_status(const Options& options) {
+int run_status(const StatusArguments& options) {
   if (options.watch) return watch(options);
   auto status = read_status();
   if (!status) return report(status.error());
@@ -199,7 +199,7 @@ nlohmann::json status_to_json(const KernelStatus& status) { return to_json(statu
 
 void add_status(CLI::App& app, Command& chosen) {
   static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StatusArguments>();
   CLI::App* verb = app.add_subcommand(
       "status", "Say which policy is active and what became of the last hour; exit 1 if none is");
   verb->add_flag("--json", options->json, "as JSON");

@@ -11,7 +11,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct SuggestArguments {
   SuggestRequest request;
   std::string mode = "audit";
   bool without_inventory = false;
@@ -39,7 +39,7 @@ nlohmann::json to_json(const SuggestedPolicy& suggested) {
 }
 
 // On stderr, so that a policy on stdout stays one.
-void print_summary(const Options& options, const SuggestedPolicy& suggested) {
+void print_summary(const SuggestArguments& options, const SuggestedPolicy& suggested) {
   const policy::Suggestion& suggestion = suggested.suggestion;
   const std::string& output = options.request.output;
   std::fprintf(stderr, "%s%zu rules; %zu kinds of loads are not admitted%s\n",
@@ -51,7 +51,7 @@ void print_summary(const Options& options, const SuggestedPolicy& suggested) {
                  output.c_str(), output.c_str());
 }
 
-int run_suggest(Options& options) {
+int run_suggest(SuggestArguments& options) {
   options.request.with_inventory = !options.without_inventory;
   const auto suggested = suggest_policy(options.request);
   if (!suggested) return report(suggested.error());
@@ -66,7 +66,7 @@ int run_suggest(Options& options) {
   return 0;
 }
 
-void add_sources(CLI::App& verb, Options& options) {
+void add_sources(CLI::App& verb, SuggestArguments& options) {
   auto* events = verb.add_option("--events", options.request.events.file,
                                  "a file of `events --output`; without: the usual one, and what "
                                  "is still in the kernel");
@@ -83,7 +83,7 @@ void add_sources(CLI::App& verb, Options& options) {
 }  // namespace
 
 void add_suggest(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SuggestArguments>();
   CLI::App* verb = app.add_subcommand(
       "suggest", "Write the smallest policy that admits what was seen, by key, then by digest");
   add_sources(*verb, *options);

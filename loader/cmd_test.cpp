@@ -12,7 +12,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct TestArguments {
   std::vector<std::string> files;
   std::string format = "text";
   double min_coverage = 0;
@@ -39,7 +39,7 @@ std::optional<TestedFile> run_file(const std::string& path) {
   return tested;
 }
 
-int verdict(const std::vector<TestedFile>& files, const Options& options) {
+int verdict(const std::vector<TestedFile>& files, const TestArguments& options) {
   int code = 0;
   std::set<std::string> told;
   for (const TestedFile& file : files) {
@@ -54,7 +54,7 @@ int verdict(const std::vector<TestedFile>& files, const Options& options) {
   return code;
 }
 
-int run_test(const Options& options) {
+int run_test(const TestArguments& options) {
   std::vector<TestedFile> tested;
   bool is_wrong = false;
   for (const std::string& file : options.files) {
@@ -73,7 +73,7 @@ int run_test(const Options& options) {
 }  // namespace
 
 void add_test(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TestArguments>();
   CLI::App* verb = app.add_subcommand("test", "Run policy tests and say which rules they reach");
   verb->add_option("files", options->files, "test files (TOML, see docs/testing.md)")->required();
   verb->add_option("--format", options->format, "how to print the results")

@@ -15,7 +15,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct VerifyArguments {
   std::string file, certificate, policy;
   bool older_kernel = false;
   bool json = false;
@@ -33,7 +33,7 @@ struct Verified {
   }
 };
 
-const char* coverage_text(const Verified& verified, const Options& options) {
+const char* coverage_text(const Verified& verified, const VerifyArguments& options) {
   if (verified.bundle.kind == keyring::Bundle::Kind::program) return "prog-only: the instructions";
   if (!options.older_kernel)
     return "prog-used-maps: the loader's instructions and its metadata, with all programs in it";
@@ -42,7 +42,7 @@ const char* coverage_text(const Verified& verified, const Options& options) {
              : "prog-only: a loader that checks its metadata by itself";
 }
 
-nlohmann::json to_json(const Verified& verified, const Options& options) {
+nlohmann::json to_json(const Verified& verified, const VerifyArguments& options) {
   auto decisions = nlohmann::json::array();
   for (const BundleDecision& one : verified.decisions)
     decisions.push_back({{"program", one.name},
@@ -59,7 +59,7 @@ nlohmann::json to_json(const Verified& verified, const Options& options) {
           {"admitted", verified.is_admitted()}};
 }
 
-void print(const Verified& verified, const Options& options) {
+void print(const Verified& verified, const VerifyArguments& options) {
   const nlohmann::json all = to_json(verified, options);
   std::printf("%s: the signature is good\n", options.file.c_str());
   for (const char* name : {"covers", "signer", "fingerprint", "digest"})
@@ -73,7 +73,7 @@ void print(const Verified& verified, const Options& options) {
 }
 
 // Exit code 2 and a message where the files themselves are wrong.
-std::optional<std::vector<keyring::Certificate>> certificates_of(const Options& options,
+std::optional<std::vector<keyring::Certificate>> certificates_of(const VerifyArguments& options,
                                                                  Verified& verified) {
   if (options.policy.empty()) {
     auto read = keyring::read_certificates(options.certificate);
@@ -88,7 +88,7 @@ std::optional<std::vector<keyring::Certificate>> certificates_of(const Options& 
   return std::nullopt;
 }
 
-int run_verify(const Options& options) {
+int run_verify(const VerifyArguments& options) {
   auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
   Verified verified = {std::move(*bundle), {}, {}, {}};
@@ -113,7 +113,7 @@ int run_verify(const Options& options) {
 }  // namespace
 
 void add_verify(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyArguments>();
   CLI::App* verb = app.add_subcommand(
       "verify",
       "Say who signed a bundle and what a policy says of it; needs no kernel and no root");

@@ -13,7 +13,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct Options {
+struct WhyArguments {
   size_t last = 5;
   std::string since, file;
   bool json = false;
@@ -35,7 +35,7 @@ void print_json(const RefusalLog& log, size_t limit) {
   std::puts(list.dump(2).c_str());
 }
 
-int run_why(const Options& options) {
+int run_why(const WhyArguments& options) {
   RefusalSource source;
   if (!options.file.empty()) source.file = options.file;
   if (!options.since.empty())
@@ -58,7 +58,7 @@ std::string check_since(const std::string& text) {
 }  // namespace
 
 void add_why(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WhyArguments>();
   CLI::App* verb = app.add_subcommand(
       "why", "Say what was refused last, or would have been: who, by which rule, what to do");
   verb->add_option("--last", options->last, "how many kinds of refusals (5)")

@@ -4,6 +4,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "loader/json_member.h"
 #include "loader/systemd_unit.h"
 
 namespace bpfwarden::loader {
@@ -12,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 // As text, whatever it is: a recording may come from a later version.
-std::string text_of(const json& event, std::string_view name) {
+std::string shown_text(const json& event, std::string_view name) {
   const auto found = event.find(name);
   if (found == event.end() || found->is_null()) return "";
   if (found->is_string()) return found->get<std::string>();
@@ -26,11 +27,6 @@ uint64_t unsigned_of(const json& event, std::string_view name) {
   return found->is_number_unsigned() || found->get<int64_t>() >= 0 ? found->get<uint64_t>() : 0;
 }
 
-bool is_true(const json& event, std::string_view name) {
-  const auto found = event.find(name);
-  return found != event.end() && found->is_boolean() && found->get<bool>();
-}
-
 std::string lines_of(const json& event, std::string_view name) {
   std::string lines;
   const auto found = event.find(name);
@@ -41,11 +37,11 @@ std::string lines_of(const json& event, std::string_view name) {
 }
 
 Outcome outcome_of(const json& event) {
-  const std::string hook = text_of(event, "hook");
+  const std::string hook = shown_text(event, "hook");
   if (hook == "observed") return Outcome::rejected;
   if (hook == "staged") return Outcome::staged;
   if (is_true(event, "refused")) return Outcome::refused;
-  return text_of(event, "decision") == "deny" ? Outcome::would_deny : Outcome::allowed;
+  return shown_text(event, "decision") == "deny" ? Outcome::would_deny : Outcome::allowed;
 }
 
 struct Starter {
@@ -115,12 +111,13 @@ uint32_t EventTable::number_of(std::string text) {
 }
 
 uint32_t EventTable::shape_of(const json& event, Outcome outcome) {
-  std::string cgroup = text_of(event, "cgroup");
+  std::string cgroup = shown_text(event, "cgroup");
   if (cgroup.empty())
     if (const auto known = cgroups_.find(unsigned_of(event, "cgroup_id")); known != cgroups_.end())
       cgroup = known->second;
-  const std::string attach = text_of(event, "attach"), signature = text_of(event, "signature");
-  const Starter starter = starter_of(cgroup, text_of(event, "exe"), text_of(event, "comm"));
+  const std::string attach = shown_text(event, "attach"),
+                    signature = shown_text(event, "signature");
+  const Starter starter = starter_of(cgroup, shown_text(event, "exe"), shown_text(event, "comm"));
   Shape shape = {};
   const auto set = [&](Field field, std::string text) {
     shape[static_cast<size_t>(field)] = number_of(std::move(text));
@@ -130,11 +127,11 @@ uint32_t EventTable::shape_of(const json& event, Outcome outcome) {
         Field::mode, Field::rule, Field::rule_line, Field::cause, Field::origin, Field::route,
         Field::program, Field::digest, Field::loader_digest, Field::exe, Field::comm, Field::uid,
         Field::policy_version, Field::policy_digest})
-    set(field, text_of(event, field_name(field)));
+    set(field, shown_text(event, field_name(field)));
   set(Field::outcome, std::string(outcome_name(outcome)));
   set(Field::almost, lines_of(event, "almost"));
   set(Field::signature, signature);
-  set(Field::vouch, vouch_of(signature, text_of(event, "signer")));
+  set(Field::vouch, vouch_of(signature, shown_text(event, "signer")));
   set(Field::attach, attach);
   set(Field::family, family_of(attach));
   set(Field::unit, starter.name);
@@ -150,7 +147,7 @@ uint32_t EventTable::shape_of(const json& event, Outcome outcome) {
 
 bool EventTable::add(const json& event) {
   const auto time = event_time(event);
-  if (!time || text_of(event, "hook").empty()) return false;
+  if (!time || shown_text(event, "hook").empty()) return false;
   const auto small = [&](const char* name) {
     return static_cast<uint32_t>(unsigned_of(event, name));
   };
@@ -165,7 +162,7 @@ bool EventTable::add(const json& event) {
 
 // Events of earlier versions have whole seconds only.
 std::optional<Micros> event_time(const json& event) {
-  if (const auto time = parse_utc(text_of(event, "time"))) return time;
+  if (const auto time = parse_utc(shown_text(event, "time"))) return time;
   const uint64_t seconds = unsigned_of(event, "wall_time");
   constexpr uint64_t most = uint64_t{1} << 40;
   if (seconds == 0 || seconds > most) return std::nullopt;

@@ -75,7 +75,7 @@ bool is_after_move(const bw_event& event) {
   return event.route == BW_ROUTE_DEVICE_RENAMED || event.route == BW_ROUTE_DEVICE_MOVED;
 }
 
-std::optional<size_t> family_of(const bw_event& event) {
+std::optional<size_t> event_family(const bw_event& event) {
   if (!is_attachment(event) || event.family == 0 || event.family > policy::attach_families().size())
     return std::nullopt;
   return event.family - 1;
@@ -84,7 +84,7 @@ std::optional<size_t> family_of(const bw_event& event) {
 std::string attach_text(const bw_event& event) {
   if (!is_program_event(event)) return "";
   std::string target = kernel_text(event.attach_name, sizeof(event.attach_name));
-  const auto family = family_of(event);
+  const auto family = event_family(event);
   if (!family) return policy::describe_attach_point(event.prog_type, event.attach_type, target);
   if (target.empty()) target = policy::kUnknownTarget;
   return policy::attach_point_text(
@@ -139,7 +139,7 @@ bw_facts facts_of(const bw_event& event) {
   for (size_t trait = 0; trait < BW_TRAITS; trait++)
     facts.traits[trait] = (event.traits >> trait) & 1;
   set_text(facts.names[BW_NAME_TARGET], event.attach_name);
-  if (const auto family = family_of(event)) {
+  if (const auto family = event_family(event)) {
     facts.stage = BW_STAGE_ATTACH;
     facts.family = static_cast<uint8_t>(*family);
     set_text(facts.names[BW_NAME_PLACE], event.place);
@@ -156,7 +156,7 @@ bw_facts facts_of(const bw_event& event) {
 std::vector<std::string> almost(const bw_event& event, const bw_image* image) {
   std::vector<std::string> lines;
   if (image == nullptr || event.allow != 0 || event.cause != BW_CAUSE_DEFAULT) return lines;
-  if (is_attachment(event) && !family_of(event)) return lines;  // no rule could have named it
+  if (is_attachment(event) && !event_family(event)) return lines;  // no rule could have named it
   for (const auto& miss : policy::near_misses(*image, facts_of(event))) {
     const bw_rule& rule = image->rules[miss.rule];
     lines.push_back("rule '" + kernel_text(rule.name, sizeof(rule.name)) + "' (line " +

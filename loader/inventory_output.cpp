@@ -8,6 +8,7 @@
 
 #include "keyring/x509.h"
 #include "loader/kernel_text.h"
+#include "loader/moment.h"
 #include "loader/publish.h"
 #include "loader/time_text.h"
 #include "policy/wording.h"
@@ -17,13 +18,12 @@ namespace {
 
 constexpr size_t kWidth = 100;
 constexpr const char* kIndent = "       ";
-constexpr uint64_t kSecond = 1'000'000'000;
 
 bool is_known(const ListedProgram& program) {
   return (program.listed.flags & BW_LISTED_ADMITTED) != 0;
 }
 
-nlohmann::json or_null(const std::string& text) {
+nlohmann::json null_if_empty(const std::string& text) {
   return text.empty() ? nlohmann::json() : nlohmann::json(text);
 }
 
@@ -41,12 +41,12 @@ nlohmann::json verdict_of(const bw_listed_program& listed) {
 nlohmann::json admission(const ListedProgram& program) {
   if (!is_known(program)) return {};
   const bw_program& record = program.admitted;
-  return {{"rule", or_null(record.rule.name)},
+  return {{"rule", null_if_empty(record.rule.name)},
           {"cause", policy::cause_name(static_cast<bw_cause>(record.decision.cause))},
           {"decision", record.decision.allow != 0 ? "allow" : "deny"},
           {"policy_version", record.policy_version},
           {"signature", policy::signature_name(static_cast<bw_signature>(record.facts.signature))},
-          {"signer", or_null(record.signer_name)},
+          {"signer", null_if_empty(record.signer_name)},
           {"key_serial", record.key_serial},
           {"origin", policy::origin_name(static_cast<bw_origin>(record.facts.origin))},
           {"loader_id", record.loader_id}};
@@ -59,7 +59,7 @@ std::string digest_text(const bw_listed_program& listed) {
 // In seconds.
 int64_t age(const bw_listed_program& listed, const Moment& now) {
   if (now.boot_ns < listed.load_time_ns) return 0;
-  return static_cast<int64_t>((now.boot_ns - listed.load_time_ns) / kSecond);
+  return static_cast<int64_t>((now.boot_ns - listed.load_time_ns) / kNanosPerSecond);
 }
 
 int64_t load_time(const bw_listed_program& listed, const Moment& now) {
@@ -67,7 +67,7 @@ int64_t load_time(const bw_listed_program& listed, const Moment& now) {
 }
 
 // RFC 3339, UTC.
-std::string utc_text(int64_t unix_seconds) {
+std::string rfc3339(int64_t unix_seconds) {
   const auto seconds = static_cast<time_t>(unix_seconds);
   tm utc = {};
   char text[sizeof("2026-11-24T12:00:00Z")] = {};
@@ -207,7 +207,7 @@ std::string inventory_details(const ListedProgram& program, const Moment& now) {
          line("standing", verdict_text(program)) +
          line("signature", signature.empty() ? "none that is known" : signature) +
          admission_details(program) + line("digest", digest.empty() ? "" : "sha256:" + digest) +
-         line("loaded", utc_text(load_time(listed, now)) + ", " + ago_text(age(listed, now)) +
+         line("loaded", rfc3339(load_time(listed, now)) + ", " + ago_text(age(listed, now)) +
                             ", by uid " + std::to_string(listed.uid)) +
          line("maps", std::to_string(listed.map_count)) + line("code", properties_text(listed)) +
          line("target",
@@ -222,8 +222,8 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
     attachments.push_back({{"link_id", one.link_id},
                            {"type", one.kind},
                            {"attach", one.attach},
-                           {"detail", or_null(one.detail)},
-                           {"network_namespace", or_null(one.network)}});
+                           {"detail", null_if_empty(one.detail)},
+                           {"network_namespace", null_if_empty(one.network)}});
   for (const Holder& one : program.holders)
     holders.push_back({{"pid", one.pid}, {"comm", one.name}});
   return {{"id", listed.id},
@@ -233,13 +233,13 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
           {"standing", standing_name(program.standing)},
           {"admission", admission(program)},
           {"kernel_verdict", verdict_of(listed)},
-          {"digest", or_null(digest_text(listed))},
+          {"digest", null_if_empty(digest_text(listed))},
           {"attachments", attachments},
           {"pins", program.pins},
           {"processes", holders},
           {"uid", listed.uid},
           {"load_time_ns", listed.load_time_ns},
-          {"load_time", utc_text(load_time(listed, now))},
+          {"load_time", rfc3339(load_time(listed, now))},
           {"maps", listed.map_count},
           {"instructions", listed.instructions},
           {"verified_instructions", listed.verified},

@@ -11,6 +11,7 @@ namespace bpfwarden::loader {
 // Microseconds since 1970 (UTC).
 using Micros = int64_t;
 inline constexpr Micros kMicrosPerSecond = 1'000'000;
+inline constexpr uint64_t kNanosPerSecond = 1'000'000'000;
 
 // "2026-11-25", "2026-11-25T12:00", "2026-11-25 12:00:00.123456Z": always UTC.
 [[nodiscard]] std::optional<Micros> parse_utc(std::string_view text);

@@ -31,7 +31,7 @@ bool names_a_certificate(const std::filesystem::path& path) {
 }
 
 // The files of a folder in the order of their names, or the file itself.
-Result<std::vector<std::filesystem::path>> files_of(const std::filesystem::path& path) {
+Result<std::vector<std::filesystem::path>> policy_files(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) return std::vector{path};
   std::vector<std::filesystem::path> files;
@@ -44,7 +44,7 @@ Result<std::vector<std::filesystem::path>> files_of(const std::filesystem::path&
 }
 
 Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::path& path) {
-  auto files = files_of(path);
+  auto files = policy_files(path);
   if (!files) return std::unexpected(std::move(files).error());
   std::vector<policy::CertificateInfo> infos;
   for (const auto& file : *files) {

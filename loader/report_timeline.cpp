@@ -5,12 +5,14 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr Micros kSecond = 1'000'000, kMinute = 60 * kSecond, kHour = 60 * kMinute,
+constexpr Micros kOneSecond = 1'000'000, kMinute = 60 * kOneSecond, kHour = 60 * kMinute,
                  kDay = 24 * kHour;
 constexpr auto kSteps = std::to_array<Micros>(
-    {kSecond,     5 * kSecond,  10 * kSecond, 15 * kSecond, 30 * kSecond, kMinute,   2 * kMinute,
-     5 * kMinute, 10 * kMinute, 15 * kMinute, 30 * kMinute, kHour,        2 * kHour, 3 * kHour,
-     6 * kHour,   12 * kHour,   kDay,         2 * kDay,     7 * kDay,     14 * kDay, 28 * kDay});
+    {kOneSecond,   5 * kOneSecond, 10 * kOneSecond, 15 * kOneSecond, 30 * kOneSecond,
+     kMinute,      2 * kMinute,    5 * kMinute,     10 * kMinute,    15 * kMinute,
+     30 * kMinute, kHour,          2 * kHour,       3 * kHour,       6 * kHour,
+     12 * kHour,   kDay,           2 * kDay,        7 * kDay,        14 * kDay,
+     28 * kDay});
 
 // Towards the past, also before 1970.
 Micros bin_of(Micros moment, Micros step) { return moment / step - (moment % step < 0 ? 1 : 0); }

@@ -12,7 +12,7 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr std::string_view kFingerprint = "sha256:";
+constexpr std::string_view kDigestPrefix = "sha256:";
 
 // What is to be revoked: a fingerprint, and the certificate where its file was given.
 struct Wanted {
@@ -21,7 +21,7 @@ struct Wanted {
 };
 
 Result<Wanted> read_wanted(const std::string& what) {
-  if (what.starts_with(kFingerprint)) return Wanted{what.substr(kFingerprint.size()), {}};
+  if (what.starts_with(kDigestPrefix)) return Wanted{what.substr(kDigestPrefix.size()), {}};
   auto read = keyring::read_certificates(what);
   if (!read) return std::unexpected(std::move(read).error());
   if (read->size() != 1)
@@ -38,7 +38,7 @@ struct Trust {
 };
 
 std::string in_words(const std::string& subject, const std::string& fingerprint) {
-  return subject + " (" + std::string(kFingerprint) + fingerprint + ")";
+  return subject + " (" + std::string(kDigestPrefix) + fingerprint + ")";
 }
 
 std::optional<Trust> find_named(const policy::Policy& policy, const Wanted& wanted) {
@@ -46,7 +46,7 @@ std::optional<Trust> find_named(const policy::Policy& policy, const Wanted& want
     for (const policy::CertificateInfo& info : policy.keys[i].certificates) {
       if (info.fingerprint_hex != wanted.fingerprint_hex) continue;
       Trust trust = {
-          .key = i, .entry = std::string(kFingerprint) + info.fingerprint_hex, .revoked = {}};
+          .key = i, .entry = std::string(kDigestPrefix) + info.fingerprint_hex, .revoked = {}};
       trust.revoked.key = policy.keys[i].name;
       trust.revoked.certificate = in_words(info.subject, info.fingerprint_hex);
       trust.revoked.key_digest = info.key_digest;

@@ -66,7 +66,7 @@ std::optional<SeenLoad> read_load(const json& event) {
 }
 
 // Adds up from time to time: a log holds millions of events about few programs.
-class Collector {
+class LoadCollector {
  public:
   void add(const json& event) {
     if (auto load = seen_load_of(event)) loads_.push_back(std::move(*load));
@@ -129,7 +129,7 @@ std::optional<SeenLoad> seen_attachment_of(const json& event) {
 }
 
 Result<SeenLoads> read_seen_events(const EventSource& source) {
-  Collector collector;
+  LoadCollector collector;
   auto walk = walk_events(source, [&](const json& event) { collector.add(event); });
   if (!walk) return std::unexpected(std::move(walk).error());
   return SeenLoads{collector.finish(), std::move(walk->sources)};

@@ -14,7 +14,7 @@ using Bytes = std::vector<uint8_t>;
 constexpr size_t kMaxHeader = 64 << 20;  // four characters a byte of what the kernel can verify
 constexpr const char* kHint = "make it with `bpftool gen skeleton -L -S -k KEY -i CERT OBJECT`";
 
-Result<std::string> read_text(const std::filesystem::path& path) {
+Result<std::string> read_header(const std::filesystem::path& path) {
   const auto bytes = keyring::read_file(path, kMaxHeader);
   if (!bytes) return std::unexpected(bytes.error());
   return std::string(bytes->begin(), bytes->end());
@@ -111,7 +111,7 @@ std::string as_literal(const Bytes& bytes) {
 bool is_skeleton_header(const std::filesystem::path& path) { return path.extension() == ".h"; }
 
 Result<keyring::Bundle> read_skeleton_header(const std::filesystem::path& path) {
-  const auto text = read_text(path);
+  const auto text = read_header(path);
   if (!text) return std::unexpected(text.error());
   auto bundle = parse(*text);
   if (!bundle) return std::unexpected(std::move(bundle).error().within(path.string()));
@@ -124,7 +124,7 @@ Result<keyring::Bundle> read_skeleton_header(const std::filesystem::path& path) 
 
 Result<std::string> resign_skeleton_header(const std::filesystem::path& path,
                                            const std::vector<uint8_t>& signature) {
-  auto text = read_text(path);
+  auto text = read_header(path);
   if (!text) return text;
   const auto literal = find_literal(*text, "opts_sig");
   if (!literal) return std::unexpected(Error(literal.error()).within(path.string()));

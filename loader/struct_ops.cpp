@@ -43,7 +43,7 @@ bool is_of_module(uint32_t id) {
 
 // Offsets of the function pointers of `value_type`, which is { struct bpf_struct_ops_common_value
 // common; struct … data; }.
-std::vector<size_t> function_offsets(const btf* types, uint32_t value_type) {
+std::vector<size_t> pointer_offsets(const btf* types, uint32_t value_type) {
   std::vector<size_t> offsets;
   const btf_type* value = btf__type_by_id(types, value_type);
   if (value == nullptr || !btf_is_struct(value) || btf_vlen(value) < 2) return offsets;
@@ -82,7 +82,7 @@ Result<StructOpsMembers> StructOps::members_of(const Fd& map, const bpf_map_info
   members.needs_link = state == kStateReady;
   const auto known = types(info.btf_vmlinux_id);
   if (!known) return std::unexpected(known.error());
-  for (const size_t offset : function_offsets(*known, info.btf_vmlinux_value_type_id)) {
+  for (const size_t offset : pointer_offsets(*known, info.btf_vmlinux_value_type_id)) {
     uint32_t id = 0;
     if (offset + sizeof(uint64_t) > value.size()) break;
     std::memcpy(&id, value.data() + offset, sizeof(id));

@@ -14,7 +14,7 @@ namespace {
 
 using std::string;
 
-constexpr std::array<std::pair<std::string_view, TestFormat>, 4> kFormats = {{
+constexpr std::array<std::pair<std::string_view, TestFormat>, 4> kTestFormats = {{
     {"text", TestFormat::text},
     {"tap", TestFormat::tap},
     {"junit", TestFormat::junit},
@@ -171,7 +171,7 @@ void share_coverage(std::vector<TestedFile>& files) {
 }
 
 std::optional<TestFormat> test_format(std::string_view word) {
-  for (const auto& [name, format] : kFormats)
+  for (const auto& [name, format] : kTestFormats)
     if (name == word) return format;
   return std::nullopt;
 }

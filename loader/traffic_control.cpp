@@ -45,7 +45,7 @@ std::string handle_text(uint32_t handle) {
   return text.data();
 }
 
-std::string kind_of(const NetlinkMessage& message) {
+std::string qdisc_kind(const NetlinkMessage& message) {
   std::string kind;
   message.attributes(sizeof(tcmsg), [&](const nlattr& attribute) {
     if (mnl_attr_get_type(&attribute) == TCA_KIND) kind = text_of(attribute);
@@ -62,7 +62,7 @@ void fill_tc(nlmsghdr* header, uint32_t device, uint32_t parent) {
 
 void add_parents(const NetlinkMessage& qdisc, std::vector<Parent>& parents) {
   const auto& body = qdisc.body<tcmsg>();
-  const std::string kind = kind_of(qdisc);
+  const std::string kind = qdisc_kind(qdisc);
   if (kind == "clsact" || kind == "ingress") {
     parents.push_back({TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), kind + "/ingress"});
     if (kind == "clsact")
@@ -142,14 +142,14 @@ class Reader {
     const auto fill = [&](nlmsghdr* header) { fill_tc(header, device.index, 0); };
     for (const NetlinkMessage& found : dump(RTM_GETTCLASS, fill)) {
       const uint32_t handle = found.body<tcmsg>().tcm_handle;
-      parents.push_back({handle, kind_of(found) + " " + handle_text(handle)});
+      parents.push_back({handle, qdisc_kind(found) + " " + handle_text(handle)});
     }
   }
 
   void read_filters(const Device& device, const Parent& parent) {
     const auto fill = [&](nlmsghdr* header) { fill_tc(header, device.index, parent.handle); };
     for (const NetlinkMessage& filter : dump(RTM_GETTFILTER, fill)) {
-      const std::string kind = kind_of(filter);
+      const std::string kind = qdisc_kind(filter);
       const uint32_t priority = filter.body<tcmsg>().tcm_info >> 16U;
       filter.attributes(sizeof(tcmsg), [&](const nlattr& attribute) {
         if (mnl_attr_get_type(&attribute) == TCA_OPTIONS)

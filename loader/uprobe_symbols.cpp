@@ -22,7 +22,7 @@ namespace {
 using std::string;
 using std::string_view;
 
-struct CloseElf {
+struct CloseBinary {
   void operator()(Elf* elf) const { elf_end(elf); }
 };
 
@@ -167,7 +167,7 @@ Result<std::vector<uint64_t>> function_offsets(const std::filesystem::path& file
   const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!opened) return fail_errno(errno, "cannot open " + file.string());
   elf_version(EV_CURRENT);
-  const std::unique_ptr<Elf, CloseElf> elf(elf_begin(opened.get(), ELF_C_READ, nullptr));
+  const std::unique_ptr<Elf, CloseBinary> elf(elf_begin(opened.get(), ELF_C_READ, nullptr));
   if (!is_program(elf.get()))
     return fail(file.string() + " is no ELF executable or library",
                 "an interpreter's functions are in its own file");

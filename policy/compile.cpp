@@ -110,10 +110,6 @@ Status write_key(const Key& key, std::set<size_t>& slots, bw_image& image) {
   return add(key.revoked, {BW_SIGNER_REVOKED, 0});
 }
 
-bool is_whole_keyring(const Key& key) {
-  return key.keyring && key.certificates.empty() && key.issuers.empty();
-}
-
 // A whole keyring: its own slot, and the slots of single keys that are said to be in it.
 Status write_keyring(const Key& key, std::set<size_t>& slots, bw_image& image) {
   const auto own = static_cast<size_t>(*key.keyring);

@@ -8,12 +8,12 @@ namespace {
 
 constexpr size_t kMaxClasses = 100'000;
 
-RulePair both(const RulePair& left, const RulePair& right) {
-  return {policy::both(left[0], right[0]), policy::both(left[1], right[1])};
+RulePair both_pairs(const RulePair& left, const RulePair& right) {
+  return {both(left[0], right[0]), both(left[1], right[1])};
 }
 
-std::array<uint8_t, 2> either(const std::array<uint8_t, 2>& left,
-                              const std::array<uint8_t, 2>& right) {
+std::array<uint8_t, 2> either_flag(const std::array<uint8_t, 2>& left,
+                                   const std::array<uint8_t, 2>& right) {
   return {static_cast<uint8_t>(left[0] | right[0]), static_cast<uint8_t>(left[1] | right[1])};
 }
 
@@ -28,12 +28,12 @@ struct Met {
 };
 
 Met combined(const Met& left, const Met& right) {
-  return {.sure = both(left.sure, right.sure),
-          .may = both(left.may, right.may),
-          .children = both(left.children, right.children),
-          .with_mode = both(left.with_mode, right.with_mode),
-          .is_known_signer = either(left.is_known_signer, right.is_known_signer),
-          .is_denied_digest = either(left.is_denied_digest, right.is_denied_digest)};
+  return {.sure = both_pairs(left.sure, right.sure),
+          .may = both_pairs(left.may, right.may),
+          .children = both_pairs(left.children, right.children),
+          .with_mode = both_pairs(left.with_mode, right.with_mode),
+          .is_known_signer = either_flag(left.is_known_signer, right.is_known_signer),
+          .is_denied_digest = either_flag(left.is_denied_digest, right.is_denied_digest)};
 }
 
 Met everything_at(const PlaceClass& place) {
@@ -44,9 +44,9 @@ Met everything_at(const PlaceClass& place) {
 }
 
 Met met_at(const PlaceClass& place, const Verdicts& verdicts) {
-  const RulePair what = both(verdicts.who, verdicts.what);
-  Met met = {.sure = both(what, verdicts.digest_sure),
-             .may = both(what, verdicts.digest_may),
+  const RulePair what = both_pairs(verdicts.who, verdicts.what);
+  Met met = {.sure = both_pairs(what, verdicts.digest_sure),
+             .may = both_pairs(what, verdicts.digest_may),
              .children = verdicts.who,
              .with_mode = verdicts.with_mode,
              .is_known_signer = verdicts.is_known_signer,
@@ -79,7 +79,7 @@ ValueSets value_sets(const PlaceClass& place, const Property& property) {
 RulePair settled_by(const std::vector<ValueSets>& sets, size_t first, const PlaceClass& place) {
   RulePair settled = place.settled;
   for (size_t i = first; i < sets.size(); i++)
-    for (const auto& [met, values] : sets[i]) settled = both(settled, met.sure);
+    for (const auto& [met, values] : sets[i]) settled = both_pairs(settled, met.sure);
   return settled;
 }
 

@@ -15,8 +15,6 @@ namespace {
 
 using std::string;
 
-constexpr size_t kMaxClasses = 100'000;
-
 RuleWords looked_up(const bw_image& image, const Situation& situation, bw_dimension dimension,
                     bool sure) {
   const bw_facts facts = facts_of(situation, BW_STAGE_LOAD);

@@ -86,6 +86,11 @@ struct Key {
   std::vector<SettingPlace> settings;
 };
 
+// All that the keyring holds is trusted, not only what is named.
+[[nodiscard]] inline bool is_whole_keyring(const Key& key) {
+  return key.keyring && key.certificates.empty() && key.issuers.empty();
+}
+
 struct AttachEntry {
   AttachPattern pattern;
   SourceRange position;

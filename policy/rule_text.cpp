@@ -15,7 +15,6 @@ using std::string;
 using std::string_view;
 
 constexpr string_view kLater = "/…";  // as describe_attach_point() ends a target not yet known
-constexpr size_t kDigestHead = 12;    // enough to tell programs apart by eye
 
 string list_of(const std::vector<string>& items) {
   string list;

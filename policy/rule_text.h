@@ -13,6 +13,8 @@
 
 namespace bpfwarden::policy {
 
+inline constexpr size_t kDigestHead = 12;  // digits, enough to tell programs apart by eye
+
 // One load, as an event tells of it (docs/events.md).
 struct RecordedLoad {
   std::string attach;  // "fentry/tcp_connect", "kprobe/…"

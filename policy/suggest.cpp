@@ -16,10 +16,9 @@ using std::string_view;
 using Patterns = std::vector<string>;
 using Loads = std::vector<SeenLoad>;
 
-constexpr size_t kDigestHead = 12;  // as rule_text.cpp shortens them
-constexpr string_view kProbes = "feature probes of libbpf and bpftool";
+constexpr string_view kProbesComment = "feature probes of libbpf and bpftool";
 
-auto kind_of(const SeenLoad& seen) {
+auto load_kind(const SeenLoad& seen) {
   const RecordedLoad& load = seen.load;
   return std::tie(load.signer, seen.is_signed, load.signature, load.attach, load.program,
                   load.digest, seen.by, seen.origin, seen.fate, seen.runs_now, seen.objection);
@@ -56,10 +55,6 @@ using SignedBy = std::map<string, SignedPoints>;
 const Key* find_key(const std::vector<Key>& keys, const string& name) {
   const auto found = std::ranges::find(keys, name, &Key::name);
   return found == keys.end() ? nullptr : &*found;
-}
-
-bool is_whole_keyring(const Key& key) {
-  return key.keyring && key.certificates.empty() && key.issuers.empty();
 }
 
 // A rule that names `wide` admits what `narrow` signed as well.
@@ -119,7 +114,7 @@ bool is_probe(const SeenLoad& seen) {
 
 // In whose rule a program is listed: who loaded it most often.
 string group_of(const Loads& loads) {
-  if (std::ranges::all_of(loads, is_probe)) return string(kProbes);
+  if (std::ranges::all_of(loads, is_probe)) return string(kProbesComment);
   std::map<string, uint64_t> counts;
   for (const SeenLoad& seen : loads) counts[seen.by] += seen.count;
   string best;
@@ -134,7 +129,7 @@ string group_of(const Loads& loads) {
 
 // ---- Names and comments -------------------------------------------------------------------------
 
-string joined(const Patterns& points) {
+string joined_points(const Patterns& points) {
   constexpr size_t shown = 3;
   string text;
   for (size_t i = 0; i < points.size() && i < shown; i++) text += (i ? ", " : "") + points[i];
@@ -272,7 +267,7 @@ void Suggester::add_signed_rules(const string& signer, const SignedPoints& point
       loads.insert(loads.end(), here.loads.begin(), here.loads.end());
     }
     if (rule.allow.empty()) continue;
-    rule.name = names_.take(printable(signer + ": " + joined(rule.allow)));
+    rule.name = names_.take(printable(signer + ": " + joined_points(rule.allow)));
     rule.signed_by = {signer};
     rule.signature = level;
     add_rule(std::move(rule), std::move(loads));
@@ -298,7 +293,7 @@ void Suggester::add_digest_rules() {
     }
     for (const string& digest : what.second) rule.digests.push_back("sha256:" + digest);
     const string who = what.first.empty() ? "unsigned" : what.first;
-    rule.name = printable(who + ": " + joined(rule.allow));
+    rule.name = printable(who + ": " + joined_points(rule.allow));
     sorted.emplace(std::pair(what.first, rule.allow), std::pair(rule, std::move(loads)));
   }
   for (auto& [where, rule] : sorted) {
@@ -346,10 +341,12 @@ string printable(string text) {
   return text;
 }
 
-bool SeenLoad::same_kind(const SeenLoad& other) const { return kind_of(*this) == kind_of(other); }
+bool SeenLoad::same_kind(const SeenLoad& other) const {
+  return load_kind(*this) == load_kind(other);
+}
 
 std::vector<SeenLoad> merge_loads(std::vector<SeenLoad> loads) {
-  std::ranges::sort(loads, {}, kind_of);
+  std::ranges::sort(loads, {}, load_kind);
   std::vector<SeenLoad> merged;
   for (SeenLoad& seen : loads) {
     if (merged.empty() || !merged.back().same_kind(seen)) {
