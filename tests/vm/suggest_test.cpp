@@ -95,7 +95,7 @@ TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
 }
 
 TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",
-          "[vm][rollout][suggest][kernel][kernel:program_digest]") {
+          "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit", kNothing);
