@@ -51,6 +51,7 @@ static __always_inline void set_facts(struct bw_program* record, const struct bw
   facts->time = bpf_ktime_get_tai_ns() / 1000000000;
   facts->family = record->family - 1;
   if (at->guard) facts->guard = at->guard;
+  if (record->standing & BW_STANDING_REFUSED) facts->guard = BW_CAUSE_REFUSED_BEFORE;
   if (!record->family && !facts->guard) facts->guard = BW_CAUSE_UNKNOWN_ATTACH;
   if (at->retargeted || !(image->classes[load_class].flags & BW_CLASS_NAMED))
     facts->names[BW_NAME_TARGET] = at->target;
@@ -127,9 +128,7 @@ __noinline int conclude_shared(__u64 address) {
   }
   record->route = note->attachment.route;
   record->policy_version = image->policy_version;
-  record->facts.guard = BW_CAUSE_SHARED_FILES;
-  bw_deny(image, BW_CAUSE_SHARED_FILES, &record->decision);
-  if (bw_enforces(image)) record->decision.mode = BW_MODE_ENFORCE;
+  deny_now(image, BW_CAUSE_SHARED_FILES, record);
   return conclude(BW_HOOK_ATTACH, record, image, prog);
 }
 
@@ -137,16 +136,13 @@ static __always_inline int refuse_shared(struct bpf_prog* prog) {
   return conclude_shared((__u64)prog) ? -EPERM : 0;
 }
 
-// What was noted of the program at its load, into note->draft. False if nothing was. Copied in two
-// halves, for one copy may be of no more than 1 KiB.
+// What was noted of the program at its load, into note->draft. False if nothing was.
 static __always_inline bool recall(struct task_note* note, struct bpf_prog* prog) {
   __u64 key = (__u64)BPF_CORE_READ(prog, aux);
   note->draft.decision.allow = 0;
   const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (!known) return false;
-  const __u32 half = __builtin_offsetof(struct bw_program, decision);
-  __builtin_memcpy(&note->draft, known, half);
-  __builtin_memcpy(&note->draft.decision, &known->decision, sizeof(*known) - half);
+  copy_record(&note->draft, known);
   return true;
 }
 

@@ -120,9 +120,7 @@ static __always_inline void describe_race(struct task_note* note, const struct b
   }
   set_facts(record, image, &note->attachment);
   record->policy_version = image->policy_version;
-  record->facts.guard = BW_CAUSE_ATTACH_RACE;
-  bw_deny(image, BW_CAUSE_ATTACH_RACE, &record->decision);
-  if (bw_enforces(image)) record->decision.mode = BW_MODE_ENFORCE;
+  deny_now(image, BW_CAUSE_ATTACH_RACE, record);
 }
 
 static __always_inline void report_race(struct task_note* note, const struct bw_image* image,

@@ -72,6 +72,13 @@ BW_INLINE int bw_refused(const struct bw_decision* decision) {
 
 #define BW_FNV_PRIME 0x100000001b3ULL
 
+// So are the words of keys hashed, for a revoked one to be found again in a chain. Equal keys have
+// equal hashes; another key that has the same is refused like it.
+BW_INLINE __u64 bw_hash_key_word(__u64 hash, __u64 word) {
+  hash = (hash ^ word) * BW_FNV_PRIME;
+  return hash ^ (hash >> 29);
+}
+
 BW_INLINE __u64 bw_hash_start(__u64 seed, __u32 name_class) {
   return (seed ^ name_class) * BW_FNV_PRIME;
 }
@@ -165,6 +172,10 @@ BW_INLINE __u32 bw_name_class(const struct bw_image* image, const struct bw_fact
   return BW_CLASS_ATTACH + family;
 }
 
+BW_INLINE int bw_is_about_subject(__u32 dimension) {
+  return dimension == BW_NAME_EXE || dimension == BW_NAME_CGROUP || dimension == BW_NAME_UID;
+}
+
 // What the rules say about one name. At load, a place is no condition yet: what falls there is in
 // the `may` of the target.
 BW_INLINE struct bw_match_sets bw_look_up(const struct bw_image* image,
@@ -178,8 +189,9 @@ BW_INLINE struct bw_match_sets bw_look_up(const struct bw_image* image,
   pattern = name->known ? bw_find(image, name_class, name) : 0;
   sets = pattern ? pattern->rules : name->known ? info->other : info->unknown;
   if (facts->stage == BW_STAGE_LOAD) return sets;
-  // Nothing more will be known. What was open about a target was its place, which is judged now.
-  if (!name->known)
+  // Nothing more will be known. What was open about a target was its place, which is judged now;
+  // who could not be identified meets the conditions of load-only rules, too, for here they refuse.
+  if (!name->known && !bw_is_about_subject(dimension))
     sets.may = sets.sure;
   else
     sets.sure = sets.may;
@@ -292,10 +304,22 @@ BW_INLINE __u8 bw_mode_of(const struct bw_image* image, __u32 rule) {
   return image->mode == BW_MODE_AUDIT ? BW_MODE_AUDIT : BW_MODE_ENFORCE;
 }
 
-// Whether anything is refused: by the policy as a whole, or by a rule with a mode of its own.
+// Whether anything is ever refused: by the policy, or by a rule with a mode of its own.
 BW_INLINE int bw_enforces(const struct bw_image* image) {
   __u64 rules = 0;
   for (__u32 i = 0; i < BW_VECTOR_WORDS; i++) rules |= image->enforce.words[i];
+  return image->mode != BW_MODE_AUDIT || rules != 0;
+}
+
+// Likewise by what is in force at that time.
+BW_SUBPROGRAM int bw_enforces_at(const struct bw_image* image, __s64 time) {
+  const struct bw_vector* in_force = bw_in_force(image, time);
+  __u64 rules = 0;
+  int n;
+  bw_for(n, BW_VECTOR_WORDS) {
+    const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
+    rules |= image->enforce.words[i] & in_force->words[i];
+  }
   return image->mode != BW_MODE_AUDIT || rules != 0;
 }
 
@@ -323,13 +347,15 @@ BW_INLINE int bw_admits(const struct bw_image* image, const struct bw_facts* fac
   return facts->stage == BW_STAGE_LOAD || !bw_test_bit(&image->load_only, rule);
 }
 
-// Denied before any rule is looked at.
-BW_INLINE void bw_deny(const struct bw_image* image, __u32 cause, struct bw_decision* decision) {
+// A denial that no rule makes. It is enforced as soon as anything is: by the policy's mode alone,
+// it would be the way past every rule that is past its trial.
+BW_INLINE void bw_deny(const struct bw_image* image, __s64 time, __u32 cause,
+                       struct bw_decision* decision) {
   decision->allow = 0;
   decision->reserved = 0;
   decision->rule = BW_NO_RULE;
   decision->cause = (__u8)cause;
-  decision->mode = bw_mode_of(image, BW_NO_RULE);
+  decision->mode = bw_enforces_at(image, time) ? BW_MODE_ENFORCE : BW_MODE_AUDIT;
 }
 
 // First match wins. What is known only at attach may still match: such an allow rule admits the
@@ -342,14 +368,20 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
   int n;
   facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
   decision->load_class = facts->load_class;
-  bw_deny(image, bw_fixed_cause(image, facts), decision);
-  if (decision->cause != BW_CAUSE_RULE) return;
+  const __u32 fixed = bw_fixed_cause(image, facts);
+  if (fixed != BW_CAUSE_RULE) {
+    bw_deny(image, facts->time, fixed, decision);
+    return;
+  }
 
   bw_for(n, BW_NAMES) {
     const __u32 dimension = (__u32)n;
     if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);
   }
   bw_match(image, facts, &first);
+  decision->reserved = 0;
+  decision->rule = BW_NO_RULE;
+  decision->cause = BW_CAUSE_RULE;
   if (first.may_allow != BW_NO_RULE && first.may_allow <= first.sure) first.sure = first.may_allow;
   if (first.sure == BW_NO_RULE) {
     decision->cause = BW_CAUSE_DEFAULT;

@@ -89,8 +89,7 @@ static __always_inline void deny_moved(struct task_note* note, const struct bw_i
   set_facts(record, image, &note->attachment);
   record->generation = generation;
   record->policy_version = image->policy_version;
-  record->facts.guard = cause;
-  bw_deny(image, cause, &record->decision);
+  deny_now(image, cause, record);
 }
 
 // One program, at note->attachment; 0: one that cannot be read. A global function, as

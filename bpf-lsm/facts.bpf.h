@@ -49,10 +49,7 @@ static __always_inline void gather_target(struct bw_facts* facts, struct bpf_pro
   const char* name = btf ? btf_type_name(btf, aux->attach_btf_id) : 0;
   target->length = read_target((char*)target->bytes, name, facts->prog_type, facts->attach_type);
   target->known = target->length != 0;
-  if (!target->known) {
-    facts->guard = BW_CAUSE_MISSING_FACT;
-    return;
-  }
+  if (!target->known) return;
   // A positive return value from there ends the walk of the LSM hooks before it reaches us.
   if (facts->prog_type == BPF_PROG_TYPE_TRACING && facts->attach_type == BPF_MODIFY_RETURN &&
       !__builtin_memcmp(target->bytes, "security_", 9))
@@ -114,22 +111,56 @@ static __always_inline __u32 system_keyring(__s32 keyring_id) {
   return 0;
 }
 
-// A revoked key is nobody's, even in a keyring that is trusted as a whole.
-static __always_inline bool is_revoked(const struct bw_image* image, const struct task_note* note) {
-  const struct noted_key* signer =
-      note->key_evidence == KEY_ISSUER ? &note->issued : &note->verified;
-  return signer_of_key(image, signer, BW_SIGNER_REVOKED, 0) != BW_SIGNER_UNKNOWN;
+// As slot_for() in policy/compile.cpp has it.
+static __noinline __u64 hash_of_key(const struct noted_key* key) {
+  const __u32 words = (key->length + 7) / 8;
+  __u64 hash = key->length;
+  int i;
+  bpf_for(i, 0, (int)words) {
+    __u32 word = (__u32)i;
+    if (word >= BW_KEY_WORDS) break;
+    hash = bw_hash_key_word(hash, key->bytes[word]);
+  }
+  return hash;
 }
 
+static __always_inline bool is_in_chain(const struct task_note* note, __u64 hash) {
+  for (__u32 i = 0; i < BW_MAX_CHAIN; i++)
+    if (i < note->chain_length && note->chain[i] == hash) return true;
+  return false;
+}
+
+// A revoked key is nobody's, and vouches for nobody, wherever it stands between the trusted key and
+// who signed, and even in a keyring that is trusted as a whole. A global function, which the
+// verifier walks through once; it looks the image up by itself, as judge_by() does.
+__noinline int is_revoked_by(__u64 generation) {
+  const struct bw_image* image = image_of(generation);
+  struct task_note* note = task_note(0);
+  int i;
+  if (!image || !note) return 1;
+  const __u64 verified = hash_of_key(&note->verified);
+  bpf_for(i, BW_SIGNER_FIRST_KEY, (int)image->signer_count) {
+    __u32 slot = (__u32)i;
+    if (slot >= BW_MAX_SIGNERS) break;
+    const struct bw_signer* signer = &image->signers[slot];
+    if (signer->kind != BW_SIGNER_REVOKED) continue;
+    if (signer->key_hash == verified || is_in_chain(note, signer->key_hash)) return 1;
+  }
+  return 0;
+}
+
+// Less evidence than that of a sole signer is none: a second signer, or a certificate that no CA
+// issued, must not make a revoked key count again.
 static __always_inline __u32 find_signer(const struct bw_image* image, struct task_note* note,
                                          __s32 keyring_id) {
   const __u32 keyring = system_keyring(keyring_id);
-  if (!note || note->key_evidence < KEY_SOLE_SIGNER) return keyring;
-  if (is_revoked(image, note)) return BW_SIGNER_UNKNOWN;
+  if (!note || note->key_evidence < KEY_SOLE_SIGNER) return BW_SIGNER_UNKNOWN;
+  if (is_revoked_by(image->generation)) return BW_SIGNER_UNKNOWN;
   const bool issued = note->key_evidence == KEY_ISSUER;
   const __u32 slot =
       signer_of_key(image, &note->verified, issued ? BW_SIGNER_ISSUER : BW_SIGNER_KEY, keyring);
-  return slot == BW_SIGNER_UNKNOWN ? keyring : slot;
+  if (slot != BW_SIGNER_UNKNOWN) return slot;
+  return issued && !note->verified_may_issue ? BW_SIGNER_UNKNOWN : keyring;
 }
 
 static __always_inline bool same_digest(const __u64* left, const __u64* right) {
@@ -182,6 +213,22 @@ static __always_inline void inherit_from_loader(struct bw_program* record,
   __builtin_memcpy(record->loader_digest, note->loader_digest, sizeof(record->loader_digest));
 }
 
+// A target that cannot be read is for the verifier to refuse, as loaders expect that try what the
+// kernel can do: `attach_btf_id` 0 or 1, or an LSM program for fmod_ret. The rules are asked as far
+// as they are about any target, and what the verifier lets pass is decided in lsm/bpf_prog.
+static __always_inline void gather_attach_point(struct bw_program* record, struct bpf_prog* prog,
+                                                const struct bw_image* image) {
+  struct bw_facts* facts = &record->facts;
+  const __u32 known = bw_class_of(image, facts->prog_type, facts->attach_type);
+  const __u32 load_class = known & (BW_LOAD_CLASSES - 1);
+  const bool is_named = image->classes[load_class].flags & BW_CLASS_NAMED;
+  if (!is_named && (known || facts->prog_type != BPF_PROG_TYPE_LSM)) return;
+  gather_target(facts, prog);
+  if (known && facts->names[BW_NAME_TARGET].known) return;
+  record->flags |= BW_PROGRAM_NO_TARGET;
+  if (!known) facts->attach_type = BPF_LSM_MAC;
+}
+
 static __always_inline void gather(struct bw_program* record, struct bpf_prog* prog,
                                    union bpf_attr* attr, bool kernel, const struct bw_image* image,
                                    __u32 wanted, struct task_note* note) {
@@ -193,9 +240,7 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   facts->traits[BW_TRAIT_GPL_COMPATIBLE] = BPF_CORE_READ_BITFIELD_PROBED(prog, gpl_compatible);
   facts->time = bpf_ktime_get_tai_ns() / 1000000000;
   gather_subject(facts, wanted, note);
-  __u32 load_class =
-      bw_class_of(image, facts->prog_type, facts->attach_type) & (BW_LOAD_CLASSES - 1);
-  if (image->classes[load_class].flags & BW_CLASS_NAMED) gather_target(facts, prog);
+  gather_attach_point(record, prog, image);
   if (kernel) facts->origin = note->loader_aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
   if (is_verified(prog, attr))
     gather_signature(record, prog, attr, image, note);

@@ -21,6 +21,9 @@
 #define BW_HAS_exclusive_maps BW_HAS_FIELD(union, bpf_attr, excl_prog_hash)
 #define BW_HAS_program_digest BW_HAS_FIELD(struct, bpf_prog, digest)
 
+// What a certificate says that its key may be used for (6.4).
+#define BW_HAS_key_flags BW_HAS_FIELD(struct, public_key, key_eflags)
+
 // The parent of a cgroup's folder, under its name since 6.15.
 #define BW_HAS_kernfs_parent BW_HAS_FIELD(struct, kernfs_node, __parent)
 

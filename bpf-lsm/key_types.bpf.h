@@ -18,6 +18,7 @@ struct public_key {
   void* key;
   __u32 keylen;
   const char* pkey_algo;
+  unsigned long key_eflags;
 };
 
 struct asymmetric_key_subtype {

@@ -89,10 +89,12 @@ struct {
 
 enum key_evidence {
   KEY_NONE,
-  KEY_VERIFIED,
+  KEY_VERIFIED,     // by `verified`, which is not all that it takes
   KEY_SOLE_SIGNER,  // `verified` is the key that signed, and no other did
-  KEY_ISSUER,       // `verified` issued the certificate of `issued`, the only one that signed
+  KEY_ISSUER,       // `verified` issued, over CAs, the certificate of the only one that signed
 };
+
+#define BW_MAX_CHAIN 16  // certificates between a trusted key and who signed, that one's included
 
 // struct public_key, copied.
 struct noted_key {
@@ -154,9 +156,12 @@ struct task_note {
   __s32 key_serial;
   __u32 padding;
   struct noted_key verified;
-  struct noted_key issued;
-  struct bw_program draft;  // the load that lsm/bpf_prog_load decides
-  __u64 postponed_aux;      // whose event waits for the digest: the draft's; 0: none's
+  __u64 chain[BW_MAX_CHAIN];  // hash_of_key() of the keys below `verified`, the signer's first
+  __u32 chain_length;
+  __u32 verified_may_issue;  // as its certificate says: trust it in a system keyring only
+  struct noted_key passing;  // one key of the chain
+  struct bw_program draft;   // the load that lsm/bpf_prog_load decides
+  __u64 postponed_aux;       // whose event waits for the digest: the draft's; 0: none's
   char postponed_name[BW_PROG_NAME_SIZE];
   char exe[BW_EXE_SIZE];         // for that event, or one of a race: tracing cannot read it
   struct bw_facts staged_facts;  // and as the staged policy sees it

@@ -20,12 +20,18 @@ static __always_inline int refuse_blind(enum bw_hook hook) {
   return conclude_blind(hook) ? -EPERM : 0;
 }
 
-// A denial that needs no rule: only the policy's mode is asked for.
+// A denial that no rule makes.
+static __always_inline void deny_now(const struct bw_image* image, enum bw_cause cause,
+                                     struct bw_program* record) {
+  record->facts.guard = cause;
+  record->facts.time = bpf_ktime_get_tai_ns() / 1000000000;
+  bw_deny(image, record->facts.time, cause, &record->decision);
+}
+
 static __always_inline int refuse_by(const struct bw_image* image, enum bw_cause cause,
                                      enum bw_hook hook, struct bw_program* record,
                                      struct bpf_prog* prog) {
-  record->facts.guard = cause;
-  bw_deny(image, cause, &record->decision);
+  deny_now(image, cause, record);
   return conclude(hook, record, image, prog);
 }
 
@@ -44,6 +50,14 @@ static __always_inline struct bw_program* new_draft(struct task_note* note) {
   note->draft.staged_generation = 0;
   note->draft.staged_signer = BW_SIGNER_UNKNOWN;
   return &note->draft;
+}
+
+// Into a copy of the caller's own: several tasks may look at one record, and one of them change it.
+// In two halves, for one copy may be of no more than 1 KiB.
+static __always_inline void copy_record(struct bw_program* to, const struct bw_program* from) {
+  const __u32 half = __builtin_offsetof(struct bw_program, decision);
+  __builtin_memcpy(to, from, half);
+  __builtin_memcpy(&to->decision, &from->decision, sizeof(*from) - half);
 }
 
 // Of which program a refusal tells, where no load has said so. The kernel's fields are read, so

@@ -86,10 +86,9 @@ static __always_inline void compare_load(struct bw_program* record, struct task_
 }
 
 // At lsm/bpf_prog, whose digest is known.
-static __always_inline void compare_settled(struct bw_program* known, struct bpf_prog* prog) {
+static __always_inline void compare_settled(const struct bw_program* look, struct task_note* note,
+                                            struct bpf_prog* prog) {
   const struct bw_image* staged = staged_image();
-  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!(known->flags & BW_PROGRAM_UNCOMPARED) || !staged || !note) return;
-  known->flags &= ~BW_PROGRAM_UNCOMPARED;
-  if (known->staged_generation == staged->generation) compare(known, staged, note, prog);
+  if (!(look->flags & BW_PROGRAM_UNCOMPARED) || !staged) return;
+  if (look->staged_generation == staged->generation) compare(look, staged, note, prog);
 }

@@ -73,6 +73,7 @@ enum bpf_prog_type {
 enum bpf_attach_type {
   BPF_TRACE_RAW_TP = 23,
   BPF_MODIFY_RETURN = 26,
+  BPF_LSM_MAC = 27,
   BPF_TRACE_ITER = 28,
   BPF_XDP = 37,
   BPF_PERF_EVENT = 41,

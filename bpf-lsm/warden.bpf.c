@@ -2,7 +2,8 @@
 //
 // hook                              threat it answers
 // lsm/bpf_prog_load                 unsigned, foreign, replayed or misplaced programs: the decision
-// lsm/bpf_prog                      instructions or attach target changed after they were verified
+// lsm/bpf_prog                      instructions or attach target changed after they were verified;
+//                                   a refused program had by who asks for it meanwhile
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
 // lsm/bpf_token_create              user namespaces that load programs, where the policy wants none
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
@@ -30,7 +31,8 @@
 #include "bpf-lsm/device_moved.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
-#include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/look.bpf.h"
+#include "bpf-lsm/signed_by.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -76,6 +78,12 @@ static __always_inline void remember(struct bw_program* record, struct bpf_prog*
   record->decision.rule = BW_NO_RULE;
 }
 
+static __always_inline void note_open(struct bw_program* record, const struct bw_image* image) {
+  if (record->facts.names[BW_NAME_DIGEST].known) return;
+  record->flags |= BW_PROGRAM_NO_DIGEST;
+  if (image->flags & BW_IMAGE_DIGEST) record->flags |= BW_PROGRAM_OPEN;
+}
+
 SEC("lsm/bpf_prog_load")
 int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
@@ -88,6 +96,8 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   if (!image) return refuse_blind(BW_HOOK_PROG_LOAD);
   record->policy_version = image->policy_version;
   gather(record, prog, attr, kernel, image, wanted_facts(image), note);
+  record->loading_task = (__u64)bpf_get_current_task_btf();
+  note_open(record, image);
   judge(image, &record->facts, &record->decision);
   name_decision(record, image);
   compare_load(record, note, prog, attr->keyring_id);
@@ -96,87 +106,15 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
 
-// The attach target that the verifier resolved must be the one that was decided upon.
-static __always_inline bool target_kept(const struct bw_facts* facts, struct bpf_prog* prog) {
-  const struct bw_name* then = &facts->names[BW_NAME_TARGET];
-  __u64 now[BW_NAME_WORDS] = {};
-  if (!then->known || facts->prog_type == BPF_PROG_TYPE_STRUCT_OPS) return true;
-  if (!read_target((char*)now, prog->aux->attach_func_name, facts->prog_type, facts->attach_type))
-    return false;
-  for (__u32 i = 0; i < BW_NAME_WORDS; i++)
-    if (now[i] != then->words[i]) return false;
-  return true;
-}
-
-// Before 7.3 the digest is not yet known when a signed program is decided upon: there, only the
-// guard on unsigned parts keeps the instructions as they were signed.
-static __always_inline bool digest_kept(const struct bw_program* record, struct bpf_prog* prog) {
-  const struct bw_name* then = &record->facts.names[BW_NAME_DIGEST];
-  __u64 now[BW_DIGEST_SIZE / 8] = {};
-  if (!then->known) return true;
-  if (bpf_probe_read_kernel(now, sizeof(now), prog->digest)) return false;
-  for (__u32 i = 0; i < BW_DIGEST_SIZE / 8; i++)
-    if (now[i] != then->words[i]) return false;
-  return true;
-}
-
-// A program that the warden has no record of: resident from before, or one that went around it.
-static __always_inline int judge_stranger(struct bpf_prog* prog) {
-  if (is_resident(prog)) return 0;
-  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
-  if (!record) return refuse_blind(BW_HOOK_PROG);
-  describe_unknown(record, prog);
-  return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_PROG, record, prog);
-}
-
-static __always_inline enum bw_cause what_changed(const struct bw_program* known,
-                                                  struct bpf_prog* prog) {
-  if (!digest_kept(known, prog)) return BW_CAUSE_DIGEST_CHANGED;
-  return target_kept(&known->facts, prog) ? BW_CAUSE_RULE : BW_CAUSE_TARGET_CHANGED;
-}
-
-// True if a rule asks for the digest, which was not yet known, and the answer is another one now.
-static __always_inline bool decides_anew(struct bw_program* known, const struct bw_image* image,
-                                         __u64 generation, bool has_digest) {
-  const struct bw_decision before = known->decision, *now = &known->decision;
-  if (!image || !(image->flags & BW_IMAGE_DIGEST)) return false;
-  if (!has_digest) known->facts.guard = BW_CAUSE_MISSING_FACT;
-  move_to(known, image, generation);
-  judge(image, &known->facts, &known->decision);
-  name_decision(known, image);
-  return now->allow != before.allow || now->rule != before.rule || now->mode != before.mode ||
-         now->cause != before.cause;
-}
-
-// The digest is known now. What stays as it was decided is not reported twice.
-static __always_inline int settle(struct bw_program* known, struct bpf_prog* prog,
-                                  struct task_note* note) {
-  const bool was_known = known->facts.names[BW_NAME_DIGEST].known;
-  const bool is_known = gather_digest(&known->facts, prog);
-  __u64 generation = 0;
-  const struct bw_image* image = active_image(&generation);
-  const bool changed = !was_known && decides_anew(known, image, generation, is_known);
-  if (note && note->postponed_aux == (__u64)prog->aux)
-    tell_postponed(note, changed ? &note->draft : known);
-  return changed ? conclude(BW_HOOK_PROG, known, image, prog) : 0;
-}
-
 SEC("lsm/bpf_prog")
 int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   __u64 key = (__u64)prog->aux;
   if (ret) return ret;
   struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (!known) return judge_stranger(prog);
-  if (known->flags & BW_PROGRAM_CONFIRMED) return 0;
-
-  struct task_note* note = task_note(0);
-  known->program_id = prog->aux->id;
-  const enum bw_cause change = what_changed(known, prog);
-  const int error = change == BW_CAUSE_RULE ? settle(known, prog, note)
-                                            : refuse_for(change, BW_HOOK_PROG, known, prog);
-  compare_settled(known, prog);
-  if (!error) known->flags |= BW_PROGRAM_CONFIRMED;
-  return error;
+  if (known->standing == BW_STANDING_CONFIRMED) return 0;
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  return note ? look_at(known, prog, note) : refuse_blind(BW_HOOK_PROG);
 }
 
 SEC("lsm/bpf_map_create")
@@ -228,7 +166,16 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
 
 // ---- Evidence -----------------------------------------------------------------------------------
 
-// A loader runs once, and only while no other thread can swap the file descriptors it makes.
+// A signed loader runs once, and only while no other thread can swap the file descriptors it makes.
+// What an unsigned one loads is unsigned whoever meddles with it; what a signed one has loaded is
+// no loader.
+static __always_inline bool may_vouch(struct bw_program* loader) {
+  if (loader->standing != BW_STANDING_CONFIRMED) return false;
+  if (!(loader->flags & BW_PROGRAM_SIGNED)) return loader->facts.signature == BW_SIGNATURE_UNSIGNED;
+  if (BPF_CORE_READ(bpf_get_current_task_btf(), files, count.counter) != 1) return false;
+  return !__sync_lock_test_and_set(&loader->has_run, 1);
+}
+
 SEC("fentry/bpf_prog_test_run_syscall")
 int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
@@ -236,10 +183,7 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   if (!note) return 0;
   note->loader_aux = 0;
   struct bw_program* loader = bpf_map_lookup_elem(&programs, &key);
-  if (!loader || !(loader->flags & BW_PROGRAM_SIGNED)) return 0;
-  if (!(loader->flags & BW_PROGRAM_CONFIRMED)) return 0;
-  if (BPF_CORE_READ(bpf_get_current_task_btf(), files, count.counter) != 1) return 0;
-  if (__sync_lock_test_and_set(&loader->has_run, 1)) return 0;
+  if (!loader || !may_vouch(loader)) return 0;
   note->loader_signature = loader->facts.signature;
   note->loader_signer = loader->facts.signer;
   note->loader_key_serial = loader->key_serial;
@@ -261,32 +205,6 @@ int BPF_PROG(note_loader_end, struct bpf_prog* prog) {
   return 0;
 }
 
-static __always_inline bool is_public_key(const struct key* key) {
-  static const char expected[] = "public_key";
-  char name[sizeof(expected)] = {};
-  struct asymmetric_key_subtype* subtype = BPF_CORE_READ(key, payload.data[1]);
-  if (bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(subtype, name)) < 0) return false;
-  return !__builtin_memcmp(name, expected, sizeof(expected));
-}
-
-// Leaves a length of 0 where something cannot be read.
-static __always_inline void note_public_key(struct noted_key* noted,
-                                            const struct public_key* public) {
-  noted->length = 0;
-  __u32 length = BPF_CORE_READ(public, keylen);
-  if (!length || length >= BW_KEY_SIZE) return;
-  __u32 last = length / 8;
-  barrier_var(last);
-  if (last >= BW_KEY_WORDS) return;
-  noted->bytes[last] = 0;  // pads the last word: keys are compared word by word
-  if (bpf_probe_read_kernel(noted->bytes, length, BPF_CORE_READ(public, key))) return;
-  __builtin_memset(noted->algorithm, 0, sizeof(noted->algorithm));
-  if (bpf_probe_read_kernel_str(noted->algorithm, sizeof(noted->algorithm),
-                                BPF_CORE_READ(public, pkey_algo)) < 0)
-    return;
-  noted->length = length;
-}
-
 SEC("fexit/verify_signature")
 int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_signature* sig,
              int ret) {
@@ -294,37 +212,14 @@ int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_s
   if (!note || !note->signed_load) return 0;
   note->key_evidence = KEY_NONE;
   if (ret || !is_public_key(key)) return 0;
-  note_public_key(&note->verified, BPF_CORE_READ(key, payload.data[0]));
+  const struct public_key* public = BPF_CORE_READ(key, payload.data[0]);
+  note_public_key(&note->verified, public);
   if (!note->verified.length) return 0;
+  note->verified_may_issue = may_issue(public);
   note->verified_sig = (__u64)sig;
   note->key_serial = key->serial;
   note->key_evidence = KEY_VERIFIED;
   return 0;
-}
-
-#define MAX_CHAIN 8
-
-// Whether the signature that the trusted key verified is that of a certificate between it and the
-// signer. The kernel has verified the links below.
-static __always_inline bool is_in_chain(struct x509_certificate* signer, __u64 verified_sig) {
-  struct x509_certificate* certificate = signer;
-  for (int i = 0; i < MAX_CHAIN && certificate; i++) {
-    if ((__u64)BPF_CORE_READ(certificate, sig) == verified_sig) return true;
-    struct x509_certificate* issuer = BPF_CORE_READ(certificate, signer);
-    if (issuer == certificate) return false;
-    certificate = issuer;
-  }
-  return false;
-}
-
-// The id of who signed: a subject key identifier, or a serial number and an issuer.
-static __always_inline void note_wanted_key(struct task_note* note, struct pkcs7_message* message) {
-  struct pkcs7_signed_info* info = message->signed_infos;
-  struct asymmetric_key_id* id = info ? BPF_CORE_READ(info, sig, auth_ids[0]) : 0;
-  __u32 length = id ? BPF_CORE_READ(id, len) : 0;
-  if (length > BW_KEY_ID_SIZE) length = BW_KEY_ID_SIZE;
-  if (length && !bpf_probe_read_kernel(note->wanted_key, length, id->data))
-    note->wanted_key_length = length;
 }
 
 // One signer only. The trusted key verified that signer's signature, or issued its certificate.
@@ -338,10 +233,10 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
   if (!info || BPF_CORE_READ(info, next)) return 0;
   struct x509_certificate* signer = BPF_CORE_READ(info, signer);
   if ((__u64)BPF_CORE_READ(info, sig) == note->verified_sig) {
+    note->chain_length = 0;
     note->key_evidence = KEY_SOLE_SIGNER;
-  } else if (signer && is_in_chain(signer, note->verified_sig)) {
-    note_public_key(&note->issued, BPF_CORE_READ(signer, pub));
-    if (note->issued.length) note->key_evidence = KEY_ISSUER;
+  } else if (signer && note_chain(note, signer)) {
+    note->key_evidence = KEY_ISSUER;
   }
   return 0;
 }

@@ -115,7 +115,9 @@ Result<Certificate> describe(X509* cert, const std::string& path) {
   facts.subject = name_text(X509_get_subject_name(cert));
   facts.issuer = name_text(X509_get_issuer_name(cert));
   facts.serial_hex = serial_text(cert);
-  facts.is_ca = (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
+  // The key usage of a certificate that names none is any: UINT32_MAX.
+  facts.is_ca = (X509_get_extension_flags(cert) & EXFLAG_CA) != 0 &&
+                (X509_get_key_usage(cert) & KU_KEY_CERT_SIGN) != 0;
   facts.subject_key_id = octets(X509_get0_subject_key_id(cert));
   facts.public_key = octets(X509_get0_pubkey_bitstr(cert));
   if (const EVP_PKEY* key = X509_get0_pubkey(cert))

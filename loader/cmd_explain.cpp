@@ -29,6 +29,7 @@ struct ExplainArguments {
   std::optional<uint32_t> uid;
   bool sleepable = false;
   bool delegated = false;
+  bool fixed = false;  // instead of a situation
   bool json = false;
 };
 
@@ -110,6 +111,23 @@ json to_json(const policy::Explanation& explanation, const policy::Policy& polic
           {"stages", stages}};
 }
 
+// What no rule can allow, and whether it is refused where that policy is in force.
+int run_fixed(const ExplainArguments& options, const CompiledPolicy& compiled) {
+  const bool enforced = bw_enforces_at(compiled.image.get(), std::time(nullptr)) != 0;
+  if (!options.json) {
+    std::printf("%s\n%s: %s\n", policy::fixed_denials().c_str(), options.file.c_str(),
+                enforced ? "all of it is refused" : "audit only, as nothing is enforced");
+    return 0;
+  }
+  auto list = json::array();
+  for (unsigned i = 0; i < BW_CAUSES; i++)
+    if (policy::is_fixed(static_cast<bw_cause>(i)))
+      list.push_back({{"cause", policy::cause_name(static_cast<bw_cause>(i))},
+                      {"text", policy::cause_text(static_cast<bw_cause>(i))}});
+  std::puts(json({{"enforced", enforced}, {"fixed", list}}).dump(2).c_str());
+  return 0;
+}
+
 int run_explain(const ExplainArguments& options) {
   policy::ParseResult parsed = parse_policy_file(options.file);
   if (!parsed) {
@@ -122,6 +140,7 @@ int run_explain(const ExplainArguments& options) {
     (void)report(compiled.error());
     return kWrongUse;
   }
+  if (options.fixed) return run_fixed(options, *compiled);
   const auto situation = options.event.empty() ? situation_from_options(options, *compiled)
                                                : situation_from_event(options, *compiled);
   if (!situation) {
@@ -179,6 +198,7 @@ void add_explain(CLI::App& app, Command& chosen) {
       "--event", options->event, "a file with one event of `events --json`, instead of the facts");
   event->check(refuse_empty);
   add_facts(*verb, event, *options);
+  verb->add_flag("--fixed", options->fixed, "list what no rule can allow")->excludes(event);
   verb->add_flag("--json", options->json, "the explanation as JSON");
   verb->footer("example: bpfwarden explain policy.toml --attach xdp@eth0 --key netops");
   verb->callback([options, &chosen] { chosen = [options] { return run_explain(*options); }; });

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "bpf-lsm/decide.h"
 #include "policy/coverage.h"
 #include "policy/family_table.h"
 #include "policy/pattern_table.h"
@@ -90,6 +91,9 @@ Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const
   signer.keyring = kind.keyring;
   signer.key_length = static_cast<uint32_t>(certificate.public_key.size());
   std::memcpy(signer.key, certificate.public_key.data(), certificate.public_key.size());
+  signer.key_hash = signer.key_length;  // as hash_of_key() in bpf-lsm/facts.bpf.h
+  for (uint32_t word = 0; word < (signer.key_length + 7) / 8; word++)
+    signer.key_hash = bw_hash_key_word(signer.key_hash, signer.key[word]);
   std::memcpy(signer.algorithm, certificate.kernel_algorithm.data(),
               certificate.kernel_algorithm.size());
   return image.signer_count++;
@@ -99,6 +103,7 @@ Status write_key(const Key& key, std::set<size_t>& slots, bw_image& image) {
   const auto keyring = static_cast<uint16_t>(key.keyring ? static_cast<int>(*key.keyring) : 0);
   const auto add = [&](const std::vector<CertificateInfo>& certificates, SlotKind kind) -> Status {
     for (const CertificateInfo& certificate : certificates) {
+      if (kind.kind == BW_SIGNER_ISSUER && !certificate.is_ca) continue;  // may not issue
       const auto slot = slot_for(certificate, kind, key.name, image);
       if (!slot) return std::unexpected(slot.error());
       if (kind.kind != BW_SIGNER_REVOKED) slots.insert(*slot);
@@ -246,8 +251,9 @@ std::vector<PathPattern> digests_of(const Rule& rule) {
   return names;
 }
 
-// True if any rule has such a condition. Who could not be identified meets the conditions of deny
-// rules and of no others; a digest that is not yet known leaves the question open.
+// True if any rule has such a condition. Who could not be identified meets the conditions of rules
+// that refuse, and of no others: load-only ones do so at attach. A digest that is not yet known
+// leaves the question open.
 bool add_condition(const Policy& policy, bw_dimension dimension, NamesOf names_of,
                    PatternTable& patterns) {
   const auto name_class = static_cast<uint16_t>(BW_CLASS_SUBJECT + int{dimension});
@@ -263,8 +269,8 @@ bool add_condition(const Policy& policy, bw_dimension dimension, NamesOf names_o
     if (names.empty()) continue;
     if (dimension == BW_NAME_DIGEST)
       patterns.add(name_class, NameKind::unknown, "", i, {false, true});
-    else if (rule.action == Action::deny)
-      patterns.add(name_class, NameKind::unknown, "", i, {true, true});
+    else if (rule.action != Action::allow)
+      patterns.add(name_class, NameKind::unknown, "", i, {rule.action == Action::deny, true});
   }
   return true;
 }

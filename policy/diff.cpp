@@ -50,10 +50,11 @@ bool same_decider(const DiffSides& sides, const Pair& pair) {
 }
 
 // What is refused to whoever is alone is refused to threads, too.
-Pair decide_pair_for_threads(const DiffSides& sides, const Pair& pair) {
+Pair decide_pair_for_threads(const DiffSides& sides, const Pair& pair, const WhoClass& who) {
   Pair for_threads = pair;
   for (size_t i = 0; i < 2; i++)
-    if (bw_refused(&pair[i]) == 0) for_threads[i] = decide_for_threads(sides[i].image, pair[i]);
+    if (bw_refused(&pair[i]) == 0)
+      for_threads[i] = decide_for_threads(sides[i].image, pair[i], who.representatives[i].time);
   return for_threads;
 }
 
@@ -156,7 +157,7 @@ struct AllGroups {
 };
 
 void find_for_threads(const DiffSides& sides, const Pair& pair, const WhoClass& who, Found& found) {
-  const Pair for_threads = decide_pair_for_threads(sides, pair);
+  const Pair for_threads = decide_pair_for_threads(sides, pair, who);
   const auto change = change_of(for_threads);
   if (!change) return;
   const auto text = [&](size_t i) {
@@ -207,8 +208,8 @@ std::vector<DiffGroup> sorted(Groups groups) {
   return all;
 }
 
-std::vector<SettingChange> changed_settings(const DiffSides& sides) {
-  const Pair pair = {decide_token(sides[0].image), decide_token(sides[1].image)};
+std::vector<SettingChange> changed_settings(const DiffSides& sides, int64_t now) {
+  const Pair pair = {decide_token(sides[0].image, now), decide_token(sides[1].image, now)};
   const auto change = change_of(pair);
   if (!change) return {};
   return {{*change, "bpf-tokens", token_text(pair[0]), token_text(pair[1])}};
@@ -238,7 +239,7 @@ Result<PolicyDiff> diff_policies(const DiffSides& sides, int64_t now) {
   }
   diff.groups = sorted(std::move(groups.answers));
   diff.threads = sorted(std::move(groups.threads));
-  diff.settings = changed_settings(sides);
+  diff.settings = changed_settings(sides, now);
   return diff;
 }
 

@@ -21,8 +21,9 @@ std::array<uint8_t, 2> either_flag(const std::array<uint8_t, 2>& left,
 struct Met {
   RulePair sure, may;  // as far as the digest leaves them open
   RulePair children;
+  RulePair at_attach;  // where conditions that cannot be read are met by load-only rules, too
   RulePair with_mode;
-  std::array<uint8_t, 2> is_known_signer = {}, is_denied_digest = {};
+  std::array<uint8_t, 2> is_known_signer = {}, is_denied_digest = {}, enforces = {};
 
   auto operator<=>(const Met&) const = default;
 };
@@ -31,15 +32,18 @@ Met combined(const Met& left, const Met& right) {
   return {.sure = both_pairs(left.sure, right.sure),
           .may = both_pairs(left.may, right.may),
           .children = both_pairs(left.children, right.children),
+          .at_attach = both_pairs(left.at_attach, right.at_attach),
           .with_mode = both_pairs(left.with_mode, right.with_mode),
           .is_known_signer = either_flag(left.is_known_signer, right.is_known_signer),
-          .is_denied_digest = either_flag(left.is_denied_digest, right.is_denied_digest)};
+          .is_denied_digest = either_flag(left.is_denied_digest, right.is_denied_digest),
+          .enforces = either_flag(left.enforces, right.enforces)};
 }
 
 Met everything_at(const PlaceClass& place) {
   return {.sure = place.rules,
           .may = place.rules,
           .children = place.children,
+          .at_attach = place.rules,
           .with_mode = place.rules};
 }
 
@@ -48,9 +52,11 @@ Met met_at(const PlaceClass& place, const Verdicts& verdicts) {
   Met met = {.sure = both_pairs(what, verdicts.digest_sure),
              .may = both_pairs(what, verdicts.digest_may),
              .children = verdicts.who,
+             .at_attach = verdicts.at_attach,
              .with_mode = verdicts.with_mode,
              .is_known_signer = verdicts.is_known_signer,
-             .is_denied_digest = verdicts.is_denied_digest};
+             .is_denied_digest = verdicts.is_denied_digest,
+             .enforces = verdicts.enforces};
   if (!place.is_loader) met.is_known_signer = {};
   return combined(met, everything_at(place));
 }
@@ -91,7 +97,8 @@ void forget_after_first(const RulePair& settled, Met& met) {
       const uint64_t certain = settled[side][i] & met.sure[side][i];
       const uint64_t up_to = certain == 0 ? ~uint64_t{0} : certain ^ (certain - 1);
       const uint64_t kept = is_settled ? 0 : up_to;
-      for (RulePair* rules : {&met.sure, &met.may, &met.children}) (*rules)[side][i] &= kept;
+      for (RulePair* rules : {&met.sure, &met.may, &met.children, &met.at_attach})
+        (*rules)[side][i] &= kept;
       is_settled = is_settled || certain != 0;
     }
     if (is_settled) met.with_mode[side] = {};

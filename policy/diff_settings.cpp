@@ -14,12 +14,11 @@ string mode_text(const bw_decision& decision) {
 }  // namespace
 
 // As judge_attachment() and conclude_shared() in bpf-lsm/attach.bpf.h.
-bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision) {
+bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision, int64_t time) {
   if ((image.flags & BW_IMAGE_ATTACH) == 0) return decision;
   if (bw_detects(&image, &decision) != 0) return decision;
   bw_decision for_threads = decision;
-  bw_deny(&image, BW_CAUSE_SHARED_FILES, &for_threads);
-  if (bw_enforces(&image) != 0) for_threads.mode = BW_MODE_ENFORCE;
+  bw_deny(&image, time, BW_CAUSE_SHARED_FILES, &for_threads);
   return for_threads;
 }
 
@@ -30,9 +29,9 @@ string threads_text(const bw_image& image, const bw_decision& for_threads) {
                                               : "by threads, too, which are watched";
 }
 
-bw_decision decide_token(const bw_image& image) {
+bw_decision decide_token(const bw_image& image, int64_t time) {
   bw_decision decision = {};
-  bw_deny(&image, BW_CAUSE_TOKEN_DENIED, &decision);
+  bw_deny(&image, time, BW_CAUSE_TOKEN_DENIED, &decision);
   if ((image.flags & BW_IMAGE_NO_TOKENS) == 0) decision.allow = 1;
   return decision;
 }

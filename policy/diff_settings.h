@@ -11,11 +11,12 @@ namespace bpfwarden::policy {
 
 // What becomes of what `decision` does not refuse, if threads share the file descriptors of who
 // attaches.
-[[nodiscard]] bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision);
+[[nodiscard]] bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision,
+                                             int64_t time);
 [[nodiscard]] std::string threads_text(const bw_image& image, const bw_decision& for_threads);
 
 // What becomes of BPF_TOKEN_CREATE.
-[[nodiscard]] bw_decision decide_token(const bw_image& image);
+[[nodiscard]] bw_decision decide_token(const bw_image& image, int64_t time);
 [[nodiscard]] std::string token_text(const bw_decision& decision);
 
 }  // namespace bpfwarden::policy

@@ -32,6 +32,7 @@ PropertyValue named_value(const DiffSides& sides, bw_dimension dimension, string
     const bw_image& image = sides[i].image;
     if (dimension != BW_NAME_DIGEST) {
       value.verdicts.who[i] = looked_up(image, situation, dimension, true);
+      value.verdicts.at_attach[i] = looked_up(image, situation, dimension, false);
       continue;
     }
     value.verdicts.digest_sure[i] = looked_up(image, situation, dimension, true);
@@ -237,8 +238,10 @@ Property time_values(const DiffSides& sides, int64_t now) {
   for (const int64_t start : starts) {
     PropertyValue value = {start == now ? "now" : "from " + date_text(start),
                            [start](Situation& s, size_t) { s.time = start; }};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
       set_in_force(sides[i].image, start, value.verdicts.who[i], value.verdicts.with_mode[i]);
+      value.verdicts.enforces[i] = bw_enforces_at(&sides[i].image, start) != 0;
+    }
     property.values.push_back(std::move(value));
   }
   return property;
@@ -256,7 +259,8 @@ bool tells_nothing(const Property& property) {
 
 Verdicts every_rule() {
   Verdicts all;
-  for (RulePair* part : {&all.who, &all.what, &all.with_mode, &all.digest_sure, &all.digest_may})
+  for (RulePair* part :
+       {&all.who, &all.what, &all.at_attach, &all.with_mode, &all.digest_sure, &all.digest_may})
     for (RuleWords& rules : *part) rules.fill(~uint64_t{0});
   return all;
 }

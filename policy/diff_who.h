@@ -14,9 +14,10 @@ namespace bpfwarden::policy {
 // What both images say about a load, beside where it goes.
 struct Verdicts {
   RulePair who, what;
+  RulePair at_attach;  // as `who` has it, but load-only rules refuse what cannot be read
   RulePair with_mode;  // in force, with a mode of their own
   RulePair digest_sure, digest_may;
-  std::array<uint8_t, 2> is_known_signer = {}, is_denied_digest = {};
+  std::array<uint8_t, 2> is_known_signer = {}, is_denied_digest = {}, enforces = {};
 
   auto operator<=>(const Verdicts&) const = default;
 };

@@ -34,6 +34,8 @@ string stage_text(const StageExplanation& stage, const Policy& policy) {
           string(mode_name(static_cast<bw_mode>(decision.mode))) + "\n";
   if (decision.rule != BW_NO_RULE && !policy.rules[decision.rule].description.empty())
     text += "      " + policy.rules[decision.rule].description + "\n";
+  if (is_fixed(static_cast<bw_cause>(decision.cause)))
+    text += "    no rule can allow it, and it is enforced as soon as anything is\n";
   for (const PassedRule& passed : stage.passed)
     text += "    not " + rule_text(policy, passed.rule) + ": " +
             (passed.reasons.empty() ? "it may match only at attach"

@@ -116,7 +116,7 @@ std::vector<Setting> subjects() {
   return {
       optional("origin", word, "either",
                "`user`: loaded through bpf(2) by a process. `loader`: loaded by the run of an "
-               "admitted signed loader.",
+               "admitted loader.",
                "\"loader\"", spellings(kOriginWords)),
       optional("uid", integers, "any",
                "User ids of the loading process, in the first user namespace.", "[0, 998]"),

@@ -64,10 +64,11 @@ class CertificateLint {
 
   void check_issuer(const CertificateInfo& certificate) const {
     if (certificate.is_ca) return;
-    diagnostics_.warning(
-        "issuer-not-ca", where_,
-        described(certificate) + " is not that of a CA, and so cannot have issued another",
-        "move it to `certificates` to trust what its key signs");
+    diagnostics_.warning("issuer-not-ca", where_,
+                         described(certificate) +
+                             " is not that of a CA, and so cannot have issued another: the key "
+                             "matches nothing by it",
+                         "move it to `certificates` to trust what its key signs");
   }
 
  private:

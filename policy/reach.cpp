@@ -114,6 +114,15 @@ RuleSet Reach::deciding(bw_stage stage, bw_match_sets sets, bool is_known) const
   return is_known ? may(sets) : sure;
 }
 
+// Load-only rules are met by who cannot be identified where they refuse.
+RuleSet Reach::deciding_unknown(bw_stage stage, uint32_t name_class) const {
+  const bw_match_sets sets = image_.classes[name_class].unknown;
+  const bool is_subject =
+      name_class >= BW_CLASS_SUBJECT && bw_is_about_subject(name_class - BW_CLASS_SUBJECT) != 0;
+  if (!is_subject) return deciding(stage, sets, false);
+  return stage == BW_STAGE_LOAD ? rules_of(image_.vectors[sets.sure]) : may(sets);
+}
+
 RuleSet Reach::may(bw_match_sets sets) const { return rules_of(image_.vectors[sets.may]); }
 
 Reach::Values Reach::values_of(bw_stage stage, uint32_t name_class, bool can_be_unknown) const {
@@ -122,7 +131,7 @@ Reach::Values Reach::values_of(bw_stage stage, uint32_t name_class, bool can_be_
   for (const bw_match_sets& sets : patterns_[name_class])
     add_once(values, deciding(stage, sets, true));
   add_once(values, deciding(stage, info.other, true));
-  if (can_be_unknown) add_once(values, deciding(stage, info.unknown, false));
+  if (can_be_unknown) add_once(values, deciding_unknown(stage, name_class));
   return values;
 }
 

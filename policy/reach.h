@@ -52,6 +52,7 @@ class Reach {
 
   void add_loads();
   void add_attachments();
+  [[nodiscard]] RuleSet deciding_unknown(bw_stage stage, uint32_t name_class) const;
   [[nodiscard]] RuleSet deciding(bw_stage stage, bw_match_sets sets, bool is_known) const;
   [[nodiscard]] RuleSet may(bw_match_sets sets) const;
   [[nodiscard]] Values values_of(bw_stage stage, uint32_t name_class, bool can_be_unknown) const;

@@ -7,9 +7,12 @@ namespace {
 
 bool is_in(const bw_vector& vector, uint32_t rule) { return bw_test_bit(&vector, rule) != 0; }
 
+// Who loads is known, or meets the condition for certain; all else may still turn out to.
 bool may_match(const bw_image& image, const bw_facts& facts, bw_dimension dimension,
                uint32_t rule) {
-  return is_in(*bw_may(&image, &facts, dimension), rule);
+  return is_in(bw_is_about_subject(dimension) != 0 ? *bw_sure(&image, &facts, dimension)
+                                                   : *bw_may(&image, &facts, dimension),
+               rule);
 }
 
 std::string wanted_signature(const bw_image& image, uint32_t rule) {

@@ -47,6 +47,7 @@ Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::s
     if (key.name != name) continue;
     const auto& certificates = key.certificates.empty() ? key.issuers : key.certificates;
     if (certificates.empty()) return static_cast<uint32_t>(*key.keyring);
+    if (key.certificates.empty() && !certificates.front().is_ca) return BW_SIGNER_UNKNOWN;
     for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
       const bw_signer& signer = image.signers[slot];
       const CertificateInfo& info = certificates.front();

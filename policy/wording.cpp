@@ -42,8 +42,7 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "the program would be attached to another target than the one that was decided upon",
      "Treat it as an attack until its loader is found, and load the program again without "
      "anything else touching it."},
-    {"kernel-load",
-     "the kernel was asked to load a program outside the run of an admitted signed loader",
+    {"kernel-load", "the kernel was asked to load a program outside the run of an admitted loader",
      "Run the light skeleton's loader once, from a thread that shares its file table with nobody, "
      "after it was itself admitted."},
     {"writable-exclusive-map",
@@ -76,6 +75,9 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
     {"token-denied", "the policy admits no BPF tokens, with which user namespaces load programs",
      "Load the programs outside of the user namespace; or take bpf-tokens = \"deny\" out of the "
      "policy, and let rules with `delegated` say what may be loaded with one."},
+    {"refused-before", "the program was refused when it was loaded, and stays so while it lives",
+     "Find out who still has it open; the refusal of its load, an event before this one, says "
+     "why."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {
@@ -97,6 +99,19 @@ std::string_view name_of(const std::array<std::string_view, size>& names, unsign
 
 std::string_view cause_text(bw_cause cause) {
   return cause < BW_CAUSES ? kCauses[cause].what : "the cause is unknown to this version";
+}
+
+bool is_fixed(bw_cause cause) { return cause != BW_CAUSE_RULE && cause != BW_CAUSE_DEFAULT; }
+
+std::string fixed_denials() {
+  std::string rows = "| cause | what no rule can allow |\n|---|---|\n";
+  for (unsigned i = 0; i < BW_CAUSES; i++) {
+    const auto cause = static_cast<bw_cause>(i);
+    if (!is_fixed(cause)) continue;
+    rows +=
+        "| `" + std::string(cause_name(cause)) + "` | " + std::string(cause_text(cause)) + " |\n";
+  }
+  return rows;
 }
 
 std::string_view cause_name(bw_cause cause) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "bpf-lsm/abi/cause.h"
@@ -17,6 +18,12 @@ namespace bpfwarden::policy {
 
 // What to do about it, as one sentence.
 [[nodiscard]] std::string_view next_step(bw_cause cause);
+
+// Whether no rule can allow what was denied for it.
+[[nodiscard]] bool is_fixed(bw_cause cause);
+
+// All such causes with their texts, as the table in docs/policy.md.
+[[nodiscard]] std::string fixed_denials();
 
 // The words of the policy file and of the events.
 // The word for a cause in events and scripts: "rule", "lsm-bypass".

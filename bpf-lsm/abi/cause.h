@@ -10,7 +10,7 @@ enum bw_cause {
   BW_CAUSE_LSM_BYPASS = 5,      // fmod_ret on security_*: skips the LSM stack
   BW_CAUSE_DIGEST_CHANGED = 6,  // the verified instructions were rewritten
   BW_CAUSE_TARGET_CHANGED = 7,  // the attach target at bpf_prog is not the one at bpf_prog_load
-  BW_CAUSE_KERNEL_LOAD = 8,     // kernel == true outside the run of an admitted signed loader
+  BW_CAUSE_KERNEL_LOAD = 8,     // kernel == true outside the run of an admitted loader
   BW_CAUSE_WRITABLE_EXCLUSIVE_MAP = 9,  // excl_prog_hash together with BPF_F_MMAPABLE
   BW_CAUSE_NO_PROVENANCE = 10,     // a program that never passed bpf_prog_load under the warden
   BW_CAUSE_KERNEL_REJECTED = 11,   // observed: the kernel refused the signature itself
@@ -20,5 +20,6 @@ enum bw_cause {
   BW_CAUSE_TOO_MANY_TARGETS = 15,  // more symbols in one attachment than are looked at
   BW_CAUSE_ATTACH_RACE = 16,       // observed: another program, or elsewhere, than what was judged
   BW_CAUSE_TOKEN_DENIED = 17,      // a BPF token, where the policy admits none
+  BW_CAUSE_REFUSED_BEFORE = 18,    // a program that was refused once stays so
   BW_CAUSES,
 };

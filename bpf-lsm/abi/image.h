@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 9
+#define BW_IMAGE_ABI 10
 
 enum {
   BW_MAX_RULES = 1024,
@@ -166,6 +166,7 @@ struct bw_signer {
   char name[BW_POLICY_NAME_SIZE];          // for people: the policy's name of it
   __s64 not_after;  // for people: when its last certificate ends, Unix seconds; 0: never
   __u8 key_digest[BW_DIGEST_SIZE];  // SHA-256 of `key`: the same in every generation
+  __u64 key_hash;                   // of `key`, see bw_hash_key_word()
 };
 
 // Serials of bpfwarden's keyring and of the keys in it. They change with every apply and belong to
@@ -248,7 +249,7 @@ struct bw_image {
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");
 BW_STATIC_ASSERT(sizeof(struct bw_pattern) == 144, "bw_pattern");
-BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64 + 8 + 32, "bw_signer");
+BW_STATIC_ASSERT(sizeof(struct bw_signer) == 8 + 1088 + 32 + 64 + 8 + 32 + 8, "bw_signer");
 BW_STATIC_ASSERT(sizeof(struct bw_rule) == 104, "bw_rule");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, policy_digest) == 48, "bw_image header");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, allow) == 152, "bw_image vectors");

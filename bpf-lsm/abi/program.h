@@ -31,8 +31,16 @@ struct bw_control {
 // bw_program.flags
 enum {
   BW_PROGRAM_SIGNED = 1,      // this very load carried a verified signature
-  BW_PROGRAM_CONFIRMED = 2,   // lsm/bpf_prog has seen it after the verifier
-  BW_PROGRAM_UNCOMPARED = 4,  // the staged policy asks for its digest, which was not yet known
+  BW_PROGRAM_UNCOMPARED = 2,  // the staged policy asks for its digest, which was not yet known
+  BW_PROGRAM_NO_DIGEST = 4,   // its digest was not yet known at the load
+  BW_PROGRAM_OPEN = 8,        // which the policy asked for
+  BW_PROGRAM_NO_TARGET = 16,  // its load named no target or attach point to judge
+};
+
+// bw_program.standing
+enum {
+  BW_STANDING_CONFIRMED = 1,  // lsm/bpf_prog has admitted it for the task that loads it
+  BW_STANDING_REFUSED = 2,    // lsm/bpf_prog has refused it, and will: see warden_prog
 };
 
 // Provenance, keyed by the address of prog->aux: prog itself moves while it is verified.
@@ -48,8 +56,9 @@ struct bw_program {
   __u8 route;   // of the attachment that is judged, enum bw_route
   __u8 family;  // likewise: 1 + the family; 0: not known
   __u8 reserved;
-  __u32 has_run;  // a loader that has had its one run; set atomically, two may try at once
-  __u32 padding;
+  __u32 has_run;       // a loader that has had its one run; set atomically, two may try at once
+  __u32 standing;      // BW_STANDING_*; set atomically, several may look at once
+  __u64 loading_task;  // address of the task that loads it: only its look confirms
   __u8 loader_digest[BW_DIGEST_SIZE];
   // Slots and rule numbers end with their generation; these do not.
   __u64 signer_key[BW_DIGEST_SIZE / 8];  // bw_signer.key_digest of the key that signed, or 0
@@ -91,5 +100,5 @@ BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
 BW_STATIC_ASSERT(sizeof(struct bw_program) ==
-                     sizeof(struct bw_facts) + 8 + 16 + 24 + 32 + 32 + 64 + 104 + 16,
+                     sizeof(struct bw_facts) + 8 + 16 + 24 + 8 + 32 + 32 + 64 + 104 + 16,
                  "bw_program");

@@ -170,8 +170,9 @@ TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
           "[vm][conditions][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
           "maps]") {
   Warden warden;
-  const IssuedSigner leaf(warden.netops());
-  const std::string certificate = warden.netops().certificate_file.string();
+  const Signer ca("ca", {.ca = true});
+  const IssuedSigner leaf(ca);
+  const std::string certificate = ca.certificate_file.string();
   const auto policy = [&](const std::string& rest) {
     return "[keys.ca]\nissuer = [\"" + certificate + "\"]\n" + rest +
            "\n[[rules]]\nname = \"xdp\"\nallow = [\"xdp\"]\nsigned-by = [\"ca\"]\n";
@@ -179,13 +180,13 @@ TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
   warden.apply("enforce", policy(""));
   CHECK(load(leaf.sign({})).error == 0);
   CHECK(warden.events().back()["signer"] == "ca");
-  CHECK(load(Load{}.signed_by(warden.netops())).error == EPERM);  // the CA itself
+  CHECK(load(Load{}.signed_by(ca)).error == EPERM);  // the CA itself
   CHECK(load(Load{}.signed_by(warden.stranger())).error == EPERM);
   const IssuedSigner foreign(warden.stranger());
   CHECK(load(foreign.sign({})).error == EPERM);
   warden.apply("enforce", policy("revoked = [\"" + leaf.certificate_file().string() + "\"]"));
   CHECK(load(leaf.sign({})).error == EPERM);
-  const IssuedSigner other(warden.netops());
+  const IssuedSigner other(ca);
   CHECK(load(other.sign({})).error == 0);
 }
 

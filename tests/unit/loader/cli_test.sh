@@ -59,6 +59,10 @@ explain_event() {
   echo '{"attach":"fentry/tcp_connect","signature":"prog-only","signer":"tracing","origin":"user","uid":0,"wall_time":1800000000}' >"$work/event.json"
   exits 0 "$bpfwarden" explain "$policies/team.toml" --event "$work/event.json"
 }
+explain_fixed() { # as the table in docs/policy.md
+  exits 0 "$bpfwarden" explain "$policies/v2.toml" --fixed >"$work/fixed" && grep -q '^| `lsm-bypass` |' "$work/fixed" &&
+    "$bpfwarden" explain "$policies/v2.toml" --fixed --json | jq -e '.fixed | map(.cause) | index("shared-files")'
+}
 diff_policies() { "$bpfwarden" diff "$policies/v1.toml" "$policies/v2.toml" "$@"; }
 diff_names_what_is_widened() {
   exits 1 diff_policies >"$work/diff" && grep -q '^widened: cgroup/connect4 — prog-used-maps by netops$' "$work/diff" &&
@@ -236,6 +240,7 @@ check "a wrong test file exits 2" exits 2 "$bpfwarden" test "$policies/team.toml
 check "JUnit output is XML" junit_is_xml
 check "TAP output has a plan" tap_has_a_plan
 check "explain: allowed" explain_allows
+check "explain: what no rule can allow" explain_fixed
 check "explain: denied, and what would have been enough" explain_denies
 check "explain as JSON" explain_json
 check "explain a recorded event" explain_event

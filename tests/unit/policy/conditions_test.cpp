@@ -49,6 +49,28 @@ std::string errors_of(std::string_view rules) {
 
 }  // namespace
 
+// Where it refuses, as a deny rule does; where it admits, as an allow rule does not.
+TEST_CASE("a load-only rule refuses who cannot be identified at attach, and admits nobody such") {
+  for (const std::string what : {"exe = [\"/usr/bin/probe\"]", "cgroup = [\"/probe/*\"]"}) {
+    const std::string only =
+        "[[rules]]\nname=\"only\"\nload-only=[\"xdp\"]\n"
+        "signature=\"unsigned\"\n" +
+        what + "\n";
+    const std::string later =
+        "[[rules]]\nname=\"later\"\nallow=[\"xdp\"]\nsignature=\"unsigned\"\n";
+    Load load = xdp();
+    load.exe = load.cgroup = std::nullopt;
+    CHECK_FALSE(allows(only, load));
+    CHECK(allows(only + later, load));
+    load.attach = parse_attach_point("xdp@eth0").value();
+    CHECK_FALSE(allows(only + later, load));
+    CHECK(allows(later, load));
+    load.exe = "/usr/bin/other";
+    load.cgroup = "/other";
+    CHECK(allows(only + later, load));
+  }
+}
+
 TEST_CASE("dates: from the first second of not-before to the last before expires") {
   const std::string dated = rule("not-before = 2027-06-30\nexpires = 2027-07-01T00:00:00Z");
   Load load = xdp();

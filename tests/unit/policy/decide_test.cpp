@@ -177,6 +177,44 @@ TEST_CASE("a violated invariant is denied whatever the policy says") {
   CHECK(decide(all, named(BPF_PROG_TYPE_KPROBE, 100, "")).cause == BW_CAUSE_UNKNOWN_ATTACH);
 }
 
+// Or an attach type that nobody knows would be the way past rules that are past their trial.
+TEST_CASE("what no rule decides is enforced as soon as the policy or a rule in force enforces") {
+  const auto mode_of = [](const std::string& rules, bw_cause guard, int64_t time) {
+    std::string text = with_header(rules);
+    text.replace(text.find("enforce"), 7, "audit");
+    const Policy policy = must_parse(text);
+    Load load = guard == BW_CAUSE_UNKNOWN_ATTACH ? named(77, 0, "") : fentry("tcp_connect");
+    if (guard != BW_CAUSE_UNKNOWN_ATTACH) load.guard = guard;
+    load.time = time;
+    const Verdict verdict = Compiled(policy).decide(load);
+    CHECK(describe(verdict) == describe(judge(policy, load)));
+    CHECK(verdict.cause == guard);
+    return verdict.mode;
+  };
+  constexpr int64_t kBefore = 1'800'000'000;  // of 2027-06-30
+  const std::string dated = rule("r", "deny=[\"tc\"]\nmode=\"enforce\"\nexpires=2027-06-30");
+  for (const bw_cause guard : {BW_CAUSE_UNKNOWN_ATTACH, BW_CAUSE_UNSIGNED_PARTS,
+                               BW_CAUSE_MISSING_FACT, BW_CAUSE_LSM_BYPASS}) {
+    CHECK(mode_of(rule("r", "deny=[\"tc\"]"), guard, kBefore) == Mode::audit);
+    CHECK(mode_of(rule("r", "deny=[\"tc\"]\nmode=\"audit\""), guard, kBefore) == Mode::audit);
+    CHECK(mode_of(dated, guard, kBefore) == Mode::enforce);
+    CHECK(mode_of(dated, guard, kBefore + 365 * 86'400) == Mode::audit);
+  }
+}
+
+TEST_CASE("an issuer that is no CA has issued nothing") {
+  const auto allowed = [](const std::string& certificate) {
+    Load load = xdp(Signature::prog_only, certificate);
+    load.issued = true;
+    return decide("[keys.i]\nissuer=[\"" + certificate + ".pem\"]\n" +
+                      rule("r", "allow=[\"xdp\"]\nsigned-by=[\"i\"]"),
+                  load)
+        .allow;
+  };
+  CHECK(allowed("ca"));
+  CHECK_FALSE(allowed("leaf"));
+}
+
 TEST_CASE("1,024 rules") {
   std::string rules;
   for (int i = 0; i < 1023; i++)

@@ -134,7 +134,8 @@ bool names_key(const Key& key, const Load& load) {
   if (key.keyring != load.keyring) return false;
   if (key.certificates.empty() && key.issuers.empty()) return true;
   for (const CertificateInfo& certificate : load.issued ? key.issuers : key.certificates)
-    if (!load.public_key.empty() && certificate.public_key == load.public_key) return true;
+    if (!load.public_key.empty() && certificate.public_key == load.public_key)
+      return !load.issued || certificate.is_ca;
   return false;
 }
 
@@ -172,7 +173,9 @@ bool is_in_force(const Rule& rule, const Load& load) {
 }
 
 bool subject_fits(const Rule& rule, const Load& load) {
-  const bool denies = rule.action == Action::deny;
+  // What cannot be read refuses where the rule does.
+  const bool denies =
+      rule.action == Action::deny || (rule.action == Action::load_only && load.attach.has_value());
   if (!rule.uids.empty() && !holds(rule.uids, load.uid)) return false;
   return path_fits(rule.exes, load.exe, denies) && path_fits(rule.cgroups, load.cgroup, denies);
 }
@@ -196,13 +199,22 @@ bool admits_children(const Rule& rule) {
          rule.origin.value_or(Origin::loader) == Origin::loader;
 }
 
+// The mode of denials that no rule makes.
+Mode fixed_mode(const Policy& policy, const Load& load) {
+  const bool enforces = std::any_of(
+      policy.rules.begin(), policy.rules.end(),
+      [&](const Rule& rule) { return rule.mode == Mode::enforce && is_in_force(rule, load); });
+  return enforces ? Mode::enforce : policy.mode;
+}
+
 }  // namespace
 
 Verdict judge(const Policy& policy, const Load& load) {
-  if (load.guard != BW_CAUSE_RULE) return {false, policy.mode, load.guard, {}};
-  if (destinations(load, true).empty()) return {false, policy.mode, BW_CAUSE_UNKNOWN_ATTACH, {}};
+  const Mode fixed = fixed_mode(policy, load);
+  if (load.guard != BW_CAUSE_RULE) return {false, fixed, load.guard, {}};
+  if (destinations(load, true).empty()) return {false, fixed, BW_CAUSE_UNKNOWN_ATTACH, {}};
   if (load.digest && holds(policy.deny_digests, *load.digest))
-    return {false, policy.mode, BW_CAUSE_DENIED_DIGEST, {}};
+    return {false, fixed, BW_CAUSE_DENIED_DIGEST, {}};
 
   const bool signed_loader = load.prog_type == BPF_PROG_TYPE_SYSCALL &&
                              load.signature != Signature::unsigned_ && knows_signer(policy, load);
