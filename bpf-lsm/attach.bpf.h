@@ -28,6 +28,7 @@ static __always_inline struct task_note* new_attachment(enum bw_route route) {
   tell_postponed(note, &note->draft);
   __builtin_memset(&note->attachment, 0, sizeof(note->attachment));
   note->attachment.route = route;
+  note->destination_count = 0;
   return note;
 }
 

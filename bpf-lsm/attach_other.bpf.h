@@ -5,6 +5,8 @@
 
 // ---- ioctl(2) -----------------------------------------------------------------------------------
 
+#define TUN_DEVICE (10 << 20 | 200)  // include/uapi/linux/major.h, include/linux/miscdevice.h
+
 enum {
   PERF_EVENT_IOC_SET_BPF = 0x40042408,
   TUNSETSTEERINGEBPF = 0x800454e0,
@@ -18,12 +20,16 @@ static __always_inline bool is_kcm(struct file* file) {
   return socket && BPF_CORE_READ(socket, sk, __sk_common.skc_family) == AF_KCM;
 }
 
+static __always_inline bool is_tun(struct file* file) {
+  return BPF_CORE_READ(file, f_inode, i_rdev) == TUN_DEVICE;
+}
+
 static __always_inline int judge_perf_event(struct file* file, unsigned long fd) {
   struct perf_event* event = object_of(file, &perf_fops);
-  struct task_note* note = event ? new_attachment(BW_ROUTE_PERF_EVENT) : 0;
-  if (!event) return 0;
+  struct bpf_prog* prog = event ? program_of(fd) : 0;
+  if (!event || (!prog && !shares_files())) return 0;
+  struct task_note* note = new_attachment(BW_ROUTE_PERF_EVENT);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  struct bpf_prog* prog = program_of(fd);
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   name_perf_event((__u64)event);
@@ -32,13 +38,14 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
 
 static __always_inline int judge_ioctl(struct file* file, unsigned int command,
                                        unsigned long argument) {
-  const bool is_tun = command == TUNSETSTEERINGEBPF || command == TUNSETFILTEREBPF;
-  if (command != PERF_EVENT_IOC_SET_BPF && command != SIOCKCMATTACH && !is_tun) return 0;
+  const __u64 types = ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER);
+  const bool of_tun = command == TUNSETSTEERINGEBPF || command == TUNSETFILTEREBPF;
+  if (command != PERF_EVENT_IOC_SET_BPF && command != SIOCKCMATTACH && !of_tun) return 0;
   if (!asks_at_attach()) return 0;
   if (command == PERF_EVENT_IOC_SET_BPF) return judge_perf_event(file, argument);
-  if (!is_tun && !is_kcm(file)) return 0;
+  if (!(of_tun ? is_tun(file) : is_kcm(file)) || holds_none(types)) return 0;
   if (!new_attachment(BW_ROUTE_IOCTL)) return refuse_blind(BW_HOOK_ATTACH);
-  return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER));
+  return judge_held_programs(types);
 }
 
 SEC("lsm/file_ioctl")
@@ -56,6 +63,8 @@ int BPF_PROG(attach_ioctl_compat, struct file* file, unsigned int command, unsig
 // ---- setsockopt(2) ------------------------------------------------------------------------------
 
 enum {
+  AF_PACKET = 17,
+  CAP_NET_ADMIN = 12,
   SOL_IP = 0,
   SOL_SOCKET = 1,
   SOL_IPV6 = 41,
@@ -65,6 +74,21 @@ enum {
   PACKET_FANOUT_DATA = 22,
   IPT_SO_SET_REPLACE = 64,  // of iptables and ip6tables alike: xt_bpf may be among the matches
 };
+
+// False where the kernel is going to refuse by itself: both want the capability in the user
+// namespace of the socket's network. In another one than the caller's it may have it for other
+// reasons.
+static __always_inline bool may_administer(struct sock* sk) {
+  const struct cred* cred = BPF_CORE_READ(bpf_get_current_task_btf(), cred);
+  return BPF_CORE_READ(cred, user_ns) != BPF_CORE_READ(sk, __sk_common.skc_net.net, user_ns) ||
+         (BPF_CORE_READ(cred, cap_effective.val) & 1ULL << CAP_NET_ADMIN);
+}
+
+static __always_inline bool takes_option(struct socket* socket, int level) {
+  struct sock* sk = BPF_CORE_READ(socket, sk);
+  if (level == SOL_PACKET) return BPF_CORE_READ(sk, __sk_common.skc_family) == AF_PACKET;
+  return level == SOL_SOCKET || may_administer(sk);
+}
 
 // The types of program that the option may attach.
 static __always_inline __u64 types_of_option(int level, int option) {
@@ -82,6 +106,7 @@ SEC("lsm/socket_setsockopt")
 int BPF_PROG(attach_setsockopt, struct socket* socket, int level, int option, int ret) {
   const __u64 types = types_of_option(level, option);
   if (ret || !types || !asks_at_attach()) return ret;
+  if (!takes_option(socket, level) || (option != IPT_SO_SET_REPLACE && holds_none(types))) return 0;
   if (!new_attachment(BW_ROUTE_SETSOCKOPT)) return refuse_blind(BW_HOOK_ATTACH);
   return judge_held_programs(types);
 }
@@ -211,22 +236,39 @@ __noinline int moves_device(__u64 data, __u32 length, __u32 type) {
   return 1;
 }
 
-// The device that a message about XDP or a filter names by its number; by another way, of a shared
-// block, or after a message that moves a device: none. `has_moved` is 0 or 1, and no branch, for
-// which the verifier would walk through all that follows once more.
-static __always_inline void name_message_device(struct sock* sk, __u16 type,
-                                                const struct device_message* message,
-                                                __u32 has_moved) {
-  if (type != RTM_NEWLINK && type != RTM_SETLINK && type != RTM_NEWTFILTER) return;
-  if (!message->ifindex || message->ifindex == TCM_IFINDEX_MAGIC_BLOCK) return;
-  name_device_in((__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
-                 message->ifindex & (has_moved - 1));
+// Where a message puts programs: a device that it names by its number. By another way, of a shared
+// block, or after a message that moves a device: anywhere, 0. `has_moved` is 0 or 1, and no branch,
+// for which the verifier would walk through all that follows once more.
+static __always_inline __u32 device_of_message(__u16 type, const struct device_message* message,
+                                               __u32 has_moved) {
+  if (type != RTM_NEWLINK && type != RTM_SETLINK && type != RTM_NEWTFILTER) return 0;
+  if (message->ifindex == TCM_IFINDEX_MAGIC_BLOCK) return 0;
+  return message->ifindex & (has_moved - 1);
 }
 
-// One message; `length` is what is left of the buffer.
-static __always_inline int judge_message(struct sock* sk, __u64 data, const struct nlmsghdr* header,
-                                         __u32 length, __u32 has_moved) {
-  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+// One more than there is room for stands for all that are left: of any type, anywhere.
+__noinline int note_destination(__u64 types, __u32 ifindex, __u32 attach_type) {
+  struct task_note* note = task_note(0);
+  int i;
+  if (!note) return 0;
+  bpf_for(i, 0, (int)note->destination_count) {
+    const struct destination* known = &note->destinations[i & (MAX_DESTINATIONS - 1)];
+    if (known->types == types && known->ifindex == ifindex && known->attach_type == attach_type)
+      return 0;
+  }
+  const bool is_full = note->destination_count >= MAX_DESTINATIONS;
+  const __u32 last = is_full ? MAX_DESTINATIONS - 1 : note->destination_count++;
+  struct destination* to = &note->destinations[last & (MAX_DESTINATIONS - 1)];
+  to->types = is_full ? ~0ULL : types;
+  to->ifindex = is_full ? 0 : ifindex;
+  to->attach_type = is_full ? 0 : attach_type;
+  return 0;
+}
+
+// What one message may attach; `length` is what is left of the buffer.
+static __always_inline __u64 types_in_message(__u64 data, const struct nlmsghdr* header,
+                                              __u32 length, __u32 protocol, __u32 has_moved,
+                                              __u32 notes) {
   const __u64 types = types_of_message(protocol, header->nlmsg_type);
   const __u32 whole = header->nlmsg_len < length ? header->nlmsg_len : length;
   struct device_message message = {};
@@ -234,38 +276,49 @@ static __always_inline int judge_message(struct sock* sk, __u64 data, const stru
   if (bpf_probe_read_kernel(&message, sizeof(message), (const void*)(data + sizeof(*header))))
     return 0;
   if (!may_attach(data + sizeof(*header), whole - sizeof(*header), types)) return 0;
-  struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  note->attachment.attach_type = types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
-  name_message_device(sk, header->nlmsg_type, &message, has_moved);
-  return judge_held_programs(types);
+  if (notes)
+    note_destination(types, device_of_message(header->nlmsg_type, &message, has_moved),
+                     types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0);
+  return types;
 }
 
-// The kernel has its own copy of the messages already, and handles them within this call.
-SEC("lsm/netlink_send")
-int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
-  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
-  if (ret || (protocol != NETLINK_ROUTE && protocol != NETLINK_NETFILTER)) return ret;
-  if (!asks_at_attach()) return 0;
-  __u64 data = (__u64)BPF_CORE_READ(skb, data);
-  __u32 left = BPF_CORE_READ(skb, len);
+// What all messages of a buffer may attach. `notes`: 1 if the task's note is to say where.
+__noinline __u64 types_in_buffer(__u64 data, __u32 left, __u32 protocol, __u32 notes) {
+  __u64 types = 0;
   __u32 has_moved = 0;
   int i;
   bpf_for(i, 0, MAX_MESSAGES) {
     struct nlmsghdr header = {};
-    if (left < sizeof(header)) return 0;
-    if (bpf_probe_read_kernel(&header, sizeof(header), (const void*)data)) return 0;
+    if (left < sizeof(header)) return types;
+    if (bpf_probe_read_kernel(&header, sizeof(header), (const void*)data)) return types;
     const __u32 whole = header.nlmsg_len < left ? header.nlmsg_len : left;
     has_moved |= moves_device(data, whole, header.nlmsg_type);
-    if (judge_message(sk, data, &header, left, has_moved)) return -EPERM;
+    types |= types_in_message(data, &header, left, protocol, has_moved, notes);
     const __u32 step = (header.nlmsg_len + 3) & ~3U;
-    if (header.nlmsg_len < sizeof(header) || step >= left) return 0;
+    if (header.nlmsg_len < sizeof(header) || step >= left) return types;
     data += step;
     left -= step;
   }
+  if (notes) note_destination(~0ULL, 0, 0);  // more messages than are looked at
+  return ~0ULL;
+}
+
+// The kernel has its own copy of the messages already, and handles them within this call. What the
+// caller has open is looked through once, however many they are.
+SEC("lsm/netlink_send")
+int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
+  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+  if (ret || (protocol != NETLINK_ROUTE && protocol != NETLINK_NETFILTER)) return ret;
+  if (!may_administer(sk) || !asks_at_attach()) return 0;
+  const __u64 data = (__u64)BPF_CORE_READ(skb, data);
+  const __u32 length = BPF_CORE_READ(skb, len);
+  const __u64 types = types_in_buffer(data, length, protocol, 0);
+  if (!types || (protocol != NETLINK_NETFILTER && holds_none(types))) return 0;
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  return judge_held_programs(~0ULL);  // more messages than are looked at
+  note->net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
+  types_in_buffer(data, length, protocol, 1);
+  return judge_held_programs(types);
 }
 
 // ---- Pinned programs ----------------------------------------------------------------------------

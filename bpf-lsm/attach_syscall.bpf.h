@@ -171,6 +171,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   struct bpf_prog* prog = unread ? 0 : program_of(program_in(type, value));
   if (is_shared && !may_watch()) return refuse_shared(prog);
   if (!prog) return 0;
+  if (is_shared && !await_end(end_watch)) return refuse_shared(prog);
   note->attachment.awaits = WATCH_PROGRAM;
   take_point_of_load(&note->attachment, prog);
   return judge_program(prog);
@@ -197,10 +198,40 @@ static __always_inline enum bw_route route_of(int command) {
   }
 }
 
+static __always_inline bool holds_programs(struct bpf_map* map) {
+  const __u32 type = map ? BPF_CORE_READ(map, map_type) : 0;
+  return type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_DEVMAP ||
+         type == BPF_MAP_TYPE_DEVMAP_HASH || type == BPF_MAP_TYPE_CPUMAP ||
+         type == BPF_MAP_TYPE_STRUCT_OPS;
+}
+
+// Whether there is a program that the call could make active, or somebody else could put one there
+// meanwhile. Else it comes to nothing, and no note is made for it. Of maps see is_other_map().
+static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
+  if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
+  if (shares_memory()) return true;
+  switch (route) {
+    case BW_ROUTE_LINK_CREATE:
+      return program_of(attr->link_create.prog_fd);
+    case BW_ROUTE_LINK_UPDATE:
+      return program_of(attr->link_update.new_prog_fd);
+    case BW_ROUTE_PROG_ATTACH:
+      return program_of(attr->attach_bpf_fd);
+    case BW_ROUTE_RAW_TRACEPOINT_OPEN:
+      return program_of(attr->raw_tracepoint.prog_fd);
+    case BW_ROUTE_TEST_RUN:
+      return program_of(attr->test.prog_fd);
+    default:
+      return link_of(attr->iter_create.link_fd);
+  }
+}
+
 // Reads the caller's memory, so its hook may sleep.
 static __always_inline int judge_call(int command, union bpf_attr* attr, bool kernel) {
   const enum bw_route route = route_of(command);
   if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
+  const bool has_note = route != BW_ROUTE_MAP_UPDATE && task_note(0);
+  if (!has_note && !has_program(route, attr)) return 0;
   struct task_note* note = new_attachment(route);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {

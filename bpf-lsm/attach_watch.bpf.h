@@ -2,11 +2,13 @@
 // may attach, and what the kernel makes of its descriptors is looked at. If that is not what was
 // judged, the process is killed, and its links go with it.
 //
-// Tracing programs see it, which the kernel may skip. So each must have been there once a call of
-// bpf(2) has gone through: if one was not, that counts as the worst it could have shown.
+// Tracing programs see it, which the kernel may skip. So each must have been there once a call that
+// names the descriptor has gone through: if one was not, that counts as the worst it could have
+// shown. That is looked at on the way back to user space (ADR 12).
 #pragma once
 
 #include "bpf-lsm/attach.bpf.h"
+#include "bpf-lsm/call_end.bpf.h"
 
 enum {
   WATCH_PROGRAM = 1,
@@ -49,10 +51,12 @@ static __always_inline void note_exe(struct task_note* note) {
   if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
 }
 
+static int end_watch(struct bpf_map* map, void* key, void* value);
+
 // Of the program behind that descriptor. Loaders try out, too, what comes of one where none is.
 // False: to be refused.
 static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
-  if (!may_watch()) return false;
+  if (!may_watch() || !await_end(end_watch)) return false;
   note_exe(note);
   note->attachment.watched = 1;
   note->attachment.program_fd = fd;
@@ -62,7 +66,7 @@ static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_p
 }
 
 // Of whatever program the call finds, where no hook can read which: whether any may be attached so
-// or not. Every map update of threads comes here: they need no path for an event that never is.
+// or not.
 static __always_inline void watch_any(struct task_note* note) {
   note->exe[0] = 0;
   note->attachment.watched = 1;
@@ -80,13 +84,48 @@ static __always_inline void watch_object(struct task_note* note, __u32 fd, const
 // Some calls name the program where no hook can read it. It is one of those whose descriptors the
 // caller holds, so each of them that fits must be allowed there.
 
-#define MAX_HELD 65536  // descriptors that are looked at
+// Whether a call that may attach programs of these types needs no look: the caller holds none, and
+// nobody else can give it one meanwhile.
+static __always_inline bool holds_none(__u64 types) {
+  return !shares_files() && next_held(0, types) < 0;
+}
 
-// `types`: a bit for each enum bpf_prog_type. Returns -EPERM or 0.
+static __always_inline bool goes_there(struct bpf_prog* prog, const struct destination* to) {
+  return is_of(prog, to->types);
+}
+
+static __always_inline void take_destination(struct task_note* note, const struct destination* to) {
+  struct attachment* at = &note->attachment;
+  at->attach_type = to->attach_type;
+  forget(&at->place);
+  if (to->ifindex) name_device_in(note->net, to->ifindex);
+}
+
+// One program that is held, wherever the call may put it. Returns -EPERM or 0.
+__noinline int judge_everywhere(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  int i;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  note->attachment.told = 0;
+  if (!note->destination_count) return judge_attachment(address) ? -EPERM : 0;
+  bpf_for(i, 0, (int)note->destination_count) {
+    const struct destination* to = &note->destinations[i & (MAX_DESTINATIONS - 1)];
+    if (!goes_there(prog, to)) continue;
+    take_destination(note, to);
+    note->attachment.told = 0;
+    if (judge_attachment(address)) return -EPERM;
+  }
+  return 0;
+}
+
+// `types`: a bit for each enum bpf_prog_type. Returns -EPERM or 0. Who has one program open many
+// times has it judged once.
 __noinline int judge_held(__u64 types) {
-  const __u32 end = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt, max_fds);
   const bool is_shared = shares_files();
   struct task_note* note = task_note(0);
+  struct bpf_prog* judged = 0;
+  __u32 from = 0;
   int i;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   if (is_shared) {
@@ -94,13 +133,16 @@ __noinline int judge_held(__u64 types) {
     note_exe(note);
   }
   const bool is_refused = is_shared && !may_watch();
-  bpf_for(i, 0, (int)end) {
-    if (i >= MAX_HELD) return refuse_shared(0);
-    struct bpf_prog* prog = program_of((__u32)i);
-    if (!prog || !is_of(prog, types)) continue;
+  bpf_for(i, 0, MAX_HELD) {
+    const int fd = next_held(from, types);
+    if (fd < 0) return 0;
+    if (fd >= MAX_HELD) return refuse_shared(0);
+    from = (__u32)fd + 1;
+    struct bpf_prog* prog = program_of((__u32)fd);
+    if (!prog || prog == judged) continue;
     if (is_refused) return refuse_shared(prog);
-    note->attachment.told = 0;
-    if (judge_attachment((__u64)prog)) return -EPERM;
+    if (judge_everywhere((__u64)prog)) return -EPERM;
+    judged = prog;
   }
   return 0;
 }
@@ -172,6 +214,13 @@ static __always_inline void take_point_of_load(struct attachment* at, struct bpf
   at->attach_type = BPF_CORE_READ(prog, expected_attach_type);
 }
 
+// Whether the program of note->draft may be attached by who shares its descriptors, where it goes.
+static __always_inline bool admits_there(struct task_note* note, const struct bw_image* image,
+                                         __u64 generation) {
+  judge_at(note, image, generation);
+  return !bw_refused(&note->draft.decision) && bw_detects(image, &note->draft.decision);
+}
+
 // Whether the program may be attached at note->attachment by who shares its descriptors.
 __noinline int admits_shared(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
@@ -180,10 +229,17 @@ __noinline int admits_shared(__u64 address) {
   const struct bw_image* image = active_image(&generation);
   if (!note || !image) return 0;
   struct attachment* at = &note->attachment;
+  int i;
   if (!recall(note, prog)) return is_resident(prog) && (image->flags & BW_IMAGE_DETECT);
   if (at->route == BW_ROUTE_MAP_UPDATE) take_point_of_load(at, prog);
-  judge_at(note, image, generation);
-  return !bw_refused(&note->draft.decision) && bw_detects(image, &note->draft.decision);
+  if (!note->destination_count) return admits_there(note, image, generation);
+  bpf_for(i, 0, (int)note->destination_count) {
+    const struct destination* to = &note->destinations[i & (MAX_DESTINATIONS - 1)];
+    if (!goes_there(prog, to)) continue;
+    take_destination(note, to);
+    if (!admits_there(note, image, generation)) return 0;
+  }
+  return 1;
 }
 
 // Another program than the attachment's own has another descriptor: one to replace, or to stand
@@ -199,7 +255,22 @@ static __always_inline int see_known(__u32 fd, struct bpf_prog* prog) {
   return aux == (is_program ? at->program_aux : at->object) ? 0 : answer_race((__u64)prog);
 }
 
+// An update of a map that held no programs when the hook saw it. It does now: somebody has put
+// another one behind its descriptor. No note has been made of such calls, of which there are many.
+static __always_inline bool is_other_map(const struct bpf_prog* prog) {
+  const struct task_note* note = task_note(0);
+  if (is_error(prog) || (note && note->attachment.route != BW_ROUTE_NONE)) return false;
+  return is_in_call(SYS_BPF, SYS_BPF_32, BPF_MAP_UPDATE_ELEM) && shares_memory() &&
+         asks_at_attach();
+}
+
+static __always_inline void watch_other_map(void) {
+  struct task_note* note = new_attachment(BW_ROUTE_MAP_UPDATE);
+  if (note) watch_any(note);
+}
+
 static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
+  if (is_other_map(prog)) watch_other_map();
   struct attachment* at = watched_attachment(prog);
   if (!at || !at->any_program) return see_known(fd, prog);
   at->seen |= WATCH_PROGRAM;
@@ -265,10 +336,13 @@ int BPF_PROG(see_tracepoint, struct tracepoint* point) {
   return 0;
 }
 
-// At the end of bpf(2).
-static __always_inline void end_watch(struct task_note* note, long result) {
-  struct attachment* at = &note->attachment;
-  if (!at->watched) return;
-  if (result >= 0 && (at->awaits & ~at->seen)) answer_race(0);
-  at->watched = 0;
+// At the end of the call.
+static int end_watch(struct bpf_map* map, void* key, void* value) {
+  struct task_note* note = task_note(0);
+  forget_end();
+  if (!note || !note->attachment.watched) return 0;
+  const struct attachment* at = &note->attachment;
+  if (result_of_call() >= 0 && (at->awaits & ~at->seen)) answer_race(0);
+  note->attachment.watched = 0;
+  return 0;
 }

@@ -42,6 +42,13 @@
 #define BW_HAS_tracing_multi BW_HAS_FIELD(union, bpf_attr, link_create.tracing_multi.cnt)
 #define BW_HAS_tracing_multi_link BW_HAS_TYPE(struct, bpf_tracing_multi_link)
 
+// Who may load by a token (6.9).
+#define BW_HAS_program_token BW_HAS_FIELD(union, bpf_attr, prog_token_fd)
+
+// Work of a task's own on its way back to user space: by the second name in 6.18 alone.
+#define BW_HAS_task_work BW_HAS_FUNCTION(bpf_task_work_schedule_resume)
+#define BW_HAS_task_work_impl BW_HAS_FUNCTION(bpf_task_work_schedule_resume_impl)
+
 // Functions for BPF programs.
 #define BW_HAS_user_strings BW_HAS_FUNCTION(bpf_copy_from_user_str)
 #define BW_HAS_paths_of_executables                                           \

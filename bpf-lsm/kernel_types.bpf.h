@@ -41,6 +41,7 @@ union bpf_attr {
     __u32 fd_array_cnt;
     __u64 signature;
     __s32 keyring_id;
+    __s32 prog_token_fd;
   };
   struct {  // BPF_MAP_UPDATE_ELEM
     __u32 map_fd;
@@ -127,6 +128,7 @@ struct bpf_prog_aux {
   __u32 used_map_cnt;
   __u32 verified_insns;
   struct user_struct* user;
+  struct bpf_map** used_maps;
   struct {
     __u8 verdict;
   } sig;
@@ -147,6 +149,11 @@ struct bpf_map {
   enum bpf_map_type map_type;
   __u32 value_size;
 };
+
+// Opaque, in the value of a map: what a task is to do before it is back in user space.
+struct bpf_task_work {
+  __u64 opaque;
+} __attribute__((aligned(8)));
 
 // Open-coded iterator, opaque; bpf_for() of libbpf keeps one on the stack.
 struct bpf_iter_num {
@@ -215,6 +222,7 @@ struct super_block {
 };
 
 struct inode {
+  __u32 i_rdev;
   unsigned long i_ino;
   struct super_block* i_sb;
   void* i_private;
@@ -265,8 +273,11 @@ struct hlist_head {
   struct hlist_node* first;
 };
 
+struct user_namespace;
+
 struct net {
   struct ns_common ns;
+  struct user_namespace* user_ns;
   struct hlist_head* dev_index_head;
 };
 
@@ -433,10 +444,18 @@ struct mm_struct {
   struct file* exe_file;
 };
 
+struct cred {
+  struct {
+    __u64 val;
+  } cap_effective;
+  struct user_namespace* user_ns;
+};
+
 struct task_struct {
   __s32 pid;
   __s32 tgid;
   char comm[16];
+  const struct cred* cred;
   struct files_struct* files;
   struct mm_struct* mm;
   struct fs_struct* fs;
@@ -447,6 +466,7 @@ struct task_struct {
 };
 
 struct pt_regs {
+  unsigned long ax;
   unsigned long bx;
   unsigned long di;
   unsigned long orig_ax;

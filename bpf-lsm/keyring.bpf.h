@@ -4,6 +4,7 @@
 
 #include "bpf-lsm/key_types.bpf.h"
 #include "bpf-lsm/maps.bpf.h"
+#include "bpf-lsm/system_call.bpf.h"
 
 // enum key_need_perm of include/linux/key.h, as far as it changes something.
 enum {
@@ -15,19 +16,11 @@ enum {
   KEY_NEED_AUTHTOKEN_OVERRIDE = 9,
 };
 
-enum {
-  SYS_KEYCTL = 250,
-  SYS_KEYCTL_32 = 288,  // the 32-bit system call table
-  KEYCTL_INVALIDATE = 21,
-};
+#define KEYCTL_INVALIDATE 21
 
-// KEYCTL_INVALIDATE asks for no more than a search does; the registers of the system call that this
-// task is in tell the two apart. They are the kernel's own copy.
+// It asks for no more than a search does.
 static __always_inline bool is_invalidation(void) {
-  struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
-  const long number = BPF_CORE_READ(regs, orig_ax);
-  if (number == SYS_KEYCTL) return BPF_CORE_READ(regs, di) == KEYCTL_INVALIDATE;
-  return number == SYS_KEYCTL_32 && BPF_CORE_READ(regs, bx) == KEYCTL_INVALIDATE;
+  return is_in_call(SYS_KEYCTL, SYS_KEYCTL_32, KEYCTL_INVALIDATE);
 }
 
 // Viewing, reading, searching and linking it elsewhere stay possible: loaders need them.

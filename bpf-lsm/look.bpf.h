@@ -6,6 +6,7 @@
 // saying so. Only the loading task's look confirms the program; any may refuse it, for good.
 #pragma once
 
+#include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
 
 // The attach target that the verifier resolved must be the one that was decided upon.
@@ -48,6 +49,7 @@ static __always_inline enum bw_cause what_changed(const struct bw_program* look,
                                                   struct bpf_prog* prog) {
   if (look->standing & BW_STANDING_REFUSED) return BW_CAUSE_REFUSED_BEFORE;
   if (!digest_kept(look, prog)) return BW_CAUSE_DIGEST_CHANGED;
+  if (!look->own_maps) return BW_CAUSE_FOREIGN_MAP;
   return target_kept(look, prog) ? BW_CAUSE_RULE : BW_CAUSE_TARGET_CHANGED;
 }
 
@@ -113,6 +115,7 @@ static __always_inline int look_at(struct bw_program* known, struct bpf_prog* pr
   const bool loads = known->loading_task == (__u64)bpf_get_current_task_btf();
   if (!image) return refuse_blind(BW_HOOK_PROG);
   if (!loads) tell_postponed(note, look);
+  if (!known->own_maps) known->own_maps = uses_own_maps(known, prog);
   copy_record(look, known);
   look->program_id = prog->aux->id;
   const bool changed = look_again(look, prog, image, generation);

@@ -132,6 +132,15 @@ struct attachment {
   struct bw_name place;
 };
 
+#define MAX_DESTINATIONS 16
+
+// Where a message of netlink puts the programs that it may attach.
+struct destination {
+  __u64 types;  // a bit for each enum bpf_prog_type
+  __u32 ifindex;
+  __u32 attach_type;
+};
+
 // What the hooks of one task tell each other within one bpf(2) call, and room for what one of them
 // works on.
 struct task_note {
@@ -174,6 +183,10 @@ struct task_note {
   struct attachment attachment;
   struct attachment under_way;  // which a device that moves meanwhile interrupts
   struct bw_name file_name;     // that the probes of one attachment are in
+  __u64 net;                    // that the devices of these are in
+  __u32 destination_count;      // 0: there is one place, that of the attachment
+  __u32 reserved4;
+  struct destination destinations[MAX_DESTINATIONS];
 };
 
 struct {

@@ -37,6 +37,40 @@ static __always_inline struct bpf_prog* program_of(__u32 fd) {
   return object_of(open_file(fd), &bpf_prog_fops);
 }
 
+// ---- All descriptors ----------------------------------------------------------------------------
+
+#define MAX_HELD 65536    // descriptors that are looked at
+#define FILES_AT_ONCE 16  // a table has room for a multiple of 64
+
+void* bpf_rdonly_cast(const void* object, __u32 btf_id__k) __ksym;
+
+// Read without a helper: there may be tens of thousands of them.
+static __always_inline struct bpf_prog* program_in_file(const void* address) {
+  const struct file* file = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct file));
+  return file->f_op == &bpf_prog_fops ? file->private_data : 0;
+}
+
+// The first descriptor from `from` on that stands for a program, of one of these types (a bit for
+// each enum bpf_prog_type). MAX_HELD: more are open than are looked at; negative: there is none.
+__noinline int next_held(__u32 from, __u64 types) {
+  struct fdtable* table = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt);
+  const __u32 end = BPF_CORE_READ(table, max_fds);
+  struct file** open = BPF_CORE_READ(table, fd);
+  __u64 files[FILES_AT_ONCE] = {};
+  int fd;
+  bpf_for(fd, (int)from, MAX_HELD) {
+    const __u32 n = (__u32)fd & (FILES_AT_ONCE - 1);
+    if ((__u32)fd >= end) return -1;
+    if ((n == 0 || (__u32)fd == from) &&
+        bpf_probe_read_kernel(files, sizeof(files), open + ((__u32)fd - n)))
+      return MAX_HELD;
+    if (!files[n]) continue;
+    struct bpf_prog* prog = program_in_file((const void*)files[n]);
+    if (prog && ((types >> (BPF_CORE_READ(prog, type) & 63)) & 1)) return fd;
+  }
+  return end > MAX_HELD ? MAX_HELD : -1;
+}
+
 static __always_inline struct bpf_map* map_of(__u32 fd) {
   return object_of(open_file(fd), &bpf_map_fops);
 }

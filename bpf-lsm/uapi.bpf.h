@@ -38,6 +38,7 @@ enum {
   BPF_F_SLEEPABLE = 1U << 4,
   BPF_F_RDONLY_PROG = 1U << 7,
   BPF_F_MMAPABLE = 1U << 10,
+  BPF_F_TOKEN_FD = 1U << 16,
   BPF_LOCAL_STORAGE_GET_F_CREATE = 1ULL << 0,
 };
 

@@ -5,6 +5,8 @@
 // lsm/bpf_prog                      instructions or attach target changed after they were verified;
 //                                   a refused program had by who asks for it meanwhile
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
+// lsm/bpf_map, lsm/file_receive     a running loader's data rewritten before it is frozen
+// lsm/bpf_map_free                  a freed map taken for another one
 // lsm/bpf_token_create              user namespaces that load programs, where the policy wants none
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
 //                                   programs attached, run, or put where they run, elsewhere than
@@ -16,7 +18,7 @@
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
 // fexit/verify_signature            which key verified (evidence)
 // fexit/pkcs7_validate_trust        that it was the only signer (evidence)
-// fexit/__x64_sys_bpf               what the kernel itself refused (report only)
+// fexit/bpf_prog_load               what the kernel itself refused (report only)
 // fexit/*_get, *_get_from_fd, …     what the descriptors of a watched attachment were (evidence)
 // fexit/netif_change_name, fexit/__dev_change_net_namespace
 //                                   programs taken along to another name or network namespace
@@ -28,9 +30,11 @@
 // means a refused kernel load. Whatever cannot be looked up is denied.
 #include "bpf-lsm/attach_other.bpf.h"
 #include "bpf-lsm/attach_syscall.bpf.h"
+#include "bpf-lsm/capable.bpf.h"
 #include "bpf-lsm/device_moved.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
+#include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
 #include "bpf-lsm/signed_by.bpf.h"
 
@@ -47,14 +51,14 @@ static __always_inline bool is_map_access(int command) {
 // Without room for a note, no evidence can be: such a load has an unknown signer.
 static __always_inline void forget_last_call(int command, union bpf_attr* attr, bool kernel) {
   const bool is_load = command == BPF_PROG_LOAD;
-  const bool is_signed = is_load && BW_KERNEL_HAS(signature_attr) && attr->signature;
-  const bool is_run = command == BPF_PROG_TEST_RUN;
-  struct task_note* note = task_note(is_signed || is_run ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+  const bool is_signed =
+      is_load && BW_KERNEL_HAS(signature_attr) && attr->signature && may_load(attr);
+  struct task_note* note = task_note(is_signed ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
   if (!note) return;
   tell_postponed(note, &note->draft);
   note->attachment.watched = 0;
   note->attachment.route = BW_ROUTE_NONE;
-  if (!kernel) note->loader_aux = 0;
+  if (!kernel) end_run(note);
   if (is_load) {
     note->signed_load = is_signed;
     note->key_evidence = KEY_NONE;
@@ -117,10 +121,15 @@ int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   return note ? look_at(known, prog, note) : refuse_blind(BW_HOOK_PROG);
 }
 
+// Here a map of a loader is noted as its own: before the next hook anybody can ask for its number.
 SEC("lsm/bpf_map_create")
 int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
   if (ret) return ret;
+  const struct task_note* run = kernel ? task_note(0) : 0;
+  if (run && run->loader_aux && run->loader_signature != BW_SIGNATURE_UNSIGNED &&
+      !note_loader_map((__u64)map, run->loader_aux, run->loader_id, false))
+    return refuse_blind(BW_HOOK_MAP_CREATE);
   if (!BW_KERNEL_HAS(exclusive_maps)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
@@ -157,9 +166,12 @@ int warden_key_permission(__u64* arguments) {
   return refuse_for(BW_CAUSE_SEALED_KEY, BW_HOOK_KEY, record, 0);
 }
 
+// Also of a program that the verifier refuses: then in the task that would load it.
 SEC("lsm/bpf_prog_free")
 int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
+  struct task_note* note = task_note(0);
+  if (note && note->postponed_aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
   return 0;
 }
@@ -169,21 +181,25 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
 // A signed loader runs once, and only while no other thread can swap the file descriptors it makes.
 // What an unsigned one loads is unsigned whoever meddles with it; what a signed one has loaded is
 // no loader.
-static __always_inline bool may_vouch(struct bw_program* loader) {
+static __always_inline bool may_vouch(struct bw_program* loader, struct bpf_prog* prog) {
   if (loader->standing != BW_STANDING_CONFIRMED) return false;
   if (!(loader->flags & BW_PROGRAM_SIGNED)) return loader->facts.signature == BW_SIGNATURE_UNSIGNED;
   if (BPF_CORE_READ(bpf_get_current_task_btf(), files, count.counter) != 1) return false;
-  return !__sync_lock_test_and_set(&loader->has_run, 1);
+  if (__sync_val_compare_and_swap(&loader->run, BW_RUN_DUE, BW_RUN_UNDER_WAY) != BW_RUN_DUE)
+    return false;
+  if (takes_its_metadata(prog, loader->program_id)) return true;
+  loader->run = BW_RUN_OVER;
+  return false;
 }
 
 SEC("fentry/bpf_prog_test_run_syscall")
 int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
-  struct task_note* note = task_note(0);
-  if (!note) return 0;
-  note->loader_aux = 0;
+  end_run(task_note(0));
   struct bw_program* loader = bpf_map_lookup_elem(&programs, &key);
-  if (!loader || !may_vouch(loader)) return 0;
+  if (!loader || !may_vouch(loader, prog)) return 0;
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!note) return 0;
   note->loader_signature = loader->facts.signature;
   note->loader_signer = loader->facts.signer;
   note->loader_key_serial = loader->key_serial;
@@ -200,8 +216,7 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
 
 SEC("fexit/bpf_prog_test_run_syscall")
 int BPF_PROG(note_loader_end, struct bpf_prog* prog) {
-  struct task_note* note = task_note(0);
-  if (note) note->loader_aux = 0;
+  end_run(task_note(0));
   return 0;
 }
 
@@ -241,18 +256,17 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
   return 0;
 }
 
-// A load that carried a signature and failed before lsm/bpf_prog_load: the kernel refused it.
-SEC("fexit/__x64_sys_bpf")
-int BPF_PROG(observe_rejection, const struct pt_regs* regs, long ret) {
+// The end of a load, by whichever entry of the system call. If it carried a signature and failed
+// before lsm/bpf_prog_load, the kernel refused it.
+SEC("fexit/bpf_prog_load")
+int BPF_PROG(observe_load) {
   const struct bw_decision refused = {.mode = BW_MODE_ENFORCE};
-  if (is_map_access((int)regs->di)) return 0;
+  const int ret = (int)(long)returned(ctx);
   __u64 generation = 0;
   struct task_note* note = task_note(0);
-  if (note) {
-    tell_postponed(note, &note->draft);  // the verifier said no
-    end_watch(note, ret);
-  }
-  if (!note || !note->signed_load) return 0;
+  if (!note) return 0;
+  tell_postponed(note, &note->draft);  // of a program that is freed later
+  if (!note->signed_load) return 0;
   note->signed_load = 0;
   if (ret >= 0) return 0;
   const struct bw_image* image = active_image(&generation);

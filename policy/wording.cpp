@@ -78,6 +78,9 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
     {"refused-before", "the program was refused when it was loaded, and stays so while it lives",
      "Find out who still has it open; the refusal of its load, an event before this one, says "
      "why."},
+    {"foreign-map", "a signed loader's program uses a map that the loader's run did not make",
+     "Treat it as an attack until whoever runs the loader is found: somebody meddles with its "
+     "run."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {

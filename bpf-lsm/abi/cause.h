@@ -21,5 +21,6 @@ enum bw_cause {
   BW_CAUSE_ATTACH_RACE = 16,       // observed: another program, or elsewhere, than what was judged
   BW_CAUSE_TOKEN_DENIED = 17,      // a BPF token, where the policy admits none
   BW_CAUSE_REFUSED_BEFORE = 18,    // a program that was refused once stays so
+  BW_CAUSE_FOREIGN_MAP = 19,       // a loader's child uses a map that its loader's run did not make
   BW_CAUSES,
 };

@@ -43,6 +43,9 @@ enum {
   BW_STANDING_REFUSED = 2,    // lsm/bpf_prog has refused it, and will: see warden_prog
 };
 
+// A loader has one run.
+enum bw_run { BW_RUN_DUE = 0, BW_RUN_UNDER_WAY = 1, BW_RUN_OVER = 2 };
+
 // Provenance, keyed by the address of prog->aux: prog itself moves while it is verified.
 struct bw_program {
   struct bw_facts facts;
@@ -55,9 +58,9 @@ struct bw_program {
   __u8 flags;
   __u8 route;   // of the attachment that is judged, enum bw_route
   __u8 family;  // likewise: 1 + the family; 0: not known
-  __u8 reserved;
-  __u32 has_run;       // a loader that has had its one run; set atomically, two may try at once
-  __u32 standing;      // BW_STANDING_*; set atomically, several may look at once
+  __u8 own_maps;  // of a signed loader's child: 1 once seen that it uses none that others made
+  __u32 run;       // enum bw_run, of a loader; two may try at once to begin it
+  __u32 standing;  // BW_STANDING_*; set atomically, several may look at once
   __u64 loading_task;  // address of the task that loads it: only its look confirms
   __u8 loader_digest[BW_DIGEST_SIZE];
   // Slots and rule numbers end with their generation; these do not.

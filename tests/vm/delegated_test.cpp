@@ -61,7 +61,8 @@ int probe(const Fd& program, const char* function) {
 
 }  // namespace
 
-TEST_CASE("deny_a_load_without_a_token_and_allow_it_with_one", "[vm][attach]") {
+TEST_CASE("deny_a_load_without_a_token_and_allow_it_with_one",
+          "[vm][attach][kernel][kernel:program_token]") {
   Warden warden;
   warden.apply("enforce", rule("delegated", "allow = [\"xdp\"]\ndelegated = true"));
   CHECK(error_with_token({}) == 0);
