@@ -56,11 +56,11 @@ struct bw_program {
   __u32 program_id;  // 0 until confirmed
   __u32 loader_id;
   __u8 flags;
-  __u8 route;   // of the attachment that is judged, enum bw_route
-  __u8 family;  // likewise: 1 + the family; 0: not known
-  __u8 own_maps;  // of a signed loader's child: 1 once seen that it uses none that others made
-  __u32 run;       // enum bw_run, of a loader; two may try at once to begin it
-  __u32 standing;  // BW_STANDING_*; set atomically, several may look at once
+  __u8 route;          // of the attachment that is judged, enum bw_route
+  __u8 family;         // likewise: 1 + the family; 0: not known
+  __u8 own_maps;       // of a signed loader's child: 1 once seen that it uses none that others made
+  __u32 run;           // enum bw_run, of a loader; two may try at once to begin it
+  __u32 standing;      // BW_STANDING_*; set atomically, several may look at once
   __u64 loading_task;  // address of the task that loads it: only its look confirms
   __u8 loader_digest[BW_DIGEST_SIZE];
   // Slots and rule numbers end with their generation; these do not.
