@@ -72,7 +72,7 @@ machine_arguments() { # IMAGE WORK
     -M q35 -accel "$accel" -cpu "$cpu" -m "$memory" -smp "$processors"
     -nodefaults -no-user-config -display none -no-reboot
     -kernel "$1"
-    -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,integrity,bpf$append"
+    -append "console=ttyS0 quiet panic=-1 oops=panic lsm=landlock,lockdown,yama,integrity,bpf$append"
   )
   [[ -n $restore ]] || arguments+=(-initrd "$2/initramfs")
   [[ -z $instructions ]] || arguments+=(-icount shift=0,sleep=off)
