@@ -57,7 +57,7 @@ Property path_values(const DiffSides& sides, bw_dimension dimension, string name
   found.emplace(fresh_name("/"), "any other");
   for (const auto& [path, text] : found)
     property.values.push_back(named_value(
-        sides, dimension, text, [fact, path = path](Situation& s, size_t) { s.*fact = path; }));
+        sides, dimension, text, [fact, value = path](Situation& s, size_t) { s.*fact = value; }));
   property.values.push_back(named_value(sides, dimension, "one that cannot be read",
                                         [fact](Situation& s, size_t) { (s.*fact).reset(); }));
   return property;
