@@ -111,8 +111,8 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
   return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_ATTACH, record, prog);
 }
 
-// A task that shares what its call is read from could have another program judged than the one that
-// is attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
+// A task that shares its file descriptors could have another program judged than the one that is
+// attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
 // is refused as soon as any rule is enforced. Where none is, an event has told enough.
 __noinline int conclude_shared(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
@@ -170,14 +170,14 @@ __noinline int judge_attachment(__u64 address) {
   const struct attachment* at = &note->attachment;
   const struct bw_image* image = active_image(&generation);
   const bool is_known = recall(note, prog);
-  if (!is_known && at->watched && !(image && (image->flags & BW_IMAGE_DETECT)))
+  if (!is_known && at->shared && !(image && (image->flags & BW_IMAGE_DETECT)))
     return refuse_shared(prog);
   if (!is_known) return judge_unknown(note, prog);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   judge_at(note, image, generation);
   compare_attachment(record, note, prog);
   if (!decides_at_attach(image)) return 0;
-  if (at->watched && !at->quiet && !bw_refused(&record->decision) &&
+  if (at->shared && !at->quiet && !bw_refused(&record->decision) &&
       !bw_detects(image, &record->decision))
     return refuse_shared(prog);
   return conclude_attachment(record, note, image, prog);

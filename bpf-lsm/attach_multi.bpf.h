@@ -61,10 +61,11 @@ __noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind
   struct task_note* note = task_note(0);
   int i;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  if (shares_memory() && !note->attachment.watched) return refuse_shared(prog);
-  note->attachment.awaits |= WATCH_TARGETS;
   if (count > MAX_TARGETS) count = MAX_TARGETS + 1;
-  if (is_allowed_anywhere(note, prog)) count = 1;
+  if (is_allowed_anywhere(note, prog))
+    count = 1;
+  else if (!watch_memory(WATCH_TARGETS))
+    note->attachment.guard = BW_CAUSE_MISSING_FACT;
   bpf_for(i, 0, (int)count) {
     if (i >= MAX_TARGETS) {
       note->attachment.guard = BW_CAUSE_TOO_MANY_TARGETS;
@@ -140,8 +141,8 @@ static __always_inline bool is_multi_tracing(union bpf_attr* attr, __u32 attach_
 }
 
 // ---- As the kernel has read them ----------------------------------------------------------------
-// The lists lie in the caller's memory, where its threads may write after they were judged. Those
-// that watched callers hand over are judged once more, in the link that came of them.
+// The lists lie in the caller's memory, where others may write after they were judged. So they are
+// judged once more, in the link that came of them, unless the program may go anywhere.
 
 #define container_of_link(address, type) \
   ((type*)((void*)(address) - bpf_core_field_offset(type, link)))
@@ -180,7 +181,7 @@ static __always_inline void name_traced_function(struct task_note* note,
   name_btf_id(BPF_CORE_READ(link, link.prog), id, &note->attachment.target);
 }
 
-// One target, by its number, as admits_shared() does.
+// One target, by its number, as admits_watched() does.
 __noinline int admits_target(__u64 address, __u32 index) {
   struct bpf_link* link = (struct bpf_link*)address;
   struct task_note* note = task_note(0);
@@ -194,7 +195,7 @@ __noinline int admits_target(__u64 address, __u32 index) {
     name_probed_offset(note, container_of_link(link, struct bpf_uprobe_multi_link), index);
   else if (BW_KERNEL_HAS(tracing_multi_link))
     name_traced_function(note, container_of_link(link, struct bpf_tracing_multi_link), index);
-  return admits_shared((__u64)BPF_CORE_READ(link, prog));
+  return admits_watched((__u64)BPF_CORE_READ(link, prog));
 }
 
 __noinline int admits_targets(__u64 address) {
@@ -204,7 +205,7 @@ __noinline int admits_targets(__u64 address) {
   int i;
   if (!note) return 0;
   forget(&note->attachment.target);
-  if (admits_shared((__u64)BPF_CORE_READ(link, prog))) return 1;  // wherever it goes
+  if (admits_watched((__u64)BPF_CORE_READ(link, prog))) return 1;  // wherever it goes
   bpf_for(i, 0, (int)count) {
     if (i >= MAX_TARGETS || !admits_target(address, (__u32)i)) return 0;
   }

@@ -321,6 +321,27 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   return judge_held_programs(types);
 }
 
+// ---- open(2) of a pinned iterator ---------------------------------------------------------------
+
+extern const void bpf_iter_fops __ksym __weak;
+
+// Its program runs whenever the file is read, without a call of bpf(2): kernel/bpf/bpf_iter.c,
+// iter_open().
+static __always_inline int judge_opened(struct bpf_link* link) {
+  struct bpf_prog* prog = BPF_CORE_READ(link, prog);
+  if (!prog || !asks_at_attach()) return 0;
+  struct task_note* note = new_attachment(BW_ROUTE_ITER_CREATE);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  take_point_of_load(&note->attachment, prog);
+  return judge_program(prog);
+}
+
+SEC("lsm/file_open")
+int BPF_PROG(attach_opened, struct file* file, int ret) {
+  if (ret || file->f_op != &bpf_iter_fops) return ret;
+  return judge_opened(BPF_CORE_READ(file, f_inode, i_private));
+}
+
 // ---- Pinned programs ----------------------------------------------------------------------------
 
 // Outside of bpf(2), only xt_bpf comes here: with a program that a rule of iptables names by its
@@ -334,9 +355,9 @@ int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
   if (at->route != BW_ROUTE_SETSOCKOPT && at->route != BW_ROUTE_NETLINK) return 0;
   if (!asks_at_attach()) return 0;
   if (bpf_get_func_arg(ctx, 0, &address)) return -EPERM;
-  const __u8 watched = at->watched;
-  at->watched = 0;
+  const __u8 shared = at->shared;
+  at->shared = 0;
   const int error = judge_attachment(address);
-  at->watched = watched;
+  at->shared = shared;
   return error ? -EPERM : 0;
 }

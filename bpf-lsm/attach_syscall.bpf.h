@@ -10,6 +10,9 @@ static const __u64 kCgroupTypes =
     ONE_TYPE(BPF_PROG_TYPE_CGROUP_DEVICE) | ONE_TYPE(BPF_PROG_TYPE_CGROUP_SYSCTL) |
     ONE_TYPE(BPF_PROG_TYPE_CGROUP_SOCKOPT);
 
+#define NO_DESCRIPTOR (~0U)
+#define MAX_OPERATIONS 1024  // of one struct_ops: kernel/bpf/bpf_struct_ops.c has no limit
+
 static __always_inline bool goes_to_cgroup(struct bpf_prog* prog) {
   return is_of(prog, kCgroupTypes) || (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_LSM)) &&
                                        BPF_CORE_READ(prog, expected_attach_type) == BPF_LSM_CGROUP);
@@ -57,13 +60,45 @@ static __always_inline bool name_link_target(struct task_note* note, struct bpf_
   return true;
 }
 
+// The programs of a map of struct_ops were judged when it was filled, perhaps by another policy.
+// Now they are to run. One event tells of them: of the first that is denied, or of the last.
+__noinline int judge_operations(__u64 address) {
+  struct bpf_struct_ops_map* map = (struct bpf_struct_ops_map*)address;
+  struct bpf_link** links = BPF_CORE_READ(map, links);
+  const __u32 count = BPF_CORE_READ(map, funcs_cnt);
+  struct task_note* note = task_note(0);
+  int i;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  bpf_for(i, 0, (int)count) {
+    struct bpf_link* link = 0;
+    if (i >= MAX_OPERATIONS || bpf_probe_read_kernel(&link, sizeof(link), links + i))
+      return refuse_blind(BW_HOOK_ATTACH);
+    struct bpf_prog* prog = link ? BPF_CORE_READ(link, prog) : 0;
+    if (!prog) continue;
+    note->attachment.more = (__u32)i + 1 < count;
+    if (judge_attachment((__u64)prog)) return -EPERM;
+  }
+  return 0;
+}
+
+static __always_inline int judge_struct_ops(struct task_note* note, __u32 fd) {
+  struct bpf_map* map = map_of(fd);
+  const bool is_filled = map && BPF_CORE_READ(map, map_type) == BPF_MAP_TYPE_STRUCT_OPS;
+  if (shares_files() && !watch(note, NO_DESCRIPTOR, 0)) return refuse_shared(0);
+  note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
+  watch_object(note, fd, map);
+  note->attachment.attach_type = BPF_STRUCT_OPS;
+  return is_filled && judge_operations((__u64)map) ? -EPERM : 0;
+}
+
 static __always_inline int judge_link(struct task_note* note, union bpf_attr* attr) {
   const __u32 attach_type = attr->link_create.attach_type;
-  if (attach_type == BPF_STRUCT_OPS) return 0;  // its programs were judged when the map was filled
+  if (attach_type == BPF_STRUCT_OPS) return judge_struct_ops(note, attr->link_create.map_fd);
   const __u32 fd = attr->link_create.prog_fd;
   struct bpf_prog* prog = program_of(fd);
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
+  note_program(note, fd, prog);
   note->attachment.attach_type = attach_type;
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attr, attach_type))
     return judge_each((__u64)prog, attr->link_create.tracing_multi.ids,
@@ -81,9 +116,12 @@ static __always_inline int judge_link_update(struct task_note* note, union bpf_a
   const __u32 fd = attr->link_update.new_prog_fd;
   struct bpf_prog* prog = program_of(fd);
   struct bpf_link* link = link_of(attr->link_update.link_fd);
+  if (link && BPF_CORE_READ(link, type) == BPF_LINK_TYPE_STRUCT_OPS)
+    return judge_struct_ops(note, attr->link_update.new_map_fd);
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   watch_object(note, attr->link_update.link_fd, link);
   if (!link || !prog) return 0;
+  note_program(note, fd, prog);
   note->attachment.attach_type = BPF_CORE_READ(link, attach_type);
   name_place_of_link(note, link);
   return judge_program(prog);
@@ -93,6 +131,7 @@ static __always_inline int judge_prog_attach(struct task_note* note, union bpf_a
   struct bpf_prog* prog = program_of(attr->attach_bpf_fd);
   if (shares_files() && !watch(note, attr->attach_bpf_fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
+  note_program(note, attr->attach_bpf_fd, prog);
   note->attachment.attach_type = attr->attach_type;
   if (is_of(prog, kDeviceTypes))
     name_device_at(attr->target_fd);
@@ -101,17 +140,26 @@ static __always_inline int judge_prog_attach(struct task_note* note, union bpf_a
   return judge_program(prog);
 }
 
+static const __u64 kNamedTracepoints =
+    ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) | ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE);
+
+static __always_inline void name_raw_tracepoint(struct task_note* note, struct bpf_prog* prog,
+                                                union bpf_attr* attr) {
+  struct attachment* at = &note->attachment;
+  const bool is_anywhere = is_allowed_anywhere(note, prog);
+  at->more = 0;
+  if (!is_anywhere && !watch_memory(WATCH_OBJECT)) at->guard = BW_CAUSE_MISSING_FACT;
+  name_user_string((const void*)attr->raw_tracepoint.name, &at->target);
+}
+
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
   const __u32 fd = attr->raw_tracepoint.prog_fd;
   struct bpf_prog* prog = program_of(fd);
-  if (shares_memory() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
+  note_program(note, fd, prog);
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
-  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |
-                      ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE))) {
-    name_user_string((const void*)attr->raw_tracepoint.name, &note->attachment.target);
-    note->attachment.awaits |= WATCH_OBJECT;  // the name that the kernel has read
-  }
+  if (is_of(prog, kNamedTracepoints)) name_raw_tracepoint(note, prog, attr);
   return judge_program(prog);
 }
 
@@ -120,6 +168,7 @@ static __always_inline int judge_run(struct task_note* note, union bpf_attr* att
   struct bpf_prog* prog = program_of(fd);
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
+  note_program(note, fd, prog);
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   return judge_program(prog);
 }
@@ -147,11 +196,53 @@ static __always_inline __u32 program_in(__u32 map_type, const __u32* value) {
   return map_type == BPF_MAP_TYPE_PROG_ARRAY ? first : second;
 }
 
+// Whether the map takes a program: as the kernel will ask, or as far as it does before.
+static __always_inline bool takes(struct bpf_map* map, struct bpf_prog* prog) {
+  const __u32 type = BPF_CORE_READ(map, map_type);
+  const struct bpf_map_owner* owner = BPF_CORE_READ(map, owner);
+  if (type == BPF_MAP_TYPE_PROG_ARRAY)
+    return !owner || is_of(prog, ONE_TYPE(BPF_CORE_READ(owner, type) & 63));
+  const __u32 wanted = type == BPF_MAP_TYPE_CPUMAP ? BPF_XDP_CPUMAP : BPF_XDP_DEVMAP;
+  return is_of(prog, ONE_TYPE(BPF_PROG_TYPE_XDP)) &&
+         BPF_CORE_READ(prog, expected_attach_type) == wanted;
+}
+
+// The kernel reads the new value once more, from memory where anybody may write meanwhile, and what
+// it has read no hook sees. So every program that the caller holds, and the map takes, must be
+// allowed there. Of those that are, nothing is told.
+__noinline int judge_every_fitting(__u64 address) {
+  struct bpf_map* map = (struct bpf_map*)address;
+  struct task_note* note = task_note(0);
+  struct bpf_prog* judged = 0;
+  __u32 from = 0;
+  int i;
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  bpf_for(i, 0, MAX_HELD) {
+    const int fd = next_held(from, ~0ULL);
+    if (fd < 0) return 0;
+    if (fd >= MAX_HELD) return refuse_blind(BW_HOOK_ATTACH);
+    from = (__u32)fd + 1;
+    struct bpf_prog* prog = program_of((__u32)fd);
+    if (!prog || prog == judged || !takes(map, prog)) continue;
+    take_point_of_load(&note->attachment, prog);
+    note->attachment.quiet = 1;
+    judge_attachment((__u64)prog);
+    note->attachment.quiet = 0;
+    if (bw_refused(&note->draft.decision) && judge_attachment((__u64)prog)) return -EPERM;
+    judged = prog;
+  }
+  return 0;
+}
+
+static __always_inline bool judge_fitting(struct bpf_map* map) {
+  return judge_every_fitting((__u64)map);
+}
+
 // The program runs where others hand packets or calls on to it: at no place in particular.
 static __always_inline int judge_map_update(struct task_note* note, union bpf_attr* attr,
                                             bool kernel) {
   struct bpf_map* map = map_of(attr->map_fd);
-  const bool is_shared = shares_memory();
+  const bool is_shared = shares_files();
   __u32 value[2] = {}, size = sizeof(value);
   if (is_shared) watch_any(note);
   if (!map) return 0;
@@ -170,6 +261,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
       kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from);
   struct bpf_prog* prog = unread ? 0 : program_of(program_in(type, value));
   if (is_shared && !may_watch()) return refuse_shared(prog);
+  if (!kernel && !is_shared && judge_fitting(map)) return -EPERM;
   if (!prog) return 0;
   if (is_shared && !await_end(end_watch)) return refuse_shared(prog);
   note->attachment.awaits = WATCH_PROGRAM;
@@ -209,12 +301,13 @@ static __always_inline bool holds_programs(struct bpf_map* map) {
 // meanwhile. Else it comes to nothing, and no note is made for it. Of maps see is_other_map().
 static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
   if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
-  if (shares_memory()) return true;
+  if (shares_files()) return true;
   switch (route) {
     case BW_ROUTE_LINK_CREATE:
-      return program_of(attr->link_create.prog_fd);
+      return attr->link_create.attach_type == BPF_STRUCT_OPS ||
+             program_of(attr->link_create.prog_fd);
     case BW_ROUTE_LINK_UPDATE:
-      return program_of(attr->link_update.new_prog_fd);
+      return link_of(attr->link_update.link_fd);
     case BW_ROUTE_PROG_ATTACH:
       return program_of(attr->attach_bpf_fd);
     case BW_ROUTE_RAW_TRACEPOINT_OPEN:

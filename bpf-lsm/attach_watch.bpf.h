@@ -1,6 +1,10 @@
-// Who shares its file descriptors with other threads: under `multithreaded-attach = "detect"` it
-// may attach, and what the kernel makes of its descriptors is looked at. If that is not what was
-// judged, the process is killed, and its links go with it.
+// What the kernel reads once more after the hook, and somebody may have changed meanwhile. It is
+// looked at again as the kernel has it. If that is not what was judged, the process is killed, and
+// its links go with it.
+//
+// Descriptors can be changed by who shares them: under `multithreaded-attach = "detect"` it may
+// attach, and is watched. Memory can be changed by anybody: a page may be mapped twice, and root
+// writes to any process. So whatever is read from there is watched, whoever calls.
 //
 // Tracing programs see it, which the kernel may skip. So each must have been there once a call that
 // names the descriptor has gone through: if one was not, that counts as the worst it could have
@@ -53,15 +57,34 @@ static __always_inline void note_exe(struct task_note* note) {
 
 static int end_watch(struct bpf_map* map, void* key, void* value);
 
+// Which program is judged, and by which number the kernel is going to find it.
+static __always_inline void note_program(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
+  note->attachment.program_fd = fd;
+  note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
+}
+
 // Of the program behind that descriptor. Loaders try out, too, what comes of one where none is.
 // False: to be refused.
 static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
   if (!may_watch() || !await_end(end_watch)) return false;
   note_exe(note);
-  note->attachment.watched = 1;
-  note->attachment.program_fd = fd;
-  note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
+  note->attachment.watched = note->attachment.shared = 1;
+  note_program(note, fd, prog);
   note->attachment.awaits = WATCH_PROGRAM;
+  return true;
+}
+
+// What the kernel is to read from the caller's memory. False: to be refused, for nobody can kill
+// the first process.
+static __noinline bool watch_memory(__u8 awaits) {
+  struct task_note* note = task_note(0);
+  if (!note) return false;
+  struct attachment* at = &note->attachment;
+  at->awaits |= awaits;
+  if (at->watched) return true;
+  if (BPF_CORE_READ(bpf_get_current_task_btf(), tgid) == 1 || !await_end(end_watch)) return false;
+  note_exe(note);
+  at->watched = 1;
   return true;
 }
 
@@ -69,7 +92,7 @@ static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_p
 // or not.
 static __always_inline void watch_any(struct task_note* note) {
   note->exe[0] = 0;
-  note->attachment.watched = 1;
+  note->attachment.watched = note->attachment.shared = 1;
   note->attachment.any_program = 1;
 }
 
@@ -214,15 +237,16 @@ static __always_inline void take_point_of_load(struct attachment* at, struct bpf
   at->attach_type = BPF_CORE_READ(prog, expected_attach_type);
 }
 
-// Whether the program of note->draft may be attached by who shares its descriptors, where it goes.
+// Whether the program of note->draft may be attached by this caller, where it goes.
 static __always_inline bool admits_there(struct task_note* note, const struct bw_image* image,
                                          __u64 generation) {
   judge_at(note, image, generation);
-  return !bw_refused(&note->draft.decision) && bw_detects(image, &note->draft.decision);
+  return !bw_refused(&note->draft.decision) &&
+         (!note->attachment.shared || bw_detects(image, &note->draft.decision));
 }
 
-// Whether the program may be attached at note->attachment by who shares its descriptors.
-__noinline int admits_shared(__u64 address) {
+// Whether the program may be attached at note->attachment by a caller that is watched.
+__noinline int admits_watched(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
   struct task_note* note = task_note(0);
   __u64 generation = 0;
@@ -230,7 +254,8 @@ __noinline int admits_shared(__u64 address) {
   if (!note || !image) return 0;
   struct attachment* at = &note->attachment;
   int i;
-  if (!recall(note, prog)) return is_resident(prog) && (image->flags & BW_IMAGE_DETECT);
+  if (!recall(note, prog))
+    return is_resident(prog) && (!at->shared || (image->flags & BW_IMAGE_DETECT));
   if (at->route == BW_ROUTE_MAP_UPDATE) take_point_of_load(at, prog);
   if (!note->destination_count) return admits_there(note, image, generation);
   bpf_for(i, 0, (int)note->destination_count) {
@@ -260,8 +285,7 @@ static __always_inline int see_known(__u32 fd, struct bpf_prog* prog) {
 static __always_inline bool is_other_map(const struct bpf_prog* prog) {
   const struct task_note* note = task_note(0);
   if (is_error(prog) || (note && note->attachment.route != BW_ROUTE_NONE)) return false;
-  return is_in_call(SYS_BPF, SYS_BPF_32, BPF_MAP_UPDATE_ELEM) && shares_memory() &&
-         asks_at_attach();
+  return is_in_call(SYS_BPF, SYS_BPF_32, BPF_MAP_UPDATE_ELEM) && shares_files() && asks_at_attach();
 }
 
 static __always_inline void watch_other_map(void) {
@@ -274,7 +298,7 @@ static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
   struct attachment* at = watched_attachment(prog);
   if (!at || !at->any_program) return see_known(fd, prog);
   at->seen |= WATCH_PROGRAM;
-  return admits_shared((__u64)prog) ? 0 : answer_race((__u64)prog);
+  return admits_watched((__u64)prog) ? 0 : answer_race((__u64)prog);
 }
 
 static __always_inline int see_object(__u32 fd, const void* object) {
@@ -314,6 +338,9 @@ int BPF_PROG(see_perf_event, __u32 fd) {
   struct file* file = returned(ctx);
   return is_error(file) ? 0 : see_object(fd, BPF_CORE_READ(file, private_data));
 }
+
+SEC("fexit/bpf_map_get")
+int BPF_PROG(see_map, __u32 fd) { return see_object(fd, returned(ctx)); }
 
 SEC("fexit/bpf_link_get_from_fd")
 int BPF_PROG(see_link, __u32 fd) { return see_object(fd, returned(ctx)); }

@@ -60,7 +60,10 @@ union bpf_attr {
     __u32 prog_fd;
   } raw_tracepoint;
   struct {
-    __u32 prog_fd;
+    union {
+      __u32 prog_fd;
+      __u32 map_fd;  // of struct_ops
+    };
     __u32 target_fd;  // or a device's number
     __u32 attach_type;
     union {
@@ -86,7 +89,10 @@ union bpf_attr {
   } link_create;
   struct {
     __u32 link_fd;
-    __u32 new_prog_fd;
+    union {
+      __u32 new_prog_fd;
+      __u32 new_map_fd;  // of struct_ops
+    };
   } link_update;
   struct {
     __u32 link_fd;
@@ -145,9 +151,24 @@ struct bpf_prog {
   struct bpf_prog_aux* aux;
 };
 
+// Of the first program that a map of programs was used with: kernel/bpf/core.c,
+// __bpf_prog_map_compatible().
+struct bpf_map_owner {
+  enum bpf_prog_type type;
+};
+
 struct bpf_map {
   enum bpf_map_type map_type;
   __u32 value_size;
+  struct bpf_map_owner* owner;
+};
+
+struct bpf_link;
+
+struct bpf_struct_ops_map {
+  struct bpf_map map;
+  struct bpf_link** links;
+  __u32 funcs_cnt;
 };
 
 // Opaque, in the value of a map: what a task is to do before it is back in user space.

@@ -115,13 +115,13 @@ struct attachment {
   __u8 compared;    // and of how the staged policy differs
   __u8 quiet;       // only asked for: no event, no refusal
   __u8 is_alias;    // what `target` names may have another name, too
-  // The caller shares its file descriptors, so what the kernel makes of them is looked at, too: see
-  // attach_watch.bpf.h.
+  // What the kernel makes of it is looked at, too: see attach_watch.bpf.h.
   __u8 watched;
+  __u8 shared;       // for the caller shares its file descriptors
   __u8 any_program;  // which descriptor is the program's is not known
   __u8 awaits;       // WATCH_*: evidence that must be there once the call has gone through
   __u8 seen;         // and is
-  __u8 reserved[3];
+  __u8 reserved[2];
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
   __u32 program_fd;

@@ -12,12 +12,6 @@ static __always_inline bool shares_files(void) {
   return BPF_CORE_READ(bpf_get_current_task_btf(), files, count.counter) != 1;
 }
 
-// Whether another thread or process can write to what the system call is still to read. Somebody
-// who just looks at the task's memory through /proc counts as well, for a moment.
-static __always_inline bool shares_memory(void) {
-  return shares_files() || BPF_CORE_READ(bpf_get_current_task_btf(), mm, mm_users.counter) != 1;
-}
-
 // Null if there is none.
 static __noinline struct file* open_file(__u32 fd) {
   struct fdtable* table = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt);

@@ -118,6 +118,16 @@ uint32_t link_id(const Fd& link) { return info_of(link).id; }
 
 uint32_t linked_program(const Fd& link) { return info_of(link).prog_id; }
 
+unsigned long probed_address(const Fd& link) {
+  unsigned long address = 0;
+  bpf_link_info info = {};
+  info.kprobe_multi.addrs = loader::as_u64(&address);
+  info.kprobe_multi.count = 1;
+  uint32_t size = sizeof(info);
+  REQUIRE(bpf_link_get_info_by_fd(link.get(), &info, &size) == 0);
+  return address;
+}
+
 uint32_t program_id(const Fd& program) {
   bpf_prog_info info = {};
   uint32_t size = sizeof(info);

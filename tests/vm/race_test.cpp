@@ -24,10 +24,10 @@
 #include <string>
 #include <thread>
 
-#include "linger.skel.h"
 #include "loader/syscall.h"
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/handles.h"
+#include "tests/vm/linger.h"
 #include "tests/vm/sharing.h"
 #include "tests/vm/symbols.h"
 
@@ -185,28 +185,6 @@ bool are_gone(uint32_t program) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return false;
-}
-
-// As in linger.bpf.c, so that the exchange wins often. Loaded before there is a policy.
-class Linger {
- public:
-  Linger() : skeleton_(linger_bpf::open_and_load()) {
-    REQUIRE(skeleton_);
-    REQUIRE(linger_bpf::attach(skeleton_.get()) == 0);
-  }
-
- private:
-  std::unique_ptr<linger_bpf, decltype([](linger_bpf* it) { linger_bpf::destroy(it); })> skeleton_;
-};
-
-unsigned long probed_address(const Fd& link) {
-  unsigned long address = 0;
-  bpf_link_info info = {};
-  info.kprobe_multi.addrs = loader::as_u64(&address);
-  info.kprobe_multi.count = 1;
-  uint32_t size = sizeof(info);
-  REQUIRE(bpf_link_get_info_by_fd(link.get(), &info, &size) == 0);
-  return address;
 }
 
 // Until an exchange has won, and for some time or so many rounds. The round that killed a child

@@ -6,6 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "loader/syscall.h"
 #include "tests/vm/scene.h"
@@ -61,13 +62,14 @@ Fd load_types() {
   return loaded;
 }
 
-Fd make_struct_map() {
+Fd make_struct_map(uint32_t flags = 0) {
   const Fd types = load_types();
   bpf_attr attr = {};
   attr.map_type = BPF_MAP_TYPE_STRUCT_OPS;
   attr.key_size = sizeof(uint32_t);
   attr.value_size = static_cast<uint32_t>(value_size());
   attr.max_entries = 1;
+  attr.map_flags = flags;
   attr.btf_fd = static_cast<uint32_t>(types.get());
   attr.btf_vmlinux_value_type_id = struct_id(value_name());
   Fd map(loader::sys_bpf(BPF_MAP_CREATE, attr));
@@ -79,8 +81,10 @@ Fd make_struct_map() {
 // The value of the map: a program's file descriptor stands where the struct has a function.
 class Value {
  public:
-  Value() : bytes_(value_size()), data_(member(value_name(), "data").offset) {
-    std::memcpy(bytes_.data() + data_ + member(kStruct, "name").offset, "att", sizeof("att"));
+  explicit Value(const std::string& name = "att")
+      : bytes_(value_size()), data_(member(value_name(), "data").offset) {
+    std::memcpy(bytes_.data() + data_ + member(kStruct, "name").offset, name.c_str(),
+                name.size() + 1);
   }
 
   void put(const char* function, const Fd& program) {
@@ -123,6 +127,26 @@ Row congestion_row() {
           register_congestion,
           [] { return load_member("cong_avoid"); },
           true};
+}
+
+FilledOperations::FilledOperations() : map_(make_struct_map(BPF_F_LINK)) {
+  Value value("filled");
+  std::vector<Attempt> programs;
+  for (const char* const name : {"ssthresh", "undo_cwnd", "cong_avoid"}) {
+    programs.push_back(load_member(name));
+    REQUIRE(programs.back().error == 0);
+    value.put(name, programs.back().fd);
+  }
+  const uint32_t first = 0;
+  REQUIRE(error_of(bpf_map_update_elem(map_.get(), &first, value.data(), BPF_ANY)) == 0);
+}
+
+Fd FilledOperations::link() const {
+  return Fd(bpf_link_create(map_.get(), 0, BPF_STRUCT_OPS, nullptr));
+}
+
+int FilledOperations::update(const Fd& link) const {
+  return error_of(bpf_link_update(link.get(), map_.get(), nullptr));
 }
 
 }  // namespace bpfwarden::vm
