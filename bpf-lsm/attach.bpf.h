@@ -4,6 +4,9 @@
 
 #include "bpf-lsm/attach_target.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/system_call.bpf.h"
+
+#define NO_DESCRIPTOR (~0U)
 
 // A set of program types has a bit for each.
 #define ONE_TYPE(type) (1ULL << (type))
@@ -28,6 +31,8 @@ static __always_inline struct task_note* new_attachment(enum bw_route route) {
   tell_postponed(note, &note->draft);
   __builtin_memset(&note->attachment, 0, sizeof(note->attachment));
   note->attachment.route = route;
+  note->attachment.program_fd = NO_DESCRIPTOR;
+  note->call = call_stamp();
   note->destination_count = 0;
   return note;
 }

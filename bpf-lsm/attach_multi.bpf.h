@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/attach_watch.bpf.h"
+#include "bpf-lsm/unjudged.bpf.h"
 
 // include/uapi/linux/bpf.h
 enum {

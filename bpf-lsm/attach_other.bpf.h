@@ -32,6 +32,7 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
+  note_program(note, fd, prog);
   name_perf_event((__u64)event);
   return judge_program(prog);
 }
@@ -355,6 +356,7 @@ int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
   if (at->route != BW_ROUTE_SETSOCKOPT && at->route != BW_ROUTE_NETLINK) return 0;
   if (!asks_at_attach()) return 0;
   if (bpf_get_func_arg(ctx, 0, &address)) return -EPERM;
+  at->program_aux = (__u64)BPF_CORE_READ(prog, aux);
   const __u8 shared = at->shared;
   at->shared = 0;
   const int error = judge_attachment(address);

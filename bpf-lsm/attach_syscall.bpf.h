@@ -10,7 +10,6 @@ static const __u64 kCgroupTypes =
     ONE_TYPE(BPF_PROG_TYPE_CGROUP_DEVICE) | ONE_TYPE(BPF_PROG_TYPE_CGROUP_SYSCTL) |
     ONE_TYPE(BPF_PROG_TYPE_CGROUP_SOCKOPT);
 
-#define NO_DESCRIPTOR (~0U)
 #define MAX_OPERATIONS 1024  // of one struct_ops: kernel/bpf/bpf_struct_ops.c has no limit
 
 static __always_inline bool goes_to_cgroup(struct bpf_prog* prog) {
@@ -246,6 +245,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   __u32 value[2] = {}, size = sizeof(value);
   if (is_shared) watch_any(note);
   if (!map) return 0;
+  note->attachment.types = ~0ULL;  // whatever does not fit the kernel will not take
   const __u32 type = BPF_CORE_READ(map, map_type);
   if (type == BPF_MAP_TYPE_STRUCT_OPS)
     return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_STRUCT_OPS));

@@ -156,6 +156,7 @@ __noinline int judge_held(__u64 types) {
     note_exe(note);
   }
   const bool is_refused = is_shared && !may_watch();
+  note->attachment.types |= types;
   bpf_for(i, 0, MAX_HELD) {
     const int fd = next_held(from, types);
     if (fd < 0) return 0;
@@ -185,7 +186,10 @@ static __always_inline void describe_race(struct task_note* note, const struct b
   }
   set_facts(record, image, &note->attachment);
   record->policy_version = image->policy_version;
-  deny_now(image, BW_CAUSE_ATTACH_RACE, record);
+  deny_now(
+      image,
+      note->attachment.route == BW_ROUTE_UNJUDGED ? BW_CAUSE_UNJUDGED_ROUTE : BW_CAUSE_ATTACH_RACE,
+      record);
 }
 
 static __always_inline void report_race(struct task_note* note, const struct bw_image* image,
@@ -285,20 +289,12 @@ static __always_inline int see_known(__u32 fd, struct bpf_prog* prog) {
 static __always_inline bool is_other_map(const struct bpf_prog* prog) {
   const struct task_note* note = task_note(0);
   if (is_error(prog) || (note && note->attachment.route != BW_ROUTE_NONE)) return false;
-  return is_in_call(SYS_BPF, SYS_BPF_32, BPF_MAP_UPDATE_ELEM) && shares_files() && asks_at_attach();
+  return bpf_command() == BPF_MAP_UPDATE_ELEM && shares_files() && asks_at_attach();
 }
 
 static __always_inline void watch_other_map(void) {
   struct task_note* note = new_attachment(BW_ROUTE_MAP_UPDATE);
   if (note) watch_any(note);
-}
-
-static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
-  if (is_other_map(prog)) watch_other_map();
-  struct attachment* at = watched_attachment(prog);
-  if (!at || !at->any_program) return see_known(fd, prog);
-  at->seen |= WATCH_PROGRAM;
-  return admits_watched((__u64)prog) ? 0 : answer_race((__u64)prog);
 }
 
 static __always_inline int see_object(__u32 fd, const void* object) {
@@ -315,17 +311,6 @@ static __always_inline void* returned(void* context) {
   bpf_get_func_ret(context, &value);
   return (void*)value;
 }
-
-// Three functions turn a descriptor into a program: the kernel's compiler has put the first into
-// the others.
-SEC("fexit/__bpf_prog_get")
-int BPF_PROG(see_static_get, __u32 fd) { return see_known(fd, returned(ctx)); }
-
-SEC("fexit/bpf_prog_get")
-int BPF_PROG(see_get, __u32 fd) { return see_program(fd, returned(ctx)); }
-
-SEC("fexit/bpf_prog_get_type_dev")
-int BPF_PROG(see_get_type, __u32 fd) { return see_program(fd, returned(ctx)); }
 
 SEC("fexit/cgroup_get_from_fd")
 int BPF_PROG(see_cgroup, int fd) {

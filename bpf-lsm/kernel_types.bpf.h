@@ -487,10 +487,14 @@ struct task_struct {
 };
 
 struct pt_regs {
-  unsigned long ax;
   unsigned long bx;
+  unsigned long ax;
+  unsigned long cx;
+  unsigned long dx;
+  unsigned long si;
   unsigned long di;
   unsigned long orig_ax;
+  unsigned long ip;
 };
 
 #pragma clang attribute pop

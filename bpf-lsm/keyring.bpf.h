@@ -20,7 +20,7 @@ enum {
 
 // It asks for no more than a search does.
 static __always_inline bool is_invalidation(void) {
-  return is_in_call(SYS_KEYCTL, SYS_KEYCTL_32, KEYCTL_INVALIDATE);
+  return first_argument(SYS_KEYCTL, SYS_KEYCTL_32) == KEYCTL_INVALIDATE;
 }
 
 // Viewing, reading, searching and linking it elsewhere stay possible: loaders need them.

@@ -54,6 +54,14 @@ struct {
 } programs SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_UNJUDGED);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u64);
+  __type(value, struct bw_unjudged);
+} unjudged SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 1 << 22);
 } events SEC(".maps");
@@ -127,6 +135,7 @@ struct attachment {
   __u32 program_fd;
   __u32 object_fd;
   __u64 program_aux;  // of the program that was judged
+  __u64 types;        // instead: all of these types that the caller holds were; a bit for each
   __u64 object;       // where it goes, as it was judged: the address of a kernel object
   struct bw_name target;
   struct bw_name place;
@@ -185,7 +194,8 @@ struct task_note {
   struct bw_name file_name;     // that the probes of one attachment are in
   __u64 net;                    // that the devices of these are in
   __u32 destination_count;      // 0: there is one place, that of the attachment
-  __u32 reserved4;
+  __u32 command;                // of bpf(2), where `call` is that
+  __u64 call;                   // call_stamp() of the call that the attachment is judged in
   struct destination destinations[MAX_DESTINATIONS];
 };
 

@@ -11,13 +11,30 @@ enum {
   X32_SYSCALL_BIT = 0x40000000,
 };
 
-// Whether it is that one, by either table, with this first argument. Of both the kernel takes the
-// lower halves: what the caller has in the upper ones means nothing.
-static __always_inline bool is_in_call(__u32 number, __u32 number_32, __u32 first) {
-  struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
-  const __u32 is = (__u32)BPF_CORE_READ(regs, orig_ax) & ~X32_SYSCALL_BIT;
-  if (is == number) return (__u32)BPF_CORE_READ(regs, di) == first;
-  return is == number_32 && (__u32)BPF_CORE_READ(regs, bx) == first;
+// Its first argument, if it is that one, by either table; else negative. Of both the kernel takes
+// the lower halves: what the caller has in the upper ones means nothing.
+static __always_inline __s64 first_argument(__u32 number, __u32 number_32) {
+  const struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
+  const __u32 is = (__u32)regs->orig_ax & ~X32_SYSCALL_BIT;
+  if (is == number) return (__u32)regs->di;
+  return is == number_32 ? (__u32)regs->bx : -1;
+}
+
+// Negative in any other call.
+static __always_inline __s64 bpf_command(void) {
+  const __s64 command = first_argument(SYS_BPF, SYS_BPF_32);
+  return command < 0 ? command : command & ~(__s64)BPF_COMMON_ATTRS;
+}
+
+// Tells a call from others, by its number and its arguments of either table. Two calls can be
+// alike; then they ask for the same.
+static __always_inline __u64 call_stamp(void) {
+  const struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
+  const __u64 words[] = {regs->orig_ax, regs->ip, regs->di, regs->si, regs->dx, regs->bx, regs->cx};
+  __u64 stamp = 0;
+  for (__u32 i = 0; i < sizeof(words) / sizeof(*words); i++)
+    stamp = (stamp ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+  return stamp | 1;  // 0 is none
 }
 
 // What the call returns to its caller, at its end: negative if it failed.

@@ -58,6 +58,8 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
   tell_postponed(note, &note->draft);
   note->attachment.watched = 0;
   note->attachment.route = BW_ROUTE_NONE;
+  note->command = (__u32)command;
+  note->call = call_stamp();
   if (!kernel) end_run(note);
   if (is_load) {
     note->signed_load = is_signed;
@@ -173,6 +175,7 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   struct task_note* note = task_note(0);
   if (note && note->postponed_aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
+  bpf_map_delete_elem(&unjudged, &key);
   return 0;
 }
 

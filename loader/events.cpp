@@ -81,14 +81,22 @@ std::optional<size_t> event_family(const bw_event& event) {
   return event.family - 1;
 }
 
+std::string place_text(const bw_event& event) {
+  return event.route == BW_ROUTE_UNJUDGED ? "" : kernel_text(event.place, sizeof(event.place));
+}
+
 std::string attach_text(const bw_event& event) {
   if (!is_program_event(event)) return "";
   std::string target = kernel_text(event.attach_name, sizeof(event.attach_name));
   const auto family = event_family(event);
   if (!family) return policy::describe_attach_point(event.prog_type, event.attach_type, target);
   if (target.empty()) target = policy::kUnknownTarget;
-  return policy::attach_point_text(
-      {*family, std::move(target), kernel_text(event.place, sizeof(event.place))});
+  return policy::attach_point_text({*family, std::move(target), place_text(event)});
+}
+
+// Which call it was, by a way that no hook judged.
+std::string system_call_text(const bw_event& event) {
+  return event.route == BW_ROUTE_UNJUDGED ? kernel_text(event.place, sizeof(event.place)) : "";
 }
 
 nlohmann::json or_null(std::string text) {
@@ -209,6 +217,8 @@ std::string subject_text(const bw_event& event) {
   if (event.route == BW_ROUTE_DEVICE_RENAMED) return program + ", whose device was renamed";
   if (event.route == BW_ROUTE_DEVICE_MOVED)
     return program + ", whose device went into another network namespace";
+  if (event.route == BW_ROUTE_UNJUDGED)
+    return program + ", by a way that no hook judged, " + system_call_text(event);
   return (event.route == BW_ROUTE_TEST_RUN ? "running " : "attaching ") + program + " by " +
          std::string(policy::route_name(static_cast<bw_route>(event.route)));
 }
@@ -225,7 +235,9 @@ std::string what_happened(const bw_event& event) {
                      (exe.empty() ? "" : exe + ", ") + "pid " + std::to_string(event.tgid) +
                      ", uid " + std::to_string(event.uid) + ")";
   if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
-  if (event.cause == BW_CAUSE_ATTACH_RACE && event.refused != 0) text += ", who was killed";
+  if ((event.cause == BW_CAUSE_ATTACH_RACE || event.cause == BW_CAUSE_UNJUDGED_ROUTE) &&
+      event.refused != 0)
+    text += ", who was killed";
   return text;
 }
 
@@ -259,6 +271,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
       {"signer", or_null(signer_name(event, image))},
       {"key_serial", event.key_serial},
       {"attach", or_null(attach_text(event))},
+      {"system_call", or_null(system_call_text(event))},
       {"route", or_null(std::string(policy::route_name(static_cast<bw_route>(event.route))))},
       {"almost", almost(event, image)},
       {"program", kernel_text(event.program_name, sizeof(event.program_name))},

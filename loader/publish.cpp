@@ -158,6 +158,7 @@ Result<uint64_t> publish(int control, int generations, const bw_image& image,
   word->generation = word->ring_owner = *number;
   word->staged = word->staged_since = 0;
   word->active_since = static_cast<uint64_t>(std::time(nullptr));
+  word->active_since_ns = boot_time_ns();
   if (auto flipped = write_control(control, *word); !flipped)
     return std::unexpected(std::move(flipped).error());
   return number;

@@ -27,6 +27,7 @@ Result<Generation> read_previous(const ActivePolicy& active) {
 Result<Applied> return_to_fallback(const ActivePolicy& active) {
   bw_control word = active.word;
   word.generation = word.fallback;
+  word.active_since_ns = boot_time_ns();
   word.previous = 0;
   if (auto flipped = write_control(active.pins.control.get(), word); !flipped)
     return std::unexpected(std::move(flipped).error());

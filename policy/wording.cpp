@@ -81,12 +81,17 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
     {"foreign-map", "a signed loader's program uses a map that the loader's run did not make",
      "Treat it as an attack until whoever runs the loader is found: somebody meddles with its "
      "run."},
+    {"unjudged-route",
+     "a program was taken for use by a way that no hook of bpfwarden judged, and the process was "
+     "killed",
+     "`bpfwarden status` says whether all hooks are there, `bpfwarden inventory` where the program "
+     "is; take it away there, and report the system call that the event names."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {
     "",         "link-create", "link-update",    "prog-attach", "raw-tracepoint-open",
     "test-run", "map-update",  "perf-event",     "ioctl",       "setsockopt",
-    "netlink",  "iter-create", "device-renamed", "device-moved"};
+    "netlink",  "iter-create", "device-renamed", "device-moved", "unjudged"};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
                                                                      "prog-used-maps"};

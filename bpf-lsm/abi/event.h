@@ -43,6 +43,7 @@ enum bw_route {
   // Attached before: its device got another name, or went into another network namespace.
   BW_ROUTE_DEVICE_RENAMED = 12,
   BW_ROUTE_DEVICE_MOVED = 13,
+  BW_ROUTE_UNJUDGED = 14,  // one that no hook knows: bw_event.place says which system call
   BW_ROUTES,
 };
 

@@ -10,6 +10,7 @@ enum {
   BW_SLOTS =
       8,  // generation g lives in slot g % BW_SLOTS; numbers whose slot is in use are left out
   BW_MAX_PROGRAMS = 65536,
+  BW_MAX_UNJUDGED = 1024,
 };
 
 // The map `control`, one element. Each change of who decides is one aligned 8-byte store: of
@@ -18,14 +19,25 @@ struct bw_control {
   __u64 generation;   // the active one; 0: none, every load is refused
   __u64 attached_ns;  // CLOCK_BOOTTIME when the last hook was in place; older programs are resident
   __u64 unconfirmed;  // this generation decides only until confirm_by_ns; 0: none
-  __u64 confirm_by_ns;  // CLOCK_BOOTTIME
-  __u64 fallback;       // decides from confirm_by_ns on
-  __u64 staged;         // decides nothing, is asked beside the active one; 0: none
-  __u64 ring_owner;     // whose image has the serials of the published keyring
-  __u64 previous;       // for the manager: what `rollback` brings back; 0: nothing
-  __u64 last;           // for the manager: the highest number given so far
-  __u64 active_since;   // for people: Unix seconds when `generation` was made active
-  __u64 staged_since;   // likewise
+  __u64 confirm_by_ns;    // CLOCK_BOOTTIME
+  __u64 fallback;         // decides from confirm_by_ns on
+  __u64 staged;           // decides nothing, is asked beside the active one; 0: none
+  __u64 ring_owner;       // whose image has the serials of the published keyring
+  __u64 previous;         // for the manager: what `rollback` brings back; 0: nothing
+  __u64 last;             // for the manager: the highest number given so far
+  __u64 active_since;     // for people: Unix seconds when `generation` was made active
+  __u64 staged_since;     // likewise
+  __u64 active_since_ns;  // CLOCK_BOOTTIME when `generation` was made active
+};
+
+// The map `unjudged`, by the address of prog->aux: programs that became active by a way that no
+// hook judged. An entry ends with its program.
+struct bw_unjudged {
+  __u64 time_ns;  // CLOCK_BOOTTIME, of the last time
+  __u64 count;
+  __u64 arguments[2];  // the first two of the system call
+  __u32 program_id;
+  __u32 system_call;  // its number
 };
 
 // bw_program.flags
