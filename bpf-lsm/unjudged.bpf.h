@@ -64,10 +64,11 @@ static __always_inline void name_call(struct bw_name* place) {
 }
 
 // A global function, which the verifier walks through once: `address` is that of the program.
-__noinline int answer_unjudged(__u64 address) {
+__noinline int answer_unjudged(__u64 address, __u32 fd) {
   struct task_note* note = new_attachment(BW_ROUTE_UNJUDGED);
   if (!note) return 0;
   note_unjudged((struct bpf_prog*)address);
+  note_program(note, fd, (struct bpf_prog*)address);  // once for each call
   name_call(&note->attachment.place);
   note->exe[0] = 0;  // a tracing program cannot read it
   return answer_race(address);
@@ -81,7 +82,7 @@ static __always_inline int require_judged(__u32 fd, struct bpf_prog* prog) {
   const bool is_known = note && note->call == call_stamp();
   const __u64 aux = (__u64)BPF_CORE_READ(prog, aux);
   if (is_known ? is_judged(note, fd, aux, prog) : is_inert(bpf_command())) return 0;
-  return is_resident(prog) || !is_settled() ? 0 : answer_unjudged((__u64)prog);
+  return is_resident(prog) || !is_settled() ? 0 : answer_unjudged((__u64)prog, fd);
 }
 
 static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
@@ -93,10 +94,14 @@ static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
   return admits_watched((__u64)prog) ? 0 : answer_race((__u64)prog);
 }
 
-// Three functions turn a descriptor into a program: the kernel's compiler has put the first into
-// the others.
+static __always_inline int see_inlined(__u32 fd, struct bpf_prog* prog) {
+  return watched_attachment(prog) ? see_known(fd, prog) : require_judged(fd, prog);
+}
+
+// Three functions turn a descriptor into a program. The kernel's compiler has put the first into
+// the other two, and of those the second into its callers in kernel/bpf/syscall.c.
 SEC("fexit/__bpf_prog_get")
-int BPF_PROG(see_static_get, __u32 fd) { return see_known(fd, returned(ctx)); }
+int BPF_PROG(see_static_get, __u32 fd) { return see_inlined(fd, returned(ctx)); }
 
 SEC("fexit/bpf_prog_get")
 int BPF_PROG(see_get, __u32 fd) { return see_program(fd, returned(ctx)); }

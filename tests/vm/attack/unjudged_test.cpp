@@ -117,6 +117,7 @@ TEST_CASE("attack_use_a_way_that_no_hook_judges", "[vm][bare][attack][attach]") 
       status = used_by_a_child(way, program);
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
+    INFO("ended: " << status);
     CHECK(is_killed(status));
     const auto told = alarms(warden);
     REQUIRE(told.size() == 1);
