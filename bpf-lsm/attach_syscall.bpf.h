@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/attach_multi.bpf.h"
+#include "bpf-lsm/attach_nothing.bpf.h"
 
 static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
 static const __u64 kCgroupTypes =
@@ -104,7 +105,8 @@ static __always_inline int judge_prog_attach(struct task_note* note, union bpf_a
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
   const __u32 fd = attr->raw_tracepoint.prog_fd;
   struct bpf_prog* prog = program_of(fd);
-  if (shares_memory() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if ((prog ? shares_memory() : shares_files()) && !watch(note, fd, prog))
+    return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |
@@ -205,33 +207,45 @@ static __always_inline bool holds_programs(struct bpf_map* map) {
          type == BPF_MAP_TYPE_STRUCT_OPS;
 }
 
-// Whether there is a program that the call could make active, or somebody else could put one there
-// meanwhile. Else it comes to nothing, and no note is made for it. Of maps see is_other_map().
-static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
-  if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
-  if (shares_memory()) return true;
+// By which the call names its program; of an iterator, the link that has it. Of maps see
+// is_other_map().
+static __always_inline __u32 descriptor_of(enum bw_route route, union bpf_attr* attr) {
   switch (route) {
     case BW_ROUTE_LINK_CREATE:
-      return program_of(attr->link_create.prog_fd);
+      return attr->link_create.prog_fd;
     case BW_ROUTE_LINK_UPDATE:
-      return program_of(attr->link_update.new_prog_fd);
+      return attr->link_update.new_prog_fd;
     case BW_ROUTE_PROG_ATTACH:
-      return program_of(attr->attach_bpf_fd);
+      return attr->attach_bpf_fd;
     case BW_ROUTE_RAW_TRACEPOINT_OPEN:
-      return program_of(attr->raw_tracepoint.prog_fd);
+      return attr->raw_tracepoint.prog_fd;
     case BW_ROUTE_TEST_RUN:
-      return program_of(attr->test.prog_fd);
+      return attr->test.prog_fd;
     default:
-      return link_of(attr->iter_create.link_fd);
+      return attr->iter_create.link_fd;
   }
+}
+
+// Whether there is a program that the call could make active.
+static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
+  if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
+  const __u32 fd = descriptor_of(route, attr);
+  return route == BW_ROUTE_ITER_CREATE ? (bool)link_of(fd) : (bool)program_of(fd);
+}
+
+// A call that names nothing is not judged.
+static __always_inline bool is_about_nothing(enum bw_route route, union bpf_attr* attr) {
+  if (route == BW_ROUTE_MAP_UPDATE) return !has_program(route, attr);
+  if (!shares_files()) return !task_note(0) && !has_program(route, attr);
+  return !has_program(route, attr) && passes_unjudged(descriptor_of(route, attr));
 }
 
 // Reads the caller's memory, so its hook may sleep.
 static __always_inline int judge_call(int command, union bpf_attr* attr, bool kernel) {
   const enum bw_route route = route_of(command);
   if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
-  const bool has_note = route != BW_ROUTE_MAP_UPDATE && task_note(0);
-  if (!has_note && !has_program(route, attr)) return 0;
+  if (is_about_nothing(route, attr))
+    return route == BW_ROUTE_MAP_UPDATE ? 0 : answer_nothing(descriptor_of(route, attr));
   struct task_note* note = new_attachment(route);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {
