@@ -1,6 +1,6 @@
-// Where events go. Denials have a ring buffer of their own, which what was allowed cannot fill. Past
-// so many a second, and where there is no room, they are summed up: by rule or cause, program and
-// caller, with exact counts and the first of them whole.
+// Where events go. Denials have a ring buffer of their own, which what was allowed cannot fill.
+// Past so many a second, and where there is no room, they are summed up: by rule or cause, program
+// and caller, with exact counts and the first of them whole.
 #pragma once
 
 #include "bpf-lsm/abi/summary.h"
@@ -31,7 +31,7 @@ struct {
 // The reader's: of each summary, how many of its count are told.
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, BW_MAX_SUMMARIES);
+  __uint(max_entries, 2 * BW_MAX_SUMMARIES);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct bw_summary_key);
   __type(value, __u64);
@@ -39,7 +39,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, BW_CAUSES);
+  __uint(max_entries, 2 * BW_CAUSES);
   __type(key, __u32);
   __type(value, __u64);
 } summed_rest SEC(".maps");
@@ -48,8 +48,7 @@ struct {
 
 static __always_inline bool are_too_many(void) {
   __u64* word = bpf_map_lookup_elem(&denied_second, ARRAY_ZERO);
-  return word &&
-         count_in_window(word, bpf_ktime_get_boot_ns() / 1000000000) >= BW_DENIALS_A_SECOND;
+  return word && count_in_window(word, bpf_ktime_get_boot_ns() / 1000000000) >= BW_DENIALS_A_SECOND;
 }
 
 static __always_inline struct bw_event* reserve_event(bool is_denial) {
@@ -58,8 +57,8 @@ static __always_inline struct bw_event* reserve_event(bool is_denial) {
   return bpf_ringbuf_reserve(&denials, sizeof(struct bw_event), 0);
 }
 
-// Null if there is no room. Then a denial is to be summed up, and has no number of its own; what was
-// allowed leaves a gap.
+// Null if there is no room. Then a denial is to be summed up, and has no number of its own; what
+// was allowed leaves a gap.
 static __always_inline struct bw_event* new_event(enum bw_hook hook, bool is_denial) {
   struct bw_event* event = reserve_event(is_denial);
   if (!event && is_denial) return 0;
@@ -74,9 +73,9 @@ static __always_inline struct bw_event* new_event(enum bw_hook hook, bool is_den
 
 // What is known of a denial beside its decision.
 enum {
-  SUM_DRAFT = 1,  // its record: note->draft
-  SUM_NAME = 2,   // the program's name: note->postponed_name
-  SUM_EXE = 4,    // who: note->exe
+  SUM_DRAFT = 1,   // its record: note->draft
+  SUM_NAME = 2,    // the program's name: note->postponed_name
+  SUM_EXE = 4,     // who: note->exe
   SUM_ERROR = 16,  // from this bit on: the errno that the caller gets
 };
 
@@ -89,8 +88,9 @@ static __always_inline void name_summed(char* name, const struct task_note* note
     __builtin_memcpy(name, note->postponed_name, BW_PROG_NAME_SIZE);
 }
 
-static __always_inline void add_to_rest(__u32 cause) {
-  __u64* rest = bpf_map_lookup_elem(&summed_rest, &cause);
+static __always_inline void add_to_rest(const struct bw_decision* decision) {
+  const __u32 slot = decision->cause * 2 + (bw_refused(decision) ? 1 : 0);
+  __u64* rest = bpf_map_lookup_elem(&summed_rest, &slot);
   if (rest) add_one(rest);
 }
 
@@ -144,7 +144,7 @@ static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, _
   count_summed();
   struct bw_summary* sum = summary_of(&key, &is_first);
   if (!sum) {
-    add_to_rest(key.cause);
+    add_to_rest(&decision);
     return 0;
   }
   add_one(&sum->count);
@@ -152,8 +152,7 @@ static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, _
   if (!is_first) return 0;
   describe_first(&sum->first, note, &key, &decision, known);
   sum->first.error = known >> SUM_ERROR;
-  if (reads_exe && read_exe_path(sum->first.exe, sizeof(sum->first.exe)) < 0)
-    sum->first.exe[0] = 0;
+  if (reads_exe && read_exe_path(sum->first.exe, sizeof(sum->first.exe)) < 0) sum->first.exe[0] = 0;
   barrier();
   *(volatile __u32*)&sum->first.abi = BW_EVENT_ABI;
   return 0;

@@ -78,12 +78,25 @@ void add_totals(const bw_counters& counters, Lines& lines) {
   const auto number = [](uint64_t value) { return std::to_string(value); };
   lines.push_back({"events",
                    number(counters.dropped) + " dropped, " + number(counters.withheld) +
-                       " withheld, " + number(counters.quiet) + " quiet",
+                       " withheld, " + number(counters.quiet) + " quiet" +
+                       (counters.summed != 0 ? ", " + number(counters.summed) + " summed" : ""),
                    counters.dropped != 0 ? Tone::alarm : Tone::plain});
   lines.push_back({"in all", number(counters.decided) + " decisions, " + number(counters.refused) +
                                  " refused"});
   lines.push_back({"", number(counters.would_deny) + " would be denied, " +
                            number(counters.observed) + " rejected by the kernel"});
+}
+
+// Above all else: what follows is true of the policy, and no longer of what is decided.
+void add_missing_hooks(const Hooks& hooks, Lines& lines) {
+  if (hooks.missing.empty()) return;
+  lines.push_back({"hooks", missing_hooks_text(hooks), Tone::alarm});
+  lines.push_back({"", "`bpfwarden off`, then `apply`, brings them back", Tone::alarm});
+}
+
+void add_full_tables(const std::vector<Table>& tables, Lines& lines) {
+  for (const Table& table : tables)
+    if (table.is_nearly_full()) lines.push_back({"table", table_text(table), Tone::alarm});
 }
 
 struct KeyEnd {
@@ -150,10 +163,12 @@ std::string_view colour_of(Tone tone) {
 std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now) {
   Lines lines;
   const bw_image& image = *status.generation.image;
+  add_missing_hooks(status.hooks, lines);
   add_policy(status, now, lines);
   add_rollout(status, now, lines);
   add_last_hour(status.last_hour, lines);
   add_totals(status.counters, lines);
+  add_full_tables(status.tables, lines);
   if (status.keyring)
     lines.push_back({"keyring", std::to_string(*status.keyring)});
   else
@@ -161,7 +176,7 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   add_keys(image, now.unix_seconds, lines);
   lines.push_back({"in force", "generation " + std::to_string(status.generation.number) + ", " +
                                    std::to_string(image.rule_count) + " rules, " +
-                                   std::to_string(status.hooks.size()) + " hooks"});
+                                   std::to_string(status.hooks.attached.size()) + " hooks"});
   return lines;
 }
 

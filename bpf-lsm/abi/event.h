@@ -25,6 +25,7 @@ enum bw_hook {
   BW_HOOK_STAGED = 6,        // the staged policy would have decided otherwise
   BW_HOOK_ATTACH = 7,        // an attachment or a run: see bw_event.route
   BW_HOOK_TOKEN_CREATE = 8,  // lsm/bpf_token_create
+  BW_HOOK_SUM = 9,           // of a sum (abi/summary.h) of which only the cause is known
 };
 
 // By which way a program was to become active.

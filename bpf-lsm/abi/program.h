@@ -93,8 +93,8 @@ enum {
   BW_HOOK_NAME_SIZE = 40,
 };
 
-// One element of the map `hooks`: what was there when all were attached. One is gone when the kernel
-// has no link of this number any more, wherever that was pinned.
+// One element of the map `hooks`: what was there when all were attached. One is gone when the
+// kernel has no link of this number any more, wherever that was pinned.
 struct bw_attached_hook {
   __u32 link_id;  // 0: no more hooks
   __u32 program_id;

@@ -10,7 +10,8 @@ enum {
 };
 
 // The key of the map `summaries`: what was denied to whom, and why. Of those that find no room
-// there, the array `summed_rest` has a count for each enum bw_cause.
+// there, the array `summed_rest` has two counts for each enum bw_cause: of what was let through, in
+// element 2 * cause, and of what was refused, in the next.
 struct bw_summary_key {
   __u64 generation;
   char program_name[BW_PROG_NAME_SIZE];

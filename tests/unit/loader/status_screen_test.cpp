@@ -35,7 +35,8 @@ KernelStatus quiet_status() {
                       .word = {},
                       .staged = std::nullopt,
                       .keyring = 4711,
-                      .hooks = {"link_a", "link_b"}};
+                      .hooks = {.attached = {"a", "b"}, .missing = {}, .programs = {}},
+                      .tables = {{.name = "programs", .entries = 12, .room = 65'536}}};
   status.word.generation = 7;
   status.word.active_since = kNow - 7200;
   return status;
