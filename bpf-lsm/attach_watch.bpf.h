@@ -171,7 +171,7 @@ static __always_inline void report_race(struct task_note* note, const struct bw_
   struct bw_event* event = new_event(BW_HOOK_ATTACH, true);
   count(&record->decision, false, false);
   if (!event) {
-    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), (__u64)prog,
+    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
                   SUM_DRAFT | SUM_EXE);
     return;
   }

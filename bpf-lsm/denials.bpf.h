@@ -79,11 +79,10 @@ enum {
   SUM_ERROR = 16,  // from this bit on: the errno that the caller gets
 };
 
-static __always_inline void name_summed(char* name, const struct task_note* note, __u64 prog,
+static __always_inline void name_summed(char* name, const struct task_note* note, __u64 aux,
                                         __u32 known) {
-  if (prog)
-    bpf_probe_read_kernel(name, BW_PROG_NAME_SIZE,
-                          BPF_CORE_READ((struct bpf_prog*)prog, aux, name));
+  if (aux)
+    bpf_probe_read_kernel(name, BW_PROG_NAME_SIZE, ((struct bpf_prog_aux*)aux)->name);
   else if (note && (known & SUM_NAME))
     __builtin_memcpy(name, note->postponed_name, BW_PROG_NAME_SIZE);
 }
@@ -123,7 +122,7 @@ static __always_inline struct bw_summary* summary_of(const struct bw_summary_key
   return bpf_map_lookup_elem(&summaries, key);
 }
 
-static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, __u64 prog,
+static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, __u64 aux,
                                      __u32 known, bool reads_exe) {
   struct task_note* note = task_note(0);
   struct bw_decision decision;
@@ -135,7 +134,7 @@ static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, _
   key.mode = decision.mode;
   key.tgid = bpf_get_current_pid_tgid() >> 32;
   key.uid = (__u32)bpf_get_current_uid_gid();
-  name_summed(key.program_name, note, prog, known);
+  name_summed(key.program_name, note, aux, known);
   if (note && (known & SUM_DRAFT)) {
     key.prog_type = note->draft.facts.prog_type;
     key.attach_type = note->draft.facts.attach_type;
@@ -158,15 +157,21 @@ static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, _
   return 0;
 }
 
-// A denial that gets no event. `word`: its struct bw_decision. `prog`, which may be 0: its address.
+// A denial that gets no event. `word`: its struct bw_decision. `aux`: see aux_of().
 // Global functions, which the verifier walks through once; the second one is for tracing programs,
 // which cannot read paths.
-__noinline int sum_up(__u32 hook, __u64 generation, __u64 word, __u64 prog, __u32 known) {
-  return sum_up_as(hook, generation, word, prog, known, true);
+__noinline int sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
+  return sum_up_as(hook, generation, word, aux, known, true);
 }
 
-__noinline int sum_up_traced(__u32 hook, __u64 generation, __u64 word, __u64 prog, __u32 known) {
-  return sum_up_as(hook, generation, word, prog, known, false);
+__noinline int sum_up_traced(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
+  return sum_up_as(hook, generation, word, aux, known, false);
+}
+
+// The address of its bpf_prog_aux; 0: none. Read, so that it is no pointer that the verifier knows:
+// global functions are handed addresses.
+static __always_inline __u64 aux_of(struct bpf_prog* prog) {
+  return prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
 }
 
 static __always_inline __u64 word_of(const struct bw_decision* decision) {

@@ -47,7 +47,7 @@ static __always_inline void report_moved(struct task_note* note, const struct bw
   struct bw_event* event = new_event(BW_HOOK_ATTACH, is_denial);
   count(&record->decision, false, !event && !is_denial);
   if (!event && is_denial)
-    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), (__u64)prog,
+    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
                   SUM_DRAFT);
   if (!event) return;
   describe_moved(event, note, image, prog);

@@ -37,7 +37,7 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
     describe_load(event, record, image, prog);
     bpf_ringbuf_submit(event, 0);
   } else if (is_denial) {
-    sum_up(hook, record->generation, word_of(&record->decision), (__u64)prog,
+    sum_up(hook, record->generation, word_of(&record->decision), aux_of(prog),
            (image ? SUM_DRAFT : 0) | (refused ? EPERM << SUM_ERROR : 0));
   }
   return refused ? -EPERM : 0;

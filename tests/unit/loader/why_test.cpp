@@ -237,28 +237,17 @@ TEST_CASE("a token that the policy admits none of is told of without a program")
 }
 
 TEST_CASE("each cause and each errno has something to do") {
-  for (const char* cause : {"rule",
-                            "default",
-                            "unknown-attach",
-                            "missing-fact",
-                            "unsigned-parts",
-                            "lsm-bypass",
-                            "digest-changed",
-                            "target-changed",
-                            "kernel-load",
-                            "writable-exclusive-map",
-                            "no-provenance",
-                            "kernel-rejected",
-                            "denied-digest",
-                            "sealed-key",
-                            "shared-files",
-                            "too-many-targets",
-                            "attach-race",
-                            "token-denied",
-                            "refused-before",
-                            "foreign-map",
-                            "table-full",
-                            "of a later version"})
+  for (const char* cause : {"rule",           "default",
+                            "unknown-attach", "missing-fact",
+                            "unsigned-parts", "lsm-bypass",
+                            "digest-changed", "target-changed",
+                            "kernel-load",    "writable-exclusive-map",
+                            "no-provenance",  "kernel-rejected",
+                            "denied-digest",  "sealed-key",
+                            "shared-files",   "too-many-targets",
+                            "attach-race",    "token-denied",
+                            "refused-before", "foreign-map",
+                            "table-full",     "of a later version"})
     CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());
   CHECK_FALSE(advice_for(json::object()).steps.empty());
   CHECK_FALSE(refusal_text({.event = json::object(), .count = 1}, kNow).empty());

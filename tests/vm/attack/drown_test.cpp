@@ -44,7 +44,8 @@ std::vector<int> calls_that_name(int fd) {
       attr.attach_bpf_fd = static_cast<uint32_t>(fd);
       attr.attach_type = BPF_CGROUP_INET_INGRESS;
     }
-    if (command == BPF_RAW_TRACEPOINT_OPEN) attr.raw_tracepoint = {.prog_fd = static_cast<uint32_t>(fd)};
+    if (command == BPF_RAW_TRACEPOINT_OPEN)
+      attr.raw_tracepoint = {.prog_fd = static_cast<uint32_t>(fd)};
     if (command == BPF_PROG_TEST_RUN) attr.test = {.prog_fd = static_cast<uint32_t>(fd)};
     if (command == BPF_ITER_CREATE) attr.iter_create = {.link_fd = static_cast<uint32_t>(fd)};
     errors.push_back(error_of(loader::sys_bpf(command, attr)));
@@ -222,8 +223,9 @@ TEST_CASE("attack_drown_denials_in_denials", "[vm][attack][bare]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const nlohmann::json before = counters();
-  const std::array<pid_t, 2> floods = {load_often(Load::of_type(BPF_PROG_TYPE_SK_MSG), flood, EPERM),
-                                       load_often(Load::of_type(BPF_PROG_TYPE_SK_SKB), flood, EPERM)};
+  const std::array<pid_t, 2> floods = {
+      load_often(Load::of_type(BPF_PROG_TYPE_SK_MSG), flood, EPERM),
+      load_often(Load::of_type(BPF_PROG_TYPE_SK_SKB), flood, EPERM)};
   for (const pid_t child : floods) must_end_well(child);
   const pid_t victim = load_often(sk_lookup(), real, EPERM);
   must_end_well(victim);

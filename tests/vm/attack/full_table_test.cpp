@@ -19,7 +19,8 @@ namespace {
 constexpr const char* kFilters =
     "[[rules]]\nname = \"filters\"\nallow = [\"socket\"]\nsignature = \"unsigned\"\n";
 
-// Fills a pinned table with keys that nothing has, and takes them out again. Keys have 4 or 8 bytes.
+// Fills a pinned table with keys that nothing has, and takes them out again. Keys have 4 or 8
+// bytes.
 class Filled {
  public:
   explicit Filled(const std::string& name)
@@ -29,8 +30,8 @@ class Filled {
     uint32_t size = sizeof(info);
     REQUIRE(bpf_map_get_info_by_fd(map_.get(), &info, &size) == 0);
     const std::vector<uint8_t> nothing(info.value_size);
-    for (uint64_t key = kFirst; bpf_map_update_elem(map_.get(), &key, nothing.data(), BPF_NOEXIST) == 0;
-         key++)
+    for (uint64_t key = kFirst;
+         bpf_map_update_elem(map_.get(), &key, nothing.data(), BPF_NOEXIST) == 0; key++)
       last_ = key;
     CHECK(errno == E2BIG);
     CHECK(last_ - kFirst < info.max_entries);
@@ -78,8 +79,9 @@ TEST_CASE("attack_fill_the_table_of_programs", "[vm][attack][bare]") {
     CHECK(table("programs")["entries"] == table("programs")["room"]);
     const Ran shown = run("bpfwarden status");
     CHECK(shown.output.find("table        programs 65536 of 65536, ") != std::string::npos);
-    CHECK(run("bpfwarden metrics").output.find(
-              "bpfwarden_table_entries{table=\"programs\"} 65536\n") != std::string::npos);
+    CHECK(run("bpfwarden metrics")
+              .output.find("bpfwarden_table_entries{table=\"programs\"} 65536\n") !=
+          std::string::npos);
     // What is noted already goes on.
     const Fd udp(::socket(AF_INET, SOCK_DGRAM, 0));
     const int fd = before.get();
@@ -124,7 +126,8 @@ TEST_CASE("attack_fill_the_table_of_loader_maps",
           "folded_maps]") {
   needs_folded_maps();
   Warden warden;
-  warden.apply("enforce", "[[rules]]\nname = \"theirs\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
+  warden.apply("enforce",
+               "[[rules]]\nname = \"theirs\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   const auto bundle = sign_object("xdp_pass", warden.netops());
   CHECK(load_bundle(bundle, warden.ring()) == 0);
   (void)warden.events();
@@ -145,8 +148,8 @@ TEST_CASE("attack_fill_the_table_of_calls_that_are_watched", "[vm][attack][bare]
                "[[rules]]\nname = \"here\"\nallow = [\"xdp@lo\"]\nsignature = \"unsigned\"\n");
   const Fd program = loaded({});
   const auto attach = [&] {
-    return error_of_made(bpf_link_create(program.get(), static_cast<int>(::if_nametoindex("lo")),
-                                         BPF_XDP, nullptr));
+    return error_of_made(
+        bpf_link_create(program.get(), static_cast<int>(::if_nametoindex("lo")), BPF_XDP, nullptr));
   };
   const Companion companion;
   CHECK(attach() == 0);

@@ -52,8 +52,7 @@ void all_is_well(size_t hooks) {
 
 }  // namespace
 
-TEST_CASE("attack_take_hooks_away_unnoticed",
-          "[vm][attack][bare][kernel][kernel:signature_attr]") {
+TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][bare][kernel][kernel:signature_attr]") {
   Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load({}).error == EPERM);
@@ -71,7 +70,8 @@ TEST_CASE("attack_take_hooks_away_unnoticed",
   REQUIRE(bpf_obj_pin(kept.get(), (std::string(kPins) + "link_warden_prog_load").c_str()) == 0);
   REQUIRE(is_gone_soon("warden_prog_load"));
   const std::string all = std::to_string(hooks);
-  const std::string text = std::to_string(hooks - 1) + " of " + all + " hooks: warden_prog_load is gone";
+  const std::string text =
+      std::to_string(hooks - 1) + " of " + all + " hooks: warden_prog_load is gone";
   const Ran shown = run("bpfwarden status");
   CHECK(shown.status == 1);
   CHECK(first_line(shown) == "hooks        " + text);
