@@ -128,12 +128,12 @@ Load sk_lookup() {
 void bury_under_what_is_allowed(int allowed) {
   Warden warden;
   warden.apply("enforce", kRules);
-  CHECK(load({}).error == 0);  // it falls at attach
+  CHECK(load(Load{}).error == 0);  // it falls at attach
   CHECK(load(Load::of_type(BPF_PROG_TYPE_SK_MSG)).error == EPERM);
   must_end_well(load_often(Load::packet_filter(), allowed / 2, 0));
   CHECK(load(sk_lookup()).error == EPERM);
   must_end_well(load_often(Load::packet_filter(), allowed / 2, 0));
-  const Fd program = loaded({});
+  const Fd program = loaded(Load{});
   Companion companion;
   CHECK(error_of_made(bpf_link_create(program.get(), static_cast<int>(::if_nametoindex("lo")),
                                       BPF_XDP, nullptr)) == EPERM);
@@ -173,7 +173,7 @@ TEST_CASE("attack_drown_denials_by_calls_that_name_nothing", "[vm][bare][attack]
     CHECK(told[0]["cause"] == "shared-files");
   }
   // The twin: alone, with a program.
-  const Fd program = loaded({});
+  const Fd program = loaded(Load{});
   CHECK(error_of_made(bpf_link_create(program.get(), static_cast<int>(::if_nametoindex("lo")),
                                       BPF_XDP, nullptr)) == 0);
 }

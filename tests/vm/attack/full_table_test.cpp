@@ -146,7 +146,7 @@ TEST_CASE("attack_fill_the_table_of_calls_that_are_watched", "[vm][attack][bare]
   warden.apply("enforce",
                "multithreaded-attach = \"detect\"\n"
                "[[rules]]\nname = \"here\"\nallow = [\"xdp@lo\"]\nsignature = \"unsigned\"\n");
-  const Fd program = loaded({});
+  const Fd program = loaded(Load{});
   const auto attach = [&] {
     return error_of_made(
         bpf_link_create(program.get(), static_cast<int>(::if_nametoindex("lo")), BPF_XDP, nullptr));
