@@ -27,7 +27,7 @@ constexpr int kNoDescriptor = -1, kNotOpen = 900;
 constexpr const char* kRules = R"(
 [[rules]]
 name = "filters"
-allow = ["socket", "tracepoint/*", "xdp@lo"]
+allow = ["socket", "xdp@lo"]
 signature = "unsigned"
 )";
 
@@ -113,6 +113,20 @@ pid_t load_often(const Load& request, int times, int wanted) {
   ::_exit(wrong == 0 ? 0 : 1);
 }
 
+// Each a decision: some rule falls at attach, so that a run is judged, too.
+void run_often(const Fd& program, int times) {
+  std::array<uint8_t, 64> packet = {};
+  int wrong = 0;
+  for (int i = 0; i < times; i++) {
+    bpf_attr attr = {};
+    attr.test.prog_fd = static_cast<uint32_t>(program.get());
+    attr.test.data_in = loader::as_u64(packet.data());
+    attr.test.data_size_in = packet.size();
+    wrong += loader::sys_bpf(BPF_PROG_TEST_RUN, attr) != 0;
+  }
+  CHECK(wrong == 0);
+}
+
 void must_end_well(pid_t child) {
   int ended = -1;
   REQUIRE(::waitpid(child, &ended, 0) == child);
@@ -128,11 +142,11 @@ Load sk_lookup() {
 void bury_under_what_is_allowed(int allowed) {
   Warden warden;
   warden.apply("enforce", kRules);
-  CHECK(load(Load{}).error == 0);  // it falls at attach
+  const Fd filter = loaded(Load::packet_filter());
   CHECK(load(Load::of_type(BPF_PROG_TYPE_SK_MSG)).error == EPERM);
-  must_end_well(load_often(Load::packet_filter(), allowed / 2, 0));
+  run_often(filter, allowed / 2);
   CHECK(load(sk_lookup()).error == EPERM);
-  must_end_well(load_often(Load::packet_filter(), allowed / 2, 0));
+  run_often(filter, allowed / 2);
   const Fd program = loaded(Load{});
   Companion companion;
   CHECK(error_of_made(bpf_link_create(program.get(), static_cast<int>(::if_nametoindex("lo")),

@@ -60,7 +60,7 @@ TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][bare][kernel][kernel
   all_is_well(hooks);
 
   // Somewhere else it is still there.
-  const Fd kept(bpf_obj_get((std::string(kPins) + "link_warden_prog").c_str()));
+  Fd kept(bpf_obj_get((std::string(kPins) + "link_warden_prog").c_str()));
   REQUIRE(bpf_obj_pin(kept.get(), "/sys/fs/bpf/elsewhere") == 0);
   REQUIRE(::unlink((std::string(kPins) + "link_warden_prog").c_str()) == 0);
   all_is_well(hooks);
@@ -95,7 +95,10 @@ TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][bare][kernel][kernel
   REQUIRE(::unlink((std::string(kPins) + "link_list_programs").c_str()) == 0);
   REQUIRE(is_gone_soon("list_programs"));
   CHECK(says(run("bpfwarden metrics"), "bpfwarden_hooks_missing 2\n"));
+  kept = Fd();
   REQUIRE(run("bpfwarden off").status == 0);
+  warden.apply("enforce", kRules);
+  all_is_well(hooks);
 }
 
 }  // namespace bpfwarden::vm
