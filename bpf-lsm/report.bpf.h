@@ -55,6 +55,7 @@ static __always_inline void count_postponed(__u64 more) {
 
 static __always_inline bool waits_for_digest(const struct bw_program* record,
                                              const struct bw_image* image) {
+  if (record->decision.cause == BW_CAUSE_TABLE_FULL) return false;  // lsm/bpf_prog finds no record
   return !record->facts.names[BW_NAME_DIGEST].known && !bw_refused(&record->decision) &&
          !is_quiet(image, &record->decision);
 }

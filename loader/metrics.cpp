@@ -214,11 +214,9 @@ std::vector<Metric> to_metrics(const std::optional<Measured>& measured, const Me
                       status.keyring ? 1 : 0));
   all.push_back(gauge("bpfwarden_hooks", "Hooks of the kernel part that are attached.",
                       static_cast<int64_t>(status.hooks.attached.size())));
-  all.push_back(
-      gauge("bpfwarden_hooks_missing",
-            "Hooks that were attached by `apply` and are gone: what they ask is decided no "
-            "more.",
-            static_cast<int64_t>(status.hooks.missing.size())));
+  all.push_back(gauge("bpfwarden_hooks_missing",
+                      "Hooks that `apply` attached and that are there no more.",
+                      static_cast<int64_t>(status.hooks.missing.size())));
   add(all, of_tables(status.tables));
   if (measured->programs) all.push_back(standings(*measured->programs));
   return all;

@@ -122,7 +122,6 @@ TEST_CASE("the screen fits 80 by 24 at its fullest") {
   status.word.confirm_by_ns = kBoot + 90'000'000'000;
   status.word.staged = 8;
   status.staged = generation(8, std::string(63, 's'));
-  status.hooks.missing = std::vector<std::string>(30, std::string(30, 'h'));
   const auto lines = screen(status);
   CHECK(lines.size() <= kScreenLines);
   for (const std::string& line : lines) {
@@ -132,6 +131,9 @@ TEST_CASE("the screen fits 80 by 24 at its fullest") {
   CHECK(has(lines, "EXPIRED"));
   CHECK(has(lines, "and 55 that last longer"));
   CHECK(has(screen(status, 0), std::string(63, 's')));  // whole where it need not fit
+  status.hooks.missing = std::vector<std::string>(30, std::string(30, 'h'));
+  status.tables = std::vector<Table>(3, {.name = "programs", .entries = 10, .room = 10});
+  CHECK(screen(status).size() <= kScreenLines);
 }
 
 TEST_CASE("colour is only there when asked for, and ends with its text") {
