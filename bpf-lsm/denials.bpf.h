@@ -107,7 +107,9 @@ static __always_inline void describe_first(struct bw_event* event, const struct 
   event->rule = decision->rule;
   event->cause = decision->cause;
   describe_policy(event, image_of(key->generation));
-  describe_task(event);
+  describe_caller(event);
+  if (note && note->joined.known && !event->cgroup[0])
+    __builtin_memcpy(event->cgroup, note->joined.bytes, BW_NAME_SIZE);
   __builtin_memcpy(event->program_name, key->program_name, BW_PROG_NAME_SIZE);
   if (note && (known & SUM_EXE)) __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
 }
@@ -160,11 +162,11 @@ static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, _
 // A denial that gets no event. `word`: its struct bw_decision. `aux`: see aux_of().
 // Global functions, which the verifier walks through once; the second one is for tracing programs,
 // which cannot read paths.
-__noinline int sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
+__noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
   return sum_up_as(hook, generation, word, aux, known, true);
 }
 
-__noinline int sum_up_traced(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
+__noinline int add_to_sum_traced(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
   return sum_up_as(hook, generation, word, aux, known, false);
 }
 
@@ -178,4 +180,18 @@ static __always_inline __u64 word_of(const struct bw_decision* decision) {
   __u64 word;
   __builtin_memcpy(&word, decision, sizeof(word));
   return word;
+}
+
+// The cgroup's path is read here, not one call deeper: before Linux 7.2 the verifier takes no more
+// than eight.
+static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux,
+                                   __u32 known) {
+  read_cgroup_of_task();
+  add_to_sum(hook, generation, word, aux, known);
+}
+
+static __always_inline void sum_up_traced(__u32 hook, __u64 generation, __u64 word, __u64 aux,
+                                          __u32 known) {
+  read_cgroup_of_task();
+  add_to_sum_traced(hook, generation, word, aux, known);
 }

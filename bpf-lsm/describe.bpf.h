@@ -10,13 +10,17 @@ static __always_inline void describe_cgroup(struct bw_event* event) {
   if (note->joined.known) __builtin_memcpy(event->cgroup, note->joined.bytes, BW_NAME_SIZE);
 }
 
-static __always_inline void describe_task(struct bw_event* event) {
+static __always_inline void describe_caller(struct bw_event* event) {
   __u64 ids = bpf_get_current_pid_tgid();
   event->tgid = ids >> 32;
   event->pid = (__u32)ids;
   event->uid = (__u32)bpf_get_current_uid_gid();
   event->cgroup_id = bpf_get_current_cgroup_id();
   bpf_get_current_comm(event->comm, sizeof(event->comm));
+}
+
+static __always_inline void describe_task(struct bw_event* event) {
+  describe_caller(event);
   describe_cgroup(event);
 }
 
