@@ -111,9 +111,12 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
   }
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_ATTACH);
+  const struct bw_image* image = active_image(&record->generation);
+  if (!image) return refuse_blind(BW_HOOK_ATTACH);
   describe_unknown(record, prog);
   record->route = note->attachment.route;
-  return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_ATTACH, record, prog);
+  deny_now(image, BW_CAUSE_NO_PROVENANCE, record);
+  return conclude_attachment(record, note, image, prog);
 }
 
 // A task that shares its file descriptors could have another program judged than the one that is
@@ -135,7 +138,7 @@ __noinline int conclude_shared(__u64 address) {
   record->route = note->attachment.route;
   record->policy_version = image->policy_version;
   deny_now(image, BW_CAUSE_SHARED_FILES, record);
-  return conclude(BW_HOOK_ATTACH, record, image, prog);
+  return conclude_attachment(record, note, image, prog);
 }
 
 static __always_inline int refuse_shared(struct bpf_prog* prog) {
@@ -176,7 +179,7 @@ __noinline int judge_attachment(__u64 address) {
   const struct bw_image* image = active_image(&generation);
   const bool is_known = recall(note, prog);
   if (!is_known && at->shared && !(image && (image->flags & BW_IMAGE_DETECT)))
-    return refuse_shared(prog);
+    return at->quiet ? 0 : refuse_shared(prog);
   if (!is_known) return judge_unknown(note, prog);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   judge_at(note, image, generation);

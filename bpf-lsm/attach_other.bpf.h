@@ -1,7 +1,7 @@
 // The ways to attach a program that do not go through bpf(2): ioctls, socket options, netlink.
 #pragma once
 
-#include "bpf-lsm/attach_watch.bpf.h"
+#include "bpf-lsm/attach_nothing.bpf.h"
 
 // ---- ioctl(2) -----------------------------------------------------------------------------------
 
@@ -28,6 +28,7 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   struct perf_event* event = object_of(file, &perf_fops);
   struct bpf_prog* prog = event ? program_of(fd) : 0;
   if (!event || (!prog && !shares_files())) return 0;
+  if (!prog && passes_unjudged(fd)) return answer_nothing(fd);
   struct task_note* note = new_attachment(BW_ROUTE_PERF_EVENT);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
@@ -65,7 +66,6 @@ int BPF_PROG(attach_ioctl_compat, struct file* file, unsigned int command, unsig
 
 enum {
   AF_PACKET = 17,
-  CAP_NET_ADMIN = 12,
   SOL_IP = 0,
   SOL_SOCKET = 1,
   SOL_IPV6 = 41,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/attach_multi.bpf.h"
+#include "bpf-lsm/attach_nothing.bpf.h"
 
 static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
 static const __u64 kCgroupTypes =
@@ -80,14 +81,17 @@ __noinline int judge_operations(__u64 address) {
   return 0;
 }
 
+static __always_inline bool is_struct_ops(struct bpf_map* map) {
+  return map && BPF_CORE_READ(map, map_type) == BPF_MAP_TYPE_STRUCT_OPS;
+}
+
 static __always_inline int judge_struct_ops(struct task_note* note, __u32 fd) {
   struct bpf_map* map = map_of(fd);
-  const bool is_filled = map && BPF_CORE_READ(map, map_type) == BPF_MAP_TYPE_STRUCT_OPS;
   if (shares_files() && !watch(note, NO_DESCRIPTOR, 0)) return refuse_shared(0);
   note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
   watch_object(note, fd, map);
   note->attachment.attach_type = BPF_STRUCT_OPS;
-  return is_filled && judge_operations((__u64)map) ? -EPERM : 0;
+  return is_struct_ops(map) && judge_operations((__u64)map) ? -EPERM : 0;
 }
 
 static __always_inline int judge_link(struct task_note* note, union bpf_attr* attr) {
@@ -297,34 +301,46 @@ static __always_inline bool holds_programs(struct bpf_map* map) {
          type == BPF_MAP_TYPE_STRUCT_OPS;
 }
 
-// Whether there is a program that the call could make active, or somebody else could put one there
-// meanwhile. Else it comes to nothing, and no note is made for it. Of maps see is_other_map().
-static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
-  if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
-  if (shares_files()) return true;
+// By which the call names its program; of an iterator, the link that has it. Of maps see
+// is_other_map().
+static __always_inline __u32 descriptor_of(enum bw_route route, union bpf_attr* attr) {
   switch (route) {
     case BW_ROUTE_LINK_CREATE:
-      return attr->link_create.attach_type == BPF_STRUCT_OPS ||
-             program_of(attr->link_create.prog_fd);
+      return attr->link_create.prog_fd;
     case BW_ROUTE_LINK_UPDATE:
-      return link_of(attr->link_update.link_fd);
+      return attr->link_update.new_prog_fd;
     case BW_ROUTE_PROG_ATTACH:
-      return program_of(attr->attach_bpf_fd);
+      return attr->attach_bpf_fd;
     case BW_ROUTE_RAW_TRACEPOINT_OPEN:
-      return program_of(attr->raw_tracepoint.prog_fd);
+      return attr->raw_tracepoint.prog_fd;
     case BW_ROUTE_TEST_RUN:
-      return program_of(attr->test.prog_fd);
+      return attr->test.prog_fd;
     default:
-      return link_of(attr->iter_create.link_fd);
+      return attr->iter_create.link_fd;
   }
+}
+
+// Whether there is a program that the call could make active, or a map of them.
+static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
+  if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
+  const __u32 fd = descriptor_of(route, attr);
+  if (route == BW_ROUTE_ITER_CREATE) return link_of(fd);
+  return program_of(fd) || is_struct_ops(map_of(fd));
+}
+
+// A call that names nothing is not judged.
+static __always_inline bool is_about_nothing(enum bw_route route, union bpf_attr* attr) {
+  if (route == BW_ROUTE_MAP_UPDATE) return !has_program(route, attr);
+  if (!shares_files()) return !task_note(0) && !has_program(route, attr);
+  return !has_program(route, attr) && passes_unjudged(descriptor_of(route, attr));
 }
 
 // Reads the caller's memory, so its hook may sleep.
 static __always_inline int judge_call(int command, union bpf_attr* attr, bool kernel) {
   const enum bw_route route = route_of(command);
   if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
-  const bool has_note = route != BW_ROUTE_MAP_UPDATE && task_note(0);
-  if (!has_note && !has_program(route, attr)) return 0;
+  if (is_about_nothing(route, attr))
+    return route == BW_ROUTE_MAP_UPDATE ? 0 : answer_nothing(descriptor_of(route, attr));
   struct task_note* note = new_attachment(route);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {

@@ -195,11 +195,13 @@ static __always_inline void describe_race(struct task_note* note, const struct b
 static __always_inline void report_race(struct task_note* note, const struct bw_image* image,
                                         struct bpf_prog* prog) {
   const struct bw_program* record = &note->draft;
-  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-  const __u64 number = next_sequence();
-  count(&record->decision, false, !event);
-  if (!event) return;
-  start_event(event, BW_HOOK_ATTACH, number);
+  struct bw_event* event = new_event(BW_HOOK_ATTACH, true);
+  count(&record->decision, false, false);
+  if (!event) {
+    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
+                  SUM_DRAFT | SUM_EXE);
+    return;
+  }
   event->refused = bw_refused(&record->decision);
   describe_program(event, record);
   describe_policy(event, image);

@@ -9,7 +9,9 @@ extern const void bpf_token_fops __ksym __weak;
 extern const void sysctl_unprivileged_bpf_disabled __ksym __weak;
 
 enum {
+  CAP_NET_ADMIN = 12,
   CAP_SYS_ADMIN = 21,
+  CAP_PERFMON = 38,
   CAP_BPF = 39,
 };
 

@@ -43,11 +43,13 @@ static __always_inline void report_moved(struct task_note* note, const struct bw
   record->decision.mode = BW_MODE_AUDIT;
   tally(record);
   if (is_silent(image, &record->decision)) return;
-  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-  const __u64 number = next_sequence();
-  count(&record->decision, false, !event);
+  const bool is_denial = !record->decision.allow;
+  struct bw_event* event = new_event(BW_HOOK_ATTACH, is_denial);
+  count(&record->decision, false, !event && !is_denial);
+  if (!event && is_denial)
+    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
+                  SUM_DRAFT);
   if (!event) return;
-  start_event(event, BW_HOOK_ATTACH, number);
   describe_moved(event, note, image, prog);
   event->mode = mode;
   bpf_ringbuf_submit(event, 0);
@@ -62,13 +64,11 @@ static __always_inline void compare_moved(struct task_note* note, struct bpf_pro
   const bool agrees = judge_staged(record, staged, note);
   count_staged(staged->generation, agrees);
   if (agrees) return;
-  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-  const __u64 number = next_sequence();
+  struct bw_event* event = new_event(BW_HOOK_STAGED, false);
   if (!event) {
     count_dropped();
     return;
   }
-  start_event(event, BW_HOOK_STAGED, number);
   describe_moved(event, note, staged, prog);
   describe_difference(event, record, staged, note);
   event->active_refused = 0;

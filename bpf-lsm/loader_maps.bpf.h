@@ -9,7 +9,6 @@
 #include "bpf-lsm/open_file.bpf.h"
 
 #define ENOENT 2
-#define EBADF 9
 #define MAX_LOADER_MAPS 65536
 #define MAX_USED_MAPS 64  // include/linux/bpf.h
 

@@ -87,6 +87,14 @@ struct {
   __type(value, struct bw_minute);
 } minutes SEC(".maps");
 
+// The hooks that the manager has attached. It freezes this then; the kernel part does not read it.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, BW_MAX_HOOKS);
+  __type(key, __u32);
+  __type(value, struct bw_attached_hook);
+} hooks SEC(".maps");
+
 // For the limit on events of what was allowed: see count_in_window().
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -184,7 +192,6 @@ struct task_note {
   char exe[BW_EXE_SIZE];         // for that event, or one of a race: tracing cannot read it
   struct bw_facts staged_facts;  // and as the staged policy sees it
   struct bw_decision staged_decision;
-  struct bw_name cgroup;                // for an event, where no rule has asked for it
   struct bw_tally tally;                // where the decision under way is counted
   __u64 components[BW_MAX_COMPONENTS];  // addresses of the names in a path, leaf first
   __u8 path[2 * BW_NAME_SIZE];          // room for one component too many

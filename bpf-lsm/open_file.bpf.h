@@ -5,6 +5,9 @@
 #include "bpf-lsm/facts.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 
+#define EBADF 9
+#define EINVAL 22
+
 extern const void bpf_map_fops __ksym __weak;
 
 // Whether another thread or process can put another file behind a descriptor meanwhile.

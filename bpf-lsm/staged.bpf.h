@@ -41,13 +41,11 @@ static __always_inline void describe_difference(struct bw_event* event,
 static __always_inline void report_difference(const struct bw_program* record,
                                               const struct bw_image* staged,
                                               const struct task_note* note, struct bpf_prog* prog) {
-  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-  const __u64 number = next_sequence();
+  struct bw_event* event = new_event(BW_HOOK_STAGED, false);
   if (!event) {
     count_dropped();
     return;
   }
-  start_event(event, BW_HOOK_STAGED, number);
   describe_load(event, record, staged, prog);
   describe_difference(event, record, staged, note);
   bpf_ringbuf_submit(event, 0);

@@ -69,8 +69,12 @@ __noinline int read_cgroup_path(__u64 address) {
 }
 
 // That of the calling task.
-static __always_inline void read_cgroup(struct task_note* note, struct bw_name* name) {
+static __always_inline void read_cgroup_of_task(void) {
   read_cgroup_path((__u64)BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn));
+}
+
+static __always_inline void read_cgroup(struct task_note* note, struct bw_name* name) {
+  read_cgroup_of_task();
   if (note->joined.known) *name = note->joined;
 }
 

@@ -76,12 +76,13 @@ int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, b
   return ret ? ret : judge_call(command, attr, kernel);
 }
 
-static __always_inline void remember(struct bw_program* record, struct bpf_prog* prog) {
+// What cannot be noted would be a stranger to every later look.
+static __always_inline void remember(struct bw_program* record, const struct bw_image* image,
+                                     struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
   if (!bpf_map_update_elem(&programs, &key, record, BPF_ANY)) return;
-  record->decision.allow = 0;
-  record->decision.cause = BW_CAUSE_MISSING_FACT;
-  record->decision.rule = BW_NO_RULE;
+  deny_now(image, BW_CAUSE_TABLE_FULL, record);
+  name_decision(record, image);
 }
 
 static __always_inline void note_open(struct bw_program* record, const struct bw_image* image) {
@@ -107,7 +108,7 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   judge(image, &record->facts, &record->decision);
   name_decision(record, image);
   compare_load(record, note, prog, attr->keyring_id);
-  if (!bw_refused(&record->decision)) remember(record, prog);
+  if (!bw_refused(&record->decision)) remember(record, image, prog);
   if (waits_for_digest(record, image)) return postpone(note, image, prog);
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
@@ -123,6 +124,13 @@ int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   return note ? look_at(known, prog, note) : refuse_blind(BW_HOOK_PROG);
 }
 
+static __always_inline int refuse_map(enum bw_cause cause, bool kernel) {
+  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
+  if (!record) return refuse_blind(BW_HOOK_MAP_CREATE);
+  record->facts.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
+  return refuse_for(cause, BW_HOOK_MAP_CREATE, record, 0);
+}
+
 // Here a map of a loader is noted as its own: before the next hook anybody can ask for its number.
 SEC("lsm/bpf_map_create")
 int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
@@ -131,13 +139,10 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
   const struct task_note* run = kernel ? task_note(0) : 0;
   if (run && run->loader_aux && run->loader_signature != BW_SIGNATURE_UNSIGNED &&
       !note_loader_map((__u64)map, run->loader_aux, run->loader_id, false))
-    return refuse_blind(BW_HOOK_MAP_CREATE);
+    return refuse_map(BW_CAUSE_TABLE_FULL, kernel);
   if (!BW_KERNEL_HAS(exclusive_maps)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
-  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
-  if (!record) return refuse_blind(BW_HOOK_MAP_CREATE);
-  record->facts.origin = kernel ? BW_ORIGIN_KERNEL : BW_ORIGIN_USER;
-  return refuse_for(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, BW_HOOK_MAP_CREATE, record, 0);
+  return refuse_map(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, kernel);
 }
 
 SEC("lsm/bpf_token_create")
@@ -259,35 +264,41 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
   return 0;
 }
 
-// The end of a load, by whichever entry of the system call. If it carried a signature and failed
-// before lsm/bpf_prog_load, the kernel refused it.
-SEC("fexit/bpf_prog_load")
-int BPF_PROG(observe_load) {
-  const struct bw_decision refused = {.mode = BW_MODE_ENFORCE};
-  const int ret = (int)(long)returned(ctx);
+// Of the signed load in note: the kernel refused it.
+static __always_inline void report_rejection(const struct task_note* note, int error) {
+  const struct bw_decision refused = {
+      .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_KERNEL_REJECTED, .rule = BW_NO_RULE};
   __u64 generation = 0;
-  struct task_note* note = task_note(0);
-  if (!note) return 0;
-  tell_postponed(note, &note->draft);  // of a program that is freed later
-  if (!note->signed_load) return 0;
-  note->signed_load = 0;
-  if (ret >= 0) return 0;
   const struct bw_image* image = active_image(&generation);
-  struct bw_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-  const __u64 number = next_sequence();
-  count(&refused, true, !event);
-  if (!event) return 0;
-  start_event(event, BW_HOOK_OBSERVED, number);
+  struct bw_event* event = new_event(BW_HOOK_OBSERVED, true);
+  count(&refused, true, false);
+  if (!event) {
+    sum_up_traced(BW_HOOK_OBSERVED, generation, word_of(&refused), 0, (__u32)error << SUM_ERROR);
+    return;
+  }
   event->refused = 1;
-  event->error = -ret;
+  event->error = error;
   event->generation = generation;
-  event->mode = BW_MODE_ENFORCE;
-  event->rule = BW_NO_RULE;
-  event->cause = BW_CAUSE_KERNEL_REJECTED;
+  event->mode = refused.mode;
+  event->rule = refused.rule;
+  event->cause = refused.cause;
   describe_policy(event, image);
   describe_task(event);
   event->wanted_key_length = note->wanted_key_length;
   __builtin_memcpy(event->wanted_key, note->wanted_key, sizeof(event->wanted_key));
   bpf_ringbuf_submit(event, 0);
+}
+
+// The end of a load, by whichever entry of the system call. If it carried a signature and failed
+// before lsm/bpf_prog_load, the kernel refused it.
+SEC("fexit/bpf_prog_load")
+int BPF_PROG(observe_load) {
+  const int ret = (int)(long)returned(ctx);
+  struct task_note* note = task_note(0);
+  if (!note) return 0;
+  tell_postponed(note, &note->draft);  // of a program that is freed later
+  if (!note->signed_load) return 0;
+  note->signed_load = 0;
+  if (ret < 0) report_rejection(note, -ret);
   return 0;
 }

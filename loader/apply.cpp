@@ -4,6 +4,7 @@
 #include <string>
 
 #include "loader/active_policy.h"
+#include "loader/hooks.h"
 #include "loader/moment.h"
 #include "loader/pins.h"
 #include "loader/policy_store.h"
@@ -150,6 +151,23 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
                  .confirm_within = seconds_left(active.word, boot_time_ns())};
 }
 
+// A policy that is applied to hooks which are no longer there would decide nothing, and say so to
+// nobody.
+Status require_hooks(const ActivePolicy& active) {
+  const auto hooks = read_hooks(active.pins);
+  if (!hooks) return std::unexpected(hooks.error());
+  if (hooks->missing.empty()) return {};
+  return fail(missing_hooks_text(*hooks), kMissingHooksHint);
+}
+
+// Wherever their links are pinned.
+std::vector<uint32_t> programs_of_hooks() {
+  const auto pins = open_pins();
+  if (!pins || !*pins) return {};
+  auto hooks = read_hooks(**pins);
+  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
+}
+
 }  // namespace
 
 Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
@@ -158,6 +176,8 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
   if (*active) {
+    if (auto whole = require_hooks(**active); !whole)
+      return std::unexpected(std::move(whole).error());
     if (const auto done = already_active(**active, *compiled.image)) return *done;
     if (auto settled = require_settled(**active); !settled)
       return std::unexpected(std::move(settled).error());
@@ -188,7 +208,8 @@ Result<bool> switch_off() {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   const bool was_pinned = !pinned_links().empty();
-  if (auto removed = remove_pins(); !removed) return std::unexpected(std::move(removed).error());
+  if (auto removed = remove_pins(programs_of_hooks()); !removed)
+    return std::unexpected(std::move(removed).error());
   if (auto forgotten = forget_policies(); !forgotten)
     return std::unexpected(std::move(forgotten).error());
   if (!keyring::find_ring(kRingName)) return was_pinned;

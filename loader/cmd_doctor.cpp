@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "loader/cmd.h"
+#include "loader/hooks.h"
 #include "loader/probe.h"
 
 namespace bpfwarden::loader {
@@ -45,9 +47,23 @@ void print_text(const std::vector<Capability>& found) {
                                             : "This kernel cannot enforce a policy.");
 }
 
+// Nothing where no policy is active.
+std::optional<Capability> look_at_hooks() {
+  const auto pins = open_pins();
+  if (pins && !*pins) return std::nullopt;
+  auto hooks = pins ? read_hooks(**pins) : std::unexpected(pins.error());
+  if (!hooks)
+    return Capability{"hooks", Finding::missing, hooks.error().message, hooks.error().hint};
+  if (hooks->missing.empty())
+    return Capability{"hooks", Finding::ok,
+                      "all " + std::to_string(hooks->expected()) + " are attached", ""};
+  return Capability{"hooks", Finding::missing, missing_hooks_text(*hooks), kMissingHooksHint};
+}
+
 int run_doctor(bool as_json) {
   auto found = probe_kernel();
   found.push_back(probe_algorithms());
+  if (auto hooks = look_at_hooks()) found.insert(found.begin(), std::move(*hooks));
   if (as_json)
     print_json(found);
   else

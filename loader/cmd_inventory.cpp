@@ -1,10 +1,12 @@
 // bpfwarden inventory: every BPF program in the kernel, and who vouches for it.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "loader/cmd.h"
+#include "loader/hooks.h"
 #include "loader/inventory.h"
 #include "loader/inventory_output.h"
 #include "loader/suggest_policy.h"
@@ -24,6 +26,17 @@ void tell_missed(const std::vector<Error>& missed) {
   for (const Error& error : missed)
     std::fprintf(stderr, "bpfwarden: warning: attachments may be missing: %s\n",
                  error.message.c_str());
+}
+
+// What went around a hook that is gone is listed as if it had been asked about. First, and on
+// stderr, where JSON has no room for it. The exit code.
+int tell_missing_hooks() {
+  const auto pins = open_pins();
+  if (!pins || !*pins) return 0;  // reported by what follows, or no hooks at all
+  const auto hooks = read_hooks(**pins);
+  if (!hooks) return report(hooks.error());
+  if (hooks->missing.empty()) return 0;
+  return report({0, missing_hooks_text(*hooks), kMissingHooksHint});
 }
 
 // `suggest`, from what is there now.
@@ -52,6 +65,7 @@ int print(const std::vector<ListedProgram>& programs, const InventoryArguments& 
 int run_inventory(const InventoryArguments& options) {
   if (options.as_policy) return print_policy();
   std::vector<Error> missed;
+  const int alarm = tell_missing_hooks();
   auto programs = read_inventory(&missed);
   if (!programs) return report(programs.error());
   tell_missed(missed);
@@ -62,7 +76,7 @@ int run_inventory(const InventoryArguments& options) {
       return report({0, "there is no program " + std::to_string(options.id),
                      "see `bpfwarden inventory` for the ids"});
   }
-  return print(*programs, options);
+  return std::max(print(*programs, options), alarm);
 }
 
 }  // namespace

@@ -65,6 +65,19 @@ nlohmann::json log_limit(const bw_image& image) {
   return image.log_allowed == BW_LOG_ALL ? nlohmann::json() : nlohmann::json(image.log_allowed);
 }
 
+nlohmann::json tables_to_json(const std::vector<Table>& tables) {
+  auto list = nlohmann::json::array();
+  for (const Table& table : tables) {
+    const bool has_uid = table.of_uid != 0;
+    list.push_back({{"name", table.name},
+                    {"entries", table.entries},
+                    {"room", table.room},
+                    {"uid", has_uid ? nlohmann::json(table.uid) : nlohmann::json()},
+                    {"of_uid", table.of_uid}});
+  }
+  return list;
+}
+
 nlohmann::json to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
   utsname machine = {};
@@ -85,7 +98,10 @@ nlohmann::json to_json(const KernelStatus& status) {
           {"log_allowed_per_second", log_limit(image)},
           {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
           {"certificates", certificate_ends(image)},
-          {"hooks", status.hooks},
+          {"hooks", status.hooks.attached},
+          {"hooks_expected", status.hooks.expected()},
+          {"hooks_missing", status.hooks.missing},
+          {"tables", tables_to_json(status.tables)},
           {"last_hour",
            {{"refused", status.last_hour.refused},
             {"would_deny", status.last_hour.would_deny},
@@ -98,6 +114,7 @@ nlohmann::json to_json(const KernelStatus& status) {
             {"quiet", status.counters.quiet},
             {"withheld", status.counters.withheld},
             {"postponed", status.counters.postponed},
+            {"summed", status.counters.summed},
             {"dropped", status.counters.dropped}}}};
 }
 
@@ -190,7 +207,7 @@ int run_status(const StatusArguments& options) {
     print_json(*status, 2);
   else
     print_block(screen_of(*status, look_at_terminal()));
-  return *status ? 0 : 1;
+  return *status && (*status)->hooks.missing.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -201,7 +218,9 @@ void add_status(CLI::App& app, Command& chosen) {
   static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
   auto options = std::make_shared<StatusArguments>();
   CLI::App* verb = app.add_subcommand(
-      "status", "Say which policy is active and what became of the last hour; exit 1 if none is");
+      "status",
+      "Say which policy is active and what became of the last hour; exit 1 if none is, or if hooks "
+      "are gone");
   verb->add_flag("--json", options->json, "as JSON");
   auto* watch = verb->add_flag("-w,--watch", options->watch, "again and again, until interrupted");
   verb->add_option("--interval", options->interval, "how often (2s)")

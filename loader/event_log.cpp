@@ -79,16 +79,19 @@ Result<EventLogRead> read_event_log(const std::filesystem::path& path,
   return done;
 }
 
-Result<std::vector<nlohmann::json>> events_in_kernel() {
+Result<std::vector<nlohmann::json>> events_in_kernel(Summed which) {
   std::vector<nlohmann::json> events;
   const auto pins = open_pins();
   if (!pins) return std::unexpected(pins.error());
   if (!*pins) return events;
   const auto window = EventWindow::open(**pins);
   if (!window) return std::unexpected(window.error());
+  const auto sums = summed_denials(**pins, which);
+  if (!sums) return std::unexpected(sums.error());
   PolicyNames names(**pins);
-  for (const bw_event& event : window->kept())
-    events.push_back(event_to_json(event, names.image(event.generation)));
+  for (const auto& some : {window->kept(), *sums})
+    for (const bw_event& event : some)
+      events.push_back(event_to_json(event, names.image(event.generation)));
   return events;
 }
 
@@ -99,10 +102,10 @@ Result<EventWalk> walk_events(const EventSource& source, const RecordedEventHand
   std::error_code error;
   std::string file = source.file;
   if (file.empty()) {
-    auto kept = events_in_kernel();
+    if (std::filesystem::exists(kEventLog, error)) file = kEventLog;
+    auto kept = events_in_kernel(file.empty() ? Summed::all : Summed::untold);
     if (!kept) return std::unexpected(std::move(kept).error());
     in_kernel = std::move(*kept);
-    if (std::filesystem::exists(kEventLog, error)) file = kEventLog;
     walk.sources = file.empty() ? " events of the kernel's buffer"
                                 : " events of " + file + " and of the kernel's buffer";
   } else {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "loader/denial_summaries.h"
 
 namespace bpfwarden::loader {
 
@@ -28,9 +29,9 @@ struct EventLogRead {
 [[nodiscard]] Result<EventLogRead> read_event_log(const std::filesystem::path& path,
                                                   const RecordedEventHandler& handle);
 
-// Those in the kernel's buffer (some 6,000 fit), oldest first. Empty where no policy is active.
-// Errors: errno of bpf(2) or mmap(2).
-[[nodiscard]] Result<std::vector<nlohmann::json>> events_in_kernel();
+// Those in the kernel's buffers (some 3,000 fit, and as many denials), oldest first, and denials
+// that it has summed up. Empty where no policy is active. Errors: errno of bpf(2) or mmap(2).
+[[nodiscard]] Result<std::vector<nlohmann::json>> events_in_kernel(Summed which);
 
 // Both together, as a verb is asked to look back.
 struct EventSource {

@@ -156,7 +156,8 @@ bool EventTable::add(const json& event) {
                       .sequence = unsigned_of(event, "sequence"),
                       .shape = shape_of(event, outcome_of(event)),
                       .program_id = small("program_id"),
-                      .tgid = small("tgid")});
+                      .tgid = small("tgid"),
+                      .count = count_of_event(event)});
   return true;
 }
 

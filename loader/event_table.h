@@ -70,6 +70,7 @@ struct TableEntry {
   uint32_t shape = 0;
   uint32_t program_id = 0;
   uint32_t tgid = 0;
+  uint64_t count = 1;  // more than one: a sum of denials
 };
 
 // How a program's signer is called in a report. `signer` may be empty.

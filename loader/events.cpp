@@ -1,8 +1,9 @@
 #include "loader/events.h"
 
-#include <bpf/libbpf.h>
+#include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -11,6 +12,7 @@
 #include <span>
 
 #include "keyring/x509.h"
+#include "loader/denial_summaries.h"
 #include "loader/kernel_text.h"
 #include "loader/moment.h"
 #include "policy/attach_pattern.h"
@@ -54,6 +56,8 @@ std::string hook_name(uint8_t hook) {
       return "attach";
     case BW_HOOK_TOKEN_CREATE:
       return "token-create";
+    case BW_HOOK_SUM:
+      return "sum";
     default:
       return "observed";
   }
@@ -211,6 +215,7 @@ std::string subject_text(const bw_event& event) {
   if (event.hook == BW_HOOK_TOKEN_CREATE) return "a BPF token";
   if (event.hook == BW_HOOK_KEY) return "key " + std::to_string(event.key_serial);
   if (event.hook == BW_HOOK_OBSERVED) return "a signed program";
+  if (event.hook == BW_HOOK_SUM) return "what so many tried that no more is known of it";
   const std::string name = kernel_text(event.program_name, sizeof(event.program_name));
   std::string program = attach_text(event) + (name.empty() ? "" : " program '" + name + "'");
   if (!is_attachment(event)) return program;
@@ -229,6 +234,7 @@ std::string wanted_key(const bw_event& event) {
 }
 
 std::string what_happened(const bw_event& event) {
+  if (event.hook == BW_HOOK_SUM) return verdict_word(event) + ": " + subject_text(event);
   const std::string exe = kernel_text(event.exe, sizeof(event.exe));
   std::string text = verdict_word(event) + ": " + subject_text(event) + ", by " +
                      kernel_text(event.comm, sizeof(event.comm)) + " (" +
@@ -256,6 +262,7 @@ nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
   const bw_rule* rule = rule_of(event, image);
   return {
       {"sequence", event.sequence},
+      {"count", event.count},
       {"time", time_text(event.time_ns)},
       {"time_ns", event.time_ns},
       {"hook", hook_name(event.hook)},
@@ -305,7 +312,9 @@ std::string event_sentence(const bw_event& event, const bw_image* image) {
 }
 
 std::string event_to_text(const bw_event& event, const bw_image* image) {
-  std::string text = "#" + std::to_string(event.sequence) + " " + what_happened(event);
+  const std::string number = event.sequence != 0 ? "#" + std::to_string(event.sequence)
+                                                 : std::to_string(event.count) + " times";
+  std::string text = number + " " + what_happened(event);
   if (is_program_event(event)) text += "\n    signature: " + signature_text(event, image);
   text += "\n    why: " + reason_text(event, image);
   for (const auto& line : almost(event, image)) text += "\n         " + line;
@@ -314,26 +323,35 @@ std::string event_to_text(const bw_event& event, const bw_image* image) {
   return text + "\n";
 }
 
-void EventReader::Free::operator()(ring_buffer* owned) const { ring_buffer__free(owned); }
-
 Result<EventReader> EventReader::open(const PinnedMaps& pins, EventHandler handler) {
-  EventReader reader;
-  reader.handler_ = std::make_unique<EventHandler>(std::move(handler));
-  const auto forward = [](void* context, void* data, size_t size) {
-    if (size < sizeof(bw_event)) return 0;
-    const auto* event = static_cast<const bw_event*>(data);
-    if (event->abi == BW_EVENT_ABI) (*static_cast<EventHandler*>(context))(*event);
-    return 0;
-  };
-  reader.ring_.reset(ring_buffer__new(pins.events.get(), forward, reader.handler_.get(), nullptr));
-  if (!reader.ring_) return fail_errno(errno, "cannot open the event stream");
-  return reader;
+  auto events = EventRing::open(pins.events.get()), denials = EventRing::open(pins.denials.get());
+  if (!events) return std::unexpected(std::move(events).error());
+  if (!denials) return std::unexpected(std::move(denials).error());
+  return EventReader(pins, std::move(handler), std::move(*events), std::move(*denials));
+}
+
+Status EventReader::wait(int timeout_ms) const {
+  std::array<pollfd, 2> rings = {{{.fd = pins_->events.get(), .events = POLLIN, .revents = 0},
+                                  {.fd = pins_->denials.get(), .events = POLLIN, .revents = 0}}};
+  if (::poll(rings.data(), rings.size(), timeout_ms) < 0 && errno != EINTR)
+    return fail_errno(errno, "cannot read the event stream");
+  return {};
 }
 
 Status EventReader::read(int timeout_ms) {
-  const int error = timeout_ms == 0 ? ring_buffer__consume(ring_.get())
-                                    : ring_buffer__poll(ring_.get(), timeout_ms);
-  if (error < 0 && error != -EINTR) return fail_errno(-error, "cannot read the event stream");
+  if (timeout_ms != 0)
+    if (Status waited = wait(timeout_ms); !waited) return waited;
+  for (;;) {
+    const bw_event *event = events_.peek(), *denial = denials_.peek();
+    if (event == nullptr && denial == nullptr) break;
+    const bool is_denial =
+        event == nullptr || (denial != nullptr && denial->sequence < event->sequence);
+    handler_(is_denial ? *denial : *event);
+    (is_denial ? denials_ : events_).take();
+  }
+  const auto sums = take_summed_denials(*pins_);
+  if (!sums) return std::unexpected(sums.error());
+  for (const bw_event& sum : *sums) handler_(sum);
   return {};
 }
 

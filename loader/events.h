@@ -1,4 +1,4 @@
-// The stream of decisions: reads the kernel's ring buffer and says each record in words.
+// The stream of decisions: reads the kernel's ring buffers and says each record in words.
 #pragma once
 
 #include <functional>
@@ -9,10 +9,9 @@
 
 #include "base/result.h"
 #include "bpf-lsm/abi/event.h"
+#include "loader/event_ring.h"
 #include "loader/pins.h"
 #include "loader/publish.h"
-
-struct ring_buffer;
 
 namespace bpfwarden::loader {
 
@@ -38,21 +37,27 @@ class PolicyNames {
 
 using EventHandler = std::function<void(const bw_event&)>;
 
-// Consumes what is in the ring buffer. There is one stream: an event is read once.
+// Consumes what is in the ring buffers: of what was allowed, and of denials. Both are one stream,
+// by their numbers; sums of denials follow. An event is read once.
 class EventReader {
  public:
+  // Borrows the pins.
   [[nodiscard]] static Result<EventReader> open(const PinnedMaps& pins, EventHandler handler);
 
   // Handles everything that is there; waits up to timeout_ms for the first (0: not at all).
   [[nodiscard]] Status read(int timeout_ms);
 
  private:
-  struct Free {
-    void operator()(ring_buffer* owned) const;
-  };
-  EventReader() = default;
-  std::unique_ptr<EventHandler> handler_;  // its address is known to the ring buffer
-  std::unique_ptr<ring_buffer, Free> ring_;
+  EventReader(const PinnedMaps& pins, EventHandler handler, EventRing events, EventRing denials)
+      : pins_(&pins),
+        handler_(std::move(handler)),
+        events_(std::move(events)),
+        denials_(std::move(denials)) {}
+  [[nodiscard]] Status wait(int timeout_ms) const;
+
+  const PinnedMaps* pins_;
+  EventHandler handler_;
+  EventRing events_, denials_;
 };
 
 }  // namespace bpfwarden::loader

@@ -17,6 +17,7 @@
 #include "loader/attached_file.h"
 #include "loader/attached_map.h"
 #include "loader/attached_net.h"
+#include "loader/hooks.h"
 #include "loader/kernel_lists.h"
 #include "loader/kernel_text.h"
 #include "loader/link_target.h"
@@ -42,6 +43,13 @@ Standing standing_of(const ListedProgram& program, const std::optional<ActivePol
     return program.admitted.decision.allow != 0 ? Standing::admitted : Standing::would_deny;
   if (!active || listed.load_time_ns <= active->word.attached_ns) return Standing::resident;
   return Standing::unexplained;
+}
+
+// As `apply` has noted them: who pins a link beside ours makes its program none of ours.
+std::vector<uint32_t> own_programs(const std::optional<ActivePolicy>& active) {
+  if (!active) return {};
+  auto hooks = read_hooks(active->pins);
+  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
 }
 
 std::vector<Attached> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
@@ -147,7 +155,7 @@ Result<std::map<Standing, uint64_t>> count_standings() {
   if (!*active) return counts;
   const auto records = read_program_list();
   if (!records) return std::unexpected(records.error());
-  const std::vector<uint32_t> own = pinned_programs();
+  const std::vector<uint32_t> own = own_programs(*active);
   for (const bw_listed_program_record& record : *records)
     counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, own)]++;
   return counts;
@@ -158,7 +166,7 @@ Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
   if (!active) return std::unexpected(std::move(active).error());
   const auto lists = read_kernel_lists();
   if (!lists) return std::unexpected(lists.error());
-  std::vector<uint32_t> own = pinned_programs();
+  std::vector<uint32_t> own = own_programs(*active);
   own.insert(own.end(), lists->momentary.begin(), lists->momentary.end());
   Programs programs;
   for (const bw_listed_program_record& record : lists->programs) {

@@ -85,6 +85,9 @@ std::vector<Metric> of_counters(const bw_counters& counters) {
               counters.observed),
       counter("bpfwarden_events_dropped_total", "Events that found no room in the kernel's buffer.",
               counters.dropped),
+      counter("bpfwarden_denials_summed_total",
+              "Denials that are told in sums: too many in a second, or no room for their events.",
+              counters.summed),
       counter("bpfwarden_events_quiet_total",
               "Decisions by a rule with `log = false`, which leave no event.", counters.quiet),
       counter("bpfwarden_events_withheld_total",
@@ -160,6 +163,19 @@ Metric standings(const std::map<Standing, uint64_t>& programs) {
   return metric;
 }
 
+std::vector<Metric> of_tables(const std::vector<Table>& tables) {
+  Metric entries = {"bpfwarden_table_entries",
+                    MetricType::gauge,
+                    "Entries in a table of the kernel part; a full one denies.",
+                    {}};
+  Metric room = {"bpfwarden_table_room", MetricType::gauge, "How many there can be.", {}};
+  for (const Table& table : tables) {
+    entries.samples.push_back({{{"table", table.name}}, as_value(table.entries)});
+    room.samples.push_back({{{"table", table.name}}, as_value(table.room)});
+  }
+  return {entries, room};
+}
+
 Result<std::optional<Measured>> measure() {
   auto status = read_status();
   if (!status) return std::unexpected(std::move(status).error());
@@ -169,8 +185,11 @@ Result<std::optional<Measured>> measure() {
   auto tallies = read_tallies(**pins);
   if (!tallies) return std::unexpected(std::move(tallies).error());
   auto programs = count_standings();
-  if (!programs) return std::unexpected(std::move(programs).error());
-  return Measured{std::move(**status), std::move(*tallies), std::move(*programs)};
+  const bool is_broken = !(*status)->hooks.missing.empty();
+  if (!programs && !is_broken) return std::unexpected(std::move(programs).error());
+  Measured measured = {std::move(**status), std::move(*tallies), std::nullopt};
+  if (programs) measured.programs = std::move(*programs);
+  return measured;
 }
 
 }  // namespace
@@ -194,8 +213,12 @@ std::vector<Metric> to_metrics(const std::optional<Measured>& measured, const Me
                       "1 if the keyring of the policy is there; without it signed loads fail.",
                       status.keyring ? 1 : 0));
   all.push_back(gauge("bpfwarden_hooks", "Hooks of the kernel part that are attached.",
-                      static_cast<int64_t>(status.hooks.size())));
-  all.push_back(standings(measured->programs));
+                      static_cast<int64_t>(status.hooks.attached.size())));
+  all.push_back(gauge("bpfwarden_hooks_missing",
+                      "Hooks that `apply` attached and that are there no more.",
+                      static_cast<int64_t>(status.hooks.missing.size())));
+  add(all, of_tables(status.tables));
+  if (measured->programs) all.push_back(standings(*measured->programs));
   return all;
 }
 

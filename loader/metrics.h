@@ -20,7 +20,8 @@ namespace bpfwarden::loader {
 struct Measured {
   KernelStatus status;
   Tallies tallies;
-  std::map<Standing, uint64_t> programs;  // in the kernel now
+  // In the kernel now. Nothing: a hook is gone that lists them.
+  std::optional<std::map<Standing, uint64_t>> programs;
 };
 
 struct MeasuredAt {

@@ -11,11 +11,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstddef>
 #include <filesystem>
 #include <thread>
 
 #include "bpf-lsm/abi/program.h"
+#include "bpf-lsm/abi/summary.h"
+#include "loader/skeleton_entry.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -31,6 +32,8 @@ struct Expected {
   uint32_t value_size;
 };
 
+constexpr uint32_t kAnySize = UINT32_MAX;  // whose values are the kernel part's own
+
 constexpr Expected kControl = {"control", BPF_MAP_TYPE_ARRAY, sizeof(bw_control)};
 constexpr Expected kGenerations = {"generations", BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t)};
 constexpr Expected kEvents = {"events", BPF_MAP_TYPE_RINGBUF, 0};
@@ -38,6 +41,13 @@ constexpr Expected kCounters = {"counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw
 constexpr Expected kMinutes = {"minutes", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_minute)};
 constexpr Expected kPrograms = {"programs", BPF_MAP_TYPE_HASH, sizeof(bw_program)};
 constexpr Expected kTallies = {"tallies", BPF_MAP_TYPE_HASH, sizeof(uint64_t)};
+constexpr Expected kDenials = {"denials", BPF_MAP_TYPE_RINGBUF, 0};
+constexpr Expected kSummaries = {"summaries", BPF_MAP_TYPE_HASH, sizeof(bw_summary)};
+constexpr Expected kSummariesTold = {"summaries_told", BPF_MAP_TYPE_HASH, sizeof(uint64_t)};
+constexpr Expected kSummedRest = {"summed_rest", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t)};
+constexpr Expected kHooks = {"hooks", BPF_MAP_TYPE_ARRAY, sizeof(bw_attached_hook)};
+constexpr Expected kLoaderMaps = {"loader_maps", BPF_MAP_TYPE_HASH, kAnySize};
+constexpr Expected kEnds = {"ends", BPF_MAP_TYPE_HASH, kAnySize};
 constexpr Expected kUntallied = {"untallied", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t)};
 
 std::string pin_path(const std::string& folder, const char* kind, const char* name) {
@@ -54,7 +64,8 @@ Result<Fd> open_map(const Expected& expected) {
   uint32_t size = sizeof(info);
   if (bpf_map_get_info_by_fd(map.get(), &info, &size) != 0)
     return fail_errno(errno, "cannot inspect " + path);
-  if (info.type != expected.type || info.value_size != expected.value_size)
+  if (info.type != expected.type ||
+      (expected.value_size != kAnySize && info.value_size != expected.value_size))
     return fail(path + " is not the map this version of bpfwarden made",
                 "run `bpfwarden off`, then `bpfwarden apply POLICY`");
   return map;
@@ -68,23 +79,16 @@ Status require_bpffs() {
   return {};
 }
 
-// The generated tables have a stride of their own, which grows from one libbpf to the next.
-template <class T>
-const T& entry(const T* table, int index, int stride) {
-  const auto* bytes = reinterpret_cast<const std::byte*>(table);
-  return *reinterpret_cast<const T*>(bytes + static_cast<ptrdiff_t>(index) * stride);
-}
-
 Status pin_in(const std::string& folder, const bpf_object_skeleton& skeleton) {
   for (int i = 0; i < skeleton.map_cnt; i++) {
-    const bpf_map* map = *entry(skeleton.maps, i, skeleton.map_skel_sz).map;
+    const bpf_map* map = *skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map;
     if (bpf_map__is_internal(map)) continue;  // .rodata: held by the programs, opened by nobody
     const std::string path = pin_path(folder, "map_", bpf_map__name(map));
     if (bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0)
       return fail_errno(errno, "cannot pin " + path);
   }
   for (int i = 0; i < skeleton.prog_cnt; i++) {
-    const auto& program = entry(skeleton.progs, i, skeleton.prog_skel_sz);
+    const auto& program = skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz);
     const std::string path = pin_path(folder, "link_", program.name);
     if (bpf_obj_pin(bpf_link__fd(*program.link), path.c_str()) != 0)
       return fail_errno(errno, "cannot pin " + path);
@@ -127,9 +131,21 @@ Result<std::optional<PinnedMaps>> open_pins() {
   }
   PinnedMaps pins;
   const std::pair<const Expected&, Fd&> wanted[] = {
-      {kControl, pins.control},   {kGenerations, pins.generations}, {kEvents, pins.events},
-      {kCounters, pins.counters}, {kMinutes, pins.minutes},         {kPrograms, pins.programs},
-      {kTallies, pins.tallies},   {kUntallied, pins.untallied},
+      {kControl, pins.control},
+      {kGenerations, pins.generations},
+      {kEvents, pins.events},
+      {kCounters, pins.counters},
+      {kMinutes, pins.minutes},
+      {kPrograms, pins.programs},
+      {kTallies, pins.tallies},
+      {kUntallied, pins.untallied},
+      {kDenials, pins.denials},
+      {kHooks, pins.hooks},
+      {kSummaries, pins.summaries},
+      {kSummariesTold, pins.summaries_told},
+      {kSummedRest, pins.summed_rest},
+      {kLoaderMaps, pins.loader_maps},
+      {kEnds, pins.ends},
   };
   for (const auto& [expected, fd] : wanted) {
     auto map = open_map(expected);
@@ -173,8 +189,9 @@ std::vector<uint32_t> pinned_programs() {
   return ids;
 }
 
-Status remove_pins() {
-  const std::vector<uint32_t> programs = pinned_programs();
+Status remove_pins(const std::vector<uint32_t>& others) {
+  std::vector<uint32_t> programs = pinned_programs();
+  programs.insert(programs.end(), others.begin(), others.end());
   if (auto removed = remove_folder(kPinFolder); !removed) return removed;
   for (const uint32_t id : programs)
     if (!is_gone_soon(id))

@@ -37,6 +37,13 @@ struct PinnedMaps {
   Fd minutes;
   Fd tallies;
   Fd untallied;
+  Fd denials;
+  Fd summaries;
+  Fd summaries_told;
+  Fd summed_rest;
+  Fd hooks;
+  Fd loader_maps;
+  Fd ends;
 };
 
 // Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.
@@ -53,6 +60,7 @@ struct PinnedMaps {
 
 // Drops the last references and waits until the kernel has detached the hooks, which it does later,
 // from a work queue. No error if there is nothing; an Error if somebody else holds a reference.
-[[nodiscard]] Status remove_pins();
+// `programs`: ids of others that are to be gone then, whose links are pinned elsewhere.
+[[nodiscard]] Status remove_pins(const std::vector<uint32_t>& programs = {});
 
 }  // namespace bpfwarden::loader

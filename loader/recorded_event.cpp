@@ -89,6 +89,7 @@ bool is_guard(bw_cause cause) {
     case BW_CAUSE_ATTACH_RACE:
     case BW_CAUSE_REFUSED_BEFORE:
     case BW_CAUSE_FOREIGN_MAP:
+    case BW_CAUSE_TABLE_FULL:
     case BW_CAUSE_UNJUDGED_ROUTE:
       return true;
     default:

@@ -32,7 +32,7 @@ class Kinds {
     auto [entry, is_new] = kinds_.try_emplace(kind_of(event), RecordedKind{event, *seen});
     if (is_new) return;
     entry->second.event = event;
-    entry->second.seen.count++;
+    entry->second.seen.count += seen->count;
     entry->second.seen.last = std::max(entry->second.seen.last, seen->last);
   }
   std::vector<RecordedKind> take() {

@@ -34,7 +34,8 @@ void RefusalLog::add(const json& event) {
   const int64_t time = parse_utc(text_of(event, "time")).value_or(0) / kMicrosPerSecond;
   if (time < since_) return;
   RefusalGroup& group = groups_[story_of(event)];
-  if (group.count++ == 0) group.first = time;
+  if (group.count == 0) group.first = time;
+  group.count += count_of_event(event);
   group.last = time;
   group.order = ++added_;
   group.event = event;

@@ -17,10 +17,10 @@ bool is_denial(Outcome outcome) {
 bool is_load(const std::string& hook) { return hook == "bpf_prog_load" || hook == "bpf_prog"; }
 
 template <class Row>
-void count_denial(Row& row, Outcome outcome, Micros time) {
-  if (row.would_deny + row.refused == 0) row.first = time;
-  row.last = time;
-  (outcome == Outcome::refused ? row.refused : row.would_deny)++;
+void count_denial(Row& row, Outcome outcome, const TableEntry& entry) {
+  if (row.would_deny + row.refused == 0) row.first = entry.time;
+  row.last = entry.time;
+  (outcome == Outcome::refused ? row.refused : row.would_deny) += entry.count;
 }
 
 // Both lists at once: each counts how many of the other belong to it.
@@ -38,11 +38,11 @@ class Denials {
     program.signature = text(Field::signature);
     program.rule = text(Field::rule);
     program.cause = text(Field::cause);
-    count_denial(program, outcome, entry.time);
+    count_denial(program, outcome, entry);
     const UnitKey unit_key = {text(Field::unit), text(Field::unit_kind)};
     DeniedUnit& unit = units_[unit_key];
     std::tie(unit.unit, unit.kind) = unit_key;
-    count_denial(unit, outcome, entry.time);
+    count_denial(unit, outcome, entry);
     if (!pairs_.emplace(key, unit_key).second) return;
     program.units++;
     unit.programs++;
@@ -159,12 +159,12 @@ ReportNumbers count_events(const EventTable& events, const Recording& recording)
   Denials denials(events);
   for (const TableEntry& entry : events.entries()) {
     const Outcome outcome = events.outcome(entry);
-    numbers.counts[static_cast<size_t>(outcome)]++;
+    numbers.counts[static_cast<size_t>(outcome)] += entry.count;
     if (outcome != Outcome::staged) see_policy(numbers.policies, events, entry);
     if (is_denial(outcome)) denials.add(entry, outcome);
     if (is_load(events.text(entry, Field::hook)))
       numbers.matrix[{events.text(entry, Field::vouch), events.text(entry, Field::family)}]
-                    [static_cast<size_t>(outcome)]++;
+                    [static_cast<size_t>(outcome)] += entry.count;
   }
   numbers.recording.received = events.entries().size();
   numbers.recording.missing = missing_between(events.entries());

@@ -50,14 +50,15 @@ Status read_file(const std::filesystem::path& path, Collector& collector, Record
 
 Status read_machine(Collector& collector, RecordedEvents& events) {
   std::error_code error;
-  if (std::filesystem::exists(kEventLog, error)) {
+  const bool is_recorded = std::filesystem::exists(kEventLog, error);
+  if (is_recorded) {
     if (Status done = read_file(kEventLog, collector, events.recording); !done) return done;
   } else {
     events.notes.push_back("There is no recording in " + std::string(kEventLog) +
                            ": only events that are still in the kernel's buffer are counted. "
                            "bpfwarden-events.service keeps all of them.");
   }
-  const auto in_kernel = events_in_kernel();
+  const auto in_kernel = events_in_kernel(is_recorded ? Summed::untold : Summed::all);
   if (!in_kernel) return std::unexpected(in_kernel.error());
   collector.add_unless_kept(*in_kernel);
   return {};

@@ -40,7 +40,7 @@ Timeline make_timeline(const EventTable& events) {
   timeline.bins.resize(static_cast<size_t>(bin_of(entries.back().time, step) - first + 1));
   for (const TableEntry& entry : entries) {
     const auto bin = static_cast<size_t>(bin_of(entry.time, step) - first);
-    timeline.bins[bin].counts[static_cast<size_t>(events.outcome(entry))]++;
+    timeline.bins[bin].counts[static_cast<size_t>(events.outcome(entry))] += entry.count;
   }
   return timeline;
 }

@@ -51,7 +51,7 @@ SeenLoad describe(const json& event, const std::string& hook, bw_cause cause) {
   if (seen.by.empty()) seen.by = text_of(event, "comm");
   seen.objection = objection_of(event, cause);
   seen.fate = fate_of(event, cause);
-  seen.count = 1;
+  seen.count = count_of_event(event);
   seen.last = number_of(event, "wall_time");
   return seen;
 }

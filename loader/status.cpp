@@ -28,6 +28,7 @@ Result<bw_counters> sum_counters(int map, uint64_t staged) {
     sum.quiet += one.quiet;
     sum.withheld += one.withheld;
     sum.postponed += one.postponed;
+    sum.summed += one.summed;
     if (one.staged != staged) continue;  // of what was staged before
     sum.agreed += one.agreed;
     sum.differed += one.differed;
@@ -76,13 +77,18 @@ Result<std::optional<KernelStatus>> read_status() {
   if (!staged) return std::unexpected(std::move(staged).error());
   auto owner = read_generation(pins.generations.get(), word.ring_owner);
   if (!owner) return std::unexpected(std::move(owner).error());
+  auto hooks = read_hooks(pins);
+  if (!hooks) return std::unexpected(std::move(hooks).error());
+  auto tables = read_tables(pins);
+  if (!tables) return std::unexpected(std::move(tables).error());
   KernelStatus status = {.generation = std::move((*active)->generation),
                          .counters = *counters,
                          .last_hour = *hour,
                          .word = word,
                          .staged = std::move(*staged),
                          .keyring = std::nullopt,
-                         .hooks = pinned_links()};
+                         .hooks = std::move(*hooks),
+                         .tables = std::move(*tables)};
   const auto ring = keyring::find_ring(kRingName);
   if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
   return status;

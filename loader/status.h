@@ -10,7 +10,9 @@
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
 #include "keyring/kernel_keyring.h"
+#include "loader/hooks.h"
 #include "loader/publish.h"
+#include "loader/tables.h"
 
 namespace bpfwarden::loader {
 
@@ -28,7 +30,8 @@ struct KernelStatus {
   bw_control word = {};
   std::optional<Generation> staged;
   std::optional<keyring::KeySerial> keyring;  // nothing: ours is no longer published
-  std::vector<std::string> hooks;             // pinned links
+  Hooks hooks;
+  std::vector<Table> tables;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

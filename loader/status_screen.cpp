@@ -78,12 +78,27 @@ void add_totals(const bw_counters& counters, Lines& lines) {
   const auto number = [](uint64_t value) { return std::to_string(value); };
   lines.push_back({"events",
                    number(counters.dropped) + " dropped, " + number(counters.withheld) +
-                       " withheld, " + number(counters.quiet) + " quiet",
+                       " withheld, " + number(counters.quiet) + " quiet" +
+                       (counters.summed != 0 ? ", " + number(counters.summed) + " summed" : ""),
                    counters.dropped != 0 ? Tone::alarm : Tone::plain});
   lines.push_back({"in all", number(counters.decided) + " decisions, " + number(counters.refused) +
                                  " refused"});
   lines.push_back({"", number(counters.would_deny) + " would be denied, " +
                            number(counters.observed) + " rejected by the kernel"});
+}
+
+// Above all else: what follows is true of the policy, and no longer of what is decided.
+void add_missing_hooks(const Hooks& hooks, Lines& lines) {
+  if (hooks.missing.empty()) return;
+  lines.push_back({"hooks", missing_hooks_text(hooks), Tone::alarm});
+  lines.push_back({"", "`bpfwarden off`, then `apply`, brings them back", Tone::alarm});
+}
+
+size_t add_full_tables(const std::vector<Table>& tables, Lines& lines) {
+  const size_t before = lines.size();
+  for (const Table& table : tables)
+    if (table.is_nearly_full()) lines.push_back({"table", table_text(table), Tone::alarm});
+  return lines.size() - before;
 }
 
 struct KeyEnd {
@@ -104,17 +119,17 @@ std::vector<KeyEnd> key_ends(const bw_image& image) {
 }
 
 // The date first: a long name is cut at its end.
-void add_keys(const bw_image& image, int64_t now, Lines& lines) {
+void add_keys(const bw_image& image, int64_t now, size_t most, Lines& lines) {
   const std::vector<KeyEnd> ends = key_ends(image);
-  for (size_t i = 0; i < std::min(ends.size(), kShownKeys); i++) {
+  for (size_t i = 0; i < std::min(ends.size(), most); i++) {
     const bool expired = ends[i].ends < now;
     lines.push_back(
         {i == 0 ? "keys" : "",
          (expired ? "EXPIRED " : "until ") + policy::date_text(ends[i].ends) + ": " + ends[i].name,
          expired ? Tone::alarm : Tone::plain});
   }
-  if (ends.size() > kShownKeys)
-    lines.push_back({"", "and " + std::to_string(ends.size() - kShownKeys) +
+  if (ends.size() > most)
+    lines.push_back({"", "and " + std::to_string(ends.size() - most) +
                              " that last longer: `bpfwarden status --json`"});
   if (!ends.empty() && ends.front().ends < now)
     lines.push_back({"", "the kernel goes on verifying with it; renew it and apply", Tone::alarm});
@@ -150,18 +165,21 @@ std::string_view colour_of(Tone tone) {
 std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now) {
   Lines lines;
   const bw_image& image = *status.generation.image;
+  add_missing_hooks(status.hooks, lines);
+  size_t alarms = lines.size();  // which take the place of keys
   add_policy(status, now, lines);
   add_rollout(status, now, lines);
   add_last_hour(status.last_hour, lines);
   add_totals(status.counters, lines);
+  alarms += add_full_tables(status.tables, lines);
   if (status.keyring)
     lines.push_back({"keyring", std::to_string(*status.keyring)});
   else
     lines.push_back({"keyring", "gone: signed loads fail; apply the policy again", Tone::alarm});
-  add_keys(image, now.unix_seconds, lines);
+  add_keys(image, now.unix_seconds, kShownKeys - alarms, lines);
   lines.push_back({"in force", "generation " + std::to_string(status.generation.number) + ", " +
                                    std::to_string(image.rule_count) + " rules, " +
-                                   std::to_string(status.hooks.size()) + " hooks"});
+                                   std::to_string(status.hooks.attached.size()) + " hooks"});
   return lines;
 }
 

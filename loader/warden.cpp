@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "loader/hooks.h"
 #include "loader/libbpf_log.h"
 #include "loader/pins.h"
 #include "warden.skel.h"
@@ -52,7 +53,11 @@ Status Warden::attach() {
   return {};
 }
 
-Status Warden::pin() const { return pin_all(*skeleton_->skeleton); }
+Status Warden::pin() const {
+  const bpf_object_skeleton& skeleton = *skeleton_->skeleton;
+  if (auto noted = note_hooks(skeleton, bpf_map__fd(skeleton_->maps.hooks)); !noted) return noted;
+  return pin_all(skeleton);
+}
 
 int Warden::control() const { return bpf_map__fd(skeleton_->maps.control); }
 int Warden::generations() const { return bpf_map__fd(skeleton_->maps.generations); }

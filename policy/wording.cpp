@@ -81,6 +81,11 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
     {"foreign-map", "a signed loader's program uses a map that the loader's run did not make",
      "Treat it as an attack until whoever runs the loader is found: somebody meddles with its "
      "run."},
+    {"table-full",
+     "a table of bpfwarden's has no room for another program, or for another map of "
+     "a signed loader",
+     "`bpfwarden status` says how full which table is and who holds it; end what loads them, and "
+     "there is room again."},
     {"unjudged-route",
      "a program was taken for use by a way that no hook of bpfwarden judged, and the process was "
      "killed",

@@ -22,6 +22,7 @@ enum bw_cause {
   BW_CAUSE_TOKEN_DENIED = 17,      // a BPF token, where the policy admits none
   BW_CAUSE_REFUSED_BEFORE = 18,    // a program that was refused once stays so
   BW_CAUSE_FOREIGN_MAP = 19,       // a loader's child uses a map that its loader's run did not make
-  BW_CAUSE_UNJUDGED_ROUTE = 20,    // observed: a program taken for use by a way that no hook judged
+  BW_CAUSE_TABLE_FULL = 20,        // no room to note a program, or a map of a loader
+  BW_CAUSE_UNJUDGED_ROUTE = 21,    // observed: a program taken for use by a way that no hook judged
   BW_CAUSES,
 };

@@ -1,12 +1,13 @@
 // The event record: one per decision, and one per refusal by the kernel that only a tracing program
-// saw. Written by warden.bpf.c into the ring buffer `events`, read by loader/events.cpp.
+// saw. Written by warden.bpf.c into the ring buffers `events` and, of denials, `denials`, read by
+// loader/event_ring.cpp.
 // Change the layout: raise BW_EVENT_ABI.
 #pragma once
 
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
 
-#define BW_EVENT_ABI 5
+#define BW_EVENT_ABI 6
 
 enum {
   BW_COMM_SIZE = 16,
@@ -24,6 +25,7 @@ enum bw_hook {
   BW_HOOK_STAGED = 6,        // the staged policy would have decided otherwise
   BW_HOOK_ATTACH = 7,        // an attachment or a run: see bw_event.route
   BW_HOOK_TOKEN_CREATE = 8,  // lsm/bpf_token_create
+  BW_HOOK_SUM = 9,           // of a sum (abi/summary.h) of which only the cause is known
 };
 
 // By which way a program was to become active.
@@ -92,6 +94,7 @@ struct bw_event {
   __u8 family;                      // hook attach: 1 + the family; 0: not known
   __u16 reserved;
   __u64 place[BW_NAME_WORDS];  // hook attach: device or cgroup, NUL padded; empty: not known
+  __u64 count;                 // 1; of a sum (abi/summary.h): how many denials, and no sequence
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

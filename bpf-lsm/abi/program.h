@@ -97,6 +97,20 @@ struct bw_counters {
   __u64 differed;    // and those that it does not; each is an event besides
   __u64 postponed;   // decided; their event waits for the digest
   __u64 withheld;    // allowed, and the policy wants no event of it, or no more in this second
+  __u64 summed;      // denials that are told in sums: see abi/summary.h
+};
+
+enum {
+  BW_MAX_HOOKS = 64,
+  BW_HOOK_NAME_SIZE = 40,
+};
+
+// One element of the map `hooks`: what was there when all were attached. One is gone when the
+// kernel has no link of this number any more, wherever that was pinned.
+struct bw_attached_hook {
+  __u32 link_id;  // 0: no more hooks
+  __u32 program_id;
+  char name[BW_HOOK_NAME_SIZE];  // of the program: "warden_prog_load"
 };
 
 enum {
@@ -114,6 +128,7 @@ struct bw_minute {
 BW_STATIC_ASSERT(sizeof(struct bw_name) == 136, "bw_name");
 BW_STATIC_ASSERT(sizeof(struct bw_facts) == 32 + 6 * 136 + 6 * 4, "bw_facts");
 BW_STATIC_ASSERT(sizeof(struct bw_decision) == 8, "bw_decision");
+BW_STATIC_ASSERT(sizeof(struct bw_attached_hook) == 48, "bw_attached_hook");
 BW_STATIC_ASSERT(sizeof(struct bw_program) ==
                      sizeof(struct bw_facts) + 8 + 16 + 24 + 8 + 32 + 32 + 64 + 104 + 16,
                  "bw_program");

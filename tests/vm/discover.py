@@ -6,7 +6,7 @@ usage: discover.py VM_TESTS CASE_SCRIPT BUILD_FOLDER OUTPUT KERNEL...
 Each runs in a guest of its own (tests/vm/case) that goes on from a saved one, which the fixture
 vm-KERNEL-bare or vm-KERNEL-hooks makes. On the first kernel all cases belong to ./test; on the
 others those whose outcome can depend on the kernel, which say so by a tag, [kernel]. Attacks are
-tried on the others by ./test --all.
+tried on the others by ./test --all, and what is tagged [slow] on all.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ def test(case: str, tags: set[str], kernel: str, everywhere: bool, script: str, 
     topics = [topic for topic in TOPICS if topic in tags]
     name = ": ".join([f"vm-{kernel}", *topics[-1:], case])
     labels = ["vm"] + (["differential"] if "differential" in tags else [])
-    if not everywhere and ("kernel" not in tags or "attack" in tags):
+    if "slow" in tags or (not everywhere and ("kernel" not in tags or "attack" in tags)):
         labels.append("all")
     fixture = f"vm-{kernel}-{'bare' if 'bare' in tags else 'hooks'}"
     keeps = f" FIXTURES_SETUP vm-{kernel}-kept" if "metrics" in tags else ""

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bpf-lsm/abi/inventory.h"
+#include "bpf-lsm/abi/summary.h"
 #include "bpf-lsm/abi/tally.h"
 
 namespace {
@@ -140,6 +141,25 @@ TEST_CASE("the event record lies alike in kernel and manager") {
   CHECK_MEMBER(event, bw_event, route);
   CHECK_MEMBER(event, bw_event, family);
   CHECK_MEMBER(event, bw_event, place);
+  CHECK_MEMBER(event, bw_event, count);
+}
+
+TEST_CASE("sums of denials and the list of hooks lie alike in kernel and manager") {
+  const auto types = warden_btf();
+  const Layout key(types.get(), "bw_summary_key");
+  CHECK(key.size() == sizeof(bw_summary_key));
+  CHECK_MEMBER(key, bw_summary_key, program_name);
+  CHECK_MEMBER(key, bw_summary_key, tgid);
+  CHECK_MEMBER(key, bw_summary_key, rule);
+  CHECK_MEMBER(key, bw_summary_key, route);
+  const Layout summary(types.get(), "bw_summary");
+  CHECK(summary.size() == sizeof(bw_summary));
+  CHECK_MEMBER(summary, bw_summary, last_ns);
+  CHECK_MEMBER(summary, bw_summary, first);
+  const Layout hook(types.get(), "bw_attached_hook");
+  CHECK(hook.size() == sizeof(bw_attached_hook));
+  CHECK_MEMBER(hook, bw_attached_hook, program_id);
+  CHECK_MEMBER(hook, bw_attached_hook, name);
 }
 
 TEST_CASE("records of the inventory lie alike in kernel and manager") {
@@ -208,6 +228,7 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK_MEMBER(counters, bw_counters, quiet);
   CHECK_MEMBER(counters, bw_counters, postponed);
   CHECK_MEMBER(counters, bw_counters, withheld);
+  CHECK_MEMBER(counters, bw_counters, summed);
 
   const Layout minute(types.get(), "bw_minute");
   CHECK(minute.size() == sizeof(bw_minute));

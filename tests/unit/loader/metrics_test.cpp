@@ -50,7 +50,9 @@ std::optional<Measured> measured() {
                         {tally_of("", false, BW_MODE_ENFORCE), 3},
                         {tally_of("r", true, BW_MODE_ENFORCE), 1}};
   all.tallies.untallied[bw_untallied_slot(1, BW_MODE_AUDIT, BW_SIGNATURE_PROG_USED_MAPS)] = 3;
-  all.programs = {{Standing::admitted, 7}};
+  all.programs = std::map<Standing, uint64_t>{{Standing::admitted, 7}};
+  all.status.hooks = {.attached = {"a", "b"}, .missing = {"c"}, .programs = {1, 2}};
+  all.status.tables = {{.name = "programs", .entries = 12, .room = 65'536}};
   return all;
 }
 
@@ -115,6 +117,13 @@ TEST_CASE("the time that is left to confirm, and that it has run out") {
   CHECK(has(at(40), "bpfwarden_policy_returned 0"));
   CHECK(has(at(100), "bpfwarden_confirm_remaining_seconds 0"));
   CHECK(has(at(100), "bpfwarden_policy_returned 1"));
+}
+
+TEST_CASE("hooks that are gone are told, and how full tables are") {
+  CHECK(has(at(1), "bpfwarden_hooks 2"));
+  CHECK(has(at(1), "bpfwarden_hooks_missing 1"));
+  CHECK(has(at(1), "bpfwarden_table_entries{table=\"programs\"} 12"));
+  CHECK(has(at(1), "bpfwarden_table_room{table=\"programs\"} 65536"));
 }
 
 TEST_CASE("that nothing is active is told, too") {

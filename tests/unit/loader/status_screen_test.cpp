@@ -35,7 +35,8 @@ KernelStatus quiet_status() {
                       .word = {},
                       .staged = std::nullopt,
                       .keyring = 4711,
-                      .hooks = {"link_a", "link_b"}};
+                      .hooks = {.attached = {"a", "b"}, .missing = {}, .programs = {}},
+                      .tables = {{.name = "programs", .entries = 12, .room = 65'536}}};
   status.word.generation = 7;
   status.word.active_since = kNow - 7200;
   return status;
@@ -89,6 +90,24 @@ TEST_CASE("the screen says what somebody has to do") {
   CHECK(has(screen(status), "apply the policy again"));
 }
 
+TEST_CASE("the screen begins with hooks that are gone, by name") {
+  KernelStatus status = quiet_status();
+  status.hooks.missing = {"warden_prog", "warden_prog_load"};
+  const auto lines = screen(status, 0);
+  CHECK(lines[0] == "hooks        2 of 4 hooks: warden_prog, warden_prog_load are gone");
+  CHECK(lines[2] == "mode         enforce");
+  status.hooks.missing.pop_back();
+  CHECK(screen(status, 0)[0] == "hooks        2 of 3 hooks: warden_prog is gone");
+}
+
+TEST_CASE("the screen names a table that is nearly full, and who holds it") {
+  KernelStatus status = quiet_status();
+  CHECK_FALSE(has(screen(status), "table "));
+  status.tables = {
+      {.name = "programs", .entries = 65'000, .room = 65'536, .uid = 1000, .of_uid = 64'000}};
+  CHECK(has(screen(status), "table        programs 65000 of 65536, 64000 loaded by uid 1000"));
+}
+
 TEST_CASE("the screen fits 80 by 24 at its fullest") {
   constexpr uint64_t most = UINT64_MAX;
   KernelStatus status = quiet_status();
@@ -112,6 +131,9 @@ TEST_CASE("the screen fits 80 by 24 at its fullest") {
   CHECK(has(lines, "EXPIRED"));
   CHECK(has(lines, "and 55 that last longer"));
   CHECK(has(screen(status, 0), std::string(63, 's')));  // whole where it need not fit
+  status.hooks.missing = std::vector<std::string>(30, std::string(30, 'h'));
+  status.tables = std::vector<Table>(3, {.name = "programs", .entries = 10, .room = 10});
+  CHECK(screen(status).size() <= kScreenLines);
 }
 
 TEST_CASE("colour is only there when asked for, and ends with its text") {

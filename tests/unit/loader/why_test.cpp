@@ -257,6 +257,7 @@ TEST_CASE("each cause and each errno has something to do") {
                             "token-denied",
                             "refused-before",
                             "foreign-map",
+                            "table-full",
                             "unjudged-route",
                             "of a later version"})
     CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());

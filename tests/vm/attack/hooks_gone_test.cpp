@@ -1,0 +1,104 @@
+// Hooks taken away while a policy is active: root can, and everybody who looks is told.
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "tests/vm/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kPins = "/sys/fs/bpf/bpfwarden/";
+constexpr const char* kRules = R"(
+[[rules]]
+name = "filters"
+allow = ["socket"]
+signature = "unsigned"
+)";
+
+bool says(const Ran& ran, const std::string& text) {
+  return ran.output.find(text) != std::string::npos;
+}
+
+std::string first_line(const Ran& ran) { return ran.output.substr(0, ran.output.find('\n')); }
+
+nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
+
+// The kernel detaches it from a work queue.
+bool is_gone_soon(const std::string& hook) {
+  for (int i = 0; i < 500; i++) {
+    const nlohmann::json now = status();
+    for (const auto& name : now["hooks_missing"])
+      if (name == hook) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+void all_is_well(size_t hooks) {
+  const nlohmann::json now = status();
+  CHECK(now["hooks"].size() == hooks);
+  CHECK(now["hooks_expected"] == hooks);
+  CHECK(now["hooks_missing"].empty());
+  CHECK(run("bpfwarden status").status == 0);
+  CHECK(run("bpfwarden inventory").status == 0);
+  CHECK(says(run("bpfwarden doctor"), "all " + std::to_string(hooks) + " are attached"));
+  CHECK(says(run("bpfwarden metrics"), "bpfwarden_hooks_missing 0\n"));
+}
+
+}  // namespace
+
+TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][bare][kernel][kernel:signature_attr]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  CHECK(load({}).error == EPERM);
+  const size_t hooks = status()["hooks"].size();
+  all_is_well(hooks);
+
+  // Somewhere else it is still there.
+  Fd kept(bpf_obj_get((std::string(kPins) + "link_warden_prog").c_str()));
+  REQUIRE(bpf_obj_pin(kept.get(), "/sys/fs/bpf/elsewhere") == 0);
+  REQUIRE(::unlink((std::string(kPins) + "link_warden_prog").c_str()) == 0);
+  all_is_well(hooks);
+
+  // Another link of that name is not it.
+  REQUIRE(::unlink((std::string(kPins) + "link_warden_prog_load").c_str()) == 0);
+  REQUIRE(bpf_obj_pin(kept.get(), (std::string(kPins) + "link_warden_prog_load").c_str()) == 0);
+  REQUIRE(is_gone_soon("warden_prog_load"));
+  const std::string all = std::to_string(hooks);
+  const std::string text =
+      std::to_string(hooks - 1) + " of " + all + " hooks: warden_prog_load is gone";
+  const Ran shown = run("bpfwarden status");
+  CHECK(shown.status == 1);
+  CHECK(first_line(shown) == "hooks        " + text);
+  CHECK(run("bpfwarden status --json").status == 1);
+  CHECK(status()["hooks"].size() == hooks - 1);
+  const Ran metrics = run("bpfwarden metrics");
+  CHECK(says(metrics, "bpfwarden_hooks_missing 1\n"));
+  CHECK(says(metrics, "bpfwarden_hooks " + std::to_string(hooks - 1) + "\n"));
+  const Ran doctor = run("bpfwarden doctor");
+  CHECK(doctor.status == 1);
+  CHECK(first_line(doctor) == "missing  hooks: " + text);
+  const Ran inventory = run("bpfwarden inventory");
+  CHECK(inventory.status == 1);
+  CHECK(says(inventory, text));
+  const Ran again = warden.try_apply("enforce", kRules, warden.version() + 1);
+  CHECK(again.status == 1);
+  CHECK(says(again, text));
+
+  // The last pin of all gone, and then all brought back.
+  REQUIRE(::unlink("/sys/fs/bpf/elsewhere") == 0);
+  REQUIRE(::unlink((std::string(kPins) + "link_list_programs").c_str()) == 0);
+  REQUIRE(is_gone_soon("list_programs"));
+  CHECK(says(run("bpfwarden metrics"), "bpfwarden_hooks_missing 2\n"));
+  kept = Fd();
+  REQUIRE(run("bpfwarden off").status == 0);
+  warden.apply("enforce", kRules);
+  all_is_well(hooks);
+}
+
+}  // namespace bpfwarden::vm
