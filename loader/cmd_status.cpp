@@ -78,6 +78,16 @@ nlohmann::json tables_to_json(const std::vector<Table>& tables) {
   return list;
 }
 
+nlohmann::json unjudged_to_json(const std::vector<bw_unjudged>& programs) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const bw_unjudged& program : programs)
+    all.push_back({{"program_id", program.program_id},
+                   {"system_call", program.system_call},
+                   {"arguments", program.arguments},
+                   {"count", program.count}});
+  return all;
+}
+
 nlohmann::json to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
   utsname machine = {};
@@ -102,6 +112,7 @@ nlohmann::json to_json(const KernelStatus& status) {
           {"hooks_expected", status.hooks.expected()},
           {"hooks_missing", status.hooks.missing},
           {"tables", tables_to_json(status.tables)},
+          {"unjudged", unjudged_to_json(status.unjudged)},
           {"last_hour",
            {{"refused", status.last_hour.refused},
             {"would_deny", status.last_hour.would_deny},
@@ -207,7 +218,7 @@ int run_status(const StatusArguments& options) {
     print_json(*status, 2);
   else
     print_block(screen_of(*status, look_at_terminal()));
-  return *status && (*status)->hooks.missing.empty() ? 0 : 1;
+  return *status && (*status)->hooks.missing.empty() && (*status)->unjudged.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -219,8 +230,8 @@ void add_status(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<StatusArguments>();
   CLI::App* verb = app.add_subcommand(
       "status",
-      "Say which policy is active and what became of the last hour; exit 1 if none is, or if hooks "
-      "are gone");
+      "Say which policy is active and what became of the last hour; exit 1 if none is, if hooks are "
+      "gone, or if a program became active that none judged");
   verb->add_flag("--json", options->json, "as JSON");
   auto* watch = verb->add_flag("-w,--watch", options->watch, "again and again, until interrupted");
   verb->add_option("--interval", options->interval, "how often (2s)")

@@ -48,6 +48,7 @@ constexpr Expected kSummedRest = {"summed_rest", BPF_MAP_TYPE_ARRAY, sizeof(uint
 constexpr Expected kHooks = {"hooks", BPF_MAP_TYPE_ARRAY, sizeof(bw_attached_hook)};
 constexpr Expected kLoaderMaps = {"loader_maps", BPF_MAP_TYPE_HASH, kAnySize};
 constexpr Expected kEnds = {"ends", BPF_MAP_TYPE_HASH, kAnySize};
+constexpr Expected kUnjudged = {"unjudged", BPF_MAP_TYPE_HASH, sizeof(bw_unjudged)};
 constexpr Expected kUntallied = {"untallied", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t)};
 
 std::string pin_path(const std::string& folder, const char* kind, const char* name) {
@@ -146,6 +147,7 @@ Result<std::optional<PinnedMaps>> open_pins() {
       {kSummedRest, pins.summed_rest},
       {kLoaderMaps, pins.loader_maps},
       {kEnds, pins.ends},
+      {kUnjudged, pins.unjudged},
   };
   for (const auto& [expected, fd] : wanted) {
     auto map = open_map(expected);

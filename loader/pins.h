@@ -44,6 +44,7 @@ struct PinnedMaps {
   Fd hooks;
   Fd loader_maps;
   Fd ends;
+  Fd unjudged;
 };
 
 // Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.

@@ -81,6 +81,8 @@ Result<std::optional<KernelStatus>> read_status() {
   if (!hooks) return std::unexpected(std::move(hooks).error());
   auto tables = read_tables(pins);
   if (!tables) return std::unexpected(std::move(tables).error());
+  auto unjudged = read_unjudged(pins);
+  if (!unjudged) return std::unexpected(std::move(unjudged).error());
   KernelStatus status = {.generation = std::move((*active)->generation),
                          .counters = *counters,
                          .last_hour = *hour,
@@ -88,7 +90,8 @@ Result<std::optional<KernelStatus>> read_status() {
                          .staged = std::move(*staged),
                          .keyring = std::nullopt,
                          .hooks = std::move(*hooks),
-                         .tables = std::move(*tables)};
+                         .tables = std::move(*tables),
+                         .unjudged = std::move(*unjudged)};
   const auto ring = keyring::find_ring(kRingName);
   if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
   return status;

@@ -13,6 +13,7 @@
 #include "loader/hooks.h"
 #include "loader/publish.h"
 #include "loader/tables.h"
+#include "loader/unjudged.h"
 
 namespace bpfwarden::loader {
 
@@ -32,6 +33,7 @@ struct KernelStatus {
   std::optional<keyring::KeySerial> keyring;  // nothing: ours is no longer published
   Hooks hooks;
   std::vector<Table> tables;
+  std::vector<bw_unjudged> unjudged;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

@@ -94,6 +94,15 @@ void add_missing_hooks(const Hooks& hooks, Lines& lines) {
   lines.push_back({"", "`bpfwarden off`, then `apply`, brings them back", Tone::alarm});
 }
 
+// Likewise. There may be many.
+void add_unjudged(const std::vector<bw_unjudged>& programs, Lines& lines) {
+  if (programs.empty()) return;
+  const std::string others =
+      programs.size() == 1 ? "" : "; and " + std::to_string(programs.size() - 1) + " others";
+  lines.push_back({"unjudged", unjudged_text(programs.front()) + others, Tone::alarm});
+  lines.push_back({"", "`bpfwarden inventory` shows where; take it away there", Tone::alarm});
+}
+
 size_t add_full_tables(const std::vector<Table>& tables, Lines& lines) {
   const size_t before = lines.size();
   for (const Table& table : tables)
@@ -166,6 +175,7 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   Lines lines;
   const bw_image& image = *status.generation.image;
   add_missing_hooks(status.hooks, lines);
+  add_unjudged(status.unjudged, lines);
   size_t alarms = lines.size();  // which take the place of keys
   add_policy(status, now, lines);
   add_rollout(status, now, lines);
@@ -176,7 +186,7 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
     lines.push_back({"keyring", std::to_string(*status.keyring)});
   else
     lines.push_back({"keyring", "gone: signed loads fail; apply the policy again", Tone::alarm});
-  add_keys(image, now.unix_seconds, kShownKeys - alarms, lines);
+  add_keys(image, now.unix_seconds, kShownKeys - std::min(alarms, kShownKeys), lines);
   lines.push_back({"in force", "generation " + std::to_string(status.generation.number) + ", " +
                                    std::to_string(image.rule_count) + " rules, " +
                                    std::to_string(status.hooks.attached.size()) + " hooks"});

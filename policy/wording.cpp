@@ -61,16 +61,17 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "Find out who wanted that; keys are changed in the policy, and `bpfwarden apply` makes a new "
      "keyring of it."},
     {"shared-files",
-     "the caller shares its file descriptors or its memory with another thread or process, which "
-     "could swap the program after it was judged",
+     "the caller shares its file descriptors with another thread or process, which could swap the "
+     "program after it was judged",
      "Attach from a process with a single thread, such as `bpfwarden run FILE --attach` or "
      "`bpftool`; or give the rule multithreaded-attach = \"detect\"."},
     {"too-many-targets", "one attachment names more functions than are looked at",
      "Attach to fewer functions at once, in several links."},
     {"attach-race",
-     "another program than the one that was judged was attached, or it was attached elsewhere: a "
-     "thread swapped a file descriptor meanwhile, and the process was killed",
-     "Treat it as an attack until its author has found the thread; `bpfwarden inventory` shows "
+     "another program than the one that was judged was attached, or it was attached elsewhere: "
+     "somebody swapped a file descriptor, or what lies in memory, meanwhile, and the process was "
+     "killed",
+     "Treat it as an attack until its author has found who did; `bpfwarden inventory` shows "
      "whether the program is still attached."},
     {"token-denied", "the policy admits no BPF tokens, with which user namespaces load programs",
      "Load the programs outside of the user namespace; or take bpf-tokens = \"deny\" out of the "

@@ -122,6 +122,7 @@ TEST_CASE("the time that is left to confirm, and that it has run out") {
 TEST_CASE("hooks that are gone are told, and how full tables are") {
   CHECK(has(at(1), "bpfwarden_hooks 2"));
   CHECK(has(at(1), "bpfwarden_hooks_missing 1"));
+  CHECK(has(at(1), "bpfwarden_unjudged_programs 0"));
   CHECK(has(at(1), "bpfwarden_table_entries{table=\"programs\"} 12"));
   CHECK(has(at(1), "bpfwarden_table_room{table=\"programs\"} 65536"));
 }
