@@ -28,7 +28,7 @@
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
-#include "bpf-lsm/attach_other.bpf.h"
+#include "bpf-lsm/attach_netlink.bpf.h"
 #include "bpf-lsm/attach_syscall.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
 #include "bpf-lsm/device_moved.bpf.h"
