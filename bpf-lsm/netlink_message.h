@@ -26,6 +26,8 @@
 #define BW_READER static inline
 #define BW_READ static inline
 #define bw_each(i, end) for (i = 0; i < (end); i++)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
 #endif
 
 #define BW_TYPE(type) (1ULL << (type))
@@ -135,7 +137,7 @@ BW_READ int bw_first(const struct bw_level* level, struct bw_attribute* found) {
   if (level->left < sizeof(*found)) return BW_END;
   if (!bw_fetch(found, sizeof(*found), level->at)) return BW_UNREADABLE;
   if (found->length < sizeof(*found) || found->length > level->left) return BW_END;
-  found->type &= BW_NLA_TYPE_MASK;
+  found->type = (__u16)(found->type & BW_NLA_TYPE_MASK);
   return BW_FOUND;
 }
 
@@ -269,8 +271,8 @@ BW_READER int bw_hops_are_encapsulated(__u64 at, __u32 length) {
     if (level.left < sizeof(hop)) return 0;
     if (!bw_fetch(&hop, sizeof(hop), level.at)) return 1;
     if (hop.length < sizeof(hop) || hop.length > level.left) return 0;
-    if (bw_is_encapsulated(level.at + sizeof(hop), hop.length - sizeof(hop), BW_RTA_ENCAP_TYPE))
-      return 1;
+    const __u32 size = hop.length - (__u32)sizeof(hop);
+    if (bw_is_encapsulated(level.at + sizeof(hop), size, BW_RTA_ENCAP_TYPE)) return 1;
     bw_pass(&level, hop.length);
   }
   return 1;
@@ -443,7 +445,7 @@ BW_READ struct bw_message bw_read_message(__u64 at, const struct bw_message_head
                                           __u32 protocol) {
   struct bw_message does = {0, 0, 0};
   const __u16 type = header->type;
-  const __u32 body = bw_size_of_body(protocol, type), before = sizeof(*header) + body;
+  const __u32 body = bw_size_of_body(protocol, type), before = (__u32)sizeof(*header) + body;
   if (!body || header->length < before) return does;
   at += sizeof(*header);
   if (type == BW_RTM_DELLINK) {
@@ -494,3 +496,7 @@ BW_READER __u64 bw_types_in_buffer(__u64 at, __u32 length, __u32 protocol, __u32
   if (notes) note_destination(~0ULL, 0);  // not all could be read
   return ~0ULL;
 }
+
+#ifndef __bpf__
+#pragma GCC diagnostic pop
+#endif
