@@ -1,9 +1,9 @@
 // Programs that a device gets without any descriptor, because it joins what has them already: a
-// bond with XDP, a block of filters that devices share, an action that a filter names by its number.
-// The programs were judged when they went there: filters of a block and actions at no place that is
-// known, so by rules without a place; those of the bond at the bond. By now another policy may be in
-// force, and the device another one. As where a device is renamed: it can be refused no more, and
-// an event tells what the policy says.
+// bond with XDP, a block of filters that devices share, an action that a filter names by its
+// number. The programs were judged when they went there: filters of a block and actions at no place
+// that is known, so by rules without a place; those of the bond at the bond. By now another policy
+// may be in force, and the device another one. As where a device is renamed: it can be refused no
+// more, and an event tells what the policy says.
 #pragma once
 
 #include "bpf-lsm/device_moved.bpf.h"

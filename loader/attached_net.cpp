@@ -55,13 +55,11 @@ Bonding bonding_of(const NetlinkMessage& link) {
     if (type == IFLA_MASTER) found.master = number_of(attribute);
     if (type == IFLA_LINKINFO)
       nested_attributes(attribute, [&](const nlattr& inner) {
-        if (mnl_attr_get_type(&inner) == IFLA_INFO_KIND)
-          found.is_bond = text_of(inner) == "bond";
+        if (mnl_attr_get_type(&inner) == IFLA_INFO_KIND) found.is_bond = text_of(inner) == "bond";
       });
     if (type == IFLA_XDP)
       nested_attributes(attribute, [&](const nlattr& inner) {
-        if (mnl_attr_get_type(&inner) == IFLA_XDP_DRV_PROG_ID)
-          found.program_id = number_of(inner);
+        if (mnl_attr_get_type(&inner) == IFLA_XDP_DRV_PROG_ID) found.program_id = number_of(inner);
       });
   });
   return found;

@@ -43,7 +43,8 @@ enum bw_route {
   // Attached before: its device got another name, or went into another network namespace.
   BW_ROUTE_DEVICE_RENAMED = 12,
   BW_ROUTE_DEVICE_MOVED = 13,
-  // Likewise: its device has joined a bond with XDP, or a block of filters or an action that has it.
+  // Likewise: its device has joined a bond with XDP, or a block of filters or an action that has
+  // it.
   BW_ROUTE_DEVICE_JOINED = 14,
   BW_ROUTES,
 };

@@ -29,7 +29,8 @@ constexpr size_t kBuffers = 10'000, kAtOnce = 100;
 // Ten times as many where rounds of races are 20,000 (./test --all).
 size_t buffers() {
   const char* const wanted = std::getenv("BPFWARDEN_RACE_ROUNDS");
-  return wanted != nullptr && std::strtoul(wanted, nullptr, 10) >= 20'000 ? 10 * kBuffers : kBuffers;
+  return wanted != nullptr && std::strtoul(wanted, nullptr, 10) >= 20'000 ? 10 * kBuffers
+                                                                          : kBuffers;
 }
 
 // What the kernel has taken from descriptors of this process.
@@ -79,26 +80,31 @@ TEST_CASE("allow_no_random_buffer_to_carry_more_than_the_reader_says", "[vm][att
            filter = loaded_as(BPF_PROG_TYPE_SOCKET_FILTER);
   const Fd route(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0));
   const Fd tables(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, BW_NETLINK_NETFILTER));
-  Aims aims = {.cls = cls.get(), .act = act.get(), .xdp = xdp.get(), .lwt = lwt.get(), .socket = filter.get()};
+  Aims aims = {.cls = cls.get(),
+               .act = act.get(),
+               .xdp = xdp.get(),
+               .lwt = lwt.get(),
+               .socket = filter.get()};
   size_t none = 0, attached = 0;
   for (size_t i = 0; i < buffers(); i++) {
     if (i % kAtOnce == 0) make_anew();
     aims.device = static_cast<int>(::if_nametoindex("fz0"));
     aims.other = static_cast<int>(::if_nametoindex("fz1"));
     const RandomBuffer buffer = random_buffer(dice, aims);
-    const uint64_t said =
-        bw_types_in_buffer(reinterpret_cast<uint64_t>(buffer.bytes.data()),
-                           static_cast<uint32_t>(buffer.bytes.size()),
-                           static_cast<uint32_t>(buffer.protocol), 0);
+    const uint64_t said = bw_types_in_buffer(reinterpret_cast<uint64_t>(buffer.bytes.data()),
+                                             static_cast<uint32_t>(buffer.bytes.size()),
+                                             static_cast<uint32_t>(buffer.protocol), 0);
     (void)taken.types();
     send_to_kernel(buffer.protocol == BW_NETLINK_ROUTE ? route : tables, buffer.bytes);
     const uint64_t found = taken.types();
     none += said == 0 ? 1 : 0;
     attached += found != 0 ? 1 : 0;
     if ((found & ~said) == 0) continue;
-    FAIL("the reader says " << std::hex << said << ", the kernel took " << found << ": " << describe(buffer));
+    FAIL("the reader says " << std::hex << said << ", the kernel took " << found << ": "
+                            << describe(buffer));
   }
-  WARN(none << " carry none; of " << attached << " the kernel took " << taken.count() << " programs");
+  WARN(none << " carry none; of " << attached << " the kernel took " << taken.count()
+            << " programs");
   CHECK(none > buffers() / 20);
   CHECK(attached > buffers() / 20);
   run("ip link del fz0; tc actions flush action bpf; ip nexthop flush");

@@ -188,9 +188,10 @@ int add_rule(const char* match) {
 TEST_CASE("allow_an_agent_that_holds_programs_to_manage_a_network", "[vm][attach]") {
   const Network network;
   Warden warden;
-  warden.apply("enforce", "[[rules]]\nname = \"agent\"\nallow = [\"tc@eth0\"]\n"
-                          "signature = \"unsigned\"\n[[rules]]\nname = \"filters\"\n"
-                          "load-only = [\"socket\"]\nsignature = \"unsigned\"\n");
+  warden.apply("enforce",
+               "[[rules]]\nname = \"agent\"\nallow = [\"tc@eth0\"]\n"
+               "signature = \"unsigned\"\n[[rules]]\nname = \"filters\"\n"
+               "load-only = [\"socket\"]\nsignature = \"unsigned\"\n");
   std::vector<Fd> held;
   while (held.size() < kPrograms)
     held.push_back(loaded(Load::of_type(BPF_PROG_TYPE_SCHED_CLS, static_cast<int>(held.size()))));
@@ -203,7 +204,8 @@ TEST_CASE("allow_an_agent_that_holds_programs_to_manage_a_network", "[vm][attach
     CHECK(add_flower(i) == 0);
     CHECK(add_u32(100 + i) == 0);
   }
-  for (uint32_t i = 0; i < kRoutes; i += kRoutesAtOnce) CHECK(add_routes(i + 1, kRoutesAtOnce) == 0);
+  for (uint32_t i = 0; i < kRoutes; i += kRoutesAtOnce)
+    CHECK(add_routes(i + 1, kRoutesAtOnce) == 0);
   CHECK(add_rule(nullptr) == 0);
   CHECK(add_bridge() == 0);
   CHECK(must("ip route show dev eth1 | wc -l").find("1000") != std::string::npos);

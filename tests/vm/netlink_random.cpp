@@ -61,8 +61,8 @@ class Maker {
   }
 
   uint16_t flags() {
-    return dice_.pick<uint16_t>({NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE, NLM_F_CREATE, 0,
-                                 NLM_F_CREATE | NLM_F_REPLACE});
+    return dice_.pick<uint16_t>(
+        {NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE, NLM_F_CREATE, 0, NLM_F_CREATE | NLM_F_REPLACE});
   }
 
   int device() { return dice_.once_in(4) ? aims_.other : aims_.device; }
@@ -100,7 +100,8 @@ class Maker {
     };
   }
 
-  // ---- tc ----------------------------------------------------------------------------------------
+  // ---- tc
+  // ----------------------------------------------------------------------------------------
 
   Member action(int number) {
     tc_act_bpf parameters = {};
@@ -108,9 +109,9 @@ class Maker {
     parameters.index = static_cast<uint32_t>(dice_.below(4));
     if (dice_.once_in(4)) return nest(number, {text(TCA_ACT_KIND, "gact")});
     return nest(number, {text(TCA_ACT_KIND, "bpf"),
-                         nest(TCA_ACT_OPTIONS, {value(TCA_ACT_BPF_PARMS, parameters),
-                                                value(TCA_ACT_BPF_FD, aims_.act),
-                                                text(TCA_ACT_BPF_NAME, "fuzz")})});
+                         nest(TCA_ACT_OPTIONS,
+                              {value(TCA_ACT_BPF_PARMS, parameters),
+                               value(TCA_ACT_BPF_FD, aims_.act), text(TCA_ACT_BPF_NAME, "fuzz")})});
   }
 
   // One alone: of two with one number in a filter the kernel tries for ever to make the second.
@@ -124,7 +125,8 @@ class Maker {
   }
 
   Member flower() {
-    return nest(TCA_OPTIONS, {value(TCA_FLOWER_KEY_ETH_TYPE, htons(ETH_P_IP)), actions(TCA_FLOWER_ACT)});
+    return nest(TCA_OPTIONS,
+                {value(TCA_FLOWER_KEY_ETH_TYPE, htons(ETH_P_IP)), actions(TCA_FLOWER_ACT)});
   }
 
   Member options_of_bpf() {
@@ -144,7 +146,8 @@ class Maker {
     body.tcm_handle = static_cast<uint32_t>(dice_.below(3));
     Request request(RTM_NEWTFILTER, flags(), body);
     std::vector<Member> all = {is_bpf ? options_of_bpf() : flower()};
-    if (!is_bpf || !dice_.once_in(3)) all.insert(all.begin(), text(TCA_KIND, is_bpf ? "bpf" : "flower"));
+    if (!is_bpf || !dice_.once_in(3))
+      all.insert(all.begin(), text(TCA_KIND, is_bpf ? "bpf" : "flower"));
     if (dice_.once_in(12)) all.push_back(text(TCA_KIND, is_bpf ? "flower" : "bpf"));
     put_all(request, all);
     return request;
@@ -156,13 +159,15 @@ class Maker {
     return request;
   }
 
-  // ---- Routes and links --------------------------------------------------------------------------
+  // ---- Routes and links
+  // --------------------------------------------------------------------------
 
   std::vector<Member> tunnel(int tunnel_type, int kind_type) {
     const bool is_bpf = !dice_.once_in(3);
-    return {value(kind_type, static_cast<uint16_t>(is_bpf ? LWTUNNEL_ENCAP_BPF : LWTUNNEL_ENCAP_IP)),
-            nest(tunnel_type, {nest(LWT_BPF_XMIT, {value(LWT_BPF_PROG_FD, aims_.lwt),
-                                                   text(LWT_BPF_PROG_NAME, "fuzz")})})};
+    return {
+        value(kind_type, static_cast<uint16_t>(is_bpf ? LWTUNNEL_ENCAP_BPF : LWTUNNEL_ENCAP_IP)),
+        nest(tunnel_type, {nest(LWT_BPF_XMIT, {value(LWT_BPF_PROG_FD, aims_.lwt),
+                                               text(LWT_BPF_PROG_NAME, "fuzz")})})};
   }
 
   Member next_hops() {
@@ -238,7 +243,8 @@ class Maker {
     }
   }
 
-  // ---- nftables ----------------------------------------------------------------------------------
+  // ---- nftables
+  // ----------------------------------------------------------------------------------
 
   std::vector<uint8_t> mark(uint16_t type) {
     Request mark(type, 0, nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)});
@@ -267,7 +273,8 @@ class Maker {
 };
 
 uint8_t any_byte(Dice& dice) {
-  return dice.once_in(2) ? static_cast<uint8_t>(dice.below(8)) : static_cast<uint8_t>(dice.below(256));
+  return dice.once_in(2) ? static_cast<uint8_t>(dice.below(8))
+                         : static_cast<uint8_t>(dice.below(256));
 }
 
 // One change of the bytes: a byte, a length or a type, or a piece that is taken out or doubled.

@@ -32,7 +32,9 @@ class Request {
   }
 
   void put_text(uint16_t type, const char* text) { put(type, text, std::strlen(text) + 1); }
-  void put_letters(uint16_t type, const char* text) { put(type, text, std::strlen(text)); }  // no NUL
+  void put_letters(uint16_t type, const char* text) {
+    put(type, text, std::strlen(text));
+  }  // no NUL
 
   // Between begin() and end() stand the members of one attribute.
   [[nodiscard]] size_t begin(uint16_t type) {

@@ -62,7 +62,8 @@ void check_told(Warden& warden, const char* attach, const char* decision) {
 enum class By { netlink, file };
 
 int enslave(const char* device, By by) {
-  if (by == By::netlink) return run(std::string("ip link set dev ") + device + " master jb0").status;
+  if (by == By::netlink)
+    return run(std::string("ip link set dev ") + device + " master jb0").status;
   std::ofstream slaves("/sys/class/net/jb0/bonding/slaves");
   slaves << "+" << device << std::flush;
   return slaves ? 0 : 1;
@@ -213,8 +214,9 @@ TEST_CASE("attack_name_an_action_by_its_number", "[vm][attack][bare]") {
   const Devices devices;
   must("tc qdisc add dev jd1 clsact");
   Warden warden;
-  warden.apply("enforce", "[[rules]]\nname = \"nowhere\"\nload-only = [\"action\"]\n"
-                          "signature = \"unsigned\"\n");
+  warden.apply("enforce",
+               "[[rules]]\nname = \"nowhere\"\nload-only = [\"action\"]\n"
+               "signature = \"unsigned\"\n");
   CHECK(make_action() == EPERM);
   warden.apply("enforce", allow("\"action\", \"tc@jd0\""));
   CHECK(make_action() == 0);

@@ -288,7 +288,8 @@ TEST_CASE("attack_leave_the_last_attribute_of_a_message_unpadded", "[vm][attack]
   CHECK(add_unpadded_filter(filter, "nl1") == EPERM);
   CHECK(add_unpadded_filter(filter, "nl0") == 0);
   const Fd action = loaded_as(BPF_PROG_TYPE_SCHED_ACT);
-  for (const Last last : {Last::unpadded, Last::padded}) CHECK(add_action_by(action, last) == EPERM);
+  for (const Last last : {Last::unpadded, Last::padded})
+    CHECK(add_action_by(action, last) == EPERM);
   warden.apply("enforce", allow("\"action\""));
   for (const Last last : {Last::unpadded, Last::padded}) CHECK(add_action_by(action, last) == 0);
 }
