@@ -112,6 +112,25 @@ __noinline int judge_again(__u64 address) {
   return 0;
 }
 
+// The calling task may be on its way to attach something, by the same call: what is noted of that
+// stays.
+static __always_inline struct task_note* begin_again(enum bw_route route) {
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!note) {
+    count_dropped();
+    return 0;
+  }
+  note->under_way = note->attachment;
+  note->destinations_under_way = note->destination_count;
+  new_attachment(route);
+  return note;
+}
+
+static __always_inline void end_again(struct task_note* note) {
+  note->attachment = note->under_way;
+  note->destination_count = note->destinations_under_way;
+}
+
 static __always_inline void judge_again_as(struct task_note* note, __u32 attach_type,
                                            struct bpf_prog* prog) {
   note->attachment.attach_type = attach_type;
@@ -231,24 +250,16 @@ __noinline int judge_netkit(__u64 address) {
   return 0;
 }
 
-// The calling task may be on its way to attach something, by the same call: what is noted of that
-// stays.
 static __always_inline int judge_device(void* context, enum bw_route route) {
-  if (!asks_at_attach()) return 0;
-  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!note) {
-    count_dropped();
-    return 0;
-  }
-  note->under_way = note->attachment;
-  new_attachment(route);
+  struct task_note* note = asks_at_attach() ? begin_again(route) : 0;
+  if (!note) return 0;
   __u64 device = 0;
   bpf_get_func_arg(context, 0, &device);  // as an address, not as the verifier's pointer
   name_device(device);
   judge_xdp(device);
   judge_tcx(device);
   judge_netkit(device);
-  note->attachment = note->under_way;
+  end_again(note);
   return 0;
 }
 

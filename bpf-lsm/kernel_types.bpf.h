@@ -286,6 +286,10 @@ struct bpf_link_primer {
   struct bpf_link* link;
 };
 
+struct list_head {
+  struct list_head* next;
+};
+
 struct hlist_node {
   struct hlist_node* next;
 };
@@ -362,6 +366,42 @@ struct tcf_proto {
   struct tcf_proto* next;
   void* root;
   const struct tcf_proto_ops* ops;
+};
+
+struct tcf_chain {
+  struct tcf_proto* filter_chain;
+  struct list_head list;
+};
+
+struct tcf_block {
+  struct list_head chain_list;
+};
+
+struct tcf_block_ext_info {
+  __u32 block_index;
+};
+
+struct netdev_queue {
+  struct net_device* dev;
+};
+
+struct Qdisc {
+  struct netdev_queue* dev_queue;
+};
+
+struct tc_action_ops {
+  char kind[16];
+};
+
+struct tc_action {
+  const struct tc_action_ops* ops;
+};
+
+enum bpf_netdev_command { XDP_SETUP_PROG };
+
+struct netdev_bpf {
+  enum bpf_netdev_command command;
+  struct bpf_prog* prog;
 };
 
 struct mini_Qdisc {
@@ -446,10 +486,6 @@ struct tcx_link {
 struct netkit_link {
   struct bpf_link link;
   struct net_device* dev;
-};
-
-struct list_head {
-  struct list_head* next;
 };
 
 struct signal_struct {

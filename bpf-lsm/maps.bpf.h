@@ -197,12 +197,14 @@ struct task_note {
   __u8 path[2 * BW_NAME_SIZE];          // room for one component too many
   struct bw_name joined;                // what became of them
   struct attachment attachment;
-  struct attachment under_way;  // which a device that moves meanwhile interrupts
+  struct attachment under_way;  // which what a device takes along interrupts
   struct bw_name file_name;     // that the probes of one attachment are in
   __u64 net;                    // that the devices of these are in
   __u32 destination_count;      // 0: there is one place, that of the attachment
-  __u32 command;                // of bpf(2), where `call` is that
-  __u64 call;                   // call_stamp() of the call that the attachment is judged in
+  __u32 destinations_under_way;
+  __u32 reserved4;
+  __u32 command;  // of bpf(2), where `call` is that
+  __u64 call;     // call_stamp() of the call that the attachment is judged in
   struct destination destinations[MAX_DESTINATIONS];
 };
 

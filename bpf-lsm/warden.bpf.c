@@ -23,15 +23,18 @@
 // fexit/netif_change_name, fexit/__dev_change_net_namespace
 //                                   programs taken along to another name or network namespace
 //                                   (report only)
+// fexit/dev_xdp_propagate, fexit/tcf_block_get_ext, fexit/tcf_idr_check_alloc
+//                                   programs that a device joins: of a bond, a shared block, an
+//                                   action by its number (report only)
 // iter/bpf_prog, iter/bpf_link, iter/task_file  list what is there (report only)
 //
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
-#include "bpf-lsm/attach_other.bpf.h"
+#include "bpf-lsm/attach_netlink.bpf.h"
 #include "bpf-lsm/attach_syscall.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
-#include "bpf-lsm/device_moved.bpf.h"
+#include "bpf-lsm/device_joined.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
 #include "bpf-lsm/loader_maps.bpf.h"

@@ -167,9 +167,11 @@ bool is_place_unknown(const policy::RecordedLoad& load) {
 }
 
 // A device, of whatever network namespace.
-string detach_command(const policy::AttachPoint& point) {
+string detach_command(const policy::AttachPoint& point, bool has_joined) {
   const string_view family = policy::attach_families()[point.family].name;
   const string device = point.place.substr(point.place.rfind('/') + 1);
+  if (has_joined && family == "xdp") return "`ip link set dev " + device + " nomaster`";
+  if (has_joined) return "`tc qdisc del dev " + device + " clsact` (or ingress)";
   if (family == "xdp") return "`ip link set dev " + device + " xdp off`";
   if (family == "tc") return "`tc filter del dev " + device + " ingress` (or egress)";
   if (family == "tcx/ingress") return "`bpftool net detach tcx_ingress dev " + device + "`";
@@ -182,7 +184,7 @@ void advise_detaching(const json& event, Advice& advice) {
   string step = "It is still attached: `bpfwarden inventory` shows where";
   if (point && !point->place.empty())
     step += ". To take it away: `bpftool link detach id ID` if it is a link, else " +
-            detach_command(*point);
+            detach_command(*point, text_of(event, "route") == "device-joined");
   if (point && point->place.starts_with("netns:")) step += ", in that network namespace";
   advice.steps.push_back(step + ".");
 }

@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 
 #include <array>
+#include <map>
 
 #include "loader/netlink.h"
 #include "loader/network_namespaces.h"
@@ -40,6 +41,46 @@ void add_xdp(const nlattr& xdp, const Device& device, uint64_t network, Attached
   });
 }
 
+// What a device has to do with bonds.
+struct Bonding {
+  uint32_t master = 0;
+  uint32_t program_id = 0;  // of XDP in the driver
+  bool is_bond = false;
+};
+
+Bonding bonding_of(const NetlinkMessage& link) {
+  Bonding found;
+  link.attributes(sizeof(ifinfomsg), [&](const nlattr& attribute) {
+    const uint16_t type = mnl_attr_get_type(&attribute);
+    if (type == IFLA_MASTER) found.master = number_of(attribute);
+    if (type == IFLA_LINKINFO)
+      nested_attributes(attribute, [&](const nlattr& inner) {
+        if (mnl_attr_get_type(&inner) == IFLA_INFO_KIND) found.is_bond = text_of(inner) == "bond";
+      });
+    if (type == IFLA_XDP)
+      nested_attributes(attribute, [&](const nlattr& inner) {
+        if (mnl_attr_get_type(&inner) == IFLA_XDP_DRV_PROG_ID) found.program_id = number_of(inner);
+      });
+  });
+  return found;
+}
+
+// A bond has its devices run its program in their drivers, of which they themselves say nothing.
+void add_enslaved(const std::vector<Device>& devices, const std::map<uint32_t, Bonding>& bonding,
+                  uint64_t network, AttachedList& list) {
+  for (const Device& device : devices) {
+    const auto master = bonding.find(bonding.at(device.index).master);
+    if (master == bonding.end() || !master->second.is_bond || master->second.program_id == 0)
+      continue;
+    list.found.push_back({.program_id = master->second.program_id,
+                          .key = xdp_key(network, device.index),
+                          .kind = "xdp",
+                          .attach = "xdp@" + device.name,
+                          .detail = "driver, by its bond",
+                          .network = {}});
+  }
+}
+
 std::vector<Device> read_devices(Netlink& netlink, uint64_t network, AttachedList& list) {
   const auto links = netlink.dump(RTM_GETLINK, [](nlmsghdr* header) {
     auto* body = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
@@ -50,6 +91,7 @@ std::vector<Device> read_devices(Netlink& netlink, uint64_t network, AttachedLis
     return {};
   }
   std::vector<Device> devices;
+  std::map<uint32_t, Bonding> bonding;
   for (const NetlinkMessage& link : *links) {
     Device& device = devices.emplace_back();
     device.index = static_cast<uint32_t>(link.body<ifinfomsg>().ifi_index);
@@ -59,7 +101,9 @@ std::vector<Device> read_devices(Netlink& netlink, uint64_t network, AttachedLis
     link.attributes(sizeof(ifinfomsg), [&](const nlattr& attribute) {
       if (mnl_attr_get_type(&attribute) == IFLA_XDP) add_xdp(attribute, device, network, list);
     });
+    bonding[device.index] = bonding_of(link);
   }
+  add_enslaved(devices, bonding, network, list);
   return devices;
 }
 

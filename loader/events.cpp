@@ -76,7 +76,8 @@ bool is_attachment(const bw_event& event) {
 
 // The program was attached before.
 bool is_after_move(const bw_event& event) {
-  return event.route == BW_ROUTE_DEVICE_RENAMED || event.route == BW_ROUTE_DEVICE_MOVED;
+  return event.route == BW_ROUTE_DEVICE_RENAMED || event.route == BW_ROUTE_DEVICE_MOVED ||
+         event.route == BW_ROUTE_DEVICE_JOINED;
 }
 
 std::optional<size_t> event_family(const bw_event& event) {
@@ -222,6 +223,8 @@ std::string subject_text(const bw_event& event) {
   if (event.route == BW_ROUTE_DEVICE_RENAMED) return program + ", whose device was renamed";
   if (event.route == BW_ROUTE_DEVICE_MOVED)
     return program + ", whose device went into another network namespace";
+  if (event.route == BW_ROUTE_DEVICE_JOINED)
+    return program + ", which came with a bond, a shared block or an action that the device joined";
   if (event.route == BW_ROUTE_UNJUDGED)
     return program + ", by a way that no hook judged, " + system_call_text(event);
   return (event.route == BW_ROUTE_TEST_RUN ? "running " : "attaching ") + program + " by " +

@@ -47,9 +47,12 @@ bool is_after_move(const json& event) { return text_of(event, "route").starts_wi
 
 string move_text(const json& event, const string& named) {
   const string program = signed_text(event) + named, attach = text_of(event, "attach");
-  return text_of(event, "route") == "device-renamed"
-             ? "renamed the device of " + program + ", now " + attach
-             : "moved the device of " + program + " into another network namespace, now " + attach;
+  const string route = text_of(event, "route");
+  if (route == "device-renamed") return "renamed the device of " + program + ", now " + attach;
+  if (route == "device-joined")
+    return "joined a device to a bond, a shared block or an action with " + program + ", now " +
+           attach;
+  return "moved the device of " + program + " into another network namespace, now " + attach;
 }
 
 string what_text(const json& event) {

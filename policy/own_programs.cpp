@@ -35,6 +35,9 @@ std::span<const std::string_view> own_attach_points() {
       "fentry/tracepoint_probe_register_prio_may_exist",
       "fexit/netif_change_name",
       "fexit/__dev_change_net_namespace",
+      "fexit/dev_xdp_propagate",
+      "fexit/tcf_block_get_ext",
+      "fexit/tcf_idr_check_alloc",
   });
   return points;
 }

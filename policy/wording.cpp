@@ -95,9 +95,10 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {
-    "",         "link-create", "link-update",    "prog-attach", "raw-tracepoint-open",
-    "test-run", "map-update",  "perf-event",     "ioctl",       "setsockopt",
-    "netlink",  "iter-create", "device-renamed", "device-moved", "unjudged"};
+    "",         "link-create", "link-update",    "prog-attach",  "raw-tracepoint-open",
+    "test-run", "map-update",  "perf-event",     "ioctl",        "setsockopt",
+    "netlink",  "iter-create", "device-renamed", "device-moved", "device-joined",
+    "unjudged"};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
                                                                      "prog-used-maps"};

@@ -3,10 +3,11 @@
 # Sourced by setup.
 # shellcheck shell=bash disable=SC2154  # shares variables with scripts/setup
 
-# Network devices, tc, and block devices. A kernel that has one built in needs no module.
+# Network devices, tc, tables of packet filters, and block devices. A kernel that has one built in
+# needs no module; newer ones have no ebtables.
 kept_modules() {
-  printf '%s\n' veth dummy tun sch_ingress cls_bpf act_bpf act_gact null_blk virtio_blk \
-    xt_bpf nft_compat iptable_filter
+  printf '%s\n' veth dummy tun bonding bridge sch_ingress cls_bpf cls_flower cls_u32 act_bpf act_gact \
+    null_blk virtio_blk xt_bpf nft_compat iptable_filter ebtable_filter
 }
 
 # The package that holds a release's modules: linux-modules-* from 6.19 on, else linux-image-*.

@@ -45,7 +45,10 @@ enum bw_route {
   // Attached before: its device got another name, or went into another network namespace.
   BW_ROUTE_DEVICE_RENAMED = 12,
   BW_ROUTE_DEVICE_MOVED = 13,
-  BW_ROUTE_UNJUDGED = 14,  // one that no hook knows: bw_event.place says which system call
+  // Likewise: its device has joined a bond with XDP, or a block of filters or an action that has
+  // it.
+  BW_ROUTE_DEVICE_JOINED = 14,
+  BW_ROUTE_UNJUDGED = 15,  // one that no hook knows: bw_event.place says which system call
   BW_ROUTES,
 };
 

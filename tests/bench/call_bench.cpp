@@ -13,6 +13,7 @@
 #include <linux/netlink.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_gact.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -33,6 +34,7 @@
 #include <vector>
 
 #include "loader/syscall.h"
+#include "tests/vm/netlink_request.h"
 #include "tests/vm/scene.h"
 
 namespace bpfwarden::vm {
@@ -234,6 +236,89 @@ Call filter_messages() {
   };
 }
 
+// ---- By who manages a network, and holds a program ----------------------------------------------
+
+Fd route_socket() {
+  Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  require(static_cast<bool>(socket), "socket");
+  return socket;
+}
+
+void send_and_hear(const Fd& socket, Request& request) {
+  const std::vector<uint8_t> bytes = request.buffer();
+  char answer[4'096] = {};
+  require(::send(socket.get(), bytes.data(), bytes.size(), 0) > 0, "sendmsg");
+  require(::recv(socket.get(), answer, sizeof(answer), 0) > 0, "recvmsg");
+  const auto error = reinterpret_cast<const nlmsgerr*>(answer + NLMSG_HDRLEN)->error;
+  errno = -error;
+  require(error == 0, "the kernel's answer");
+}
+
+Request route(uint16_t type) {
+  rtmsg body = {};
+  body.rtm_family = AF_INET;
+  body.rtm_dst_len = 32;
+  body.rtm_table = RT_TABLE_MAIN;
+  body.rtm_protocol = RTPROT_STATIC;
+  body.rtm_scope = RT_SCOPE_LINK;
+  body.rtm_type = RTN_UNICAST;
+  Request request(type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, body);
+  request.put(RTA_DST, uint32_t{0x070200c0});  // 192.0.2.7
+  request.put(RTA_OIF, uint32_t{1});
+  return request;
+}
+
+Request filter(uint16_t type) {
+  tcmsg body = {};
+  body.tcm_ifindex = 1;
+  body.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+  body.tcm_info = TC_H_MAKE(7U << 16, 0x0008);  // ETH_P_IP
+  Request request(type, type == RTM_NEWTFILTER ? NLM_F_CREATE | NLM_F_EXCL : 0, body);
+  request.put_text(TCA_KIND, "flower");
+  const size_t options = request.begin(TCA_OPTIONS | NLA_F_NESTED);
+  request.put(TCA_FLOWER_KEY_ETH_TYPE, uint16_t{0x0008});
+  request.put(TCA_FLOWER_KEY_IPV4_DST, uint32_t{0x070200c0});
+  const size_t table = request.begin(TCA_FLOWER_ACT), first = request.begin(1);
+  request.put_text(TCA_ACT_KIND, "gact");
+  const size_t parameters = request.begin(TCA_ACT_OPTIONS | NLA_F_NESTED);
+  request.put(TCA_GACT_PARMS, tc_gact{});
+  request.end(parameters);
+  request.end(first);
+  request.end(table);
+  request.end(options);
+  return request;
+}
+
+// What is made by the first is taken away by the second, which does not count.
+Call make_and_remove(Request make, Request remove) {
+  Load held;
+  held.type = BPF_PROG_TYPE_SOCKET_FILTER;
+  auto program = std::make_shared<Attempt>(load(held));
+  require(program->error == 0, "BPF_PROG_LOAD");
+  auto socket = std::make_shared<Fd>(route_socket());
+  auto both = std::make_shared<std::pair<Request, Request>>(std::move(make), std::move(remove));
+  return [program, socket, both] {
+    const int64_t took = timed(
+        [&] {
+          send_and_hear(*socket, both->first);
+          return true;
+        },
+        "a message of netlink");
+    send_and_hear(*socket, both->second);
+    return took;
+  };
+}
+
+Call add_route() {
+  run("ip link set lo up");
+  return make_and_remove(route(RTM_NEWROUTE), route(RTM_DELROUTE));
+}
+
+Call add_filter() {
+  run("tc qdisc add dev lo clsact 2>/dev/null");
+  return make_and_remove(filter(RTM_NEWTFILTER), filter(RTM_DELTFILTER));
+}
+
 Call attach_nothing_to_socket() {
   auto held = many_descriptors();
   auto socket = std::make_shared<Fd>(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -307,6 +392,8 @@ int bench(size_t calls, bool check) {
       {"file open", 1.01, 1.01, 1, file_open},
       {"exec", 1.01, 1.01, 10, exec_program},
       {"unlink", 1.01, 1.01, 1, unlink_file},
+      {"route", 1.10, 1.10, 1, add_route},
+      {"filter of tc", 1.10, 1.10, 1, add_filter},
       {"nobody: 64 filters", 1.10, 1.10, 10, filter_messages},
       {"nobody: link of nothing", 1.10, 1.10, 1, link_of_nothing, kMostAdded},
       {"nobody: socket, 65,000", 1.10, 1.10, 10, attach_nothing_to_socket, kMostWalked},

@@ -67,6 +67,8 @@ std::vector<Reason> reasons() {
       {"device-renamed", kNone, {"*"}},
       {"device-moved", kAfterwards, kDevices},
       {"device-moved", kNone, {"*"}},  // tc: its filters do not come along
+      {"device-joined", kAfterwards, {"xdp", "tc", "action"}},
+      {"device-joined", kNone, {"*"}},
       {"prog-attach", kNoDevice, {"lirc_mode2"}},
       {"map-update", kNoDevice, {"lirc_mode2"}},
       {"link-create", kNone,

@@ -21,77 +21,6 @@
 namespace bpfwarden::vm {
 namespace {
 
-class Request {
- public:
-  template <class Body>
-  Request(uint16_t type, uint16_t flags, const Body& body) : bytes_(sizeof(nlmsghdr)) {
-    add(&body, sizeof(body));
-    header().nlmsg_type = type;
-    header().nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST | NLM_F_ACK);
-  }
-
-  void put(uint16_t type, const void* value, size_t size) {
-    const rtattr attribute = {.rta_len = static_cast<uint16_t>(RTA_LENGTH(size)), .rta_type = type};
-    add(&attribute, sizeof(attribute));
-    add(value, size);
-  }
-
-  template <class Value>
-  void put(uint16_t type, const Value& value) {
-    put(type, &value, sizeof(value));
-  }
-
-  void put_text(uint16_t type, const char* text) { put(type, text, std::strlen(text) + 1); }
-
-  // Between begin() and end() stand the members of one attribute.
-  [[nodiscard]] size_t begin(uint16_t type) {
-    const size_t at = bytes_.size();
-    put(type, nullptr, 0);
-    return at;
-  }
-
-  void end(size_t at) {
-    const auto length = static_cast<uint16_t>(bytes_.size() - at);
-    std::memcpy(bytes_.data() + at, &length, sizeof(length));
-  }
-
-  // Before this one, in the same buffer.
-  void put_before(Request first) {
-    first.header().nlmsg_len = static_cast<uint32_t>(first.bytes_.size());
-    first.header().nlmsg_flags = NLM_F_REQUEST;
-    before_ = std::move(first.bytes_);
-  }
-
-  // 0, or the errno of sending it, or that of the kernel's answer.
-  [[nodiscard]] int send() {
-    header().nlmsg_len = static_cast<uint32_t>(bytes_.size());
-    const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    REQUIRE(socket);
-    std::vector<uint8_t> buffer = before_;
-    buffer.insert(buffer.end(), bytes_.begin(), bytes_.end());
-    if (::send(socket.get(), buffer.data(), buffer.size(), 0) < 0) return errno;
-    alignas(nlmsghdr) std::array<uint8_t, 8192> answer = {};
-    REQUIRE(::recv(socket.get(), answer.data(), answer.size(), 0) >=
-            static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))));
-    REQUIRE(reinterpret_cast<const nlmsghdr*>(answer.data())->nlmsg_type == NLMSG_ERROR);
-    nlmsgerr result = {};
-    std::memcpy(&result, answer.data() + NLMSG_HDRLEN, sizeof(result));
-    return -result.error;
-  }
-
- private:
-  [[nodiscard]] nlmsghdr& header() { return *reinterpret_cast<nlmsghdr*>(bytes_.data()); }
-
-  void add(const void* value, size_t size) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + NLMSG_ALIGN(size));
-    if (size != 0) std::memcpy(bytes_.data() + at, value, size);
-  }
-
-  std::vector<uint8_t> before_;
-  std::vector<uint8_t> bytes_;
-};
-
 int family_of(Hook hook) { return hook == Hook::seg6local ? AF_INET6 : AF_INET; }
 
 Request route_request(uint16_t type, uint16_t flags, Hook hook) {
@@ -148,6 +77,21 @@ void put_tunnel(Request& request, Hook hook, const Fd& program) {
 
 }  // namespace
 
+int send_buffer(int protocol, const std::vector<uint8_t>& buffer) {
+  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  REQUIRE(socket);
+  if (::send(socket.get(), buffer.data(), buffer.size(), 0) < 0) return errno;
+  alignas(nlmsghdr) std::array<uint8_t, 8192> answer = {};
+  REQUIRE(::recv(socket.get(), answer.data(), answer.size(), 0) >=
+          static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))));
+  REQUIRE(reinterpret_cast<const nlmsghdr*>(answer.data())->nlmsg_type == NLMSG_ERROR);
+  nlmsgerr result = {};
+  std::memcpy(&result, answer.data() + NLMSG_HDRLEN, sizeof(result));
+  return -result.error;
+}
+
+int send_request(Request request) { return send_buffer(NETLINK_ROUTE, request.buffer()); }
+
 int add_action(const Fd& program) {
   Request request(RTM_NEWACTION, NLM_F_CREATE | NLM_F_EXCL, tcamsg{});
   const size_t actions = request.begin(TCA_ACT_TAB);
@@ -161,7 +105,7 @@ int add_action(const Fd& program) {
   request.end(options);
   request.end(first);
   request.end(actions);
-  const int error = request.send();
+  const int error = send_request(std::move(request));
   if (error == 0) must("tc actions flush action bpf");
   return error;
 }
@@ -169,8 +113,8 @@ int add_action(const Fd& program) {
 int add_route(const Fd& program, Hook hook) {
   Request request = route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, hook);
   put_tunnel(request, hook, program);
-  const int error = request.send();
-  if (error == 0) REQUIRE(route_request(RTM_DELROUTE, 0, hook).send() == 0);
+  const int error = send_request(std::move(request));
+  if (error == 0) REQUIRE(send_request(route_request(RTM_DELROUTE, 0, hook)) == 0);
   return error;
 }
 
@@ -184,7 +128,7 @@ int rename_and_attach(const Fd& program, int device, const char* name, Messages 
   request.put(IFLA_XDP_FLAGS, uint32_t{XDP_FLAGS_SKB_MODE});
   request.end(xdp);
   if (messages == Messages::two) request.put_before(std::move(first));
-  return request.send();
+  return send_request(std::move(request));
 }
 
 }  // namespace bpfwarden::vm

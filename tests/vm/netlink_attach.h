@@ -2,8 +2,14 @@
 #pragma once
 
 #include "base/fd.h"
+#include "tests/vm/netlink_request.h"
 
 namespace bpfwarden::vm {
+
+// By a socket of NETLINK_ROUTE, or of that protocol. 0, or the errno of sending it, or that of the
+// kernel's answer.
+int send_request(Request request);
+int send_buffer(int protocol, const std::vector<uint8_t>& buffer);
 
 // As an action of tc, on no filter. 0, or errno. What was made is taken away.
 int add_action(const Fd& program);

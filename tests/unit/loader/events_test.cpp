@@ -263,6 +263,11 @@ TEST_CASE("an attachment is told with its target, its place and its way") {
   CHECK(event_to_json(event, nullptr)["route"] == "device-moved");
   CHECK_THAT(event_sentence(event, nullptr),
              ContainsSubstring("'drop', whose device went into another network namespace, by "));
+  event.route = BW_ROUTE_DEVICE_JOINED;
+  CHECK(event_to_json(event, nullptr)["route"] == "device-joined");
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("'drop', which came with a bond, a shared block or an action that "
+                               "the device joined, by "));
   event.allow = 1;
   CHECK_THAT(event_sentence(event, nullptr), ContainsSubstring("allowed: xdp@eth1 program"));
   event.family = 0;

@@ -190,6 +190,13 @@ TEST_CASE("advice for a device that was renamed or moved: how to take its progra
   CHECK(has(refusal_text(only(moved), kNow), " moved the device of "));
   CHECK(has(advice_for(moved).steps.front(),
             "`tc filter del dev eth0 ingress` (or egress), in that network namespace."));
+  const json joined = with(renamed, {{"route", "device-joined"}});
+  CHECK(has(refusal_text(only(joined), kNow),
+            " joined a device to a bond, a shared block or an "
+            "action with an unsigned program 'drop', now xdp@eth1"));
+  CHECK(has(advice_for(joined).steps.front(), "`ip link set dev eth1 nomaster`."));
+  CHECK(has(advice_for(with(joined, {{"attach", "tc@eth1"}})).steps.front(),
+            "`tc qdisc del dev eth1 clsact` (or ingress)."));
   const auto first_step = [&](const char* attach) {
     return advice_for(with(renamed, {{"attach", attach}})).steps.front();
   };

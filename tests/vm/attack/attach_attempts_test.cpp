@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -75,6 +76,19 @@ int filter_by(const Fd& program) {
 }
 
 const Control as_a_filter([] { return filter_by(loaded(Load::packet_filter())) == 0; });
+
+// The option by which ebtables(8) sets a table, with nothing that the kernel takes: what counts is
+// who refuses it. Kernels without that module know no such option.
+int set_table_of_ebtables() {
+  const Fd socket(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+  constexpr int kSetEntries = 128;
+  return error_of(::setsockopt(socket.get(), SOL_IP, kSetEntries, "", 0));
+}
+
+const Control by_ebtables([] {
+  const Fd filter = loaded(Load::packet_filter());
+  return set_table_of_ebtables() != EPERM;
+});
 
 int load_with_token() {
   return in_delegated_child([](const Fd& bpffs) {
@@ -157,6 +171,20 @@ TEST_CASE("attack_hold_another_filter_beside_the_allowed_one", "[vm][attack][bar
     CHECK(filter_by(wanted) == EPERM);
   }
   CHECK(filter_by(wanted) == 0);
+}
+
+TEST_CASE("attack_set_a_table_of_ebtables_that_runs_a_program", "[vm][attack][bare]") {
+  by_ebtables.must_have_worked();
+  const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 1)};
+  Warden warden;
+  warden.apply("enforce", two.rules("socket", "socket"));
+  {
+    const Fd other = loaded(two.other);
+    CHECK(set_table_of_ebtables() == EPERM);
+    CHECK(last_refused_attachment(warden)["route"] == "setsockopt");
+  }
+  const Fd wanted = loaded(two.wanted);
+  CHECK(set_table_of_ebtables() != EPERM);
 }
 
 TEST_CASE("attack_load_with_a_token_from_a_user_namespace", "[vm][attack][bare]") {
