@@ -228,10 +228,10 @@ nlohmann::json status_to_json(const KernelStatus& status) { return to_json(statu
 void add_status(CLI::App& app, Command& chosen) {
   static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
   auto options = std::make_shared<StatusArguments>();
-  CLI::App* verb = app.add_subcommand(
-      "status",
-      "Say which policy is active and what became of the last hour; exit 1 if none is, if hooks are "
-      "gone, or if a program became active that none judged");
+  CLI::App* verb = app.add_subcommand("status",
+                                      "Say which policy is active and what became of the last "
+                                      "hour; exit 1 if none is, if hooks are "
+                                      "gone, or if a program became active that none judged");
   verb->add_flag("--json", options->json, "as JSON");
   auto* watch = verb->add_flag("-w,--watch", options->watch, "again and again, until interrupted");
   verb->add_option("--interval", options->interval, "how often (2s)")
