@@ -46,6 +46,9 @@ BW_READER int bw_has_bpf_action(__u64 at, __u32 length) {
   return 1;
 }
 
+// Two headers, and `bpf` without NUL.
+#define BW_SMALLEST_TABLE (2 * sizeof(struct bw_attribute) + 3)
+
 // The options of a filter, whatever its kind: any of them may be its table of actions.
 BW_READER int bw_options_have_bpf_action(__u64 at, __u32 length) {
   struct bw_level level = {at, length};
@@ -54,7 +57,8 @@ BW_READER int bw_options_have_bpf_action(__u64 at, __u32 length) {
     struct bw_attribute found = {};
     const int state = bw_first(&level, &found);
     if (state != BW_FOUND) return state == BW_UNREADABLE;
-    if (bw_has_bpf_action(bw_payload(level), bw_size(found))) return 1;
+    if (bw_size(found) >= BW_SMALLEST_TABLE && bw_has_bpf_action(bw_payload(level), bw_size(found)))
+      return 1;
     bw_pass(&level, found.length);
   }
   return 1;
