@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/attach_watch.bpf.h"
+#include "bpf-lsm/probe_files.bpf.h"
 
 // ---- ioctl(2) -----------------------------------------------------------------------------------
 
@@ -33,7 +34,7 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   name_perf_event((__u64)event);
-  return judge_program(prog);
+  return judge_at_event(note, prog);
 }
 
 static __always_inline int judge_ioctl(struct file* file, unsigned int command,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/attach_multi.bpf.h"
+#include "bpf-lsm/probe_files.bpf.h"
 
 static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
 static const __u64 kCgroupTypes =
@@ -74,7 +75,7 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
     if (attach_type == BPF_TRACE_UPROBE_MULTI || attach_type == BPF_TRACE_UPROBE_SESSION)
       return judge_uprobes(note, prog, attr);
   }
-  return name_link_target(note, prog, attr) ? judge_program(prog) : 0;
+  return name_link_target(note, prog, attr) ? judge_at_event(note, prog) : 0;
 }
 
 static __always_inline int judge_link_update(struct task_note* note, union bpf_attr* attr) {

@@ -103,26 +103,29 @@ static __always_inline void add_offset(struct bw_name* name, __u64 offset) {
   name->length = start + size - 1;
 }
 
-// The one probe of an event; null if it has several.
-static __always_inline struct trace_probe* sole_probe(struct trace_event_call* call) {
+// The first probe of an event; null if it has none.
+static __always_inline struct trace_probe* first_probe(struct trace_event_call* call) {
   struct trace_probe_event* event =
       (void*)call - bpf_core_field_offset(struct trace_probe_event, call);
   struct list_head* head = (void*)event + bpf_core_field_offset(struct trace_probe_event, probes);
   struct list_head* first = BPF_CORE_READ(head, next);
-  if (first == head || BPF_CORE_READ(first, next) != head) return 0;
+  if (first == head) return 0;
   return (void*)first - bpf_core_field_offset(struct trace_probe, list);
 }
 
+// All probes of one event fire on entry, or all on return. An event of tracefs takes further ones at
+// any time, which run the programs that it has already: where those are nobody knows.
 static __always_inline void name_kprobe(struct attachment* at, struct trace_probe* probe) {
   struct trace_kprobe* kprobe = (void*)probe - bpf_core_field_offset(struct trace_kprobe, tp);
   at->on_return = BPF_CORE_READ(kprobe, rp.handler) != 0;
-  name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr));
+  if (!at->grows) name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr));
 }
 
 static __always_inline void name_uprobe(struct task_note* note, struct attachment* at,
                                         struct trace_probe* probe) {
   struct trace_uprobe* uprobe = (void*)probe - bpf_core_field_offset(struct trace_uprobe, tp);
   at->on_return = BPF_CORE_READ(uprobe, consumer.ret_handler) != 0;
+  if (at->grows) return;
   name_file((__u64)BPF_CORE_READ(uprobe, path.mnt), (__u64)BPF_CORE_READ(uprobe, path.dentry));
   at->target = note->file_name;
   add_offset(&at->target, BPF_CORE_READ(uprobe, offset));
@@ -148,8 +151,9 @@ __noinline int name_perf_event(__u64 address) {
   if (!call || !note) return 0;  // hardware or software: no name
   struct attachment* at = &note->attachment;
   const int flags = BPF_CORE_READ(call, flags);
-  struct trace_probe* probe =
-      flags & (TRACE_EVENT_FL_KPROBE | TRACE_EVENT_FL_UPROBE) ? sole_probe(call) : 0;
+  const bool is_probe = flags & (TRACE_EVENT_FL_KPROBE | TRACE_EVENT_FL_UPROBE);
+  struct trace_probe* probe = is_probe ? first_probe(call) : 0;
+  at->grows = is_probe && (flags & TRACE_EVENT_FL_DYNAMIC);
   if (flags & TRACE_EVENT_FL_KPROBE) {
     at->probe = 1 + BW_PROBE_KPROBE;
     if (probe) name_kprobe(at, probe);

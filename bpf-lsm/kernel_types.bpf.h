@@ -229,6 +229,7 @@ struct inode {
 };
 
 struct file {
+  __u32 f_mode;
   struct path f_path;
   struct inode* f_inode;
   const void* f_op;

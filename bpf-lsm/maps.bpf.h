@@ -53,6 +53,20 @@ struct {
   __type(value, struct bw_program);
 } programs SEC(".maps");
 
+// The addresses of prog->aux of programs on events of tracefs: see probe_files.bpf.h.
+struct growing_probe {
+  __u32 kind;  // 1 + enum bw_probe_kind
+  __u32 on_return;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_PROGRAMS);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u64);
+  __type(value, struct growing_probe);
+} growing SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 1 << 22);
@@ -121,7 +135,8 @@ struct attachment {
   __u8 any_program;  // which descriptor is the program's is not known
   __u8 awaits;       // WATCH_*: evidence that must be there once the call has gone through
   __u8 seen;         // and is
-  __u8 reserved[3];
+  __u8 grows;        // to an event of tracefs, which takes further probes at any time
+  __u8 reserved[2];
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
   __u32 program_fd;

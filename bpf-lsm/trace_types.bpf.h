@@ -6,6 +6,7 @@
 // include/linux/trace_events.h
 enum {
   TRACE_EVENT_FL_TRACEPOINT = 1 << 3,
+  TRACE_EVENT_FL_DYNAMIC = 1 << 4,
   TRACE_EVENT_FL_KPROBE = 1 << 5,
   TRACE_EVENT_FL_UPROBE = 1 << 6,
 };

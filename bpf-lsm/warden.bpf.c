@@ -11,6 +11,7 @@
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
 //                                   programs attached, run, or put where they run, elsewhere than
 //                                   the policy says
+// lsm/file_open                     probes appended to an event that runs judged programs (report only)
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
@@ -173,6 +174,7 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   struct task_note* note = task_note(0);
   if (note && note->postponed_aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
+  forget_growing(key);
   return 0;
 }
 

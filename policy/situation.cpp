@@ -35,7 +35,7 @@ void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
 bool is_guard_at(bw_stage stage, bw_cause guard) {
   return stage == BW_STAGE_ATTACH ||
          (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS &&
-          guard != BW_CAUSE_ATTACH_RACE);
+          guard != BW_CAUSE_ATTACH_RACE && guard != BW_CAUSE_PROBE_GROWS);
 }
 
 }  // namespace

@@ -22,5 +22,6 @@ enum bw_cause {
   BW_CAUSE_TOKEN_DENIED = 17,      // a BPF token, where the policy admits none
   BW_CAUSE_REFUSED_BEFORE = 18,    // a program that was refused once stays so
   BW_CAUSE_FOREIGN_MAP = 19,       // a loader's child uses a map that its loader's run did not make
+  BW_CAUSE_PROBE_GROWS = 24,       // observed: the files that append probes to events were opened
   BW_CAUSES,
 };
