@@ -110,7 +110,9 @@ static __always_inline int judge_raw_tracepoint(struct task_note* note, union bp
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |
                       ONE_TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE))) {
-    name_user_string((const void*)attr->raw_tracepoint.name, &note->attachment.target);
+    name_user_string((const void*)attr->raw_tracepoint.name, &note->found);
+    own_tracepoint();
+    note->attachment.target = note->found;
     note->attachment.awaits |= WATCH_OBJECT;  // the name that the kernel has read
   }
   return judge_program(prog);

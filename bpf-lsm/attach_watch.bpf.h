@@ -9,6 +9,7 @@
 
 #include "bpf-lsm/attach.bpf.h"
 #include "bpf-lsm/call_end.bpf.h"
+#include "bpf-lsm/raw_tracepoint.bpf.h"
 
 enum {
   WATCH_PROGRAM = 1,
@@ -47,9 +48,7 @@ static __noinline bool may_watch(void) {
          shares_within_process();
 }
 
-static __always_inline void note_exe(struct task_note* note) {
-  if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
-}
+static __always_inline void note_exe(struct task_note* note) { read_exe(note, note->exe); }
 
 static int end_watch(struct bpf_map* map, void* key, void* value);
 
@@ -63,6 +62,22 @@ static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_p
   note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
   note->attachment.awaits = WATCH_PROGRAM;
   return true;
+}
+
+// Of the file behind a path that was allowed: whatever is mounted or linked there now, the kernel
+// follows the path after the hook.
+static __always_inline int watch_path(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
+  struct attachment* at = &note->attachment;
+  __u64 generation = 0;
+  if (at->watched || !decides_at_attach(active_image(&generation))) return 0;
+  if (!note->draft.decision.allow) return 0;
+  if (!await_end(end_watch)) return refuse_blind(BW_HOOK_ATTACH);
+  note_exe(note);
+  at->watched = at->by_path = 1;
+  at->program_fd = fd;
+  at->program_aux = (__u64)BPF_CORE_READ(prog, aux);
+  at->awaits = WATCH_TARGETS;
+  return 0;
 }
 
 // Of whatever program the call finds, where no hook can read which: whether any may be attached so
@@ -217,8 +232,10 @@ static __always_inline void take_point_of_load(struct attachment* at, struct bpf
 // Whether the program of note->draft may be attached by who shares its descriptors, where it goes.
 static __always_inline bool admits_there(struct task_note* note, const struct bw_image* image,
                                          __u64 generation) {
+  const struct bw_decision* decision = &note->draft.decision;
   judge_at(note, image, generation);
-  return !bw_refused(&note->draft.decision) && bw_detects(image, &note->draft.decision);
+  if (note->attachment.by_path) return decision->allow;
+  return !bw_refused(decision) && bw_detects(image, decision);
 }
 
 // Whether the program may be attached at note->attachment by who shares its descriptors.
@@ -230,7 +247,8 @@ __noinline int admits_shared(__u64 address) {
   if (!note || !image) return 0;
   struct attachment* at = &note->attachment;
   int i;
-  if (!recall(note, prog)) return is_resident(prog) && (image->flags & BW_IMAGE_DETECT);
+  if (!recall(note, prog))
+    return is_resident(prog) && (at->by_path || (image->flags & BW_IMAGE_DETECT));
   if (at->route == BW_ROUTE_MAP_UPDATE) take_point_of_load(at, prog);
   if (!note->destination_count) return admits_there(note, image, generation);
   bpf_for(i, 0, (int)note->destination_count) {
@@ -326,10 +344,11 @@ int BPF_PROG(see_tracepoint, struct tracepoint* point) {
   struct attachment* at = watched_attachment(point);
   if (!note || !at || at->route != BW_ROUTE_RAW_TRACEPOINT_OPEN) return 0;
   if (!(at->awaits & WATCH_OBJECT)) return 0;  // a program whose load has named its target
-  struct bw_name* actual = &note->file_name;
+  struct bw_name* actual = &note->found;
   const char* name = BPF_CORE_READ(point, name);
   forget(actual);
   set_length(actual, bpf_probe_read_kernel_str(actual->bytes, BW_NAME_SIZE, name));
+  own_tracepoint();
   at->seen |= WATCH_OBJECT;
   for (int i = 0; i < BW_NAME_WORDS; i++)
     if (actual->words[i] != at->target.words[i]) return answer_race(0);

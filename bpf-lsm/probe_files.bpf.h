@@ -1,6 +1,7 @@
 // Events of tracefs take further probes at any time, which run the programs that they have already
-// (append_trace_kprobe()). Nothing below kernel/trace can be traced, and the files through which that
-// is done carry text. So opening one of them for writing is told, of each program on such an event.
+// (append_trace_kprobe()). Nothing below kernel/trace can be traced, and the files through which
+// that is done carry text. So opening one of them for writing is told, of each program on such an
+// event.
 #pragma once
 
 #include "bpf-lsm/attach.bpf.h"

@@ -154,7 +154,7 @@ static __always_inline void describe_load(struct bw_event* event, const struct b
   describe_program(event, record);
   describe_policy(event, image);
   describe_task(event);
-  if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
+  read_exe(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE), event->exe);
   if (!prog) return;
   const struct bpf_prog_aux* aux = BPF_CORE_READ(prog, aux);
   bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, aux->name);
@@ -219,7 +219,7 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
   }
   count_postponed(1);
   bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
-  if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
+  read_exe(note, note->exe);
   note->postponed_aux = (__u64)prog->aux;
   return 0;
 }

@@ -62,6 +62,21 @@ struct tracepoint {
   const char* name;
 };
 
+struct bpf_raw_event_map {
+  struct tracepoint* tp;
+};
+
+struct module {
+  char name[56];
+  unsigned int num_bpf_raw_events;
+  struct bpf_raw_event_map* bpf_raw_events;
+};
+
+struct bpf_trace_module {
+  struct module* module;
+  struct list_head list;
+};
+
 struct trace_event_class {
   const char* system;
 };
