@@ -11,9 +11,11 @@
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
 //                                   programs attached, run, or put where they run, elsewhere than
 //                                   the policy says
-// lsm/file_open                     probes appended to an event that runs judged programs (report only)
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
+// lsm/sb_delete                     a file system taken for one that has ended
+// lsm/file_open                     probes appended to an event that runs judged programs (report
+//                                   only)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
