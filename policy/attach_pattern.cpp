@@ -291,6 +291,12 @@ bool falls_at_attach(const AttachPattern& pattern) {
   return false;
 }
 
+string target_in_facts(const AttachPattern& pattern) {
+  for (size_t i = 0; i < attach_families().size(); i++)
+    if (pattern.families.test(i)) return target_in_facts(i, pattern.target.text);
+  return pattern.target.text;
+}
+
 Result<AttachPattern> parse_attach_pattern(string_view text) {
   if (auto error = malformed(text)) return std::unexpected(std::move(*error));
   const Parts parts = split(text);

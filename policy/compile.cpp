@@ -163,13 +163,6 @@ NameKind kind_of(TargetMatch match) {
                                         : NameKind::any;
 }
 
-// Of a pattern with a target, which is about one family.
-std::string name_in_facts(const AttachPattern& pattern) {
-  for (size_t i = 0; i < attach_families().size(); i++)
-    if (pattern.families.test(i)) return target_in_facts(i, pattern.target.text);
-  return pattern.target.text;
-}
-
 // What a load says about an entry that is not about whole families.
 void add_narrow_at_load(const AttachEntry& entry, const LoadClass& load, uint16_t number,
                         uint32_t index, PatternTable& patterns) {
@@ -178,7 +171,8 @@ void add_narrow_at_load(const AttachEntry& entry, const LoadClass& load, uint16_
   if ((load.flags & BW_CLASS_NAMED) == 0)
     return patterns.add(number, NameKind::unknown, "", index, {false, true});
   const bool sure = pattern.place.match == TargetMatch::all;
-  patterns.add(number, kind_of(pattern.target.match), name_in_facts(pattern), index, {sure, true});
+  patterns.add(number, kind_of(pattern.target.match), target_in_facts(pattern), index,
+               {sure, true});
 }
 
 void add_at_load(const Rule& rule, uint32_t index, PatternTable& patterns) {

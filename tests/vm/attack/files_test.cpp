@@ -51,7 +51,8 @@ class Files {
 
  private:
   static void clear() {
-    run("umount -l /tmp/fl/sub; umount -l /tmp/fl/allowed; umount -l /tmp/fl; rm -rf /tmp/fl");
+    run("umount -l /tmp/fl/sub/allowed; umount -l /tmp/fl/sub; umount -l /tmp/fl/allowed; umount "
+        "-l /tmp/fl; rm -rf /tmp/fl");
   }
 };
 
