@@ -198,9 +198,9 @@ TEST_CASE("attack_name_the_victim_by_a_hard_link", "[vm][attack][bare]") {
   const Fd program = loaded(program_of("uprobe"));
   CHECK(probe(program, kVictim) == EPERM);
   CHECK(probe(program, kAllowed) == 0);
-  must("ln /usr/bin/openssl /tmp/fl/link");
-  CHECK(probe(program, "/tmp/fl/link") == EPERM);
-  must("rm /tmp/fl/link");
+  must("ln -f /usr/bin/openssl /usr/bin/fl-link");
+  CHECK(probe(program, "/usr/bin/fl-link") == EPERM);
+  must("rm /usr/bin/fl-link");
 }
 
 TEST_CASE("attack_probe_a_file_that_has_no_path", "[vm][attack][bare]") {
