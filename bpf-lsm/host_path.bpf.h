@@ -54,12 +54,14 @@ __noinline int join_components(__u32 depth) {
   return 0;
 }
 
-// Whether the path is that one, or below. The empty one stands for the root.
-static __noinline int is_at_or_below(const struct bw_name* name, const __u64* path, __u32 length) {
+// Whether the path is that one, or below. The empty one stands for the root. Inlined as what calls
+// it is: older kernels follow eight calls, those of other functions that name nothing included.
+static __always_inline int is_at_or_below(const struct bw_name* name, const __u64* path,
+                                          __u32 length) {
   const __u32 whole = (length / 8) & (BW_NAME_WORDS - 1);
   const __u64 mask = ~(~0ULL << (8 * (length % 8)));
   int i;
-  if (!name || !path || length > name->length) return 0;
+  if (length > name->length) return 0;
   bpf_for(i, 0, (int)whole) {
     const __u32 n = (__u32)i & (BW_NAME_WORDS - 1);
     if (path[n] != name->words[n]) return 0;
@@ -90,10 +92,9 @@ static __always_inline int count_components(struct task_note* note, struct dentr
 }
 
 // Whether something else was mounted between the mount and the path in note->found.
-static __noinline int is_mounted_over(const struct bw_image* image, struct task_note* note,
-                                      __u32 length) {
+static __always_inline int is_mounted_over(const struct bw_image* image, struct task_note* note,
+                                           __u32 length) {
   int i;
-  if (!image || !note) return 1;
   bpf_for(i, 0, (int)image->mount_count) {
     const struct bw_mount* mount = &image->mounts[(__u32)i & (BW_MAX_MOUNTS - 1)];
     if (mount->point_length <= length) continue;
@@ -118,12 +119,9 @@ static __always_inline void place_path(struct task_note* note, const struct bw_m
   name->known = 1;
 }
 
-// Whether the mount shows note->joined, a path in its file system: note->found then is where. The
-// image is looked up anew, for this is a global function.
-__noinline int is_shown_by(__u64 generation, __u32 index) {
-  const struct bw_image* image = image_of(generation);
-  struct task_note* note = task_note(0);
-  if (!image || !note) return 0;
+// Whether the mount shows note->joined, a path in its file system: note->found then is where.
+static __always_inline int is_shown_by(const struct bw_image* image, struct task_note* note,
+                                       __u32 index) {
   const struct bw_mount* mount = &image->mounts[index & (BW_MAX_MOUNTS - 1)];
   forget(&note->found);
   if (!is_at_or_below(&note->joined, mount->root, mount->root_length)) return 0;
@@ -158,7 +156,7 @@ __noinline int name_file(__u64 entry) {
   if (!depth) note->joined.length = 0;  // is_at_or_below() knows the root by the empty path
   bpf_for(i, 0, (int)image->mount_count) {
     if (image->mounts[(__u32)i & (BW_MAX_MOUNTS - 1)].device != device) continue;
-    if (is_shown_by(generation, (__u32)i)) return flags_of_file(dentry);
+    if (is_shown_by(image, note, (__u32)i)) return flags_of_file(dentry);
   }
   forget(&note->found);
   return 0;

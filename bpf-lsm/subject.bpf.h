@@ -41,7 +41,7 @@ static __always_inline void read_cgroup(struct task_note* note, struct bw_name* 
 
 // That of the calling task, into note->found. A file that is gone has a name that no file can be
 // found by, as the kernel prints it.
-__noinline int name_exe(void) {
+static __always_inline int name_exe(void) {
   static const char deleted[] = " (deleted)";
   struct task_note* note = task_note(0);
   struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
