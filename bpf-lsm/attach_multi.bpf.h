@@ -22,7 +22,14 @@ static __always_inline void name_btf_id(struct bpf_prog* prog, __u32 id, struct 
   struct btf* btf = BPF_CORE_READ(prog, aux, attach_btf);
   const char* name = btf ? btf_type_name(btf, id) : 0;
   forget(target);
-  if (name) set_length(target, bpf_probe_read_kernel_str(target->bytes, BW_NAME_SIZE, name));
+  if (!name) return;
+  const __u32 attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  const char* owner =
+      owner_of_target(BPF_CORE_READ(prog, aux), BPF_PROG_TYPE_TRACING, attach_type, id);
+  target->length =
+      read_target((char*)target->bytes, name, BPF_PROG_TYPE_TRACING, attach_type, owner);
+  target->known = target->length != 0;
+  if (!target->known) forget(target);
 }
 
 // note->file_name is the file that offsets are in.
@@ -98,23 +105,29 @@ static __always_inline int judge_kprobes(struct task_note* note, struct bpf_prog
                     names ? LISTED_NAME : LISTED_ADDRESS);
 }
 
-// Whether a path from the root is the same for the caller as for the host: chroot(2) makes another.
+// Whether a path from the root is the same for the caller as for the host: chroot(2) makes another
+// root, and a mount namespace can have other files at every path.
 static __always_inline bool sees_first_root(struct task_note* note) {
   const struct task_struct* task = bpf_get_current_task_btf();
-  name_file((__u64)BPF_CORE_READ(task, fs, root.mnt), (__u64)BPF_CORE_READ(task, fs, root.dentry));
-  return note->file_name.known && note->file_name.length == 1;
+  if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != first_mount_namespace()) return false;
+  name_file((__u64)BPF_CORE_READ(task, fs, root.dentry));
+  return note->found.known && note->found.length == 1;
+}
+
+static __always_inline bool is_by_descriptor(union bpf_attr* attr) {
+  return BW_KERNEL_HAS(uprobe_file) &&
+         (attr->link_create.uprobe_multi.flags & BPF_F_UPROBE_MULTI_PATH_FD);
 }
 
 // The path is as its loader wrote it, unless the file comes as a descriptor. It may lead to a file
-// that has another name, too: see judge_as_alias().
+// that has another name, too: see judge_as_alias(). Which one it was is seen in the link: see
+// watch_memory().
 static __always_inline void name_probed_file(struct task_note* note, union bpf_attr* attr) {
   struct bw_name* name = &note->file_name;
-  const __u32 flags = attr->link_create.uprobe_multi.flags;
   forget(name);
-  if (BW_KERNEL_HAS(uprobe_file) && (flags & BPF_F_UPROBE_MULTI_PATH_FD)) {
+  if (is_by_descriptor(attr)) {
     struct file* file = open_file(attr->link_create.uprobe_multi.path_fd);
-    if (file)
-      name_file((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
+    if (file) name_probed(note, (void*)file + bpf_core_field_offset(struct file, f_path));
     return;
   }
   note->attachment.is_alias = 1;
@@ -168,7 +181,7 @@ static __always_inline void name_probed_offset(struct task_note* note,
                                                struct bpf_uprobe_multi_link* link, __u32 index) {
   struct bpf_uprobe* uprobe =
       (void*)BPF_CORE_READ(link, uprobes) + (__u64)index * bpf_core_type_size(struct bpf_uprobe);
-  name_file((__u64)BPF_CORE_READ(link, path.mnt), (__u64)BPF_CORE_READ(link, path.dentry));
+  name_probed(note, (void*)link + bpf_core_field_offset(struct bpf_uprobe_multi_link, path));
   note->attachment.target = note->file_name;
   add_offset(&note->attachment.target, BPF_CORE_READ(uprobe, offset));
 }

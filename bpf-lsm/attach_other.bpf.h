@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bpf-lsm/attach_nothing.bpf.h"
+#include "bpf-lsm/probe_files.bpf.h"
 
 // ---- ioctl(2) -----------------------------------------------------------------------------------
 
@@ -36,7 +37,7 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   if (!prog) return 0;
   note_program(note, fd, prog);
   name_perf_event((__u64)event);
-  return judge_program(prog);
+  return judge_at_event(note, prog);
 }
 
 static __always_inline int judge_ioctl(struct file* file, unsigned int command,

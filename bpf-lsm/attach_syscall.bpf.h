@@ -3,6 +3,7 @@
 
 #include "bpf-lsm/attach_multi.bpf.h"
 #include "bpf-lsm/attach_nothing.bpf.h"
+#include "bpf-lsm/probe_files.bpf.h"
 
 static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
 static const __u64 kCgroupTypes =
@@ -112,7 +113,7 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
     if (attach_type == BPF_TRACE_UPROBE_MULTI || attach_type == BPF_TRACE_UPROBE_SESSION)
       return judge_uprobes(note, prog, attr);
   }
-  return name_link_target(note, prog, attr) ? judge_program(prog) : 0;
+  return name_link_target(note, prog, attr) ? judge_at_event(note, prog) : 0;
 }
 
 static __always_inline int judge_link_update(struct task_note* note, union bpf_attr* attr) {
@@ -152,7 +153,9 @@ static __always_inline void name_raw_tracepoint(struct task_note* note, struct b
   const bool is_anywhere = is_allowed_anywhere(note, prog);
   at->more = 0;
   if (!is_anywhere && !watch_memory(WATCH_OBJECT)) at->guard = BW_CAUSE_MISSING_FACT;
-  name_user_string((const void*)attr->raw_tracepoint.name, &at->target);
+  name_user_string((const void*)attr->raw_tracepoint.name, &note->found);
+  own_tracepoint();
+  at->target = note->found;
 }
 
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {

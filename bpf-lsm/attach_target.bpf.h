@@ -5,14 +5,8 @@
 #include "bpf-lsm/attach_place.bpf.h"
 #include "bpf-lsm/trace_types.bpf.h"
 
-extern const void init_task __ksym __weak;
-
 int bpf_copy_from_user_str(void* dst, __u32 dst__sz, const void* unsafe_ptr__ign,
                            __u64 flags) __ksym __weak;
-
-static __always_inline void forget(struct bw_name* name) {
-  __builtin_memset(name, 0, sizeof(*name));
-}
 
 // Cut at the first space: behind the name of a function in a module stands the module's.
 static __always_inline void end_at_space(struct bw_name* name) {
@@ -52,41 +46,13 @@ static __always_inline void name_user_string(const void* user, struct bw_name* t
   if (!target->known) forget(target);
 }
 
-static __always_inline __u32 first_mount_namespace(void) {
-  const struct task_struct* first = (const void*)&init_task;
-  return BPF_CORE_READ(first, nsproxy, mnt_ns, ns.inum);
-}
-
-// The path of a file, from the root of its mount namespace, into note->file_name. Unknown in
-// another namespace than the first: anyone who can make one can put any file at any path of it.
-__noinline int name_file(__u64 at, __u64 entry) {
-  struct task_note* note = task_note(0);
-  struct dentry* dentry = (struct dentry*)entry;
-  struct mount* mount = (void*)at - bpf_core_field_offset(struct mount, mnt);
-  __u32 depth = 0;
-  int i;
-  if (!note) return 0;
-  forget(&note->file_name);
-  if (!at || BPF_CORE_READ(mount, mnt_ns, ns.inum) != first_mount_namespace()) return 0;
-  bpf_for(i, 0, 3 * BW_MAX_COMPONENTS) {
-    if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-      struct mount* parent = BPF_CORE_READ(mount, mnt_parent);
-      if (parent == mount) {
-        join_components(depth);
-        note->file_name = note->joined;
-        return 0;
-      }
-      dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-      mount = parent;
-      continue;
-    }
-    struct dentry* parent = BPF_CORE_READ(dentry, d_parent);
-    if (!dentry || parent == dentry || depth >= BW_MAX_COMPONENTS) return 0;
-    note->components[depth & (BW_MAX_COMPONENTS - 1)] = (__u64)BPF_CORE_READ(dentry, d_name.name);
-    depth++;
-    dentry = parent;
-  }
-  return 0;
+// A file that nobody finds any more has no name, and one with hard links may have another one, too:
+// see judge_as_alias().
+static __always_inline void name_probed(struct task_note* note, const struct path* path) {
+  const int flags = name_file((__u64)BPF_CORE_READ(path, dentry));
+  note->file_name = note->found;
+  if (flags & FILE_DELETED) forget(&note->file_name);
+  if (flags & FILE_LINKED) note->attachment.is_alias = 1;
 }
 
 // `/path/of/file` becomes `/path/of/file:0x2d6a0`.
@@ -103,27 +69,30 @@ static __always_inline void add_offset(struct bw_name* name, __u64 offset) {
   name->length = start + size - 1;
 }
 
-// The one probe of an event; null if it has several.
-static __always_inline struct trace_probe* sole_probe(struct trace_event_call* call) {
+// The first probe of an event; null if it has none.
+static __always_inline struct trace_probe* first_probe(struct trace_event_call* call) {
   struct trace_probe_event* event =
       (void*)call - bpf_core_field_offset(struct trace_probe_event, call);
   struct list_head* head = (void*)event + bpf_core_field_offset(struct trace_probe_event, probes);
   struct list_head* first = BPF_CORE_READ(head, next);
-  if (first == head || BPF_CORE_READ(first, next) != head) return 0;
+  if (first == head) return 0;
   return (void*)first - bpf_core_field_offset(struct trace_probe, list);
 }
 
+// All probes of one event fire on entry, or all on return. An event of tracefs takes further ones
+// at any time, which run the programs that it has already: where those are nobody knows.
 static __always_inline void name_kprobe(struct attachment* at, struct trace_probe* probe) {
   struct trace_kprobe* kprobe = (void*)probe - bpf_core_field_offset(struct trace_kprobe, tp);
   at->on_return = BPF_CORE_READ(kprobe, rp.handler) != 0;
-  name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr));
+  if (!at->grows) name_function((__u64)BPF_CORE_READ(kprobe, rp.kp.addr));
 }
 
 static __always_inline void name_uprobe(struct task_note* note, struct attachment* at,
                                         struct trace_probe* probe) {
   struct trace_uprobe* uprobe = (void*)probe - bpf_core_field_offset(struct trace_uprobe, tp);
   at->on_return = BPF_CORE_READ(uprobe, consumer.ret_handler) != 0;
-  name_file((__u64)BPF_CORE_READ(uprobe, path.mnt), (__u64)BPF_CORE_READ(uprobe, path.dentry));
+  if (at->grows) return;
+  name_probed(note, (void*)uprobe + bpf_core_field_offset(struct trace_uprobe, path));
   at->target = note->file_name;
   add_offset(&at->target, BPF_CORE_READ(uprobe, offset));
 }
@@ -148,8 +117,9 @@ __noinline int name_perf_event(__u64 address) {
   if (!call || !note) return 0;  // hardware or software: no name
   struct attachment* at = &note->attachment;
   const int flags = BPF_CORE_READ(call, flags);
-  struct trace_probe* probe =
-      flags & (TRACE_EVENT_FL_KPROBE | TRACE_EVENT_FL_UPROBE) ? sole_probe(call) : 0;
+  const bool is_probe = flags & (TRACE_EVENT_FL_KPROBE | TRACE_EVENT_FL_UPROBE);
+  struct trace_probe* probe = is_probe ? first_probe(call) : 0;
+  at->grows = is_probe && (flags & TRACE_EVENT_FL_DYNAMIC);
   if (flags & TRACE_EVENT_FL_KPROBE) {
     at->probe = 1 + BW_PROBE_KPROBE;
     if (probe) name_kprobe(at, probe);

@@ -13,6 +13,7 @@
 
 #include "bpf-lsm/attach.bpf.h"
 #include "bpf-lsm/call_end.bpf.h"
+#include "bpf-lsm/raw_tracepoint.bpf.h"
 
 enum {
   WATCH_PROGRAM = 1,
@@ -51,9 +52,7 @@ static __noinline bool may_watch(void) {
          shares_within_process();
 }
 
-static __always_inline void note_exe(struct task_note* note) {
-  if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
-}
+static __always_inline void note_exe(struct task_note* note) { read_exe(note, note->exe); }
 
 static int end_watch(struct bpf_map* map, void* key, void* value);
 
@@ -198,8 +197,8 @@ static __always_inline void report_race(struct task_note* note, const struct bw_
   struct bw_event* event = new_event(BW_HOOK_ATTACH, true);
   count(&record->decision, false, false);
   if (!event) {
-    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
-                  SUM_DRAFT | SUM_EXE);
+    sum_up(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
+           SUM_DRAFT | SUM_EXE);
     return;
   }
   event->refused = bw_refused(&record->decision);
@@ -340,10 +339,11 @@ int BPF_PROG(see_tracepoint, struct tracepoint* point) {
   struct attachment* at = watched_attachment(point);
   if (!note || !at || at->route != BW_ROUTE_RAW_TRACEPOINT_OPEN) return 0;
   if (!(at->awaits & WATCH_OBJECT)) return 0;  // a program whose load has named its target
-  struct bw_name* actual = &note->file_name;
+  struct bw_name* actual = &note->found;
   const char* name = BPF_CORE_READ(point, name);
   forget(actual);
   set_length(actual, bpf_probe_read_kernel_str(actual->bytes, BW_NAME_SIZE, name));
+  own_tracepoint();
   at->seen |= WATCH_OBJECT;
   for (int i = 0; i < BW_NAME_WORDS; i++)
     if (actual->words[i] != at->target.words[i]) return answer_race(0);

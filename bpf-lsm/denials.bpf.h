@@ -124,8 +124,9 @@ static __always_inline struct bw_summary* summary_of(const struct bw_summary_key
   return bpf_map_lookup_elem(&summaries, key);
 }
 
-static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, __u64 aux,
-                                     __u32 known, bool reads_exe) {
+// A denial that gets no event. `word`: its struct bw_decision. `aux`: see aux_of().
+// A global function, which the verifier walks through once.
+__noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
   struct task_note* note = task_note(0);
   struct bw_decision decision;
   struct bw_summary_key key = {.generation = generation, .hook = hook};
@@ -153,21 +154,10 @@ static __always_inline int sum_up_as(__u32 hook, __u64 generation, __u64 word, _
   if (!is_first) return 0;
   describe_first(&sum->first, note, &key, &decision, known);
   sum->first.error = known >> SUM_ERROR;
-  if (reads_exe && read_exe_path(sum->first.exe, sizeof(sum->first.exe)) < 0) sum->first.exe[0] = 0;
+  read_exe(note, sum->first.exe);
   barrier();
   *(volatile __u32*)&sum->first.abi = BW_EVENT_ABI;
   return 0;
-}
-
-// A denial that gets no event. `word`: its struct bw_decision. `aux`: see aux_of().
-// Global functions, which the verifier walks through once; the second one is for tracing programs,
-// which cannot read paths.
-__noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
-  return sum_up_as(hook, generation, word, aux, known, true);
-}
-
-__noinline int add_to_sum_traced(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
-  return sum_up_as(hook, generation, word, aux, known, false);
 }
 
 // The address of its bpf_prog_aux; 0: none. Read, so that it is no pointer that the verifier knows:
@@ -188,10 +178,4 @@ static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u
                                    __u32 known) {
   read_cgroup_of_task();
   add_to_sum(hook, generation, word, aux, known);
-}
-
-static __always_inline void sum_up_traced(__u32 hook, __u64 generation, __u64 word, __u64 aux,
-                                          __u32 known) {
-  read_cgroup_of_task();
-  add_to_sum_traced(hook, generation, word, aux, known);
 }

@@ -69,7 +69,7 @@ static __always_inline void describe_load(struct bw_event* event, const struct b
   describe_program(event, record);
   describe_policy(event, image);
   describe_task(event);
-  if (read_exe_path(event->exe, sizeof(event->exe)) < 0) event->exe[0] = 0;
+  read_exe(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE), event->exe);
   if (!prog) return;
   const struct bpf_prog_aux* aux = BPF_CORE_READ(prog, aux);
   bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, aux->name);

@@ -25,12 +25,10 @@ struct cls_bpf_prog {
 
 static __always_inline void describe_moved(struct bw_event* event, struct task_note* note,
                                            const struct bw_image* image, struct bpf_prog* prog) {
-  struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
   describe_program(event, &note->draft);
   describe_policy(event, image);
   describe_task(event);
-  name_file((__u64)BPF_CORE_READ(exe, f_path.mnt), (__u64)BPF_CORE_READ(exe, f_path.dentry));
-  if (note->file_name.known) __builtin_memcpy(event->exe, note->file_name.bytes, BW_NAME_SIZE);
+  read_exe(note, event->exe);
   if (prog)
     bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
 }
@@ -47,8 +45,7 @@ static __always_inline void report_moved(struct task_note* note, const struct bw
   struct bw_event* event = new_event(BW_HOOK_ATTACH, is_denial);
   count(&record->decision, false, !event && !is_denial);
   if (!event && is_denial)
-    sum_up_traced(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
-                  SUM_DRAFT);
+    sum_up(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog), SUM_DRAFT);
   if (!event) return;
   describe_moved(event, note, image, prog);
   event->mode = mode;

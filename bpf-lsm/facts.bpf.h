@@ -32,12 +32,36 @@ static __always_inline __u32 prefix_length(const char* name, __u32 prog_type, __
   return 0;
 }
 
-// Returns the length without NUL, 0 if there is no name or it does not fit.
+static const char kOfProgram[] = "prog";
+
+static __always_inline bool has_owner(__u32 prog_type, __u32 attach_type) {
+  if (prog_type == BPF_PROG_TYPE_STRUCT_OPS) return true;
+  return prog_type == BPF_PROG_TYPE_TRACING && attach_type != BPF_TRACE_ITER;
+}
+
+// Who has the target: a module by its name, `prog` for another BPF program; null for the kernel. A
+// tracepoint is the kernel's if its type is, through whichever BTF it was named; a function is
+// looked up among the module's symbols by its name alone. A program that was attached to another
+// one remembers neither it nor any BTF.
+static __always_inline const char* owner_of_target(struct bpf_prog_aux* aux, __u32 prog_type,
+                                                   __u32 attach_type, __u32 id) {
+  struct btf* btf = BPF_CORE_READ(aux, attach_btf);
+  if (!has_owner(prog_type, attach_type)) return 0;
+  if (prog_type == BPF_PROG_TYPE_TRACING && (!btf || BPF_CORE_READ(aux, dst_prog)))
+    return kOfProgram;
+  if (!btf || !BPF_CORE_READ(btf, base_btf)) return 0;
+  if (attach_type == BPF_TRACE_RAW_TP && id < BPF_CORE_READ(btf, start_id)) return 0;
+  return (const char*)btf + bpf_core_field_offset(struct btf, name);
+}
+
+// `owner`, if there is one, is written `:owner:` before the name: no prefix of the kernel's own
+// names begins so. Returns the length without NUL, 0 if there is no name or it does not fit.
 static __always_inline __u32 read_target(char* target, const char* name, __u32 prog_type,
-                                         __u32 attach_type) {
+                                         __u32 attach_type, const char* owner) {
   if (!name) return 0;
   name += prefix_length(name, prog_type, attach_type);
-  long size = bpf_probe_read_kernel_str(target, BW_NAME_SIZE, name);
+  const long size = owner ? BPF_SNPRINTF(target, BW_NAME_SIZE, ":%s:%s", owner, name)
+                          : bpf_probe_read_kernel_str(target, BW_NAME_SIZE, name);
   return size <= 1 || size >= BW_NAME_SIZE ? 0 : size - 1;
 }
 
@@ -47,7 +71,10 @@ static __always_inline void gather_target(struct bw_facts* facts, struct bpf_pro
   struct btf* btf = aux->attach_btf;
   if (!btf && aux->dst_prog) btf = BPF_CORE_READ(aux, dst_prog, aux, btf);
   const char* name = btf ? btf_type_name(btf, aux->attach_btf_id) : 0;
-  target->length = read_target((char*)target->bytes, name, facts->prog_type, facts->attach_type);
+  const char* owner =
+      owner_of_target(aux, facts->prog_type, facts->attach_type, aux->attach_btf_id);
+  target->length =
+      read_target((char*)target->bytes, name, facts->prog_type, facts->attach_type, owner);
   target->known = target->length != 0;
   if (!target->known) return;
   // A positive return value from there ends the walk of the LSM hooks before it reaches us.

@@ -57,8 +57,10 @@ static __always_inline void describe_listed(struct bw_listed_program* listed,
   listed->verified = BPF_CORE_READ(prog, aux, verified_insns);
   listed->target_id = BPF_CORE_READ(prog, aux, dst_prog, aux, id);
   read_name(listed, prog);
+  const char* owner = owner_of_target(BPF_CORE_READ(prog, aux), listed->prog_type,
+                                      listed->attach_type, BPF_CORE_READ(prog, aux, attach_btf_id));
   read_target((char*)listed->attach_name, BPF_CORE_READ(prog, aux, attach_func_name),
-              listed->prog_type, listed->attach_type);
+              listed->prog_type, listed->attach_type, owner);
 }
 
 SEC("iter/bpf_prog")

@@ -51,6 +51,3 @@
 
 // Functions for BPF programs.
 #define BW_HAS_user_strings BW_HAS_FUNCTION(bpf_copy_from_user_str)
-#define BW_HAS_paths_of_executables                                           \
-  (BW_HAS_FUNCTION(bpf_get_task_exe_file) && BW_HAS_FUNCTION(bpf_put_file) && \
-   BW_HAS_FUNCTION(bpf_path_d_path))

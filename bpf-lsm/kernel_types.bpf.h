@@ -104,6 +104,7 @@ struct btf_type {
 };
 
 struct btf {
+  char name[56];
   struct btf_type** types;
   const char* strings;
   __u32 nr_types;
@@ -205,9 +206,19 @@ struct qstr {
   const unsigned char* name;
 };
 
+struct hlist_bl_node {
+  struct hlist_bl_node** pprev;
+};
+
+struct inode;
+struct super_block;
+
 struct dentry {
+  struct hlist_bl_node d_hash;
   struct dentry* d_parent;
   struct qstr d_name;
+  struct inode* d_inode;
+  struct super_block* d_sb;
 };
 
 struct ns_common {
@@ -218,16 +229,7 @@ struct mnt_namespace {
   struct ns_common ns;
 };
 
-struct vfsmount {
-  struct dentry* mnt_root;
-};
-
-struct mount {
-  struct mount* mnt_parent;
-  struct dentry* mnt_mountpoint;
-  struct vfsmount mnt;
-  struct mnt_namespace* mnt_ns;
-};
+struct vfsmount;
 
 struct path {
   struct vfsmount* mnt;
@@ -239,10 +241,13 @@ struct fs_struct {
 };
 
 struct super_block {
+  __u32 s_dev;
   unsigned long s_magic;
+  struct dentry* s_root;
 };
 
 struct inode {
+  const unsigned int i_nlink;
   __u32 i_rdev;
   unsigned long i_ino;
   struct super_block* i_sb;
@@ -250,6 +255,7 @@ struct inode {
 };
 
 struct file {
+  __u32 f_mode;
   struct path f_path;
   struct inode* f_inode;
   const void* f_op;

@@ -13,13 +13,20 @@
 static __always_inline bool target_kept(const struct bw_program* look, struct bpf_prog* prog) {
   const struct bw_facts* facts = &look->facts;
   const struct bw_name* then = &facts->names[BW_NAME_TARGET];
-  __u64 now[BW_NAME_WORDS] = {};
+  struct task_note* note = task_note(0);
   if (!then->known || (look->flags & BW_PROGRAM_NO_TARGET)) return true;
   if (facts->prog_type == BPF_PROG_TYPE_STRUCT_OPS) return true;
-  if (!read_target((char*)now, prog->aux->attach_func_name, facts->prog_type, facts->attach_type))
+  if (!note) return false;
+  struct bw_name* now = &note->found;
+  struct bpf_prog_aux* aux = prog->aux;
+  const char* owner =
+      owner_of_target(aux, facts->prog_type, facts->attach_type, aux->attach_btf_id);
+  forget(now);
+  if (!read_target((char*)now->bytes, aux->attach_func_name, facts->prog_type, facts->attach_type,
+                   owner))
     return false;
   for (__u32 i = 0; i < BW_NAME_WORDS; i++)
-    if (now[i] != then->words[i]) return false;
+    if (now->words[i] != then->words[i]) return false;
   return true;
 }
 

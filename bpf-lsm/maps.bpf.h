@@ -53,6 +53,37 @@ struct {
   __type(value, struct bw_program);
 } programs SEC(".maps");
 
+// File systems that have ended, and when (CLOCK_BOOTTIME): their numbers are given again.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 65536);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u32);
+  __type(value, __u64);
+} ended_filesystems SEC(".maps");
+
+// When one ended that found no room there.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} any_filesystem_ended SEC(".maps");
+
+// The addresses of prog->aux of programs on events of tracefs: see probe_files.bpf.h.
+struct growing_probe {
+  __u32 kind;  // 1 + enum bw_probe_kind
+  __u32 on_return;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_PROGRAMS);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u64);
+  __type(value, struct growing_probe);
+} growing SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, BW_MAX_UNJUDGED);
@@ -137,7 +168,8 @@ struct attachment {
   __u8 any_program;  // which descriptor is the program's is not known
   __u8 awaits;       // WATCH_*: evidence that must be there once the call has gone through
   __u8 seen;         // and is
-  __u8 reserved[2];
+  __u8 grows;        // to an event of tracefs, which takes further probes at any time
+  __u8 reserved[1];
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
   __u32 program_fd;
@@ -199,6 +231,7 @@ struct task_note {
   struct attachment attachment;
   struct attachment under_way;  // which what a device takes along interrupts
   struct bw_name file_name;     // that the probes of one attachment are in
+  struct bw_name found;         // what name_file() has found
   __u64 net;                    // that the devices of these are in
   __u32 destination_count;      // 0: there is one place, that of the attachment
   __u32 destinations_under_way;

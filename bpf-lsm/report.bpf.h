@@ -71,7 +71,7 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
   }
   count_postponed(1);
   bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
-  if (read_exe_path(note->exe, BW_EXE_SIZE) < 0) note->exe[0] = 0;
+  read_exe(note, note->exe);
   note->postponed_aux = (__u64)prog->aux;
   return 0;
 }
@@ -85,8 +85,8 @@ static __noinline int tell_postponed(struct task_note* note, const struct bw_pro
   count_postponed(-1ULL);
   if (!event && !is_denial) count_dropped();
   if (!event && is_denial)
-    sum_up_traced(BW_HOOK_PROG_LOAD, record->generation, word_of(&record->decision), 0,
-                  SUM_DRAFT | SUM_NAME | SUM_EXE);
+    sum_up(BW_HOOK_PROG_LOAD, record->generation, word_of(&record->decision), 0,
+           SUM_DRAFT | SUM_NAME | SUM_EXE);
   if (!event) return 0;
   describe_program(event, record);
   describe_policy(event, image_of(record->generation));

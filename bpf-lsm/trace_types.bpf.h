@@ -6,6 +6,7 @@
 // include/linux/trace_events.h
 enum {
   TRACE_EVENT_FL_TRACEPOINT = 1 << 3,
+  TRACE_EVENT_FL_DYNAMIC = 1 << 4,
   TRACE_EVENT_FL_KPROBE = 1 << 5,
   TRACE_EVENT_FL_UPROBE = 1 << 6,
 };
@@ -59,6 +60,21 @@ struct bpf_tracing_multi_link {
 
 struct tracepoint {
   const char* name;
+};
+
+struct bpf_raw_event_map {
+  struct tracepoint* tp;
+};
+
+struct module {
+  char name[56];
+  unsigned int num_bpf_raw_events;
+  struct bpf_raw_event_map* bpf_raw_events;
+};
+
+struct bpf_trace_module {
+  struct module* module;
+  struct list_head list;
 };
 
 struct trace_event_class {

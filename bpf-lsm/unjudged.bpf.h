@@ -70,7 +70,7 @@ __noinline int answer_unjudged(__u64 address, __u32 fd) {
   note_unjudged((struct bpf_prog*)address);
   note_program(note, fd, (struct bpf_prog*)address);  // once for each call
   name_call(&note->attachment.place);
-  note->exe[0] = 0;  // a tracing program cannot read it
+  note_exe(note);
   return answer_race(address);
 }
 

@@ -13,6 +13,9 @@
 //                                   the policy says
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
+// lsm/sb_delete                     a file system taken for one that has ended
+// lsm/file_open                     probes appended to an event that runs judged programs (report
+//                                   only)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
@@ -184,6 +187,7 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   if (note && note->postponed_aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
   bpf_map_delete_elem(&unjudged, &key);
+  forget_growing(key);
   return 0;
 }
 
@@ -276,7 +280,7 @@ static __always_inline void report_rejection(const struct task_note* note, int e
   struct bw_event* event = new_event(BW_HOOK_OBSERVED, true);
   count(&refused, true, false);
   if (!event) {
-    sum_up_traced(BW_HOOK_OBSERVED, generation, word_of(&refused), 0, (__u32)error << SUM_ERROR);
+    sum_up(BW_HOOK_OBSERVED, generation, word_of(&refused), 0, (__u32)error << SUM_ERROR);
     return;
   }
   event->refused = 1;

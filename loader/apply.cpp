@@ -5,6 +5,7 @@
 
 #include "loader/active_policy.h"
 #include "loader/hooks.h"
+#include "loader/host_mounts.h"
 #include "loader/moment.h"
 #include "loader/pins.h"
 #include "loader/policy_store.h"
@@ -138,9 +139,16 @@ Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& a
                  .confirm_within = within_s};
 }
 
-// The very same policy, with its keyring where loaders find it: nothing is left to do.
+bool names_files_as_now(const bw_image& image) {
+  const auto now = std::make_unique<bw_image>();
+  return note_mounts(*now) && have_same_mounts(*now, image);
+}
+
+// The very same policy, with its keyring where loaders find it, and no other mounts: nothing is
+// left to do.
 std::optional<Applied> already_active(const ActivePolicy& active, const bw_image& image) {
   if (!same_policy(*active.generation.image, image)) return std::nullopt;
+  if (!names_files_as_now(*active.generation.image)) return std::nullopt;
   const auto ring = keyring::find_ring(kRingName);
   // Another ring under that name has displaced ours: apply again.
   if (!ring || *ring != active.generation.image->sealed.ring) return std::nullopt;

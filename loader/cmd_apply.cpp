@@ -8,8 +8,8 @@
 #include "loader/apply.h"
 #include "loader/cmd.h"
 #include "loader/cmd_preflight.h"
+#include "loader/host_names.h"
 #include "loader/policy_store.h"
-#include "loader/uprobe_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -51,7 +51,7 @@ int run_preflight(const CompiledPolicy& next, const EventSource& events) {
 int run_apply(ApplyArguments& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) return report(checked.error());
-  const auto not_found = find_uprobes(*checked->compiled);
+  const auto not_found = find_on_host(*checked->compiled);
   if (!not_found) return report(not_found.error());
   std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
   const CompiledPolicy& compiled = *checked->compiled;

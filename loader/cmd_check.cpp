@@ -1,10 +1,13 @@
 // bpfwarden check: everything that is wrong with a policy, in one run.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 
 #include "loader/cmd.h"
 #include "loader/diagnostic_output.h"
+#include "loader/kernel_symbols.h"
 #include "loader/policy_file.h"
 
 namespace bpfwarden::loader {
@@ -22,6 +25,15 @@ void print(const std::string& file, const CheckedPolicy& checked) {
   if (!checked.compiled) return;
   std::printf("%s: ok, %zu rules, %zu warnings\n", file.c_str(),
               checked.compiled->policy.rules.size(), checked.diagnostics.size());
+}
+
+// Where the kernel's symbols can be read; what else the host has is for `apply` to look up.
+void add_host_warnings(CheckedPolicy& checked) {
+  if (!checked.compiled || !names_functions(checked.compiled->policy)) return;
+  const auto symbols = KernelSymbols::read(kKernelSymbols);
+  if (!symbols) return;
+  if (auto found = find_functions(*checked.compiled, *symbols))
+    std::ranges::move(*found, std::back_inserter(checked.diagnostics));
 }
 
 bool is_good(const CheckedPolicy& checked, const CheckArguments& options) {
@@ -44,7 +56,8 @@ int check(const CheckArguments& options) {
   std::vector<policy::Diagnostic> found;
   bool ok = true;
   for (const std::string& file : options.files) {
-    const CheckedPolicy checked = check_policy_file(file);
+    CheckedPolicy checked = check_policy_file(file);
+    add_host_warnings(checked);
     ok = is_good(checked, options) && ok;
     if (format == DiagnosticFormat::text)
       print(file, checked);

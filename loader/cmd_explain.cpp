@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cmd.h"
+#include "loader/kernel_symbols.h"
 #include "loader/policy_file.h"
 #include "loader/recorded_event.h"
 #include "policy/explain.h"
@@ -24,6 +25,7 @@ using nlohmann::json;
 struct ExplainArguments {
   std::string file;
   std::string event;  // instead of all the facts below
+  std::string symbols = kKernelSymbols;
   // By the name of the setting in a policy test, which is that of the option.
   std::map<std::string, std::string> texts;
   std::optional<uint32_t> uid;
@@ -121,11 +123,23 @@ int run_fixed(const ExplainArguments& options, const CompiledPolicy& compiled) {
   }
   auto list = json::array();
   for (unsigned i = 0; i < BW_CAUSES; i++)
-    if (policy::is_fixed(static_cast<bw_cause>(i)))
+    if (policy::is_fixed(static_cast<bw_cause>(i)) &&
+        !policy::cause_name(static_cast<bw_cause>(i)).empty())
       list.push_back({{"cause", policy::cause_name(static_cast<bw_cause>(i))},
                       {"text", policy::cause_text(static_cast<bw_cause>(i))}});
   std::puts(json({{"enforced", enforced}, {"fixed", list}}).dump(2).c_str());
   return 0;
+}
+
+// The other names of functions, as `apply` looks them up here; of another host by a copy of its
+// symbols. Where this host hides its own, rules are about the names that they give.
+Status know_functions(const ExplainArguments& options, CompiledPolicy& compiled) {
+  if (!names_functions(compiled.policy)) return {};
+  const auto symbols = KernelSymbols::read(options.symbols);
+  if (!symbols && options.symbols == kKernelSymbols) return {};
+  if (!symbols) return std::unexpected(symbols.error());
+  const auto found = find_functions(compiled, *symbols);
+  return found ? Status() : std::unexpected(found.error());
 }
 
 int run_explain(const ExplainArguments& options) {
@@ -141,6 +155,7 @@ int run_explain(const ExplainArguments& options) {
     return kWrongUse;
   }
   if (options.fixed) return run_fixed(options, *compiled);
+  if (auto known = know_functions(options, *compiled); !known) return report(known.error());
   const auto situation = options.event.empty() ? situation_from_options(options, *compiled)
                                                : situation_from_event(options, *compiled);
   if (!situation) {
@@ -198,6 +213,9 @@ void add_explain(CLI::App& app, Command& chosen) {
       "--event", options->event, "a file with one event of `events --json`, instead of the facts");
   event->check(refuse_empty);
   add_facts(*verb, event, *options);
+  verb->add_option("--kallsyms", options->symbols,
+                   "a copy of another host's /proc/kallsyms, for the other names of functions")
+      ->check(refuse_empty);
   verb->add_flag("--fixed", options->fixed, "list what no rule can allow")->excludes(event);
   verb->add_flag("--json", options->json, "the explanation as JSON");
   verb->footer("example: bpfwarden explain policy.toml --attach xdp@eth0 --key netops");

@@ -5,8 +5,8 @@
 
 #include "loader/cmd.h"
 #include "loader/cmd_preflight.h"
+#include "loader/host_names.h"
 #include "loader/rollout.h"
-#include "loader/uprobe_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -38,7 +38,7 @@ int run_stage(const StageArguments& options) {
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
   if (!checked.compiled)
     return report({0, "the policy has errors; nothing was changed", "correct them"});
-  const auto not_found = find_uprobes(*checked.compiled);
+  const auto not_found = find_on_host(*checked.compiled);
   if (!not_found) return report(not_found.error());
   std::fputs(policy::render_all(*not_found, checked.sources).c_str(), stderr);
   const auto number = stage(checked);

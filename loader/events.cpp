@@ -95,6 +95,7 @@ std::string attach_text(const bw_event& event) {
   std::string target = kernel_text(event.attach_name, sizeof(event.attach_name));
   const auto family = event_family(event);
   if (!family) return policy::describe_attach_point(event.prog_type, event.attach_type, target);
+  if (policy::has_owned_targets(*family)) target = policy::target_of_facts(target);
   if (target.empty()) target = policy::kUnknownTarget;
   return policy::attach_point_text({*family, std::move(target), place_text(event)});
 }

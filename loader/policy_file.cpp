@@ -182,4 +182,13 @@ CheckedPolicy check_snapshot(const PolicySnapshot& snapshot) {
   return checked;
 }
 
+Status compile_again(CompiledPolicy& compiled, policy::Policy completed) {
+  auto image = policy::compile(completed, compiled.image->policy_digest);
+  if (!image) return std::unexpected(std::move(image).error());
+  if (is_on_trial(*compiled.image)) *image = in_audit_mode(**image);
+  compiled.policy = std::move(completed);
+  compiled.image = std::move(*image);
+  return {};
+}
+
 }  // namespace bpfwarden::loader

@@ -33,6 +33,10 @@ struct CompiledPolicy {
 // policy" means. An Error only for what parse() cannot see, such as too many names for the image.
 [[nodiscard]] Result<CompiledPolicy> compile_policy(policy::ParseResult parsed);
 
+// Another form of the same policy takes its place, in the mode of its image. Errors: as of
+// compile(); `compiled` is then as it was.
+[[nodiscard]] Status compile_again(CompiledPolicy& compiled, policy::Policy completed);
+
 // A file of certificates, or one of those in a folder.
 struct CertificateFile {
   std::string path;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "loader/host_mounts.h"
 #include "loader/syscall.h"
 
 namespace bpfwarden::loader {
@@ -55,6 +56,7 @@ Result<uint64_t> put_image(const bw_control& word, int generations, const bw_ima
   const uint64_t number = next_number(word);
   auto numbered = std::make_unique<bw_image>(image);
   numbered->generation = number;
+  if (auto noted = note_mounts(*numbered); !noted) return std::unexpected(std::move(noted).error());
   auto map = fill_image_map(*numbered);
   if (!map) return std::unexpected(std::move(map).error());
   const auto slot = static_cast<uint32_t>(number % BW_SLOTS);

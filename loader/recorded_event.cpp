@@ -87,6 +87,7 @@ bool is_guard(bw_cause cause) {
     case BW_CAUSE_SHARED_FILES:
     case BW_CAUSE_TOO_MANY_TARGETS:
     case BW_CAUSE_ATTACH_RACE:
+    case BW_CAUSE_PROBE_GROWS:
     case BW_CAUSE_REFUSED_BEFORE:
     case BW_CAUSE_FOREIGN_MAP:
     case BW_CAUSE_TABLE_FULL:

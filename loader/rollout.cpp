@@ -4,8 +4,8 @@
 #include <string>
 
 #include "loader/active_policy.h"
+#include "loader/host_names.h"
 #include "loader/policy_store.h"
-#include "loader/uprobe_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -101,7 +101,7 @@ Result<Promoted> promote(const PromoteOptions& options) {
   auto policy = load_policy((*staged)->image->policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
   // What there is not was told when it was staged.
-  if (auto found = find_uprobes(*policy->compiled); !found)
+  if (auto found = find_on_host(*policy->compiled); !found)
     return std::unexpected(std::move(found).error());
   if (auto fit = require_accepted(*policy->compiled, options.preflight); !fit)
     return std::unexpected(std::move(fit).error());

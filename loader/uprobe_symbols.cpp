@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "base/fd.h"
-#include "policy/compile.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -182,11 +181,8 @@ Result<std::vector<policy::Diagnostic>> find_uprobes(CompiledPolicy& compiled) {
   policy::Policy completed = compiled.policy;
   policy::DiagnosticList diagnostics(completed.files);
   for (policy::Rule& rule : completed.rules) HostRule(rule, diagnostics).complete();
-  auto image = policy::compile(completed, compiled.image->policy_digest);
-  if (!image) return std::unexpected(std::move(image).error());
-  if (is_on_trial(*compiled.image)) *image = in_audit_mode(**image);
-  compiled.policy = std::move(completed);
-  compiled.image = std::move(*image);
+  if (auto done = compile_again(compiled, std::move(completed)); !done)
+    return std::unexpected(std::move(done).error());
   return diagnostics.take();
 }
 

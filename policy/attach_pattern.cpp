@@ -128,21 +128,36 @@ Parts split(string_view text) {
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
+// What stands before a `:`.
+std::optional<Error> bad_owner(const AttachFamily& family, string_view target, string_view star) {
+  const size_t colon = target.find(':');
+  if (colon == string_view::npos) return std::nullopt;
+  const string_view owner = target.substr(0, colon), rest = target.substr(colon + 1);
+  const string name(family.name);
+  if (!has_owned_targets(*find_family(family.name)))
+    return Error{0, "a target of " + quoted(name) + " has no owner to name before a `:`",
+                 "write " + quoted(name + "/" + string(rest) + string(star))};
+  if (owner.empty() || rest.find(':') != string_view::npos || (rest.empty() && star.empty()))
+    return Error{0, quoted(name + "/" + string(target)) + " names no target",
+                 "write `prog:NAME` for a BPF program's, `MODULE:NAME` for a module's"};
+  return std::nullopt;
+}
+
 // `star` is what follows the target: a wildcard or nothing.
 std::optional<Error> bad_target(const AttachFamily& family, string_view target, string_view star) {
   const string name(family.name);
   if (target.size() >= BW_NAME_SIZE)
     return Error{0, "the target is longer than 127 bytes", "no name in the kernel's BTF is"};
   if (family.target == Target::attach) return std::nullopt;
-  if (target.find(':') != string_view::npos)
-    return Error{0, "the kernel does not tell of which module a target is",
-                 "write " + quoted(name + "/" + string(target.substr(target.rfind(':') + 1)) +
-                                   string(star))};
+  const size_t colon = target.find(':');
+  if (auto error = bad_owner(family, target, star)) return error;
+  const string owner(target.substr(0, colon == string_view::npos ? 0 : colon + 1));
+  const string_view plain = target.substr(owner.size());
   for (const Alias& own : kTargetPrefixes)
-    if (own.written == family.name && target.starts_with(own.meant))
-      return Error{
-          0, quoted(own.meant) + " is left out of attach points",
-          "write " + quoted(name + "/" + string(target.substr(own.meant.size())) + string(star))};
+    if (own.written == family.name && plain.starts_with(own.meant))
+      return Error{0, quoted(own.meant) + " is left out of attach points",
+                   "write " + quoted(name + "/" + owner + string(plain.substr(own.meant.size())) +
+                                     string(star))};
   return std::nullopt;
 }
 
@@ -274,6 +289,12 @@ bool falls_at_attach(const AttachPattern& pattern) {
   for (size_t i = 0; i < attach_families().size(); i++)
     if (pattern.families.test(i) && attach_families()[i].target == Target::attach) return true;
   return false;
+}
+
+string target_in_facts(const AttachPattern& pattern) {
+  for (size_t i = 0; i < attach_families().size(); i++)
+    if (pattern.families.test(i)) return target_in_facts(i, pattern.target.text);
+  return pattern.target.text;
 }
 
 Result<AttachPattern> parse_attach_pattern(string_view text) {

@@ -36,6 +36,9 @@ struct AttachPattern {
 // Whether the pattern leaves something to be decided when the program is attached.
 [[nodiscard]] bool falls_at_attach(const AttachPattern& pattern);
 
+// The target of a pattern that has one, which is about one family: as the kernel part has it.
+[[nodiscard]] std::string target_in_facts(const AttachPattern& pattern);
+
 [[nodiscard]] Result<AttachPattern> parse_attach_pattern(std::string_view text);
 
 // One attach point, without wildcard, as `explain` takes it.

@@ -229,6 +229,30 @@ bool is_uprobe(const FamilySet& families) {
       names, [&](std::string_view name) { return families.test(*find_family(name)); });
 }
 
+bool has_owned_targets(size_t family) {
+  const AttachFamily& one = kFamilies[family];
+  switch (one.prog_type) {
+    case BPF_PROG_TYPE_TRACING:
+      return one.attach_type != BPF_TRACE_ITER;
+    case BPF_PROG_TYPE_RAW_TRACEPOINT:
+    case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE:
+    case BPF_PROG_TYPE_STRUCT_OPS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string target_in_facts(size_t family, std::string_view target) {
+  const bool is_owned =
+      has_owned_targets(family) && target.find(':') != std::string_view::npos && target[0] != ':';
+  return (is_owned ? ":" : "") + std::string(target);
+}
+
+std::string target_of_facts(std::string_view name) {
+  return std::string(name.starts_with(':') ? name.substr(1) : name);
+}
+
 std::span<const LoadClass> load_classes() { return table().classes; }
 
 uint8_t load_class_of(uint32_t prog_type, uint32_t attach_type) {
@@ -252,7 +276,7 @@ std::string describe_attach_point(uint32_t prog_type, uint32_t attach_type, std:
   std::string text(chosen->name);
   if (chosen->target == Target::attach || (chosen->target == Target::load && name.empty()))
     return text + "/" + std::string(kUnknownTarget);
-  if (chosen->target == Target::load) text.append("/").append(name);
+  if (chosen->target == Target::load) text.append("/").append(target_of_facts(name));
   return text;
 }
 

@@ -66,6 +66,14 @@ struct LoadClass {
 // are such, too, but have a family of their own.
 [[nodiscard]] bool is_uprobe(const FamilySet& families);
 
+// Whether a target of the family can be another's than the kernel's: `fentry/prog:NAME` is a BPF
+// program's function, `tp_btf/MODULE:NAME` a module's tracepoint. The name alone is the kernel's.
+[[nodiscard]] bool has_owned_targets(size_t family);
+
+// A target as the kernel part has it, where another's begins with `:`, and back.
+[[nodiscard]] std::string target_in_facts(size_t family, std::string_view target);
+[[nodiscard]] std::string target_of_facts(std::string_view name);
+
 // The element 0 stands for BW_CLASS_UNKNOWN and is empty.
 [[nodiscard]] std::span<const LoadClass> load_classes();
 

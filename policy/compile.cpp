@@ -171,7 +171,8 @@ void add_narrow_at_load(const AttachEntry& entry, const LoadClass& load, uint16_
   if ((load.flags & BW_CLASS_NAMED) == 0)
     return patterns.add(number, NameKind::unknown, "", index, {false, true});
   const bool sure = pattern.place.match == TargetMatch::all;
-  patterns.add(number, kind_of(pattern.target.match), pattern.target.text, index, {sure, true});
+  patterns.add(number, kind_of(pattern.target.match), target_in_facts(pattern), index,
+               {sure, true});
 }
 
 void add_at_load(const Rule& rule, uint32_t index, PatternTable& patterns) {
@@ -204,12 +205,12 @@ void add_at_attach(const Rule& rule, uint32_t index, const FamilySet& with_place
     for (size_t i = 0; i < attach_families().size(); i++) {
       if (!pattern.families.test(i)) continue;
       if (attach_families()[i].target != Target::load)
-        add_exactly(pattern.target, static_cast<uint16_t>(BW_CLASS_ATTACH + i), rule, index,
-                    patterns);
-      const auto seen = seen_as(i, pattern.target, rule.action);
-      if (seen && !pattern.families.test(seen->family))
-        add_exactly(seen->target, static_cast<uint16_t>(BW_CLASS_ATTACH + seen->family), rule,
-                    index, patterns);
+        add_exactly({pattern.target.match, target_in_facts(i, pattern.target.text)},
+                    static_cast<uint16_t>(BW_CLASS_ATTACH + i), rule, index, patterns);
+      for (const SeenAs& seen : seen_as(i, pattern.target, rule.action))
+        if (!pattern.families.test(seen.family))
+          add_exactly(seen.target, static_cast<uint16_t>(BW_CLASS_ATTACH + seen.family), rule,
+                      index, patterns);
       if (with_places.test(i))
         add_exactly(pattern.place, static_cast<uint16_t>(BW_CLASS_PLACE + i), rule, index,
                     patterns);

@@ -42,6 +42,23 @@ void write_probes(bw_image& image) {
   write_probe(image, BW_PROBE_UPROBE_SESSION, "uprobe.session", "uprobe.session");
 }
 
+// arch/x86/include/asm/syscall_wrapper.h: the first is where libbpf puts its probe.
+constexpr std::string_view kCallPrefixes[] = {
+    "__x64_sys_",         "__se_sys_",        "__do_sys_",       "__ia32_sys_",
+    "__ia32_compat_sys_", "__se_compat_sys_", "__do_compat_sys_"};
+
+std::vector<SeenAs> functions_of_call(size_t family, const TextMatch& target, Action action) {
+  std::vector<SeenAs> functions;
+  for (const std::string_view prefix : kCallPrefixes) {
+    std::string function = std::string(prefix) + target.text;
+    if (function.size() >= BW_NAME_SIZE) continue;  // no system call has such a name
+    const auto match = target.match == TargetMatch::all ? TargetMatch::prefix : target.match;
+    functions.push_back({family, {match, std::move(function)}});
+    if (action == Action::allow) break;
+  }
+  return functions;
+}
+
 }  // namespace
 
 void write_families(bw_image& image) {
@@ -49,19 +66,16 @@ void write_families(bw_image& image) {
   write_probes(image);
 }
 
-std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action action) {
+std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action action) {
   const std::string_view name = attach_families()[family].name;
   bool is_any = target.match == TargetMatch::all;
-  if (name == "ksyscall" || name == "kretsyscall") {
-    const std::string function = "__x64_sys_" + target.text;
-    if (function.size() >= BW_NAME_SIZE) return std::nullopt;  // no system call has such a name
-    return SeenAs{*find_family(name == "ksyscall" ? "kprobe" : "kretprobe"),
-                  {is_any ? TargetMatch::prefix : target.match, function}};
-  }
-  if (name != "usdt" || (!is_any && action == Action::allow)) return std::nullopt;
+  if (name == "ksyscall" || name == "kretsyscall")
+    return functions_of_call(*find_family(name == "ksyscall" ? "kprobe" : "kretprobe"), target,
+                             action);
+  if (name != "usdt" || (!is_any && action == Action::allow)) return {};
   const std::string file = target.text.substr(0, target.text.find(':'));
   is_any |= file.empty();
-  return SeenAs{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}};
+  return {{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}}};
 }
 
 }  // namespace bpfwarden::policy

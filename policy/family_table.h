@@ -3,7 +3,8 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "bpf-lsm/abi/image.h"
 #include "policy/attach_pattern.h"
@@ -20,9 +21,9 @@ struct SeenAs {
   TextMatch target;
 };
 
-// A probe of a system call is one of its function, where libbpf puts it on x86-64. A USDT probe is
-// one at an offset that only the file tells: exact ones are known as all those of their file, and
-// not to allow rules.
-[[nodiscard]] std::optional<SeenAs> seen_as(size_t family, const TextMatch& target, Action action);
+// A probe of a system call is one of its function, where libbpf puts it on x86-64; rules that
+// refuse are about all functions that the kernel makes of it. A USDT probe is one at an offset that
+// only the file tells: exact ones are known as all those of their file, and not to allow rules.
+[[nodiscard]] std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action action);
 
 }  // namespace bpfwarden::policy

@@ -21,6 +21,8 @@ std::span<const std::string_view> own_attach_points() {
       "fexit/verify_signature",
       "fexit/pkcs7_validate_trust",
       "fexit/bpf_prog_load",
+      "lsm/sb_delete",
+      "lsm/file_open",
       "lsm/file_ioctl",
       "lsm/file_ioctl_compat",
       "lsm/socket_setsockopt",

@@ -21,7 +21,8 @@ void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
   const AttachFamily& family = attach_families()[situation.attach.family];
   const bool tells_target = stage == BW_STAGE_ATTACH || family.target == Target::load;
   if (tells_target && !situation.is_target_unknown)
-    set_name(facts.names[BW_NAME_TARGET], situation.attach.target);
+    set_name(facts.names[BW_NAME_TARGET],
+             target_in_facts(situation.attach.family, situation.attach.target));
   if (stage == BW_STAGE_ATTACH && !situation.attach.place.empty())
     set_name(facts.names[BW_NAME_PLACE], situation.attach.place);
   set_name(facts.names[BW_NAME_EXE], situation.exe);
@@ -35,7 +36,7 @@ void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
 bool is_guard_at(bw_stage stage, bw_cause guard) {
   return stage == BW_STAGE_ATTACH ||
          (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS &&
-          guard != BW_CAUSE_ATTACH_RACE);
+          guard != BW_CAUSE_ATTACH_RACE && guard != BW_CAUSE_PROBE_GROWS);
 }
 
 }  // namespace

@@ -92,6 +92,11 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
      "killed",
      "`bpfwarden status` says whether all hooks are there, `bpfwarden inventory` where the program "
      "is; take it away there, and report the system call that the event names."},
+    {"probe-grows",
+     "a file of tracefs that appends probes to events was opened for writing, while the program is "
+     "on such an event and would run at each of them",
+     "See /sys/kernel/tracing/dynamic_events and `bpfwarden inventory`; attach it through the "
+     "kernel's perf PMU, as libbpf does, where probes cannot be appended, and allow that by name."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {
@@ -122,7 +127,7 @@ std::string fixed_denials() {
   std::string rows = "| cause | what no rule can allow |\n|---|---|\n";
   for (unsigned i = 0; i < BW_CAUSES; i++) {
     const auto cause = static_cast<bw_cause>(i);
-    if (!is_fixed(cause)) continue;
+    if (!is_fixed(cause) || cause_name(cause).empty()) continue;
     rows +=
         "| `" + std::string(cause_name(cause)) + "` | " + std::string(cause_text(cause)) + " |\n";
   }
@@ -134,6 +139,7 @@ std::string_view cause_name(bw_cause cause) {
 }
 
 std::optional<bw_cause> cause_named(std::string_view name) {
+  if (name.empty()) return std::nullopt;
   for (size_t i = 0; i < kCauses.size(); i++)
     if (kCauses[i].name == name) return static_cast<bw_cause>(i);
   return std::nullopt;

@@ -24,5 +24,6 @@ enum bw_cause {
   BW_CAUSE_FOREIGN_MAP = 19,       // a loader's child uses a map that its loader's run did not make
   BW_CAUSE_TABLE_FULL = 20,        // no room to note a program, or a map of a loader
   BW_CAUSE_UNJUDGED_ROUTE = 21,    // observed: a program taken for use by a way that no hook judged
+  BW_CAUSE_PROBE_GROWS = 22,       // observed: the files that append probes to events were opened
   BW_CAUSES,
 };

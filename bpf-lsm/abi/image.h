@@ -11,7 +11,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 10
+#define BW_IMAGE_ABI 11
 
 enum {
   BW_MAX_RULES = 1024,
@@ -45,6 +45,8 @@ enum {
   BW_RULE_NAME_SIZE = 96,
   BW_POLICY_NAME_SIZE = 64,
   BW_DIGEST_SIZE = 32,
+
+  BW_MAX_MOUNTS = 256,
 };
 
 #define BW_LOG_ALL 0xffffffffU
@@ -189,6 +191,17 @@ struct bw_period {
   struct bw_vector rules;
 };
 
+// A part of a file system, and the folder of the host where it was mounted when the policy was
+// published; what is mounted over is left out. The shortest paths on the host come first. Words are
+// NUL padded; the empty path is `/`.
+struct bw_mount {
+  __u32 device;  // super_block.s_dev
+  __u16 root_length;
+  __u16 point_length;
+  __u64 root[BW_NAME_WORDS];   // in the file system
+  __u64 point[BW_NAME_WORDS];  // on the host
+};
+
 // bw_image.flags: which facts the rules ask for, so that no other is gathered, and settings.
 enum {
   BW_IMAGE_EXE = 1,
@@ -245,6 +258,12 @@ struct bw_image {
   __u8 family_of_probe[BW_PROBE_KINDS][2];
   __u8 reserved2[4];
   struct bw_vector detect;  // rules whose multithreaded-attach is `detect`
+
+  // What files are named by. Filled in when it is published, as `sealed` is.
+  __u32 mount_count;
+  __u32 reserved3;
+  __u64 mounts_read_ns;  // CLOCK_BOOTTIME
+  struct bw_mount mounts[BW_MAX_MOUNTS];
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");
@@ -255,6 +274,7 @@ BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, policy_digest) == 48, "bw_i
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, allow) == 152, "bw_image vectors");
 BW_STATIC_ASSERT(sizeof(struct bw_class_info) == 32, "bw_class_info");
 BW_STATIC_ASSERT(sizeof(struct bw_period) == 136, "bw_period");
+BW_STATIC_ASSERT(sizeof(struct bw_mount) == 264, "bw_mount");
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, periods) == 152 + 128 * (6 + 3 + 64 + 4 + 6),
                  "bw_image periods");
 BW_STATIC_ASSERT(sizeof(struct bw_image) % 8 == 0, "bw_image has no tail padding");

@@ -15,29 +15,6 @@
 namespace bpfwarden::vm {
 namespace {
 
-const char* const kProbes = R"(
-set -e
-cd /sys/kernel/tracing
-echo 'p:att/kprobe_good tcp_connect' >> kprobe_events
-echo 'p:att/kprobe_bad tcp_close' >> kprobe_events
-echo 'r:att/kretprobe_good tcp_connect' >> kprobe_events
-echo 'r:att/kretprobe_bad tcp_close' >> kprobe_events
-echo 'p:att/uprobe_good /usr/bin/openssl:0x1000' >> uprobe_events
-echo 'p:att/uprobe_bad /usr/bin/openssl:0x2000' >> uprobe_events
-echo 'r:att/uretprobe_good /usr/bin/openssl:0x1000' >> uprobe_events
-echo 'r:att/uretprobe_bad /usr/bin/openssl:0x2000' >> uprobe_events
-)";
-
-const char* const kNoProbes = R"(
-cd /sys/kernel/tracing
-for kind in kprobe kretprobe; do
-  echo "-:att/${kind}_good" >> kprobe_events; echo "-:att/${kind}_bad" >> kprobe_events
-done
-for kind in uprobe uretprobe; do
-  echo "-:att/${kind}_good" >> uprobe_events; echo "-:att/${kind}_bad" >> uprobe_events
-done
-)";
-
 // Each command of it says what it has to say to the caller alone.
 std::string group(const std::string& commands) { return "(" + commands + ")"; }
 
@@ -45,7 +22,6 @@ void clear() {
   run(group("ip link del att0; ip link del attk0; ip link del attk1; tc actions flush action bpf"));
   run("rmdir /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.good /sys/fs/cgroup/att.bad "
       "/sys/fs/cgroup/att.kept");
-  run(group(kNoProbes));
 }
 
 // What the kernel accepts, and what harms nobody who passes by meanwhile.
@@ -114,7 +90,6 @@ Sites::Sites() {
   must(
       "mkdir -p /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.bad "
       "/sys/fs/cgroup/att.kept");
-  must(group(kProbes));
   keeps_shim_ = make_link(loaded(program_of("lsm_cgroup", kLsmCgroupHook)),
                           open_cgroup("/att.kept").get(), BPF_LSM_CGROUP);
 }

@@ -59,7 +59,7 @@ struct Row {
 [[nodiscard]] std::vector<Row> network_update_rows();
 
 // What rows attach to: devices att0 and att1, attk0 and attk1 of netkit, cgroups /att.good and
-// /att.bad, probes in tracefs. Gone with the object.
+// /att.bad. Gone with the object.
 class Sites {
  public:
   Sites();

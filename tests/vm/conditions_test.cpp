@@ -68,7 +68,7 @@ TEST_CASE("deny_another_user", "[vm][conditions]") {
   CHECK(error_under(warden, "uid = [12345, 0]") == 0);
 }
 
-TEST_CASE("deny_another_executable", "[vm][conditions][kernel][kernel:paths_of_executables]") {
+TEST_CASE("deny_another_executable", "[vm][conditions]") {
   Warden warden;
   CHECK(error_under(warden, "exe = [\"/usr/bin/other\"]") == EPERM);
   CHECK(error_under(warden, "exe = [\"" + own_executable() + "\"]") == 0);

@@ -315,7 +315,7 @@ TEST_CASE(
   run("rm -r " + links);
 }
 
-TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools][kernel][kernel:paths_of_executables]") {
+TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools]") {
   Warden warden;
   const std::string load_it = "bpftool prog load " + std::string(kObjects) +
                               "/xdp_bare.bpf.o /sys/fs/bpf/scene && rm /sys/fs/bpf/scene";

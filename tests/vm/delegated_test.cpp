@@ -130,8 +130,7 @@ TEST_CASE("deny_a_delegated_program_at_another_target_than_its_rule_names",
   CHECK(probe(own, "tcp_close") == 0);
 }
 
-TEST_CASE("deny_a_token_where_the_policy_admits_none",
-          "[vm][attach][kernel][kernel:paths_of_executables]") {
+TEST_CASE("deny_a_token_where_the_policy_admits_none", "[vm][attach]") {
   Warden warden;
   warden.apply("enforce", kNoTokens, "allow");
   CHECK(error_of_token() == EPERM);

@@ -72,7 +72,7 @@ TEST_CASE(
 }
 
 TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
-          "[vm][rollout][suggest][kernel][kernel:program_digest][kernel:paths_of_executables]") {
+          "[vm][rollout][suggest][kernel][kernel:program_digest]") {
   Warden warden;
   warden.apply("audit", kNothing);
   REQUIRE(load({}).error == 0);

@@ -191,7 +191,11 @@ TEST_CASE("patterns that are refused, and what to write instead") {
   CHECK(hint_of("iter/bpf_iter_*") == "write `iter/*`");
   CHECK(hint_of("iter/bpf_iter_task*") == "write `iter/task*`");
   CHECK(hint_of("tp_btf/btf_trace_sched_switch") == "write `tp_btf/sched_switch`");
-  CHECK(hint_of("fentry/nf_tables:nft_do_chain") == "write `fentry/nft_do_chain`");
+  CHECK(hint_of("lsm/nf_tables:file_open") == "write `lsm/file_open`");
+  CHECK(hint_of("fentry/:x") ==
+        "write `prog:NAME` for a BPF program's, `MODULE:NAME` for a module's");
+  CHECK(hint_of("fentry/nf_tables:") == hint_of("fentry/:x"));
+  CHECK(hint_of("tp_btf/mod:btf_trace_x") == "write `tp_btf/mod:x`");
   CHECK(error_of("") != "");
   CHECK(error_of("xdp ") != "");
   CHECK(error_of("fentry/tcp_*_v4") != "");

@@ -40,8 +40,20 @@ std::string text_at_load(const AttachFamily& family, const Load& load) {
   return text;
 }
 
+// A module's or a BPF program's target, `fentry/prog:x`, is meant by who names its owner, or all.
+bool is_owned(const std::string& text) {
+  constexpr std::string_view heads[] = {
+      "fentry",       "fexit",       "fmod_ret",       "fsession", "tp_btf",  "struct_ops",
+      "fentry.multi", "fexit.multi", "fsession.multi", "raw_tp",   "raw_tp.w"};
+  return std::ranges::find(heads, text.substr(0, text.find('/'))) != std::end(heads) &&
+         text.find(':') != std::string::npos;
+}
+
 bool is_meant(const std::string& pattern, const std::string& text) {
   if (!pattern.ends_with('*')) return pattern == text;
+  const size_t slash = pattern.find('/');
+  const bool names_target = slash != std::string::npos && slash + 2 < pattern.size();
+  if (names_target && is_owned(pattern) != is_owned(text)) return false;
   return text.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 
@@ -85,13 +97,18 @@ Match match_at_load(const Written& written, const Rule& rule, const Load& load) 
 }
 
 // A probe of a system call is attached as one of its function.
-bool is_meant_as_syscall(const Written& written, const AttachPoint& attach) {
-  constexpr std::string_view prefix = "__x64_sys_";
+bool is_meant_as_syscall(const Written& written, const Rule& rule, const AttachPoint& attach) {
+  constexpr std::string_view prefixes[] = {
+      "__x64_sys_",         "__ia32_sys_",      "__se_sys_",       "__do_sys_",
+      "__ia32_compat_sys_", "__se_compat_sys_", "__do_compat_sys_"};
   const std::string_view family = attach_families()[attach.family].name;
-  if ((family != "kprobe" && family != "kretprobe") || !attach.target.starts_with(prefix))
-    return false;
-  return is_meant(written.body, std::string(family == "kprobe" ? "ksyscall/" : "kretsyscall/") +
-                                    attach.target.substr(prefix.size()));
+  if (family != "kprobe" && family != "kretprobe") return false;
+  const std::string head = family == "kprobe" ? "ksyscall/" : "kretsyscall/";
+  return std::ranges::any_of(prefixes, [&](std::string_view prefix) {
+    const bool is_first = prefix == prefixes[0];
+    return (is_first || rule.action != Action::allow) && attach.target.starts_with(prefix) &&
+           is_meant(written.body, head + attach.target.substr(prefix.size()));
+  });
 }
 
 // A USDT probe is attached as a uprobe somewhere in its file; where, only the file tells.
@@ -108,8 +125,8 @@ bool is_meant_as_usdt(const Written& written, const Rule& rule, const AttachPoin
 bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint& attach) {
   AttachPoint plain = attach;
   plain.place.clear();
-  if (!is_meant(written.body, attach_point_text(plain)) && !is_meant_as_syscall(written, attach) &&
-      !is_meant_as_usdt(written, rule, attach))
+  if (!is_meant(written.body, attach_point_text(plain)) &&
+      !is_meant_as_syscall(written, rule, attach) && !is_meant_as_usdt(written, rule, attach))
     return false;
   if (written.place.empty()) return true;
   return attach.place.empty() ? rule.action != Action::allow
