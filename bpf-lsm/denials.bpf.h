@@ -154,7 +154,8 @@ __noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, _
   if (!is_first) return 0;
   describe_first(&sum->first, note, &key, &decision, known);
   sum->first.error = known >> SUM_ERROR;
-  read_exe(note, sum->first.exe);
+  if (note && note->found.known)
+    __builtin_memcpy(sum->first.exe, note->found.bytes, BW_NAME_SIZE);
   barrier();
   *(volatile __u32*)&sum->first.abi = BW_EVENT_ABI;
   return 0;
@@ -172,10 +173,11 @@ static __always_inline __u64 word_of(const struct bw_decision* decision) {
   return word;
 }
 
-// The cgroup's path is read here, not one call deeper: before Linux 7.2 the verifier takes no more
-// than eight.
+// The paths of cgroup and executable are read here, not one call deeper: there is room for no more
+// on the stack, and before Linux 7.2 the verifier takes no more than eight calls.
 static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux,
                                    __u32 known) {
   read_cgroup_of_task();
+  name_exe();
   add_to_sum(hook, generation, word, aux, known);
 }
