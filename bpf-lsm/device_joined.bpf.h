@@ -63,16 +63,22 @@ __noinline int judge_block(__u64 address) {
   return judge_again(0);
 }
 
+// Where the function puts the address of what it has found. Before Linux 7.0 the verifier lets no
+// argument be read from the context that points to a pointer.
+static __always_inline __u64 found_by(void* context, __u32 argument) {
+  __u64 where = 0, found = 0;
+  if (bpf_get_func_arg(context, argument, &where)) return 0;
+  return bpf_probe_read_kernel(&found, sizeof(found), (const void*)where) ? 0 : found;
+}
+
 SEC("fexit/tcf_block_get_ext")
 int BPF_PROG(block_bound, struct tcf_block** made, struct Qdisc* qdisc,
              struct tcf_block_ext_info* info, void* extack, int ret) {
-  struct tcf_block* block = 0;
   if (ret || !BPF_CORE_READ(info, block_index) || !asks_at_attach()) return 0;
   struct task_note* note = begin_again(BW_ROUTE_DEVICE_JOINED);
   if (!note) return 0;
-  bpf_probe_read_kernel(&block, sizeof(block), made);
   name_device((__u64)BPF_CORE_READ(qdisc, dev_queue, dev));
-  judge_block((__u64)block);
+  judge_block(found_by(ctx, 0));
   end_again(note);
   return 0;
 }
@@ -81,9 +87,9 @@ int BPF_PROG(block_bound, struct tcf_block** made, struct Qdisc* qdisc,
 SEC("fexit/tcf_idr_check_alloc")
 int BPF_PROG(action_bound, void* actions, __u32* index, struct tc_action** made, int bind,
              int ret) {
-  struct tc_action* action = 0;
   if (ret <= 0 || !bind || !asks_at_attach()) return 0;
-  if (bpf_probe_read_kernel(&action, sizeof(action), made) || !action) return 0;
+  struct tc_action* action = (void*)found_by(ctx, 2);
+  if (!action) return 0;
   struct bpf_prog* prog = program_of_action(action);
   struct task_note* note = prog ? begin_again(BW_ROUTE_DEVICE_JOINED) : 0;
   if (!note) return 0;
