@@ -121,7 +121,8 @@ int BPF_PROG(attach_setsockopt, struct socket* socket, int level, int option, in
   return judge_held_programs(types);
 }
 
-// ---- open(2) of a pinned iterator ---------------------------------------------------------------
+// ---- open(2) ------------------------------------------------------------------------------------
+// Of an iterator that is pinned, and of the files that append probes.
 
 extern const void bpf_iter_fops __ksym __weak;
 
@@ -138,8 +139,10 @@ static __always_inline int judge_opened(struct bpf_link* link) {
 
 SEC("lsm/file_open")
 int BPF_PROG(attach_opened, struct file* file, int ret) {
-  if (ret || file->f_op != &bpf_iter_fops) return ret;
-  return judge_opened(BPF_CORE_READ(file, f_inode, i_private));
+  if (ret) return ret;
+  if (file->f_op == &bpf_iter_fops) return judge_opened(BPF_CORE_READ(file, f_inode, i_private));
+  if (file->f_mode & FMODE_WRITE) tell_of_growing(file);
+  return 0;
 }
 
 // ---- Pinned programs ----------------------------------------------------------------------------

@@ -58,9 +58,6 @@ static long tell_each(struct bpf_map* map, const void* key, void* value, void* c
   return 0;
 }
 
-SEC("lsm/file_open")
-int BPF_PROG(watch_probe_files, struct file* file, int ret) {
-  if (ret || !(file->f_mode & FMODE_WRITE)) return ret;
+static __always_inline void tell_of_growing(struct file* file) {
   if (is_probe_file(file) && asks_at_attach()) bpf_for_each_map_elem(&growing, tell_each, 0, 0);
-  return 0;
 }

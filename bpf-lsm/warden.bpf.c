@@ -14,15 +14,18 @@
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
 // lsm/sb_delete                     a file system taken for one that has ended
-// lsm/file_open                     probes appended to an event that runs judged programs (report
-//                                   only)
+// lsm/file_open                     an iterator of bpffs that runs by being read; probes appended to
+//                                   an event that runs judged programs (report only)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
 // fexit/verify_signature            which key verified (evidence)
 // fexit/pkcs7_validate_trust        that it was the only signer (evidence)
 // fexit/bpf_prog_load               what the kernel itself refused (report only)
-// fexit/*_get, *_get_from_fd, …     what the descriptors of a watched attachment were (evidence)
+// fexit/*_get, *_get_from_fd, …     what the descriptors of a watched attachment were (evidence);
+//                                   a way that no hook judged (alarm)
+// fentry/bpf_link_settle, fentry/tracepoint_probe_register_prio_may_exist
+//                                   what the kernel has read from the caller's memory (evidence)
 // fexit/netif_change_name, fexit/__dev_change_net_namespace
 //                                   programs taken along to another name or network namespace
 //                                   (report only)

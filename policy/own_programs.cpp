@@ -30,6 +30,8 @@ std::span<const std::string_view> own_attach_points() {
       "fexit/__bpf_prog_get",
       "fexit/bpf_prog_get",
       "fexit/bpf_prog_get_type_dev",
+      "fexit/bpf_prog_get_type_path",
+      "fexit/bpf_map_get",
       "fexit/cgroup_get_from_fd",
       "fexit/perf_event_get",
       "fexit/bpf_link_get_from_fd",
