@@ -154,8 +154,7 @@ __noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, _
   if (!is_first) return 0;
   describe_first(&sum->first, note, &key, &decision, known);
   sum->first.error = known >> SUM_ERROR;
-  if (note && note->found.known)
-    __builtin_memcpy(sum->first.exe, note->found.bytes, BW_NAME_SIZE);
+  if (note && note->found.known) __builtin_memcpy(sum->first.exe, note->found.bytes, BW_NAME_SIZE);
   barrier();
   *(volatile __u32*)&sum->first.abi = BW_EVENT_ABI;
   return 0;

@@ -14,7 +14,8 @@
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
 // lsm/sb_delete                     a file system taken for one that has ended
-// lsm/file_open                     an iterator of bpffs that runs by being read; probes appended to
+// lsm/file_open                     an iterator of bpffs that runs by being read; probes appended
+// to
 //                                   an event that runs judged programs (report only)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
