@@ -15,8 +15,7 @@
 //                                   likewise, outside of bpf(2)
 // lsm/sb_delete                     a file system taken for one that has ended
 // lsm/file_open                     an iterator of bpffs that runs by being read; probes appended
-// to
-//                                   an event that runs judged programs (report only)
+//                                   to an event that runs judged programs (report only)
 // lsm/key_permission                the trusted keyring taken apart: cleared, revoked, invalidated
 // lsm/bpf_prog_free                 a freed program's provenance inherited by another one
 // fentry+fexit/bpf_prog_test_run_syscall  kernel loads that no signed loader makes
