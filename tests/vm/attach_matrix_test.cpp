@@ -18,6 +18,9 @@ constexpr const char* kNone = "n/a";          // the kernel attaches none of the
 constexpr const char* kAfterwards = "told";   // was attached before: see attach_moved_test.cpp
 constexpr const char* kAsOther = "as other";  // it does, and knows them as another family's
 constexpr const char* kNoDevice = "no device";
+constexpr const char* kAlarm = "alarm";  // by a way that no hook knows: attack/unjudged_test.cpp
+constexpr const char* kByMap =
+    "by map";  // its descriptor is the map's: attack/made_earlier_test.cpp
 
 using Families = std::vector<std::string_view>;  // a trailing `*` stands for any rest
 
@@ -69,6 +72,9 @@ std::vector<Reason> reasons() {
       {"device-moved", kNone, {"*"}},  // tc: its filters do not come along
       {"device-joined", kAfterwards, {"xdp", "tc", "action"}},
       {"device-joined", kNone, {"*"}},
+      {"unjudged", kAlarm, {"*"}},
+      {"link-create", kByMap, {"struct_ops"}},
+      {"link-update", kByMap, {"struct_ops"}},
       {"prog-attach", kNoDevice, {"lirc_mode2"}},
       {"map-update", kNoDevice, {"lirc_mode2"}},
       {"link-create", kNone,
