@@ -24,6 +24,13 @@ __noinline int note_destination(__u64 types, __u32 ifindex) {
 
 #include "bpf-lsm/netlink_message.h"
 
+// The kernel makes a program of the descriptor, and only compares it: no alarm about that.
+static __always_inline int let_compare(void) {
+  struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
+  if (note) note->attachment.types = ONE_TYPE(BPF_PROG_TYPE_XDP);
+  return 0;
+}
+
 // The kernel has its own copy of the messages already, and handles them within this call. What the
 // caller has open is looked through once, however many they are. A match of nftables names its
 // program by path as well, so who has none open may attach one.
@@ -35,6 +42,7 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   const __u64 data = (__u64)BPF_CORE_READ(skb, data);
   const __u32 length = BPF_CORE_READ(skb, len);
   const __u64 types = bw_types_in_buffer(data, length, protocol, 0);
+  if (types == BW_EXPECTS_XDP) return let_compare();
   if (!types || (protocol != BW_NETLINK_NETFILTER && holds_none(types))) return 0;
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);

@@ -52,6 +52,7 @@ enum {
   BW_IFLA_TARGET_NETNSID = 46,
   BW_IFLA_NEW_IFINDEX = 49,
   BW_IFLA_XDP_FD = 1,
+  BW_IFLA_XDP_EXPECTED_FD = 8,
   BW_TCA_KIND = 1,
   BW_TCA_OPTIONS = 2,
   BW_TCA_ACT_KIND = 1,
@@ -66,6 +67,9 @@ enum {
   BW_NFTA_EXPR_DATA = 2,
   BW_NFTA_MATCH_NAME = 1,
 };
+
+// Beside the types of program: XDP is taken away, if the program that is named is there.
+#define BW_EXPECTS_XDP (1ULL << 63)
 
 #define BW_SHARED_BLOCK 0xffffffff  // TCM_IFINDEX_MAGIC_BLOCK
 

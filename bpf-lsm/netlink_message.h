@@ -158,23 +158,26 @@ BW_READER __u64 bw_types_of_route(__u64 at, __u32 length) {
 
 // ---- Links --------------------------------------------------------------------------------------
 
-enum { BW_LINK_XDP = 1, BW_LINK_MOVES = 2 };
+enum { BW_LINK_XDP = 1, BW_LINK_MOVES = 2, BW_LINK_EXPECTS = 4 };
 
-// Whether one that is to be attached is named: a negative number takes away.
-BW_READER int bw_has_xdp(__u64 at, __u32 length) {
+// BW_LINK_XDP if one that is to be attached is named: a negative number takes away. If not,
+// BW_LINK_EXPECTS if one is named that is to be there before.
+BW_READER int bw_read_xdp(__u64 at, __u32 length) {
   struct bw_level level = {at, length};
-  int i;
+  int expects = 0, i;
   bw_each(i, BW_MAX_ATTRIBUTES) {
     struct bw_attribute found = {};
     __s32 number = 0;
     const int state = bw_first(&level, &found);
-    if (state != BW_FOUND) return state == BW_UNREADABLE;
+    if (state == BW_END) return expects;
+    if (state == BW_UNREADABLE) break;
+    if (found.type == BW_IFLA_XDP_EXPECTED_FD) expects = BW_LINK_EXPECTS;
     if (found.type == BW_IFLA_XDP_FD && bw_size(found) >= sizeof(number) &&
         (!bw_fetch(&number, sizeof(number), bw_payload(level)) || number >= 0))
-      return 1;
+      break;
     bw_pass(&level, found.length);
   }
-  return 1;
+  return BW_LINK_XDP;
 }
 
 BW_READ bool bw_moves(__u16 type) {
@@ -193,8 +196,7 @@ BW_READER int bw_read_link(__u64 at, __u32 length) {
     if (state == BW_END) return does;
     if (state == BW_UNREADABLE) break;
     if (bw_moves(found.type)) does |= BW_LINK_MOVES;
-    if (found.type == BW_IFLA_XDP && bw_has_xdp(bw_payload(level), bw_size(found)))
-      does |= BW_LINK_XDP;
+    if (found.type == BW_IFLA_XDP) does |= bw_read_xdp(bw_payload(level), bw_size(found));
     bw_pass(&level, found.length);
   }
   return BW_LINK_XDP | BW_LINK_MOVES;
@@ -315,6 +317,7 @@ BW_READ struct bw_message bw_read_message(__u64 at, const struct bw_message_head
     const int link = bw_read_link(at + body, header->length - before);
     const bool makes = type == BW_RTM_NEWLINK && (header->flags & BW_NLM_F_CREATE);
     if (link & BW_LINK_XDP) does.types = BW_TYPE(BPF_PROG_TYPE_XDP);
+    if (link & BW_LINK_EXPECTS) does.types |= BW_EXPECTS_XDP;
     does.moves = (link & BW_LINK_MOVES) || makes;
   } else {
     does.types = bw_types_of_attributes(protocol, type, at + body, header->length - before);
@@ -335,7 +338,7 @@ BW_READ int bw_first_message(const struct bw_level* buffer, struct bw_message_he
   return BW_FOUND;
 }
 
-// What all messages of a buffer may make active. `notes` is 1 if the includer's
+// What all messages of a buffer may make active, and BW_EXPECTS_XDP. `notes` is 1 if the includer's
 // note_destination(types, ifindex) is to be told where.
 BW_READER __u64 bw_types_in_buffer(__u64 at, __u32 length, __u32 protocol, __u32 notes) {
   struct bw_level buffer = {at, length};

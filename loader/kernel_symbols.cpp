@@ -58,6 +58,8 @@ std::vector<Named> named_by(const policy::AttachPattern& pattern, size_t family,
   const string_view name = policy::attach_families()[family].name;
   std::vector<Named> found;
   if (name == "ksyscall" || name == "kretsyscall") {
+    // An allowed whole family needs no names, and would fall at attach for them.
+    if (pattern.target.match == TargetMatch::all && action == policy::Action::allow) return {};
     for (const policy::SeenAs& seen : policy::seen_as(family, pattern.target, action))
       found.push_back({seen.family, seen.target, {}});
   } else if (pattern.target.match != TargetMatch::all && is_kprobe(name)) {

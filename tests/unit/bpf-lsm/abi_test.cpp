@@ -58,7 +58,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 38);
+  CHECK(image.members() == 42);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);

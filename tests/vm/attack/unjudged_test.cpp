@@ -147,7 +147,8 @@ TEST_CASE("allow_calls_that_name_programs_which_they_do_not_attach",
   LIBBPF_OPTS(bpf_xdp_attach_opts, replaced, .old_prog_fd = one.get());
   CHECK(bpf_xdp_attach(loopback(), other.get(), XDP_FLAGS_SKB_MODE | XDP_FLAGS_REPLACE,
                        &replaced) == 0);
-  CHECK(bpf_xdp_detach(loopback(), XDP_FLAGS_SKB_MODE, nullptr) == 0);
+  LIBBPF_OPTS(bpf_xdp_attach_opts, expected, .old_prog_fd = other.get());
+  CHECK(bpf_xdp_detach(loopback(), XDP_FLAGS_SKB_MODE | XDP_FLAGS_REPLACE, &expected) == 0);
 
   const Fd first = loaded(program_of("tcx/ingress")), second = loaded(program_of("tcx/ingress"));
   const Fd link = make_link(first, loopback(), BPF_TCX_INGRESS);
