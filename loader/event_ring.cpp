@@ -25,7 +25,7 @@ Result<EventRing> EventRing::open(int map) {
 EventRing::EventRing(EventRing&& other) noexcept
     : view_(std::move(other.view_)),
       reader_(std::exchange(other.reader_, nullptr)),
-      shown_(std::move(other.shown_)) {}
+      shown_(other.shown_) {}
 
 EventRing::~EventRing() {
   if (reader_ != nullptr) ::munmap(reader_, page_size());

@@ -40,9 +40,9 @@ string unescaped(string_view text) {
 
 // super_block.s_dev: a major number, and a minor one of 20 bits.
 std::optional<uint32_t> device_in(string_view text) {
-  const char* end = text.data() + text.size();
+  const char *begin = text.data(), *end = begin + text.size();
   uint32_t major = 0, minor = 0;
-  const auto first = std::from_chars(text.data(), end, major);
+  const auto first = std::from_chars(begin, end, major);
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != ':') return std::nullopt;
   if (std::from_chars(first.ptr + 1, end, minor).ec != std::errc()) return std::nullopt;
   return major << 20 | minor;

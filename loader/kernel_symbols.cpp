@@ -142,8 +142,8 @@ class FunctionRule {
 
 void KernelSymbols::add(string_view line) {
   uint64_t address = 0;
-  const char* end = line.data() + line.size();
-  const auto [rest, error] = std::from_chars(line.data(), end, address, 16);
+  const char *begin = line.data(), *end = begin + line.size();
+  const auto [rest, error] = std::from_chars(begin, end, address, 16);
   if (error != std::errc() || end - rest < 4 || string_view("tTwW").find(rest[1]) == string::npos)
     return;
   const string_view named = line.substr(static_cast<size_t>(rest - line.data()) + 3);

@@ -57,9 +57,9 @@ Result<Table> walk_programs(int map) {
 Result<std::vector<Table>> read_tables(const PinnedMaps& pins) {
   const auto nobody = [](auto) {};
   std::vector<Table> tables;
-  for (auto& table : {walk_programs(pins.programs.get()),
-                      walk<uint64_t>("loader_maps", pins.loader_maps.get(), nobody),
-                      walk<uint32_t>("ends", pins.ends.get(), nobody)}) {
+  for (const auto& table : {walk_programs(pins.programs.get()),
+                            walk<uint64_t>("loader_maps", pins.loader_maps.get(), nobody),
+                            walk<uint32_t>("ends", pins.ends.get(), nobody)}) {
     if (!table) return std::unexpected(table.error());
     tables.push_back(*table);
   }
