@@ -61,7 +61,7 @@ struct PinnedMaps {
 
 // Drops the last references and waits until the kernel has detached the hooks, which it does later,
 // from a work queue. No error if there is nothing; an Error if somebody else holds a reference.
-// `programs`: ids of others that are to be gone then, whose links are pinned elsewhere.
-[[nodiscard]] Status remove_pins(const std::vector<uint32_t>& programs = {});
+// `others`: ids of programs that are to be gone then, too, whose links are pinned elsewhere.
+[[nodiscard]] Status remove_pins(const std::vector<uint32_t>& others = {});
 
 }  // namespace bpfwarden::loader
