@@ -9,6 +9,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include "loader/syscall.h"
 #include "tests/vm/attach_routes.h"
@@ -245,6 +247,17 @@ TEST_CASE("attack_bury_denials_under_200000_that_are_allowed", "[vm][attack][bar
   bury_under_what_is_allowed(200'000);
 }
 
+namespace {
+
+// "0::/…", without the end of its line: also the path that events have.
+std::string own_cgroup() {
+  std::string line;
+  std::getline(std::ifstream("/proc/self/cgroup"), line);
+  return line.substr(line.rfind(':') + 1);
+}
+
+}  // namespace
+
 TEST_CASE("attack_drown_denials_in_denials", "[vm][attack][bare]") {
   constexpr int flood = 4'000, real = 11;
   Warden warden;
@@ -264,6 +277,10 @@ TEST_CASE("attack_drown_denials_in_denials", "[vm][attack][bare]") {
   CHECK(now["refused"].get<int>() - before["refused"].get<int>() == 2 * flood + real);
   CHECK(counted(events) == 2 * flood + real);
   for (const pid_t child : floods) CHECK(counted(of_process(events, child)) == flood);
+  for (const nlohmann::json& event : events) {  // in sums, too
+    CHECK(event["cgroup"] == own_cgroup());
+    CHECK(event["exe"].get<std::string>().ends_with("/vm_tests"));
+  }
   const auto of_victim = of_process(events, victim);
   CHECK(counted(of_victim) == real);
   for (const nlohmann::json& event : of_victim) {
