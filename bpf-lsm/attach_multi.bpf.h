@@ -2,7 +2,6 @@
 #pragma once
 
 #include "bpf-lsm/attach_watch.bpf.h"
-#include "bpf-lsm/unjudged.bpf.h"
 
 // include/uapi/linux/bpf.h
 enum {

@@ -33,9 +33,8 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   if (!prog && passes_unjudged(fd)) return answer_nothing(fd);
   struct task_note* note = new_attachment(BW_ROUTE_PERF_EVENT);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
-  note_program(note, fd, prog);
   name_perf_event((__u64)event);
   return judge_at_event(note, prog);
 }

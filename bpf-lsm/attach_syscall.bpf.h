@@ -88,7 +88,7 @@ static __always_inline bool is_struct_ops(struct bpf_map* map) {
 
 static __always_inline int judge_struct_ops(struct task_note* note, __u32 fd) {
   struct bpf_map* map = map_of(fd);
-  if (shares_files() && !watch(note, NO_DESCRIPTOR, 0)) return refuse_shared(0);
+  if (!may_name(note, NO_DESCRIPTOR, 0)) return refuse_shared(0);
   note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
   watch_object(note, fd, map);
   note->attachment.attach_type = BPF_STRUCT_OPS;
@@ -100,9 +100,8 @@ static __always_inline int judge_link(struct task_note* note, union bpf_attr* at
   if (attach_type == BPF_STRUCT_OPS) return judge_struct_ops(note, attr->link_create.map_fd);
   const __u32 fd = attr->link_create.prog_fd;
   struct bpf_prog* prog = program_of(fd);
-  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
-  note_program(note, fd, prog);
   note->attachment.attach_type = attach_type;
   if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_TRACING)) && is_multi_tracing(attr, attach_type))
     return judge_each((__u64)prog, attr->link_create.tracing_multi.ids,
@@ -122,10 +121,9 @@ static __always_inline int judge_link_update(struct task_note* note, union bpf_a
   struct bpf_link* link = link_of(attr->link_update.link_fd);
   if (link && BPF_CORE_READ(link, type) == BPF_LINK_TYPE_STRUCT_OPS)
     return judge_struct_ops(note, attr->link_update.new_map_fd);
-  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, fd, prog)) return refuse_shared(prog);
   watch_object(note, attr->link_update.link_fd, link);
   if (!link || !prog) return 0;
-  note_program(note, fd, prog);
   note->attachment.attach_type = BPF_CORE_READ(link, attach_type);
   name_place_of_link(note, link);
   return judge_program(prog);
@@ -133,9 +131,8 @@ static __always_inline int judge_link_update(struct task_note* note, union bpf_a
 
 static __always_inline int judge_prog_attach(struct task_note* note, union bpf_attr* attr) {
   struct bpf_prog* prog = program_of(attr->attach_bpf_fd);
-  if (shares_files() && !watch(note, attr->attach_bpf_fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, attr->attach_bpf_fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
-  note_program(note, attr->attach_bpf_fd, prog);
   note->attachment.attach_type = attr->attach_type;
   if (is_of(prog, kDeviceTypes))
     name_device_at(attr->target_fd);
@@ -161,9 +158,8 @@ static __always_inline void name_raw_tracepoint(struct task_note* note, struct b
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
   const __u32 fd = attr->raw_tracepoint.prog_fd;
   struct bpf_prog* prog = program_of(fd);
-  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
-  note_program(note, fd, prog);
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   if (is_of(prog, kNamedTracepoints)) name_raw_tracepoint(note, prog, attr);
   return judge_program(prog);
@@ -172,9 +168,8 @@ static __always_inline int judge_raw_tracepoint(struct task_note* note, union bp
 static __always_inline int judge_run(struct task_note* note, union bpf_attr* attr) {
   const __u32 fd = attr->test.prog_fd;
   struct bpf_prog* prog = program_of(fd);
-  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
-  note_program(note, fd, prog);
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   return judge_program(prog);
 }
@@ -184,7 +179,7 @@ static __always_inline int judge_iterator(struct task_note* note, union bpf_attr
   const __u32 fd = attr->iter_create.link_fd;
   struct bpf_link* link = link_of(fd);
   struct bpf_prog* prog = link ? BPF_CORE_READ(link, prog) : 0;
-  if (shares_files() && !watch(note, fd, prog)) return refuse_shared(prog);
+  if (!may_name(note, fd, prog)) return refuse_shared(prog);
   note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
   watch_object(note, fd, link);
   if (!prog || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;

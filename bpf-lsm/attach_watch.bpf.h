@@ -62,15 +62,20 @@ static __always_inline void note_program(struct task_note* note, __u32 fd, struc
   note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
 }
 
-// Of the program behind that descriptor. Loaders try out, too, what comes of one where none is.
-// False: to be refused.
-static __always_inline bool watch(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
+// Of the program that is noted. False: to be refused.
+static __always_inline bool watch(struct task_note* note) {
   if (!may_watch() || !await_end(end_watch)) return false;
   note_exe(note);
   note->attachment.watched = note->attachment.shared = 1;
-  note_program(note, fd, prog);
   note->attachment.awaits = WATCH_PROGRAM;
   return true;
+}
+
+// Whether the call may name that program, if there is one: who shares its descriptors has to be
+// watched. Loaders try out, too, what comes of a descriptor where no program is.
+static __always_inline bool may_name(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
+  note_program(note, fd, prog);
+  return !shares_files() || watch(note);
 }
 
 // What the kernel is to read from the caller's memory. False: to be refused, for nobody can kill

@@ -46,6 +46,7 @@
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
 #include "bpf-lsm/signed_by.bpf.h"
+#include "bpf-lsm/unjudged.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
