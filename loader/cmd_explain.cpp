@@ -123,8 +123,7 @@ int run_fixed(const ExplainArguments& options, const CompiledPolicy& compiled) {
   }
   auto list = json::array();
   for (unsigned i = 0; i < BW_CAUSES; i++)
-    if (policy::is_fixed(static_cast<bw_cause>(i)) &&
-        !policy::cause_name(static_cast<bw_cause>(i)).empty())
+    if (policy::is_fixed(static_cast<bw_cause>(i)))
       list.push_back({{"cause", policy::cause_name(static_cast<bw_cause>(i))},
                       {"text", policy::cause_text(static_cast<bw_cause>(i))}});
   std::puts(json({{"enforced", enforced}, {"fixed", list}}).dump(2).c_str());

@@ -69,7 +69,6 @@ json causes_to_json() {
   json causes = json::object();
   for (int i = 0; i < BW_CAUSES; i++) {
     const auto cause = static_cast<bw_cause>(i);
-    if (policy::cause_name(cause).empty()) continue;
     causes[policy::cause_name(cause)] = {{"text", policy::cause_text(cause)},
                                          {"next", policy::next_step(cause)}};
   }

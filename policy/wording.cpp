@@ -127,7 +127,7 @@ std::string fixed_denials() {
   std::string rows = "| cause | what no rule can allow |\n|---|---|\n";
   for (unsigned i = 0; i < BW_CAUSES; i++) {
     const auto cause = static_cast<bw_cause>(i);
-    if (!is_fixed(cause) || cause_name(cause).empty()) continue;
+    if (!is_fixed(cause)) continue;
     rows +=
         "| `" + std::string(cause_name(cause)) + "` | " + std::string(cause_text(cause)) + " |\n";
   }
@@ -139,7 +139,6 @@ std::string_view cause_name(bw_cause cause) {
 }
 
 std::optional<bw_cause> cause_named(std::string_view name) {
-  if (name.empty()) return std::nullopt;
   for (size_t i = 0; i < kCauses.size(); i++)
     if (kCauses[i].name == name) return static_cast<bw_cause>(i);
   return std::nullopt;

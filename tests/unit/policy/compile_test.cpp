@@ -168,7 +168,6 @@ TEST_CASE("a model made by hand that does not fit is refused, not cut") {
 TEST_CASE("every cause has its words") {
   std::set<std::string_view> texts;
   for (int cause = 0; cause < BW_CAUSES; cause++) {
-    if (cause_name(static_cast<bw_cause>(cause)).empty()) continue;  // a number that is free
     CHECK(texts.insert(cause_text(static_cast<bw_cause>(cause))).second);
     CHECK(next_step(static_cast<bw_cause>(cause)).size() > 20);
   }
