@@ -171,7 +171,8 @@ Result<KernelSymbols> KernelSymbols::read(const std::filesystem::path& file) {
   std::ranges::sort(symbols.by_name_, {}, &Symbol::name);
   if (symbols.by_address_.empty() || symbols.by_address_.back().address == 0)
     return fail(file.string() + " hides the addresses of functions",
-                "as root: `sysctl kernel.kptr_restrict=1`, then try again");
+                "kernel.kptr_restrict is 2, or you are not root; rules that name whole families, as "
+                "`kprobe/*`, need no addresses");
   return symbols;
 }
 
