@@ -255,14 +255,7 @@ void send_and_hear(const Fd& socket, Request& request) {
 }
 
 Request route(uint16_t type) {
-  rtmsg body = {};
-  body.rtm_family = AF_INET;
-  body.rtm_dst_len = 32;
-  body.rtm_table = RT_TABLE_MAIN;
-  body.rtm_protocol = RTPROT_STATIC;
-  body.rtm_scope = RT_SCOPE_LINK;
-  body.rtm_type = RTN_UNICAST;
-  Request request(type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, body);
+  Request request(type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, host_route());
   request.put(RTA_DST, uint32_t{0x070200c0});  // 192.0.2.7
   request.put(RTA_OIF, uint32_t{1});
   return request;
@@ -278,13 +271,7 @@ Request filter(uint16_t type) {
   const size_t options = request.begin(TCA_OPTIONS | NLA_F_NESTED);
   request.put(TCA_FLOWER_KEY_ETH_TYPE, uint16_t{0x0008});
   request.put(TCA_FLOWER_KEY_IPV4_DST, uint32_t{0x070200c0});
-  const size_t table = request.begin(TCA_FLOWER_ACT), first = request.begin(1);
-  request.put_text(TCA_ACT_KIND, "gact");
-  const size_t parameters = request.begin(TCA_ACT_OPTIONS | NLA_F_NESTED);
-  request.put(TCA_GACT_PARMS, tc_gact{});
-  request.end(parameters);
-  request.end(first);
-  request.end(table);
+  put_gact(request, TCA_FLOWER_ACT);
   request.end(options);
   return request;
 }

@@ -58,25 +58,13 @@ Request filter_on(const char* device, const char* kind, uint32_t priority) {
   return request;
 }
 
-void put_action(Request& request, uint16_t type) {
-  const size_t table = request.begin(type), first = request.begin(1);
-  request.put_text(TCA_ACT_KIND, "gact");
-  const size_t options = request.begin(TCA_ACT_OPTIONS | NLA_F_NESTED);
-  tc_gact parameters = {};
-  parameters.action = TC_ACT_OK;
-  request.put(TCA_GACT_PARMS, parameters);
-  request.end(options);
-  request.end(first);
-  request.end(table);
-}
-
 int add_flower(uint32_t priority) {
   Request request = filter_on("eth1", "flower", priority);
   const size_t options = request.begin(TCA_OPTIONS | NLA_F_NESTED);
   request.put(TCA_FLOWER_KEY_ETH_TYPE, htons(ETH_P_IP));
   request.put(TCA_FLOWER_KEY_IPV4_DST, ::inet_addr("192.0.2.1"));
   request.put(TCA_FLOWER_KEY_IPV4_DST_MASK, ::inet_addr("255.255.255.255"));
-  put_action(request, TCA_FLOWER_ACT);
+  put_gact(request, TCA_FLOWER_ACT);
   request.end(options);
   return send_request(std::move(request));
 }
@@ -90,7 +78,7 @@ int add_u32(uint32_t priority) {
   Request request = filter_on("eth1", "u32", priority);
   const size_t options = request.begin(TCA_OPTIONS);
   request.put(TCA_U32_SEL, match);
-  put_action(request, TCA_U32_ACT);
+  put_gact(request, TCA_U32_ACT);
   request.end(options);
   return send_request(std::move(request));
 }
@@ -107,14 +95,7 @@ int add_bpf(const Fd& program, const char* device) {
 // ---- Routes and devices -------------------------------------------------------------------------
 
 Request route_number(uint32_t number) {
-  rtmsg body = {};
-  body.rtm_family = AF_INET;
-  body.rtm_dst_len = 32;
-  body.rtm_table = RT_TABLE_MAIN;
-  body.rtm_protocol = RTPROT_STATIC;
-  body.rtm_scope = RT_SCOPE_LINK;
-  body.rtm_type = RTN_UNICAST;
-  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body);
+  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host_route());
   request.put(RTA_DST, htonl(0x0a000000 + number));
   request.put(RTA_OIF, index_of("eth1"));
   return request;

@@ -185,14 +185,7 @@ class Maker {
   }
 
   Request route() {
-    rtmsg body = {};
-    body.rtm_family = AF_INET;
-    body.rtm_dst_len = 32;
-    body.rtm_table = RT_TABLE_MAIN;
-    body.rtm_protocol = RTPROT_STATIC;
-    body.rtm_scope = RT_SCOPE_LINK;
-    body.rtm_type = RTN_UNICAST;
-    Request request(RTM_NEWROUTE, flags(), body);
+    Request request(RTM_NEWROUTE, flags(), host_route());
     std::vector<Member> all = {
         value(RTA_DST, htonl(0xc6336400U + static_cast<uint32_t>(dice_.below(200))))};
     if (dice_.once_in(3)) {

@@ -3,6 +3,10 @@
 #pragma once
 
 #include <linux/netlink.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_gact.h>
+#include <sys/socket.h>
 
 #include <cstdint>
 #include <cstring>
@@ -110,5 +114,28 @@ class Request {
   size_t last_end_ = 0;       // where these end:
   std::vector<size_t> last_;  // attributes with members
 };
+
+// Of a route to one address of IPv4, by a device.
+inline rtmsg host_route() {
+  rtmsg body = {};
+  body.rtm_family = AF_INET;
+  body.rtm_dst_len = 32;
+  body.rtm_table = RT_TABLE_MAIN;
+  body.rtm_protocol = RTPROT_STATIC;
+  body.rtm_scope = RT_SCOPE_LINK;
+  body.rtm_type = RTN_UNICAST;
+  return body;
+}
+
+// A table of one action that runs no program, as an attribute of that type.
+inline void put_gact(Request& request, uint16_t type) {
+  const size_t table = request.begin(type), first = request.begin(1);
+  request.put_text(TCA_ACT_KIND, "gact");
+  const size_t options = request.begin(TCA_ACT_OPTIONS | NLA_F_NESTED);
+  request.put(TCA_GACT_PARMS, tc_gact{});  // TC_ACT_OK
+  request.end(options);
+  request.end(first);
+  request.end(table);
+}
 
 }  // namespace bpfwarden::vm

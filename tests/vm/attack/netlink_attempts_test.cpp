@@ -165,14 +165,7 @@ void put_tunnel(Request& request, uint16_t tunnel_type, uint16_t kind_type, cons
 }
 
 Request route_to(const char* address) {
-  rtmsg body = {};
-  body.rtm_family = AF_INET;
-  body.rtm_dst_len = 32;
-  body.rtm_table = RT_TABLE_MAIN;
-  body.rtm_protocol = RTPROT_STATIC;
-  body.rtm_scope = RT_SCOPE_LINK;
-  body.rtm_type = RTN_UNICAST;
-  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body);
+  Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, host_route());
   request.put(RTA_DST, ::inet_addr(address));
   return request;
 }
