@@ -170,9 +170,10 @@ Result<KernelSymbols> KernelSymbols::read(const std::filesystem::path& file) {
   std::ranges::sort(symbols.by_address_, {}, &Symbol::address);
   std::ranges::sort(symbols.by_name_, {}, &Symbol::name);
   if (symbols.by_address_.empty() || symbols.by_address_.back().address == 0)
-    return fail(file.string() + " hides the addresses of functions",
-                "kernel.kptr_restrict is 2, or you are not root; rules that name whole families, as "
-                "`kprobe/*`, need no addresses");
+    return fail(
+        file.string() + " hides the addresses of functions",
+        "kernel.kptr_restrict is 2, or you are not root; rules that name whole families, as "
+        "`kprobe/*`, need no addresses");
   return symbols;
 }
 
