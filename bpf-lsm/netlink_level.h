@@ -133,6 +133,23 @@ BW_READ int bw_first(const struct bw_level* level, struct bw_attribute* found) {
 #define bw_payload(level) ((level).at + sizeof(struct bw_attribute))
 #define bw_size(attribute) ((__u32)(attribute).length - (__u32)sizeof(struct bw_attribute))
 
+typedef int (*bw_test)(__u64 at, __u32 length);
+
+// Whether any attribute of a level passes the test, which gets its payload; or they cannot all be
+// read. Inlined, so that the test is called by its name.
+BW_READ int bw_any(__u64 at, __u32 length, bw_test passes) {
+  struct bw_level level = {at, length};
+  int i;
+  bw_each(i, BW_MAX_ATTRIBUTES) {
+    struct bw_attribute found = {};
+    const int state = bw_first(&level, &found);
+    if (state != BW_FOUND) return state == BW_UNREADABLE;
+    if (passes(bw_payload(level), bw_size(found))) return 1;
+    bw_pass(&level, found.length);
+  }
+  return 1;
+}
+
 // Whether a payload begins with that text of up to 8 characters, of which the first is in the
 // lowest byte. A NUL need not follow: the kernel takes its names without, too. More may follow.
 BW_READ bool bw_begins(__u64 at, __u32 length, __u64 text, __u32 size) {

@@ -34,34 +34,19 @@ BW_READER int bw_is_kind_bpf(__u64 at, __u32 length) {
 
 // A table of actions, numbered by their types. One without a kind is refused by the kernel.
 BW_READER int bw_has_bpf_action(__u64 at, __u32 length) {
-  struct bw_level level = {at, length};
-  int i;
-  bw_each(i, BW_MAX_ATTRIBUTES) {
-    struct bw_attribute found = {};
-    const int state = bw_first(&level, &found);
-    if (state != BW_FOUND) return state == BW_UNREADABLE;
-    if (bw_is_kind_bpf(bw_payload(level), bw_size(found))) return 1;
-    bw_pass(&level, found.length);
-  }
-  return 1;
+  return bw_any(at, length, bw_is_kind_bpf);
 }
 
 // Two headers, and `bpf` without NUL.
 #define BW_SMALLEST_TABLE (2 * sizeof(struct bw_attribute) + 3)
 
+BW_READ int bw_may_be_bpf_table(__u64 at, __u32 length) {
+  return length >= BW_SMALLEST_TABLE && bw_has_bpf_action(at, length);
+}
+
 // The options of a filter, whatever its kind: any of them may be its table of actions.
 BW_READER int bw_options_have_bpf_action(__u64 at, __u32 length) {
-  struct bw_level level = {at, length};
-  int i;
-  bw_each(i, BW_MAX_ATTRIBUTES) {
-    struct bw_attribute found = {};
-    const int state = bw_first(&level, &found);
-    if (state != BW_FOUND) return state == BW_UNREADABLE;
-    if (bw_size(found) >= BW_SMALLEST_TABLE && bw_has_bpf_action(bw_payload(level), bw_size(found)))
-      return 1;
-    bw_pass(&level, found.length);
-  }
-  return 1;
+  return bw_any(at, length, bw_may_be_bpf_table);
 }
 
 // A filter without a kind is of that which is there already. Of one whose kind is another than
@@ -225,16 +210,7 @@ BW_READER int bw_is_bpf_match(__u64 at, __u32 length) {
 }
 
 BW_READER int bw_has_bpf_match(__u64 at, __u32 length) {
-  struct bw_level level = {at, length};
-  int i;
-  bw_each(i, BW_MAX_ATTRIBUTES) {
-    struct bw_attribute found = {};
-    const int state = bw_first(&level, &found);
-    if (state != BW_FOUND) return state == BW_UNREADABLE;
-    if (bw_is_bpf_match(bw_payload(level), bw_size(found))) return 1;
-    bw_pass(&level, found.length);
-  }
-  return 1;
+  return bw_any(at, length, bw_is_bpf_match);
 }
 
 BW_READER __u64 bw_types_of_rule(__u64 at, __u32 length) {
