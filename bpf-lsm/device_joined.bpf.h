@@ -40,13 +40,7 @@ int BPF_PROG(device_enslaved, struct net_device* device, struct netdev_bpf* xdp,
 }
 
 __noinline int judge_chain(__u64 address) {
-  struct tcf_proto* filter = BPF_CORE_READ((struct tcf_chain*)address, filter_chain);
-  int i;
-  bpf_for(i, 0, MAX_FILTERS) {
-    if (!filter) return 0;
-    if (is_bpf_filter(filter)) judge_filter((__u64)BPF_CORE_READ(filter, root));
-    filter = BPF_CORE_READ(filter, next);
-  }
+  judge_filter_list(BPF_CORE_READ((struct tcf_chain*)address, filter_chain));
   return 0;
 }
 

@@ -199,20 +199,24 @@ static __always_inline bool is_bpf_filter(struct tcf_proto* filter) {
   return kind[0] == 'b' && kind[1] == 'p' && kind[2] == 'f' && !kind[3];
 }
 
+// Of filters one after the other, those of kind bpf.
+static __always_inline void judge_filter_list(struct tcf_proto* filter) {
+  int i;
+  bpf_for(i, 0, MAX_FILTERS) {
+    if (!filter) return;
+    if (is_bpf_filter(filter)) judge_filter((__u64)BPF_CORE_READ(filter, root));
+    filter = BPF_CORE_READ(filter, next);
+  }
+}
+
 // Of clsact and ingress, which keep their filters beside the list of tcx.
 __noinline int judge_filters(__u64 address) {
   struct bpf_mprog_entry* list = (struct bpf_mprog_entry*)address;
   struct bpf_mprog_bundle* bundle = list ? BPF_CORE_READ(list, parent) : 0;
-  int i;
   if (!bundle) return 0;
   struct tcx_entry* entry = (void*)bundle - bpf_core_field_offset(struct tcx_entry, bundle);
   struct mini_Qdisc* qdisc = BPF_CORE_READ(entry, miniq);
-  struct tcf_proto* filter = qdisc ? BPF_CORE_READ(qdisc, filter_list) : 0;
-  bpf_for(i, 0, MAX_FILTERS) {
-    if (!filter) return 0;
-    if (is_bpf_filter(filter)) judge_filter((__u64)BPF_CORE_READ(filter, root));
-    filter = BPF_CORE_READ(filter, next);
-  }
+  if (qdisc) judge_filter_list(BPF_CORE_READ(qdisc, filter_list));
   return 0;
 }
 
