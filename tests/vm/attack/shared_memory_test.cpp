@@ -89,14 +89,18 @@ bool is_killed(const Contest& contest, bool& won) {
   return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-bool wins(const Contest& contest) {
-  const Linger linger;
-  const Writer writer([&] {
+Writer exchange_in(const Contest& contest) {
+  return Writer([&] {
     contest.write_other();
     wait_a_little();
     contest.write_wanted();
     wait_a_little();
   });
+}
+
+bool wins(const Contest& contest) {
+  const Linger linger;
+  const Writer writer = exchange_in(contest);
   bool won = false;
   for (size_t tries = 0; tries < kChildren && !won; tries++) is_killed(contest, won);
   return won;
@@ -111,12 +115,7 @@ void must_be_killed(const Contest& contest) {
   CHECK(last_refused_attachment(warden)["cause"] == "default");
   size_t killed = 0;
   {
-    const Writer writer([&] {
-      contest.write_other();
-      wait_a_little();
-      contest.write_wanted();
-      wait_a_little();
-    });
+    const Writer writer = exchange_in(contest);
     bool won = false;
     for (size_t tries = 0; tries < kChildren && killed == 0; tries++) {
       if (is_killed(contest, won)) killed++;
