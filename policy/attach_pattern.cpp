@@ -155,9 +155,11 @@ std::optional<Error> bad_target(const AttachFamily& family, string_view target, 
   const string_view plain = target.substr(owner.size());
   for (const Alias& own : kTargetPrefixes)
     if (own.written == family.name && plain.starts_with(own.meant))
-      return Error{0, quoted(own.meant) + " is left out of attach points",
-                   "write " + quoted(name + "/" + owner + string(plain.substr(own.meant.size())) +
-                                     string(star))};
+      return Error{
+          0, quoted(own.meant) + " is left out of attach points",
+          "write " +
+              quoted(
+                  (name + "/").append(owner).append(plain.substr(own.meant.size())).append(star))};
   return std::nullopt;
 }
 

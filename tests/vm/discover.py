@@ -4,7 +4,7 @@
 usage: discover.py VM_TESTS CASE_SCRIPT BUILD_FOLDER OUTPUT KERNEL...
 
 Each runs in a guest of its own (tests/vm/case) that goes on from a saved one, which the fixture
-vm-KERNEL-bare or vm-KERNEL-hooks makes. On the first kernel all cases belong to ./test; on the
+vm-KERNEL-bare or vm-KERNEL-hooks makes, or in one of each. On the first kernel all cases belong to ./test; on the
 others those whose outcome can depend on the kernel, which say so by a tag, [kernel]. Attacks are
 tried on the others by ./test --all, and what is tagged [slow] on all.
 """
@@ -29,11 +29,12 @@ def test(case: str, tags: set[str], kernel: str, everywhere: bool, script: str, 
     labels = ["vm"] + (["differential"] if "differential" in tags else [])
     if "slow" in tags or (not everywhere and ("kernel" not in tags or "attack" in tags)):
         labels.append("all")
-    fixture = f"vm-{kernel}-{'bare' if 'bare' in tags else 'hooks'}"
+    kinds = ["bare"] if "bare" in tags else ["bare", "hooks"] if "control" in tags else ["hooks"]
+    saved = ";".join(f"vm-{kernel}-{kind}" for kind in kinds)
     keeps = f" FIXTURES_SETUP vm-{kernel}-kept" if "metrics" in tags else ""
     return (f'add_test("{name}" {script} {case} {kernel} {build})\n'
             f'set_tests_properties("{name}" PROPERTIES LABELS "{";".join(labels)}" TIMEOUT 1200 '
-            f'SKIP_RETURN_CODE 77 FIXTURES_REQUIRED {fixture}{keeps})\n')
+            f'SKIP_RETURN_CODE 77 FIXTURES_REQUIRED "{saved}"{keeps})\n')
 
 
 def main() -> None:

@@ -92,6 +92,7 @@ std::string Signer::options() const {
 }
 
 Warden::Warden() : netops_("netops"), stranger_("stranger") {
+  if (on_begin != nullptr) on_begin();
   version_ = version_left.value_or(version_at_begin());
   if (version_left && !put_to_rest()) {
     run("bpfwarden off");

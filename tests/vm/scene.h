@@ -53,10 +53,13 @@ keyring::KeySerial make_ring(const keyring::Certificate& certificate);
 // (tests/vm/state): nothing was decided by them, and nothing is refused, so programs that are
 // loaded before the test's own policy are not residents but admitted. A case that is about
 // residents, or about hooks that are loaded or versions that begin, is tagged [bare]: there, the
-// first apply() loads the hooks. A second Warden of one case finds the hooks of the first, put to
-// rest.
+// first apply() loads the hooks, which takes long. A second Warden of one case finds the hooks of
+// the first, put to rest.
 class Warden {
  public:
+  // What a program of tests does before each: nothing by default.
+  static inline void (*on_begin)() = nullptr;
+
   Warden();
   Warden(const Warden&) = delete;
   Warden& operator=(const Warden&) = delete;

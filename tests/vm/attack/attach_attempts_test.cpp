@@ -101,7 +101,7 @@ const Control from_a_user_namespace([] { return load_with_token() == 0; });
 
 }  // namespace
 
-TEST_CASE("attack_attach_elsewhere", "[vm][attack][bare]") {
+TEST_CASE("attack_attach_elsewhere", "[vm][attack][control]") {
   elsewhere.must_have_worked();
   const Pair pair;
   Warden warden;
@@ -112,7 +112,7 @@ TEST_CASE("attack_attach_elsewhere", "[vm][attack][bare]") {
 }
 
 // It is told, and stays.
-TEST_CASE("attack_rename_a_device_with_its_programs", "[vm][attack][bare]") {
+TEST_CASE("attack_rename_a_device_with_its_programs", "[vm][attack][control]") {
   renamed.must_have_worked();
   const Pair pair;
   Warden warden;
@@ -129,7 +129,7 @@ TEST_CASE("attack_rename_a_device_with_its_programs", "[vm][attack][bare]") {
   CHECK(events_of_hook(warden, "attach").at(0)["decision"] == "allow");
 }
 
-TEST_CASE("attack_rename_a_device_and_attach_by_one_buffer", "[vm][attack][bare]") {
+TEST_CASE("attack_rename_a_device_and_attach_by_one_buffer", "[vm][attack][control]") {
   by_one_buffer.must_have_worked();
   const Pair pair;
   Warden warden;
@@ -143,7 +143,7 @@ TEST_CASE("attack_rename_a_device_and_attach_by_one_buffer", "[vm][attack][bare]
 }
 
 // Whoever shares the table could put another program under the number; tests/vm/race_test.cpp does.
-TEST_CASE("attack_share_the_file_descriptors_of_who_attaches", "[vm][attack][bare]") {
+TEST_CASE("attack_share_the_file_descriptors_of_who_attaches", "[vm][attack][control]") {
   with_a_companion.must_have_worked();
   const Pair pair;
   Warden warden;
@@ -159,7 +159,7 @@ TEST_CASE("attack_share_the_file_descriptors_of_who_attaches", "[vm][attack][bar
 }
 
 // Where no hook reads which program is meant, every fitting one that is open must be allowed.
-TEST_CASE("attack_hold_another_filter_beside_the_allowed_one", "[vm][attack][bare]") {
+TEST_CASE("attack_hold_another_filter_beside_the_allowed_one", "[vm][attack][control]") {
   as_a_filter.must_have_worked();
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 1)};
   Warden warden;
@@ -173,7 +173,7 @@ TEST_CASE("attack_hold_another_filter_beside_the_allowed_one", "[vm][attack][bar
   CHECK(filter_by(wanted) == 0);
 }
 
-TEST_CASE("attack_set_a_table_of_ebtables_that_runs_a_program", "[vm][attack][bare]") {
+TEST_CASE("attack_set_a_table_of_ebtables_that_runs_a_program", "[vm][attack][control]") {
   by_ebtables.must_have_worked();
   const TwoPrograms two = {Load::packet_filter(), Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 1)};
   Warden warden;
@@ -187,7 +187,7 @@ TEST_CASE("attack_set_a_table_of_ebtables_that_runs_a_program", "[vm][attack][ba
   CHECK(set_table_of_ebtables() != EPERM);
 }
 
-TEST_CASE("attack_load_with_a_token_from_a_user_namespace", "[vm][attack][bare]") {
+TEST_CASE("attack_load_with_a_token_from_a_user_namespace", "[vm][attack][control]") {
   from_a_user_namespace.must_have_worked();
   Warden warden;
   warden.apply("enforce", allow("xdp", "delegated = false\n"));

@@ -62,7 +62,7 @@ const Control by_a_look_alike([] {
 }  // namespace
 
 TEST_CASE("attack_load_without_a_signature_or_with_a_key_of_ones_own",
-          "[vm][attack][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][attack][control][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   unsigned_load.must_have_worked();
   foreign_load.must_have_worked();
@@ -74,7 +74,7 @@ TEST_CASE("attack_load_without_a_signature_or_with_a_key_of_ones_own",
 }
 
 TEST_CASE("attack_sign_with_a_look_alike_key",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   by_a_look_alike.must_have_worked();
   Warden warden;
@@ -86,7 +86,7 @@ TEST_CASE("attack_sign_with_a_look_alike_key",
 }
 
 TEST_CASE("attack_replay_signed_instructions_elsewhere",
-          "[vm][attack][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][attack][control][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   on_another_point.must_have_worked();
   Warden warden;
@@ -97,7 +97,7 @@ TEST_CASE("attack_replay_signed_instructions_elsewhere",
 }
 
 TEST_CASE("attack_rewrite_signed_instructions",
-          "[vm][attack][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][attack][control][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
   relocated.must_have_worked();
   Warden warden;
@@ -146,7 +146,7 @@ const Control writable_metadata(stays_writable);
 }  // namespace
 
 TEST_CASE("attack_run_a_loader_twice_or_while_a_thread_shares_its_files",
-          "[vm][attack][loader][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][loader][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   needs_folded_maps();
   twice.must_have_worked();
@@ -160,7 +160,7 @@ TEST_CASE("attack_run_a_loader_twice_or_while_a_thread_shares_its_files",
 }
 
 TEST_CASE("attack_keep_a_loaders_metadata_writable",
-          "[vm][attack][loader][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][loader][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps][kernel:exclusive_maps]") {
   writable_metadata.must_have_worked();
   Warden warden;
@@ -173,7 +173,7 @@ TEST_CASE("attack_keep_a_loaders_metadata_writable",
 
 // Slots of signers are numbered anew by each policy: `stranger` had the one that `netops` gets.
 TEST_CASE("attack_run_a_loader_of_an_earlier_policy",
-          "[vm][attack][loader][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][loader][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   needs_folded_maps();
   twice.must_have_worked();
@@ -214,7 +214,7 @@ const Control on_an_open_ring([] {
 }  // namespace
 
 TEST_CASE("attack_take_the_keyring_apart",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   on_an_open_ring.must_have_worked();
   Warden warden;
@@ -262,7 +262,7 @@ const Control unchecked_metadata([] {
 }  // namespace
 
 TEST_CASE("attack_change_the_metadata_of_a_self_checking_loader",
-          "[vm][attack][loader][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][loader][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   if (BW_KERNEL_HAS(folded_maps)) SKIP("here the kernel checks the metadata");
   unchecked_metadata.must_have_worked();

@@ -108,7 +108,7 @@ const Control after_a_failed_load([] {
 }  // namespace
 
 TEST_CASE("attack_sign_below_a_revoked_ca",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   below_a_revoked_ca.must_have_worked();
   Warden warden;
@@ -128,7 +128,7 @@ TEST_CASE("attack_sign_below_a_revoked_ca",
 }
 
 TEST_CASE("attack_sign_with_a_certificate_that_a_revoked_leaf_issued",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   by_a_leafs_certificate.must_have_worked();
   by_a_ca_leafs_certificate.must_have_worked();
@@ -146,7 +146,7 @@ TEST_CASE("attack_sign_with_a_certificate_that_a_revoked_leaf_issued",
 }
 
 TEST_CASE("attack_issue_without_being_a_ca",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps][kernel:key_flags]") {
   by_a_leafs_certificate.must_have_worked();
   below_a_revoked_ca.must_have_worked();
@@ -170,7 +170,7 @@ TEST_CASE("attack_issue_without_being_a_ca",
 
 // The same CA key, certified by two roots.
 TEST_CASE("attack_sign_below_a_revoked_ca_that_is_cross_signed",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   below_a_revoked_ca.must_have_worked();
   Warden warden;
@@ -191,7 +191,7 @@ TEST_CASE("attack_sign_below_a_revoked_ca_that_is_cross_signed",
 }
 
 TEST_CASE("attack_sign_with_certificates_in_a_loop",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   in_a_loop.must_have_worked();
   Warden warden;
@@ -208,7 +208,7 @@ TEST_CASE("attack_sign_with_certificates_in_a_loop",
 }
 
 TEST_CASE("attack_add_a_second_signer",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   by_two_signers.must_have_worked();
   Warden warden;
@@ -219,9 +219,9 @@ TEST_CASE("attack_add_a_second_signer",
   CHECK(load(links.by_other()).error == 0);
 }
 
-TEST_CASE("allow_signed_attributes_and_a_certificate_of_no_use",
-          "[vm][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "allow_signed_attributes_and_a_certificate_of_no_use",
+    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   Warden warden;
   const BelowLeaf links(false);
   const Link stranger({.name = "stranger"});
@@ -238,7 +238,7 @@ TEST_CASE("allow_signed_attributes_and_a_certificate_of_no_use",
 
 // The evidence of a load that netops signed, and the verifier refused, is for that load alone.
 TEST_CASE("attack_use_the_evidence_of_a_load_that_failed",
-          "[vm][attack][keyring][bare][kernel][kernel:signature_attr][kernel:signature_verdict]["
+          "[vm][attack][keyring][control][kernel][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   after_a_failed_load.must_have_worked();
   Warden warden;

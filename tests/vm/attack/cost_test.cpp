@@ -100,7 +100,7 @@ size_t grows_by(const std::function<void()>& work) {
 
 }  // namespace
 
-TEST_CASE("attack_fill_memory_with_notes", "[vm][bare][attack]") {
+TEST_CASE("attack_fill_memory_with_notes", "[vm][attack]") {
   if (notes_at_most() == 0) SKIP("this kernel does not tell what its memory is used for");
   Warden warden;
   warden.apply("enforce",

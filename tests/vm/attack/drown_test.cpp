@@ -178,7 +178,7 @@ void bury_under_what_is_allowed(int allowed) {
 
 }  // namespace
 
-TEST_CASE("attack_drown_denials_by_calls_that_name_nothing", "[vm][bare][attack]") {
+TEST_CASE("attack_drown_denials_by_calls_that_name_nothing", "[vm][control][attack]") {
   constexpr int rounds = 10'000, real = 11;
   Control([] { return make_calls_to_nothing(100) == 0; }).must_have_worked();
   Warden warden;
@@ -207,7 +207,7 @@ TEST_CASE("attack_drown_denials_by_calls_that_name_nothing", "[vm][bare][attack]
                                       BPF_XDP, nullptr)) == 0);
 }
 
-TEST_CASE("attack_put_a_program_where_there_was_none", "[vm][bare][attack]") {
+TEST_CASE("attack_put_a_program_where_there_was_none", "[vm][control][attack]") {
   constexpr int rounds = 20'000;
   constexpr const char* rules =
       "[[rules]]\nname = \"here\"\nallow = [\"raw_tp/sched_switch\"]\nsignature = \"unsigned\"\n"
@@ -239,11 +239,11 @@ TEST_CASE("attack_put_a_program_where_there_was_none", "[vm][bare][attack]") {
   CHECK(error_of_made(bpf_raw_tracepoint_open("sched_switch", program.get())) == 0);
 }
 
-TEST_CASE("attack_bury_denials_under_what_is_allowed", "[vm][attack][bare]") {
+TEST_CASE("attack_bury_denials_under_what_is_allowed", "[vm][attack]") {
   bury_under_what_is_allowed(20'000);
 }
 
-TEST_CASE("attack_bury_denials_under_200000_that_are_allowed", "[vm][attack][bare][slow]") {
+TEST_CASE("attack_bury_denials_under_200000_that_are_allowed", "[vm][attack][slow]") {
   bury_under_what_is_allowed(200'000);
 }
 
@@ -258,7 +258,7 @@ std::string own_cgroup() {
 
 }  // namespace
 
-TEST_CASE("attack_drown_denials_in_denials", "[vm][attack][bare]") {
+TEST_CASE("attack_drown_denials_in_denials", "[vm][attack]") {
   constexpr int flood = 4'000, real = 11;
   Warden warden;
   warden.apply("enforce", kRules);

@@ -174,7 +174,7 @@ size_t races(Warden& warden) {
 
 }  // namespace
 
-TEST_CASE("attack_invalidate_the_sealed_ring_by_other_entries", "[vm][bare][attack][keyring]") {
+TEST_CASE("attack_invalidate_the_sealed_ring_by_other_entries", "[vm][control][attack][keyring]") {
   junk_beside_arguments.must_have_worked();
   Warden warden;
   warden.apply("enforce",
@@ -193,7 +193,7 @@ TEST_CASE("attack_invalidate_the_sealed_ring_by_other_entries", "[vm][bare][atta
 // What a thread swapped is seen by a tracing program, and one that the kernel has skipped counts as
 // the worst that it could have shown: by whichever entry the call came. Here it is gone.
 TEST_CASE("attack_hide_a_swap_behind_a_32_bit_call",
-          "[vm][bare][kernel][kernel:task_work][kernel:task_work_impl][attack]") {
+          "[vm][control][kernel][kernel:task_work][kernel:task_work_impl][attack]") {
   anywhere_by_32_bits.must_have_worked();
   Warden warden;
   warden.apply("enforce", kProbeRules);

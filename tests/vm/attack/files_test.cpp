@@ -93,7 +93,7 @@ std::string own_executable() { return std::filesystem::read_symlink("/proc/self/
 
 }  // namespace
 
-TEST_CASE("attack_mount_another_file_over_the_allowed_one", "[vm][attack][bare]") {
+TEST_CASE("attack_mount_another_file_over_the_allowed_one", "[vm][attack][control]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;
@@ -116,7 +116,7 @@ TEST_CASE("attack_mount_another_file_over_the_allowed_one", "[vm][attack][bare]"
 
 // The hook sees the path, and what it led to is seen in the link.
 TEST_CASE("attack_mount_another_file_over_the_path_of_a_link",
-          "[vm][attack][bare][kernel][kernel:user_strings]") {
+          "[vm][attack][control][kernel][kernel:user_strings]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;
@@ -139,7 +139,7 @@ TEST_CASE("attack_mount_another_file_over_the_path_of_a_link",
   CHECK(attach() == 0);
 }
 
-TEST_CASE("attack_mount_another_file_system_over_the_allowed_file", "[vm][attack][bare]") {
+TEST_CASE("attack_mount_another_file_system_over_the_allowed_file", "[vm][attack][control]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;
@@ -163,7 +163,7 @@ TEST_CASE("attack_mount_another_file_system_over_the_allowed_file", "[vm][attack
   }
 }
 
-TEST_CASE("attack_read_the_path_from_another_root_or_namespace", "[vm][attack][bare]") {
+TEST_CASE("attack_read_the_path_from_another_root_or_namespace", "[vm][attack][control]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;
@@ -189,7 +189,7 @@ TEST_CASE("attack_read_the_path_from_another_root_or_namespace", "[vm][attack][b
   CHECK(in_namespace(nullptr) == 0);  // the very file of the host
 }
 
-TEST_CASE("attack_name_the_victim_by_a_hard_link", "[vm][attack][bare]") {
+TEST_CASE("attack_name_the_victim_by_a_hard_link", "[vm][attack][control]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;
@@ -203,7 +203,7 @@ TEST_CASE("attack_name_the_victim_by_a_hard_link", "[vm][attack][bare]") {
   must("rm /usr/bin/fl-link");
 }
 
-TEST_CASE("attack_probe_a_file_that_has_no_path", "[vm][attack][bare]") {
+TEST_CASE("attack_probe_a_file_that_has_no_path", "[vm][attack][control]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;
@@ -224,7 +224,7 @@ TEST_CASE("attack_probe_a_file_that_has_no_path", "[vm][attack][bare]") {
 }
 
 TEST_CASE("attack_load_by_the_path_of_an_allowed_executable_in_another_root",
-          "[vm][attack][bare]") {
+          "[vm][attack][control]") {
   bound.must_have_worked();
   const Files files;
   Warden warden;

@@ -64,7 +64,7 @@ const Control before_the_lsm_stack([] { return load(lsm_bypass()).error == 0; })
 
 }  // namespace
 
-TEST_CASE("attack_load_for_an_attach_type_that_nobody_knows", "[vm][attack][bare]") {
+TEST_CASE("attack_load_for_an_attach_type_that_nobody_knows", "[vm][attack][control]") {
   for_no_attach_type.must_have_worked();
   Warden warden;
   warden.apply("audit", kRulesEnforce);
@@ -80,7 +80,7 @@ TEST_CASE("attack_load_for_an_attach_type_that_nobody_knows", "[vm][attack][bare
   CHECK(load_for_no_attach_type(BPF_PROG_TYPE_XDP) == 0);
 }
 
-TEST_CASE("attack_skip_the_lsm_stack_in_a_policy_on_trial", "[vm][attack][bare]") {
+TEST_CASE("attack_skip_the_lsm_stack_in_a_policy_on_trial", "[vm][attack][control]") {
   before_the_lsm_stack.must_have_worked();
   Warden warden;
   warden.apply("audit", kRulesEnforce);
@@ -139,7 +139,8 @@ const Control from_a_deep_cgroup([] {
 
 }  // namespace
 
-TEST_CASE("attack_run_what_may_only_be_loaded_from_where_nobody_can_tell", "[vm][attack][bare]") {
+TEST_CASE("attack_run_what_may_only_be_loaded_from_where_nobody_can_tell",
+          "[vm][attack][control]") {
   from_a_deep_cgroup.must_have_worked();
   Warden warden;
   warden.apply("enforce",
@@ -178,7 +179,7 @@ std::string loaders_and(const std::string& rule) {
 }  // namespace
 
 TEST_CASE("attack_load_by_an_unsigned_loader",
-          "[vm][attack][loader][bare][kernel][kernel:folded_maps]") {
+          "[vm][attack][loader][control][kernel][kernel:folded_maps]") {
   needs_folded_maps();
   by_an_unsigned_loader.must_have_worked();
   Warden warden;

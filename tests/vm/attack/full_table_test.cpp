@@ -65,7 +65,7 @@ nlohmann::json last_denial(Warden& warden) {
 
 }  // namespace
 
-TEST_CASE("attack_fill_the_table_of_programs", "[vm][attack][bare]") {
+TEST_CASE("attack_fill_the_table_of_programs", "[vm][attack]") {
   Warden warden;
   warden.apply("enforce", kFilters);
   const Fd before = loaded(Load::packet_filter());
@@ -100,7 +100,7 @@ TEST_CASE("attack_fill_the_table_of_programs", "[vm][attack][bare]") {
   CHECK(told == 1);
 }
 
-TEST_CASE("attack_fill_the_table_of_programs_by_loads", "[vm][attack][bare][slow]") {
+TEST_CASE("attack_fill_the_table_of_programs_by_loads", "[vm][attack][slow]") {
   constexpr size_t most = 70'000;
   const rlimit limit = {.rlim_cur = most + 100, .rlim_max = most + 100};
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -124,9 +124,9 @@ TEST_CASE("attack_fill_the_table_of_programs_by_loads", "[vm][attack][bare][slow
   CHECK(error == 0);
 }
 
-TEST_CASE("attack_fill_the_table_of_loader_maps",
-          "[vm][attack][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "attack_fill_the_table_of_loader_maps",
+    "[vm][attack][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce",
@@ -144,7 +144,7 @@ TEST_CASE("attack_fill_the_table_of_loader_maps",
   CHECK(load_bundle(bundle, warden.ring()) == 0);
 }
 
-TEST_CASE("attack_fill_the_table_of_calls_that_are_watched", "[vm][attack][bare]") {
+TEST_CASE("attack_fill_the_table_of_calls_that_are_watched", "[vm][attack]") {
   Warden warden;
   warden.apply("enforce",
                "multithreaded-attach = \"detect\"\n"

@@ -167,7 +167,7 @@ const Control action_named([] {
 
 }  // namespace
 
-TEST_CASE("attack_enslave_a_device_to_a_bond_with_a_program", "[vm][attack][bare]") {
+TEST_CASE("attack_enslave_a_device_to_a_bond_with_a_program", "[vm][attack][control]") {
   enslaved.must_have_worked();
   const Devices devices;
   Warden warden;
@@ -189,7 +189,7 @@ TEST_CASE("attack_enslave_a_device_to_a_bond_with_a_program", "[vm][attack][bare
   check_told(warden, "xdp@jd0", "allow");
 }
 
-TEST_CASE("attack_bind_a_block_of_filters_to_another_device", "[vm][attack][bare]") {
+TEST_CASE("attack_bind_a_block_of_filters_to_another_device", "[vm][attack][control]") {
   block_bound.must_have_worked();
   const Devices devices;
   Warden warden;
@@ -209,7 +209,7 @@ TEST_CASE("attack_bind_a_block_of_filters_to_another_device", "[vm][attack][bare
   check_told(warden, "tc@jd1", "allow");
 }
 
-TEST_CASE("attack_name_an_action_by_its_number", "[vm][attack][bare]") {
+TEST_CASE("attack_name_an_action_by_its_number", "[vm][attack][control]") {
   action_named.must_have_worked();
   const Devices devices;
   must("tc qdisc add dev jd1 clsact");

@@ -264,12 +264,13 @@ const Control careless([] {
 
 }  // namespace
 
-TEST_CASE("attack_write_a_signed_programs_data_by_the_number_of_its_map", "[vm][bare][attack]") {
+TEST_CASE("attack_write_a_signed_programs_data_by_the_number_of_its_map", "[vm][control][attack]") {
   by_number.must_have_worked();
   check_is_kept(take_by_number);
 }
 
-TEST_CASE("attack_write_a_signed_programs_data_by_its_loaders_descriptor", "[vm][bare][attack]") {
+TEST_CASE("attack_write_a_signed_programs_data_by_its_loaders_descriptor",
+          "[vm][control][attack]") {
   from_the_loader.must_have_worked();
   check_is_kept(take_from_the_loader);
 }
@@ -286,7 +287,7 @@ TEST_CASE("allow_maps_of_a_loader_to_everybody_after_its_run", "[vm][loader]") {
 }
 
 // Only what is frozen stays as it was signed.
-TEST_CASE("attack_write_a_signed_programs_map_after_the_run", "[vm][bare][attack][not-held]") {
+TEST_CASE("attack_write_a_signed_programs_map_after_the_run", "[vm][attack][not-held]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const auto loaded = loader::load_bundle(sign_object(kVerdict, warden.netops()), warden.ring());
@@ -303,7 +304,7 @@ TEST_CASE("attack_write_a_signed_programs_map_after_the_run", "[vm][bare][attack
 }
 
 TEST_CASE("attack_run_two_loaders_with_one_metadata_map",
-          "[vm][bare][kernel][kernel:folded_maps][attack]") {
+          "[vm][control][kernel][kernel:folded_maps][attack]") {
   needs_folded_maps();
   two_runs.must_have_worked();
   Warden warden;
@@ -313,7 +314,7 @@ TEST_CASE("attack_run_two_loaders_with_one_metadata_map",
 }
 
 TEST_CASE("attack_have_a_signed_loader_use_a_map_from_elsewhere",
-          "[vm][bare][kernel][kernel:folded_maps][attack]") {
+          "[vm][control][kernel][kernel:folded_maps][attack]") {
   needs_folded_maps();
   careless.must_have_worked();
   Warden warden;

@@ -56,7 +56,7 @@ const Control read_it([] {
 }  // namespace
 
 TEST_CASE("attack_register_operations_that_an_earlier_policy_had_filled_in",
-          "[vm][bare][attack][attach]") {
+          "[vm][control][attack][attach]") {
   register_them.must_have_worked();
   Warden warden;
   warden.apply("enforce", rule("allow", kOperations));
@@ -82,7 +82,7 @@ TEST_CASE("attack_register_operations_that_an_earlier_policy_had_filled_in",
 }
 
 TEST_CASE("attack_read_an_iterator_that_an_earlier_policy_had_pinned",
-          "[vm][bare][attack][attach]") {
+          "[vm][control][attack][attach]") {
   read_it.must_have_worked();
   Warden warden;
   warden.apply("enforce", rule("allow", "iter/task"));

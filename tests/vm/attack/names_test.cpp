@@ -98,7 +98,7 @@ const Control namesake([] { return load(Namesake().traced_by("fentry")).error ==
 }  // namespace
 
 TEST_CASE("attack_probe_a_function_by_another_name",
-          "[vm][attack][bare][kernel][kernel:user_strings]") {
+          "[vm][attack][control][kernel][kernel:user_strings]") {
   by_another_name.must_have_worked();
   Warden warden;
   for (const char* denied : {"\"ksyscall/fork\"", "\"kprobe/__do_sys_fork\"",
@@ -127,7 +127,7 @@ TEST_CASE("attack_probe_a_function_by_another_name",
   CHECK(probe(program, "__x64_sys_close") == 0);
 }
 
-TEST_CASE("attack_trace_a_function_by_another_name", "[vm][attack][bare]") {
+TEST_CASE("attack_trace_a_function_by_another_name", "[vm][attack][control]") {
   by_another_name.must_have_worked();
   std::vector<std::string> traceable;
   for (const char* name : kFork)
@@ -167,7 +167,7 @@ TEST_CASE("allow_an_ambiguous_function_with_a_warning", "[vm][attach]") {
   CHECK(checked.output.find("[ambiguous-function]") != std::string::npos);
 }
 
-TEST_CASE("attack_trace_a_bpf_program_by_the_name_of_a_kernel_function", "[vm][attack][bare]") {
+TEST_CASE("attack_trace_a_bpf_program_by_the_name_of_a_kernel_function", "[vm][attack][control]") {
   namesake.must_have_worked();
   const Namesake target;
   Warden warden;

@@ -257,7 +257,7 @@ const Control number_used_again([] {
 
 }  // namespace
 
-TEST_CASE("attack_add_a_filter_without_naming_its_kind", "[vm][attack][bare]") {
+TEST_CASE("attack_add_a_filter_without_naming_its_kind", "[vm][attack][control]") {
   without_kind.must_have_worked();
   const Devices devices;
   Warden warden;
@@ -271,7 +271,7 @@ TEST_CASE("attack_add_a_filter_without_naming_its_kind", "[vm][attack][bare]") {
   CHECK(event["attach"] == "tc@nl1");
 }
 
-TEST_CASE("attack_leave_the_last_attribute_of_a_message_unpadded", "[vm][attack][bare]") {
+TEST_CASE("attack_leave_the_last_attribute_of_a_message_unpadded", "[vm][attack][control]") {
   unpadded_filter.must_have_worked();
   unpadded_action.must_have_worked();
   const Devices devices;
@@ -287,7 +287,7 @@ TEST_CASE("attack_leave_the_last_attribute_of_a_message_unpadded", "[vm][attack]
   for (const Last last : {Last::unpadded, Last::padded}) CHECK(add_action_by(action, last) == 0);
 }
 
-TEST_CASE("attack_hide_the_encapsulation_of_a_route", "[vm][attack][bare]") {
+TEST_CASE("attack_hide_the_encapsulation_of_a_route", "[vm][attack][control]") {
   by_routes.must_have_worked();
   Warden warden;
   warden.apply("enforce", refuse("lwt_xmit"));
@@ -297,7 +297,7 @@ TEST_CASE("attack_hide_the_encapsulation_of_a_route", "[vm][attack][bare]") {
   CHECK(routes_that_fail_with(program, 0) == 3);
 }
 
-TEST_CASE("attack_use_the_number_of_a_device_again_in_one_buffer", "[vm][attack][bare]") {
+TEST_CASE("attack_use_the_number_of_a_device_again_in_one_buffer", "[vm][attack][control]") {
   number_used_again.must_have_worked();
   must("ip link add nl7 type dummy");
   Warden warden;

@@ -24,7 +24,7 @@ std::string allow(const std::string& attach, const std::string& more = "") {
 
 }  // namespace
 
-TEST_CASE("attack_give_a_device_the_name_that_a_rule_allows", "[vm][attack][not-held][bare]") {
+TEST_CASE("attack_give_a_device_the_name_that_a_rule_allows", "[vm][attack][not-held]") {
   run("ip link del nh0; ip link del nh1; ip link del nh9");
   must("ip link add nh0 type veth peer name nh9");
   Warden warden;
@@ -39,7 +39,7 @@ TEST_CASE("attack_give_a_device_the_name_that_a_rule_allows", "[vm][attack][not-
   run("ip link del nh0");
 }
 
-TEST_CASE("attack_attach_where_nothing_falls_at_attach", "[vm][attack][not-held][bare]") {
+TEST_CASE("attack_attach_where_nothing_falls_at_attach", "[vm][attack][not-held]") {
   Warden warden;
   warden.apply("enforce", allow("xdp"));
   const Fd program = loaded({});
@@ -57,7 +57,7 @@ TEST_CASE("attack_use_a_program_from_before_the_policy", "[vm][attack][not-held]
   CHECK(error_of_made(bpf_link_create(resident.get(), index, BPF_XDP, nullptr)) == 0);
 }
 
-TEST_CASE("attack_join_the_cgroup_that_a_rule_names", "[vm][attack][not-held][bare]") {
+TEST_CASE("attack_join_the_cgroup_that_a_rule_names", "[vm][attack][not-held]") {
   Warden warden;
   warden.apply("enforce", allow("xdp", "cgroup = [\"/trusted.service\"]\n"));
   CHECK(load(Load{}).error == EPERM);
@@ -69,7 +69,7 @@ TEST_CASE("attack_join_the_cgroup_that_a_rule_names", "[vm][attack][not-held][ba
   ::rmdir(trusted.c_str());
 }
 
-TEST_CASE("attack_set_the_clock_back", "[vm][attack][not-held][bare]") {
+TEST_CASE("attack_set_the_clock_back", "[vm][attack][not-held]") {
   Warden warden;
   warden.apply("enforce", allow("xdp", "expires = 2021-01-01\n"));
   CHECK(load(Load{}).error == EPERM);
@@ -82,7 +82,7 @@ TEST_CASE("attack_set_the_clock_back", "[vm][attack][not-held][bare]") {
   CHECK(error == 0);
 }
 
-TEST_CASE("attack_switch_it_off", "[vm][attack][not-held][bare]") {
+TEST_CASE("attack_switch_it_off", "[vm][attack][not-held]") {
   Warden warden;
   warden.apply("enforce", allow("socket"));
   CHECK(load(Load{}).error == EPERM);

@@ -103,7 +103,7 @@ Fd pmu_event(const Kind& kind) {
 
 }  // namespace
 
-TEST_CASE("attack_append_a_probe_after_the_decision", "[vm][attack][bare]") {
+TEST_CASE("attack_append_a_probe_after_the_decision", "[vm][attack][control]") {
   appended.must_have_worked();
   Warden warden;
   for (const Kind& kind : kKinds) {
@@ -127,7 +127,7 @@ TEST_CASE("attack_append_a_probe_after_the_decision", "[vm][attack][bare]") {
   }
 }
 
-TEST_CASE("attack_append_a_probe_unseen", "[vm][attack][bare]") {
+TEST_CASE("attack_append_a_probe_unseen", "[vm][attack][control]") {
   appended.must_have_worked();
   Warden warden;
   const TracefsEvent grows("kprobe_events", "p:grow/it tcp_connect");

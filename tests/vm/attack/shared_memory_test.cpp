@@ -217,17 +217,18 @@ const Control another_program([] {
 
 }  // namespace
 
-TEST_CASE("attack_swap_the_functions_of_a_probe_in_shared_memory", "[vm][bare][attack][race]") {
+TEST_CASE("attack_swap_the_functions_of_a_probe_in_shared_memory", "[vm][control][attack][race]") {
   another_function.must_have_worked();
   must_be_killed(functions_of_a_probe());
 }
 
-TEST_CASE("attack_swap_the_name_of_a_tracepoint_in_shared_memory", "[vm][bare][attack][race]") {
+TEST_CASE("attack_swap_the_name_of_a_tracepoint_in_shared_memory", "[vm][control][attack][race]") {
   another_tracepoint.must_have_worked();
   must_be_killed(name_of_a_tracepoint());
 }
 
-TEST_CASE("attack_swap_the_program_of_a_tail_call_in_shared_memory", "[vm][bare][attack][race]") {
+TEST_CASE("attack_swap_the_program_of_a_tail_call_in_shared_memory",
+          "[vm][control][attack][race]") {
   another_program.must_have_worked();
   const TwoPrograms two = {tail_called(0), tail_called(1)};
   Warden warden;

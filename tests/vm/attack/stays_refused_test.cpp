@@ -148,7 +148,7 @@ const Control by_asking_twice(works_without);
 }  // namespace
 
 TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
-          "[vm][attack][bare][kernel][kernel:program_digest]") {
+          "[vm][attack][control][kernel][kernel:program_digest]") {
   by_asking_twice.must_have_worked();
   Warden warden;
   warden.apply("enforce", only_good());
@@ -159,7 +159,7 @@ TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
 }
 
 TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
-          "[vm][attack][bare][kernel][kernel:program_digest]") {
+          "[vm][attack][control][kernel][kernel:program_digest]") {
   by_asking_twice.must_have_worked();
   Warden warden;
   const std::string bad = keyring::hex(keyring::sha256(program(kBad).insns));
@@ -174,7 +174,7 @@ TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
 
 // Of an old version whose signature stays valid.
 TEST_CASE("attack_ask_twice_for_a_replayed_program",
-          "[vm][attack][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][attack][control][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps][kernel:program_digest]") {
   by_asking_twice.must_have_worked();
   Warden warden;
@@ -260,7 +260,7 @@ size_t count_refused_good(const Shared& shared) {
 }  // namespace
 
 TEST_CASE("attack_load_ask_pin_and_open_in_any_order",
-          "[vm][attack][bare][kernel][kernel:program_digest]") {
+          "[vm][attack][control][kernel][kernel:program_digest]") {
   by_asking_twice.must_have_worked();
   Warden warden;
   warden.apply("enforce", only_good());

@@ -101,7 +101,7 @@ const Control by_each_way([] {
 
 }  // namespace
 
-TEST_CASE("attack_use_a_way_that_no_hook_judges", "[vm][bare][attack][attach]") {
+TEST_CASE("attack_use_a_way_that_no_hook_judges", "[vm][control][attack][attach]") {
   by_each_way.must_have_worked();
   Warden warden;
   warden.apply("enforce", rules(R"("xdp", "socket", "perf_event")"));
