@@ -22,6 +22,15 @@ bool is_attached(const bw_attached_hook& hook) {
          info.prog_id == hook.program_id;
 }
 
+// 0 for programs of LSM hooks, which the kernel always runs.
+uint64_t skipped_runs(uint32_t program_id) {
+  const Fd program(bpf_prog_get_fd_by_id(program_id));
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  if (!program || bpf_prog_get_info_by_fd(program.get(), &info, &size) != 0) return 0;
+  return info.recursion_misses;
+}
+
 }  // namespace
 
 Status note_hooks(const bpf_object_skeleton& skeleton, int map) {
@@ -62,7 +71,10 @@ Result<Hooks> read_hooks(const PinnedMaps& pins) {
   for (const bw_attached_hook& hook : *noted) {
     std::string name = kernel_text(hook.name, sizeof(hook.name));
     const bool is_there = is_attached(hook);
-    if (is_there) hooks.programs.push_back(hook.program_id);
+    if (is_there) {
+      hooks.programs.push_back(hook.program_id);
+      hooks.skipped += skipped_runs(hook.program_id);
+    }
     (is_there ? hooks.attached : hooks.missing).push_back(std::move(name));
   }
   return hooks;

@@ -19,6 +19,7 @@ namespace bpfwarden::loader {
 struct Hooks {
   std::vector<std::string> attached, missing;  // "warden_prog_load"
   std::vector<uint32_t> programs;              // ids, of those that are attached
+  uint64_t skipped = 0;  // runs of theirs that the kernel left out: bpf_prog_info.recursion_misses
 
   [[nodiscard]] size_t expected() const { return attached.size() + missing.size(); }
 };

@@ -217,6 +217,10 @@ std::vector<Metric> to_metrics(const std::optional<Measured>& measured, const Me
   all.push_back(gauge("bpfwarden_hooks_missing",
                       "Hooks that `apply` attached and that are there no more.",
                       static_cast<int64_t>(status.hooks.missing.size())));
+  all.push_back(counter("bpfwarden_evidence_skipped_total",
+                        "Runs of tracing programs that the kernel left out: evidence that denies "
+                        "by being absent.",
+                        status.hooks.skipped));
   all.push_back(gauge("bpfwarden_unjudged_programs",
                       "Programs that became active by a way that no hook judged.",
                       static_cast<int64_t>(status.unjudged.size())));

@@ -51,7 +51,7 @@ std::optional<Measured> measured() {
                         {tally_of("r", true, BW_MODE_ENFORCE), 1}};
   all.tallies.untallied[bw_untallied_slot(1, BW_MODE_AUDIT, BW_SIGNATURE_PROG_USED_MAPS)] = 3;
   all.programs = std::map<Standing, uint64_t>{{Standing::admitted, 7}};
-  all.status.hooks = {.attached = {"a", "b"}, .missing = {"c"}, .programs = {1, 2}};
+  all.status.hooks = {.attached = {"a", "b"}, .missing = {"c"}, .programs = {1, 2}, .skipped = 7};
   all.status.tables = {{.name = "programs", .entries = 12, .room = 65'536}};
   return all;
 }
@@ -122,6 +122,7 @@ TEST_CASE("the time that is left to confirm, and that it has run out") {
 TEST_CASE("hooks that are gone are told, and how full tables are") {
   CHECK(has(at(1), "bpfwarden_hooks 2"));
   CHECK(has(at(1), "bpfwarden_hooks_missing 1"));
+  CHECK(has(at(1), "bpfwarden_evidence_skipped_total 7"));
   CHECK(has(at(1), "bpfwarden_unjudged_programs 0"));
   CHECK(has(at(1), "bpfwarden_table_entries{table=\"programs\"} 12"));
   CHECK(has(at(1), "bpfwarden_table_room{table=\"programs\"} 65536"));
