@@ -10,7 +10,7 @@ extern const void link_idr __ksym __weak;
 void bpf_rcu_read_lock(void) __ksym;
 void bpf_rcu_read_unlock(void) __ksym;
 
-#define XA_LEVELS 8       // of 64 slots each: more than numbers of 31 bits need
+#define XA_LEVELS 8         // of 64 slots each: more than numbers of 31 bits need
 #define XA_FIRST_NODE 4096  // entries below that are no nodes: include/linux/xarray.h
 
 enum { NO_LINK = 0, CHANGING = 1 };
