@@ -16,11 +16,8 @@ static __always_inline bool can_be_descriptor(__u32 fd) { return (__s32)fd >= 0;
 // Who has none of these needs a program that somebody else hands it: it is refused, and not told
 // of.
 static __always_inline bool has_attach_capability(void) {
-  const struct cred* cred = BPF_CORE_READ(bpf_get_current_task_btf(), cred);
-  const __u64 any =
-      1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_PERFMON | 1ULL << CAP_BPF;
-  return (BPF_CORE_READ(cred, cap_effective.val) & any) &&
-         BPF_CORE_READ(cred, user_ns) == &init_user_ns;
+  return has_capability(1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN | 1ULL << CAP_PERFMON |
+                        1ULL << CAP_BPF);
 }
 
 // Whether no judgement follows, where a caller that shares its descriptors names nothing.

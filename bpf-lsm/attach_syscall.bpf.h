@@ -265,7 +265,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   if (is_shared && !may_watch()) return refuse_shared(prog);
   if (!kernel && !is_shared && judge_fitting(map)) return -EPERM;
   if (!prog) return 0;
-  if (is_shared && !await_end(end_watch)) return refuse_shared(prog);
+  if (is_shared && !hold_to_end(note)) return refuse_shared(prog);
   note->attachment.awaits = WATCH_PROGRAM;
   take_point_of_load(&note->attachment, prog);
   return judge_program(prog);

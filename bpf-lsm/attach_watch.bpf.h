@@ -13,6 +13,7 @@
 
 #include "bpf-lsm/attach.bpf.h"
 #include "bpf-lsm/call_end.bpf.h"
+#include "bpf-lsm/raced.bpf.h"
 #include "bpf-lsm/raw_tracepoint.bpf.h"
 
 enum {
@@ -21,12 +22,13 @@ enum {
   WATCH_TARGETS = 4,  // of a probe that has many
   MAX_THREADS = 4096,
   SIGKILL = 9,
+  PT_TRACE_EXIT = 1 << 9,  // include/linux/ptrace.h
 };
 
 // ---- Before the call ----------------------------------------------------------------------------
 
 // Whether all who share the caller's table are threads of its process: they can be killed with it.
-// The first process cannot be.
+// The first process cannot be, and a traced thread may be held at its end.
 static __noinline bool shares_within_process(void) {
   const struct task_struct* task = bpf_get_current_task_btf();
   const struct files_struct* files = BPF_CORE_READ(task, files);
@@ -38,7 +40,7 @@ static __noinline bool shares_within_process(void) {
     if (!node || node == head) break;
     struct task_struct* thread =
         (void*)node - bpf_core_field_offset(struct task_struct, thread_node);
-    if (BPF_CORE_READ(thread, files) == files) sharing++;
+    if (BPF_CORE_READ(thread, files) == files && !BPF_CORE_READ(thread, ptrace)) sharing++;
     node = BPF_CORE_READ(node, next);
   }
   return BPF_CORE_READ(task, tgid) != 1 && sharing >= BPF_CORE_READ(files, count.counter);
@@ -56,6 +58,14 @@ static __always_inline void note_exe(struct task_note* note) { read_exe(note, no
 
 static int end_watch(struct bpf_map* map, void* key, void* value);
 
+// The end of the call is awaited, and nobody gets at the process until then: see
+// process_reached.bpf.h.
+static __always_inline bool hold_to_end(struct task_note* note) {
+  if (!await_end(end_watch)) return false;
+  note->attachment.held_to_end = 1;
+  return true;
+}
+
 // Which program is judged, and by which number the kernel is going to find it.
 static __always_inline void note_program(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
   note->attachment.program_fd = fd;
@@ -64,7 +74,7 @@ static __always_inline void note_program(struct task_note* note, __u32 fd, struc
 
 // Of the program that is noted. False: to be refused.
 static __always_inline bool watch(struct task_note* note) {
-  if (!may_watch() || !await_end(end_watch)) return false;
+  if (!may_watch() || !hold_to_end(note)) return false;
   note_exe(note);
   note->attachment.watched = note->attachment.shared = 1;
   note->attachment.awaits = WATCH_PROGRAM;
@@ -78,15 +88,21 @@ static __always_inline bool may_name(struct task_note* note, __u32 fd, struct bp
   return !shares_files() || watch(note);
 }
 
+// Who traces the caller may keep it, and its descriptors, once it is killed.
+static __always_inline bool dies_when_killed(void) {
+  const struct task_struct* task = bpf_get_current_task_btf();
+  return BPF_CORE_READ(task, tgid) != 1 && !(BPF_CORE_READ(task, ptrace) & PT_TRACE_EXIT);
+}
+
 // What the kernel is to read from the caller's memory. False: to be refused, for nobody can kill
-// the first process.
+// the first process, or one that is held at its end.
 static __noinline bool watch_memory(__u8 awaits) {
   struct task_note* note = task_note(0);
   if (!note) return false;
   struct attachment* at = &note->attachment;
   at->awaits |= awaits;
   if (at->watched) return true;
-  if (BPF_CORE_READ(bpf_get_current_task_btf(), tgid) == 1 || !await_end(end_watch)) return false;
+  if (!dies_when_killed() || !hold_to_end(note)) return false;
   note_exe(note);
   at->watched = 1;
   return true;
@@ -228,7 +244,10 @@ __noinline int answer_race(__u64 address) {
   note->draft.generation = generation;
   tally(&note->draft);
   report_race(note, image, prog);
-  if (bw_refused(&note->draft.decision)) bpf_send_signal(SIGKILL);
+  if (!bw_refused(&note->draft.decision)) return 0;
+  if (prog) mark_raced((__u64)BPF_CORE_READ(prog, aux), note->attachment.route);
+  mark_raced(note->attachment.program_aux, note->attachment.route);
+  if (!bpf_send_signal(SIGKILL)) note->condemned = 1;
   return 0;
 }
 
@@ -359,6 +378,7 @@ int BPF_PROG(see_tracepoint, struct tracepoint* point) {
 static int end_watch(struct bpf_map* map, void* key, void* value) {
   struct task_note* note = task_note(0);
   forget_end();
+  if (note) note->attachment.held_to_end = 0;
   if (!note || !note->attachment.watched) return 0;
   const struct attachment* at = &note->attachment;
   if (result_of_call() >= 0 && (at->awaits & ~at->seen)) answer_race(0);

@@ -15,11 +15,15 @@ enum {
   CAP_BPF = 39,
 };
 
-static __always_inline bool is_bpf_capable(void) {
+// Any of these: a bit for each.
+static __always_inline bool has_capability(__u64 wanted) {
   const struct cred* cred = BPF_CORE_READ(bpf_get_current_task_btf(), cred);
-  const __u64 wanted = 1ULL << CAP_BPF | 1ULL << CAP_SYS_ADMIN;
   return (BPF_CORE_READ(cred, cap_effective.val) & wanted) &&
          BPF_CORE_READ(cred, user_ns) == &init_user_ns;
+}
+
+static __always_inline bool is_bpf_capable(void) {
+  return has_capability(1ULL << CAP_BPF | 1ULL << CAP_SYS_ADMIN);
 }
 
 // True where that cannot be read: then the kernel's refusals are reported rather than passed over.

@@ -97,6 +97,12 @@ union bpf_attr {
   struct {
     __u32 link_fd;
   } iter_create;
+  struct {  // BPF_OBJ_PIN
+    __u32 bpf_fd;
+  };
+  struct {  // BPF_LINK_GET_FD_BY_ID
+    __u32 link_id;
+  };
 };
 
 struct btf_type {
@@ -180,6 +186,11 @@ struct bpf_task_work {
 // Open-coded iterator, opaque; bpf_for() of libbpf keeps one on the stack.
 struct bpf_iter_num {
   __u64 opaque[1];
+} __attribute__((aligned(8)));
+
+// Likewise, for bpf_for_each(task, …).
+struct bpf_iter_task {
+  __u64 opaque[3];
 } __attribute__((aligned(8)));
 
 struct bpf_verifier_env {
@@ -294,6 +305,19 @@ struct bpf_link_primer {
 
 struct list_head {
   struct list_head* next;
+};
+
+struct xarray {
+  void* xa_head;
+};
+
+struct xa_node {
+  unsigned char shift;
+  void* slots[64];
+};
+
+struct idr {
+  struct xarray idr_rt;
 };
 
 struct hlist_node {
@@ -515,8 +539,10 @@ struct cred {
 };
 
 struct task_struct {
+  unsigned int ptrace;
   __s32 pid;
   __s32 tgid;
+  struct task_struct* group_leader;
   char comm[16];
   const struct cred* cred;
   struct files_struct* files;

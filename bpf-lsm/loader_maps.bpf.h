@@ -8,7 +8,6 @@
 #include "bpf-lsm/maps.bpf.h"
 #include "bpf-lsm/open_file.bpf.h"
 
-#define ENOENT 2
 #define MAX_LOADER_MAPS 65536
 #define MAX_USED_MAPS 64  // include/linux/bpf.h
 
@@ -86,17 +85,11 @@ static __noinline bool is_of_others_run(__u64 map) {
   return (!note || note->loader_aux != made->loader_aux) && keeps_maps();
 }
 
-// By its number, or where it is pinned. What makes it comes here, too.
+// By its number, or where it is pinned. What makes it comes here, too. From another process: see
+// file_received.bpf.h.
 SEC("lsm/bpf_map")
 int BPF_PROG(give_map, struct bpf_map* map, unsigned int mode, int ret) {
   return ret ? ret : is_of_others_run((__u64)map) ? -ENOENT : 0;
-}
-
-// From another process: pidfd_getfd(2), SCM_RIGHTS.
-SEC("lsm/file_receive")
-int BPF_PROG(receive_map, struct file* file, int ret) {
-  if (ret || file->f_op != &bpf_map_fops) return ret;
-  return is_of_others_run((__u64)file->private_data) ? -EBADF : 0;
 }
 
 SEC("lsm/bpf_map_free")

@@ -169,7 +169,7 @@ struct attachment {
   __u8 awaits;       // WATCH_*: evidence that must be there once the call has gone through
   __u8 seen;         // and is
   __u8 grows;        // to an event of tracefs, which takes further probes at any time
-  __u8 reserved[1];
+  __u8 held_to_end;  // until the call ends nobody may attach to the process
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
   __u32 program_fd;
@@ -196,7 +196,7 @@ struct task_note {
   __u8 signed_load;   // a load with a signature is under way, its verdict not yet known
   __u8 key_evidence;  // enum key_evidence, of that load
   __u8 loader_signature;
-  __u8 reserved;
+  __u8 condemned;  // killed for a race
   __u32 loader_signer;
   __u8 wanted_key[BW_KEY_ID_SIZE];  // of the signed load: see bw_event
   __u32 wanted_key_length;

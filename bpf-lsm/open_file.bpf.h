@@ -5,7 +5,9 @@
 #include "bpf-lsm/facts.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 
+#define ENOENT 2
 #define EBADF 9
+#define EAGAIN 11
 #define EINVAL 22
 
 extern const void bpf_map_fops __ksym __weak;

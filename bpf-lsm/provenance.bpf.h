@@ -49,6 +49,7 @@ static __always_inline struct bw_program* new_draft(struct task_note* note) {
   __builtin_memset(&note->draft, 0, __builtin_offsetof(struct bw_program, signer_key));
   note->draft.staged_generation = 0;
   note->draft.staged_signer = BW_SIGNER_UNKNOWN;
+  note->draft.raced = 0;
   return &note->draft;
 }
 

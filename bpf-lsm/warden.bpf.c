@@ -6,11 +6,13 @@
 //                                   a refused program had by who asks for it meanwhile
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
 // lsm/bpf_map, lsm/file_receive     a running loader's data rewritten before it is frozen
+// lsm/file_receive, lsm/ptrace_access_check  the link of who won a race, and is killed for it, taken
+//                                   over by another process
 // lsm/bpf_map_free                  a freed map taken for another one
 // lsm/bpf_token_create              user namespaces that load programs, where the policy wants none
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
 //                                   programs attached, run, or put where they run, elsewhere than
-//                                   the policy says
+//                                   the policy says; such a link taken over by its number or a pin
 // lsm/file_ioctl, lsm/file_ioctl_compat, lsm/socket_setsockopt, lsm/netlink_send
 //                                   likewise, outside of bpf(2)
 // lsm/sb_delete                     a file system taken for one that has ended
@@ -41,10 +43,13 @@
 #include "bpf-lsm/attach_syscall.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
 #include "bpf-lsm/device_joined.bpf.h"
+#include "bpf-lsm/file_received.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
+#include "bpf-lsm/link_taken.bpf.h"
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
+#include "bpf-lsm/process_reached.bpf.h"
 #include "bpf-lsm/signed_by.bpf.h"
 #include "bpf-lsm/unjudged.bpf.h"
 
@@ -83,7 +88,8 @@ int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, b
              int ret) {
   if (is_map_access(command)) return ret;
   forget_last_call(command, attr, kernel);
-  return ret ? ret : judge_call(command, attr, kernel);
+  if (ret) return ret;
+  return takes_link(command) ? judge_taking(command, attr) : judge_call(command, attr, kernel);
 }
 
 // What cannot be noted would be a stranger to every later look.

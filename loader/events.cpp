@@ -228,6 +228,8 @@ std::string subject_text(const bw_event& event) {
     return program + ", which came with a bond, a shared block or an action that the device joined";
   if (event.route == BW_ROUTE_UNJUDGED)
     return program + ", by a way that no hook judged, " + system_call_text(event);
+  if (event.cause == BW_CAUSE_ATTACH_RACE && event.error != 0)
+    return "reaching for the attachment of " + program;
   return (event.route == BW_ROUTE_TEST_RUN ? "running " : "attaching ") + program + " by " +
          std::string(policy::route_name(static_cast<bw_route>(event.route)));
 }
@@ -246,7 +248,7 @@ std::string what_happened(const bw_event& event) {
                      ", uid " + std::to_string(event.uid) + ")";
   if (event.error != 0) text += std::string(", who got ") + ::strerrorname_np(event.error);
   if ((event.cause == BW_CAUSE_ATTACH_RACE || event.cause == BW_CAUSE_UNJUDGED_ROUTE) &&
-      event.refused != 0)
+      event.refused != 0 && event.error == 0)
     text += ", who was killed";
   return text;
 }

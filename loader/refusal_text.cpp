@@ -55,6 +55,12 @@ string move_text(const json& event, const string& named) {
   return "moved the device of " + program + " into another network namespace, now " + attach;
 }
 
+// Somebody wanted the link of one who won a race, or to get at who attaches.
+bool is_reach(const json& event) {
+  return text_of(event, "cause") == policy::cause_name(BW_CAUSE_ATTACH_RACE) &&
+         number_of(event, "errno") != 0;
+}
+
 string what_text(const json& event) {
   const string hook = text_of(event, "hook"), program = text_of(event, "program");
   if (hook == "observed") return "to load a signed program";
@@ -66,6 +72,7 @@ string what_text(const json& event) {
   const string attach = text_of(event, "attach"), route = text_of(event, "route");
   const string named = program.empty() ? " program" : " program '" + program + "'";
   if (hook == "attach" && is_after_move(event)) return move_text(event, named);
+  if (is_reach(event)) return "to reach for the attachment of " + signed_text(event) + named;
   if (hook != "attach") return "to load " + signed_text(event) + " " + attach + named;
   if (route == "test-run") return "to run " + signed_text(event) + " " + attach + named;
   return "to attach " + signed_text(event) + named + " to " + attach +
@@ -75,7 +82,7 @@ string what_text(const json& event) {
 string outcome_text(const json& event) {
   if (is_after_move(event)) return "the program is still attached";
   if (!is_true(event, "refused")) return "it was let through in audit mode only";
-  if (text_of(event, "cause") == policy::cause_name(BW_CAUSE_ATTACH_RACE))
+  if (text_of(event, "cause") == policy::cause_name(BW_CAUSE_ATTACH_RACE) && !is_reach(event))
     return "it was attached, and its process was killed";
   const auto error = static_cast<int>(number_of(event, "errno"));
   const char* name = ::strerrorname_np(error);

@@ -13,6 +13,7 @@ std::span<const std::string_view> own_attach_points() {
       "lsm/bpf_map_create",
       "lsm/bpf_map_free",
       "lsm/file_receive",
+      "lsm/ptrace_access_check",
       "lsm/bpf_token_create",
       "lsm/key_permission",
       "lsm/bpf_prog_free",

@@ -70,7 +70,7 @@ constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
     {"attach-race",
      "another program than the one that was judged was attached, or it was attached elsewhere: "
      "somebody swapped a file descriptor, or what lies in memory, meanwhile, and the process was "
-     "killed",
+     "killed; or somebody reached for its link, or for a process while it attaches, and got EPERM",
      "Treat it as an attack until its author has found who did; `bpfwarden inventory` shows "
      "whether the program is still attached."},
     {"token-denied", "the policy admits no BPF tokens, with which user namespaces load programs",

@@ -81,7 +81,7 @@ struct bw_program {
   struct bw_rule rule;      // that admitted it; an empty name: none
   __u64 staged_generation;  // whose slot staged_signer is
   __u32 staged_signer;
-  __u32 reserved2;
+  __u32 raced;  // 1 + enum bw_route, once an attachment of it was another one than was judged
 };
 
 // The per-CPU map `counters`, one element.

@@ -204,6 +204,7 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK_MEMBER(program, bw_program, signer_key);
   CHECK_MEMBER(program, bw_program, rule);
   CHECK_MEMBER(program, bw_program, staged_signer);
+  CHECK_MEMBER(program, bw_program, raced);
 
   const Layout facts(types.get(), "bw_facts");
   CHECK(facts.size() == sizeof(bw_facts));

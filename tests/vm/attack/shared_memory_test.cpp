@@ -2,7 +2,6 @@
 // writes is what the kernel reads for the other. So what a hook has read there can be another thing
 // by the time the kernel reads it.
 #include <bpf/bpf.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "loader/syscall.h"
 #include "tests/vm/attach_routes.h"
 #include "tests/vm/attack/control.h"
+#include "tests/vm/attack/shared_page.h"
 #include "tests/vm/handles.h"
 #include "tests/vm/linger.h"
 #include "tests/vm/sharing.h"
@@ -24,43 +24,6 @@
 
 namespace bpfwarden::vm {
 namespace {
-
-// A page that this process and those that it makes have.
-struct Page {
-  volatile unsigned long number;
-  char text[64];
-
-  static Page& make() {
-    void* const memory =
-        ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(memory != MAP_FAILED);
-    return *new (memory) Page{};
-  }
-};
-
-// Another process, on the second processor, that takes its turn again and again.
-class Writer {
- public:
-  explicit Writer(const std::function<void()>& turn) : process_(::fork()) {
-    REQUIRE(process_ >= 0);
-    if (process_ != 0) return;
-    run_on(1);
-    for (;;) turn();
-  }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
-  ~Writer() {
-    ::kill(process_, SIGKILL);
-    ::waitpid(process_, nullptr, 0);
-  }
-
- private:
-  pid_t process_;
-};
-
-void wait_a_little() {
-  for (int i = 0; i < 300; i++) asm volatile("" ::: "memory");
-}
 
 enum class Attached : uint8_t { no, wanted, other };
 
@@ -90,12 +53,7 @@ bool is_killed(const Contest& contest, bool& won) {
 }
 
 Writer exchange_in(const Contest& contest) {
-  return Writer([&] {
-    contest.write_other();
-    wait_a_little();
-    contest.write_wanted();
-    wait_a_little();
-  });
+  return Writer(exchange(contest.write_other, contest.write_wanted));
 }
 
 bool wins(const Contest& contest) {
@@ -136,7 +94,7 @@ std::string allow(const std::string& point) {
 }
 
 Contest functions_of_a_probe() {
-  static Page& page = Page::make();
+  static SharedPage& page = SharedPage::make();
   const auto program = std::make_shared<Fd>();  // of the policy's time
   const unsigned long wanted = address_of("tcp_connect"), other = address_of("tcp_close");
   return {allow("kprobe.multi/tcp_connect"), [=] { page.number = wanted; },
@@ -162,7 +120,7 @@ std::string traced_by(const Fd& link) {
 }
 
 Contest name_of_a_tracepoint() {
-  static Page& page = Page::make();
+  static SharedPage& page = SharedPage::make();
   const auto program = std::make_shared<Fd>();
   constexpr const char* kWanted = "task_rename";
   return {allow(std::string("raw_tp/") + kWanted), [] { std::strcpy(page.text, kWanted); },
@@ -189,17 +147,12 @@ int update(const Fd& map, const void* value) {
 
 // Whether the other program ever gets into the map, of which the hook has seen the wanted one.
 bool gets_in(const Fd& wanted, const Fd& other, size_t rounds) {
-  static Page& page = Page::make();
+  static SharedPage& page = SharedPage::make();
   const Fd map = make_map(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t));
   const auto write = [](const Fd& program) {
     page.number = static_cast<unsigned long>(program.get());
   };
-  const Writer writer([&] {
-    write(other);
-    wait_a_little();
-    write(wanted);
-    wait_a_little();
-  });
+  const Writer writer(exchange([&] { write(other); }, [&] { write(wanted); }));
   run_on(0);
   for (size_t round = 0; round < rounds; round++) {
     const uint32_t first = 0;
