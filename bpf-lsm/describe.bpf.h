@@ -6,7 +6,7 @@
 static __always_inline void describe_cgroup(struct bw_event* event) {
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!note || event->cgroup[0]) return;
-  read_cgroup_of_task();
+  read_cgroup_of_task(note);
   if (note->joined.known) __builtin_memcpy(event->cgroup, note->joined.bytes, BW_NAME_SIZE);
 }
 
