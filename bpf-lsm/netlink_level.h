@@ -97,9 +97,9 @@ struct bw_level {
 // ---- Bytes and levels ---------------------------------------------------------------------------
 
 // Up to 8 bytes, the first in the lowest byte; `to` is set whole. False if they cannot be read. The
-// caller has looked that they are in the buffer. In the kernel, a load of 4 bytes that are fewer, or
-// of 8, may read on behind the buffer, where the kernel keeps struct skb_shared_info; only a 0 can
-// stand for what there is not, so that no more is asked about than a 0.
+// caller has looked that they are in the buffer. In the kernel, a load of 4 bytes that are fewer,
+// or of 8, may read on behind the buffer, where the kernel keeps struct skb_shared_info; only a 0
+// can stand for what there is not, so that no more is asked about than a 0.
 BW_READ bool bw_fetch(__u64* to, __u32 size, __u64 from) {
 #ifdef __bpf__
   __u16 half = 0;

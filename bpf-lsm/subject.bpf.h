@@ -36,8 +36,7 @@ __noinline int read_cgroup_path(__u64 address) {
 // That of the calling task, into note->joined. A cgroup (v2) is never renamed or moved, and its
 // number never given again, so the path is kept.
 static __always_inline void read_cgroup_of_task(struct task_note* note) {
-  const struct kernfs_node* node =
-      BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn);
+  const struct kernfs_node* node = BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn);
   const __u64 id = BPF_CORE_READ(node, id);
   if (id && note->cgroup_id == id) {
     note->joined = note->cgroup_path;
