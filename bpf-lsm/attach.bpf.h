@@ -89,7 +89,7 @@ static __always_inline void compare_attachment(struct bw_program* record, struct
   if (agrees && at->more) return;
   at->compared = 1;
   count_staged(staged->generation, agrees);
-  if (!agrees) report_difference(record, staged, note, prog);
+  if (!agrees) report_difference(record, staged, prog);
 }
 
 // Of an attachment with many targets one event tells: of the first that is denied, or of the last.

@@ -333,13 +333,11 @@ static __always_inline bool is_about_nothing(enum bw_route route, union bpf_attr
   return !has_program(route, attr) && passes_unjudged(descriptor_of(route, attr));
 }
 
-// Reads the caller's memory, so its hook may sleep.
-static __always_inline int judge_call(int command, union bpf_attr* attr, bool kernel) {
-  const enum bw_route route = route_of(command);
-  if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
-  if (is_about_nothing(route, attr))
-    return route == BW_ROUTE_MAP_UPDATE ? 0 : answer_nothing(descriptor_of(route, attr));
-  struct task_note* note = new_attachment(route);
+// Of what a program of its own makes active. A global function, which the verifier walks through
+// once, however the call came here; `address` is that of the attributes.
+__noinline int judge_by_route(__u64 address, __u32 route) {
+  union bpf_attr* attr = bpf_core_cast((const void*)address, union bpf_attr);
+  struct task_note* note = task_note(0);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {
     case BW_ROUTE_LINK_CREATE:
@@ -352,9 +350,20 @@ static __always_inline int judge_call(int command, union bpf_attr* attr, bool ke
       return judge_raw_tracepoint(note, attr);
     case BW_ROUTE_TEST_RUN:
       return judge_run(note, attr);
-    case BW_ROUTE_ITER_CREATE:
-      return judge_iterator(note, attr);
     default:
-      return judge_map_update(note, attr, kernel);
+      return judge_iterator(note, attr);
   }
+}
+
+// Reads the caller's memory, so its hook may sleep. `address` is that of the attributes.
+static __always_inline int judge_call(int command, union bpf_attr* attr, __u64 address,
+                                      bool kernel) {
+  const enum bw_route route = route_of(command);
+  if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
+  if (is_about_nothing(route, attr))
+    return route == BW_ROUTE_MAP_UPDATE ? 0 : answer_nothing(descriptor_of(route, attr));
+  struct task_note* note = new_attachment(route);
+  if (!note) return refuse_blind(BW_HOOK_ATTACH);
+  if (route == BW_ROUTE_MAP_UPDATE) return judge_map_update(note, attr, kernel);
+  return judge_by_route(address, route) ? -EPERM : 0;
 }

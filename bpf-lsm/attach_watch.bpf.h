@@ -225,7 +225,7 @@ static __always_inline void report_race(struct task_note* note, const struct bw_
   event->refused = bw_refused(&record->decision);
   describe_program(event, record);
   describe_policy(event, image);
-  describe_task(event);
+  describe_task(event, note);
   __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
   if (prog)
     bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
@@ -242,7 +242,7 @@ __noinline int answer_race(__u64 address) {
   note->attachment.watched = 0;
   describe_race(note, image, prog);
   note->draft.generation = generation;
-  tally(&note->draft);
+  tally(note, &note->draft);
   report_race(note, image, prog);
   if (!bw_refused(&note->draft.decision)) return 0;
   if (prog) mark_raced((__u64)BPF_CORE_READ(prog, aux), note->attachment.route);

@@ -177,7 +177,8 @@ static __always_inline __u64 word_of(const struct bw_decision* decision) {
 // last: it stays in note->joined, through which both are made.
 static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux,
                                    __u32 known) {
-  name_exe();
-  read_cgroup_of_task();
+  struct task_note* note = task_note(0);
+  name_exe(1);
+  if (note) read_cgroup_of_task(note);
   add_to_sum(hook, generation, word, aux, known);
 }

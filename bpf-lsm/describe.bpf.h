@@ -3,10 +3,9 @@
 
 #include "bpf-lsm/subject.bpf.h"
 
-static __always_inline void describe_cgroup(struct bw_event* event) {
-  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+static __always_inline void describe_cgroup(struct bw_event* event, struct task_note* note) {
   if (!note || event->cgroup[0]) return;
-  read_cgroup_of_task();
+  read_cgroup_of_task(note);
   if (note->joined.known) __builtin_memcpy(event->cgroup, note->joined.bytes, BW_NAME_SIZE);
 }
 
@@ -19,9 +18,9 @@ static __always_inline void describe_caller(struct bw_event* event) {
   bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
-static __always_inline void describe_task(struct bw_event* event) {
+static __always_inline void describe_task(struct bw_event* event, struct task_note* note) {
   describe_caller(event);
-  describe_cgroup(event);
+  describe_cgroup(event, note);
 }
 
 static __always_inline void describe_policy(struct bw_event* event, const struct bw_image* image) {
@@ -64,13 +63,14 @@ static __always_inline void start_event(struct bw_event* event, enum bw_hook hoo
   event->time_ns = bpf_ktime_get_boot_ns();
 }
 
-static __always_inline void describe_load(struct bw_event* event, const struct bw_program* record,
-                                          const struct bw_image* image, struct bpf_prog* prog) {
+static __always_inline void describe_load(struct bw_event* event, struct task_note* note,
+                                          const struct bw_program* record,
+                                          const struct bw_image* image, __u64 aux) {
   describe_program(event, record);
   describe_policy(event, image);
-  describe_task(event);
-  read_exe(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE), event->exe);
-  if (!prog) return;
-  const struct bpf_prog_aux* aux = BPF_CORE_READ(prog, aux);
-  bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, aux->name);
+  describe_task(event, note);
+  read_exe(note, event->exe);
+  if (!aux) return;
+  bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE,
+                        ((const struct bpf_prog_aux*)aux)->name);
 }

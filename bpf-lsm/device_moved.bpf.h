@@ -23,33 +23,13 @@ struct cls_bpf_prog {
 
 // ---- What is told -------------------------------------------------------------------------------
 
-static __always_inline void describe_moved(struct bw_event* event, struct task_note* note,
-                                           const struct bw_image* image, struct bpf_prog* prog) {
-  describe_program(event, &note->draft);
-  describe_policy(event, image);
-  describe_task(event);
-  read_exe(note, event->exe);
-  if (prog)
-    bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
-}
-
 // Nobody gets an errno: counted as what audit mode lets through, and told with the mode in force.
 static __always_inline void report_moved(struct task_note* note, const struct bw_image* image,
                                          struct bpf_prog* prog) {
-  struct bw_program* record = &note->draft;
-  const __u8 mode = record->decision.mode;
-  record->decision.mode = BW_MODE_AUDIT;
-  tally(record);
-  if (is_silent(image, &record->decision)) return;
-  const bool is_denial = !record->decision.allow;
-  struct bw_event* event = new_event(BW_HOOK_ATTACH, is_denial);
-  count(&record->decision, false, !event && !is_denial);
-  if (!event && is_denial)
-    sum_up(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog), SUM_DRAFT);
-  if (!event) return;
-  describe_moved(event, note, image, prog);
-  event->mode = mode;
-  bpf_ringbuf_submit(event, 0);
+  struct bw_decision* decision = &note->draft.decision;
+  const __u8 mode = decision->mode;
+  decision->mode = BW_MODE_AUDIT;
+  report_draft(BW_HOOK_ATTACH, image->generation, aux_of(prog), mode);
 }
 
 static __always_inline void compare_moved(struct task_note* note, struct bpf_prog* prog) {
@@ -60,16 +40,7 @@ static __always_inline void compare_moved(struct task_note* note, struct bpf_pro
     record->staged_signer = signer_by_digest(staged, record->signer_key);
   const bool agrees = judge_staged(record, staged, note);
   count_staged(staged->generation, agrees);
-  if (agrees) return;
-  struct bw_event* event = new_event(BW_HOOK_STAGED, false);
-  if (!event) {
-    count_dropped();
-    return;
-  }
-  describe_moved(event, note, staged, prog);
-  describe_difference(event, record, staged, note);
-  event->active_refused = 0;
-  bpf_ringbuf_submit(event, 0);
+  if (!agrees) tell_difference(staged->generation, aux_of(prog), 0);
 }
 
 // ---- Judged again -------------------------------------------------------------------------------

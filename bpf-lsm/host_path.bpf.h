@@ -137,17 +137,11 @@ static __always_inline int flags_of_file(struct dentry* dentry) {
   return (is_deleted ? FILE_DELETED : 0) | (is_linked ? FILE_LINKED : 0);
 }
 
-// The path of a struct dentry, into note->found. A global function, which the verifier walks
-// through once.
-__noinline int name_file(__u64 entry) {
-  struct dentry* dentry = (struct dentry*)entry;
-  struct task_note* note = task_note(0);
-  __u64 generation = 0;
-  const struct bw_image* image = active_image(&generation);
+// The path of a struct dentry, into note->found.
+static __always_inline int find_path(struct task_note* note, const struct bw_image* image,
+                                     struct dentry* dentry) {
   int i;
-  if (!note) return 0;
   forget(&note->found);
-  if (!entry || !image) return 0;
   const __u32 device = BPF_CORE_READ(dentry, d_sb, s_dev);
   const int depth = count_components(note, dentry);
   if (depth < 0 || has_ended(device, image->mounts_read_ns)) return 0;
@@ -160,6 +154,16 @@ __noinline int name_file(__u64 entry) {
   }
   forget(&note->found);
   return 0;
+}
+
+// A global function, which the verifier walks through once.
+__noinline int name_file(__u64 entry) {
+  struct task_note* note = task_note(0);
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
+  if (!note) return 0;
+  forget(&note->found);
+  return entry && image ? find_path(note, image, (struct dentry*)entry) : 0;
 }
 
 // Its number may be given to another one from here on.

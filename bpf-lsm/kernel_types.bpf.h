@@ -214,6 +214,7 @@ struct files_struct {
 };
 
 struct qstr {
+  __u64 hash_len;
   const unsigned char* name;
 };
 
@@ -497,6 +498,7 @@ struct bpf_iter__task_file {
 struct kernfs_node {
   struct kernfs_node* __parent;  // `parent` before 6.15
   const char* name;
+  __u64 id;
 };
 
 struct cgroup {
@@ -538,12 +540,17 @@ struct cred {
   struct user_namespace* user_ns;
 };
 
+struct in6_addr {
+  __u8 bytes[16];
+};
+
 struct task_struct {
   unsigned int ptrace;
   __s32 pid;
   __s32 tgid;
   struct task_struct* group_leader;
   char comm[16];
+  __u64 self_exec_id;
   const struct cred* cred;
   struct files_struct* files;
   struct mm_struct* mm;

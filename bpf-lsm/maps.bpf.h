@@ -2,10 +2,8 @@
 // the notes that the hooks of one task leave each other within one bpf(2) call.
 #pragma once
 
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel_memory.bpf.h"
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
 #define BW_HAS_FIELD(kind, type, member) bpf_core_field_exists(kind type, member)
@@ -190,6 +188,16 @@ struct destination {
   __u32 attach_type;
 };
 
+// What the path of a task's executable rests on: see subject.bpf.h.
+struct exe_basis {
+  __u64 file, entry;  // the addresses of its struct file and dentry; 0: nothing is kept
+  __u64 hash_len;     // of the entry's name
+  __u64 execs;        // of the task
+  __u64 generation;
+  __u64 ended_ns;  // any_filesystem_ended
+  __u64 renames;   // of all files; odd: one is under way
+};
+
 // What the hooks of one task tell each other within one bpf(2) call, and room for what one of them
 // works on.
 struct task_note {
@@ -239,6 +247,11 @@ struct task_note {
   __u32 command;  // of bpf(2), where `call` is that
   __u64 call;     // call_stamp() of the call that the attachment is judged in
   struct destination destinations[MAX_DESTINATIONS];
+  // Kept from call to call, for the events of one task tell them over and over.
+  struct exe_basis exe_basis;
+  struct bw_name exe_path;
+  __u64 cgroup_id;  // 0: nothing is kept
+  struct bw_name cgroup_path;
 };
 
 struct {

@@ -73,13 +73,11 @@ enum {
 
 #define BW_SHARED_BLOCK 0xffffffff  // TCM_IFINDEX_MAGIC_BLOCK
 
-// struct nlmsghdr, nlattr and rtnexthop.
+// struct nlmsghdr, nlattr and rtnexthop, as far as they are read, and their sizes.
 struct bw_message_header {
   __u32 length;
   __u16 type;
   __u16 flags;
-  __u32 sequence;
-  __u32 port;
 };
 
 struct bw_attribute {
@@ -87,12 +85,8 @@ struct bw_attribute {
   __u16 type;
 };
 
-struct bw_next_hop {
-  __u16 length;
-  __u8 flags;
-  __u8 hops;
-  __u32 ifindex;
-};
+#define BW_MESSAGE_HEADER 16
+#define BW_NEXT_HOP 8
 
 // Attributes, or messages, one after the other: those that are left.
 struct bw_level {
@@ -102,11 +96,28 @@ struct bw_level {
 
 // ---- Bytes and levels ---------------------------------------------------------------------------
 
-// False if they cannot be read. The caller has looked that they are in the buffer.
-BW_READ bool bw_fetch(void* to, __u32 size, __u64 from) {
+// Up to 8 bytes, the first in the lowest byte; `to` is set whole. False if they cannot be read. The
+// caller has looked that they are in the buffer. In the kernel, a load of 4 bytes that are fewer,
+// or of 8, may read on behind the buffer, where the kernel keeps struct skb_shared_info; only a 0
+// can stand for what there is not, so that no more is asked about than a 0.
+BW_READ bool bw_fetch(__u64* to, __u32 size, __u64 from) {
 #ifdef __bpf__
-  return !bpf_probe_read_kernel(to, size, (const void*)from);
+  __u16 half = 0;
+  __u32 word = 0;
+  *to = 0;
+  if (size == sizeof(half)) {
+    load_kernel(&half, sizeof(half), (const void*)from);
+    *to = half;
+  } else if (size <= sizeof(word)) {
+    load_kernel(&word, sizeof(word), (const void*)from);
+    *to = word & (~0U >> (32 - 8 * size));
+  } else {
+    load_kernel(to, sizeof(*to), (const void*)from);
+    *to &= ~0ULL >> (64 - 8 * size);
+  }
+  return *to || !bpf_probe_read_kernel(to, size, (const void*)from);
 #else
+  *to = 0;
   std::memcpy(to, reinterpret_cast<const void*>(from), size);
   return true;
 #endif
@@ -123,10 +134,13 @@ enum { BW_END, BW_FOUND, BW_UNREADABLE };
 
 // The attribute at the level's beginning, as nla_ok() has it; the payload begins behind it.
 BW_READ int bw_first(const struct bw_level* level, struct bw_attribute* found) {
+  __u64 length = 0, type = 0;
   if (level->left < sizeof(*found)) return BW_END;
-  if (!bw_fetch(found, sizeof(*found), level->at)) return BW_UNREADABLE;
-  if (found->length < sizeof(*found) || found->length > level->left) return BW_END;
-  found->type = (__u16)(found->type & BW_NLA_TYPE_MASK);
+  if (!bw_fetch(&length, sizeof(__u16), level->at)) return BW_UNREADABLE;
+  if (length < sizeof(*found) || length > level->left) return BW_END;
+  if (!bw_fetch(&type, sizeof(__u16), level->at + sizeof(__u16))) return BW_UNREADABLE;
+  found->length = (__u16)length;
+  found->type = (__u16)(type & BW_NLA_TYPE_MASK);
   return BW_FOUND;
 }
 

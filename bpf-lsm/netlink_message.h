@@ -88,9 +88,9 @@ BW_READER __u64 bw_types_of_action(__u64 at, __u32 length) {
 // ---- Routes -------------------------------------------------------------------------------------
 
 BW_READ bool bw_runs_programs(__u64 at, __u32 length) {
-  __u16 kind = 0;
-  if (length < sizeof(kind)) return false;
-  return !bw_fetch(&kind, sizeof(kind), at) || kind == BW_LWTUNNEL_ENCAP_BPF ||
+  __u64 kind = 0;
+  if (length < sizeof(__u16)) return false;
+  return !bw_fetch(&kind, sizeof(__u16), at) || kind == BW_LWTUNNEL_ENCAP_BPF ||
          kind == BW_LWTUNNEL_ENCAP_SEG6_LOCAL;
 }
 
@@ -113,13 +113,13 @@ BW_READER int bw_hops_are_encapsulated(__u64 at, __u32 length) {
   struct bw_level level = {at, length};
   int i;
   bw_each(i, BW_MAX_ATTRIBUTES) {
-    struct bw_next_hop hop = {};
-    if (level.left < sizeof(hop)) return 0;
-    if (!bw_fetch(&hop, sizeof(hop), level.at)) return 1;
-    if (hop.length < sizeof(hop) || hop.length > level.left) return 0;
-    const __u32 size = hop.length - (__u32)sizeof(hop);
-    if (bw_is_encapsulated(level.at + sizeof(hop), size, BW_RTA_ENCAP_TYPE)) return 1;
-    bw_pass(&level, hop.length);
+    __u64 length_of_hop = 0;
+    if (level.left < BW_NEXT_HOP) return 0;
+    if (!bw_fetch(&length_of_hop, sizeof(__u16), level.at)) return 1;
+    if (length_of_hop < BW_NEXT_HOP || length_of_hop > level.left) return 0;
+    const __u32 size = (__u32)length_of_hop - BW_NEXT_HOP;
+    if (bw_is_encapsulated(level.at + BW_NEXT_HOP, size, BW_RTA_ENCAP_TYPE)) return 1;
+    bw_pass(&level, (__u32)length_of_hop);
   }
   return 1;
 }
@@ -152,13 +152,13 @@ BW_READER int bw_read_xdp(__u64 at, __u32 length) {
   int expects = 0, i;
   bw_each(i, BW_MAX_ATTRIBUTES) {
     struct bw_attribute found = {};
-    __s32 number = 0;
+    __u64 number = 0;
     const int state = bw_first(&level, &found);
     if (state == BW_END) return expects;
     if (state == BW_UNREADABLE) break;
     if (found.type == BW_IFLA_XDP_EXPECTED_FD) expects = BW_LINK_EXPECTS;
-    if (found.type == BW_IFLA_XDP_FD && bw_size(found) >= sizeof(number) &&
-        (!bw_fetch(&number, sizeof(number), bw_payload(level)) || number >= 0))
+    if (found.type == BW_IFLA_XDP_FD && bw_size(found) >= sizeof(__s32) &&
+        (!bw_fetch(&number, sizeof(__s32), bw_payload(level)) || (__s32)number >= 0))
       break;
     bw_pass(&level, found.length);
   }
@@ -284,9 +284,9 @@ BW_READ struct bw_message bw_read_message(__u64 at, const struct bw_message_head
                                           __u32 protocol) {
   struct bw_message does = {0, 0, 0};
   const __u16 type = header->type;
-  const __u32 body = bw_size_of_body(protocol, type), before = (__u32)sizeof(*header) + body;
+  const __u32 body = bw_size_of_body(protocol, type), before = BW_MESSAGE_HEADER + body;
   if (!body || header->length < before) return does;
-  at += sizeof(*header);
+  at += BW_MESSAGE_HEADER;
   if (type == BW_RTM_DELLINK) {
     does.moves = protocol == BW_NETLINK_ROUTE;
   } else if (protocol == BW_NETLINK_ROUTE && bw_is_about_link(type)) {
@@ -301,16 +301,22 @@ BW_READ struct bw_message bw_read_message(__u64 at, const struct bw_message_head
   if (!does.types || protocol != BW_NETLINK_ROUTE) return does;
   if (!bw_is_about_link(type) && type != BW_RTM_NEWTFILTER) return does;
   // Both have the device's number behind their first word.
-  if (!bw_fetch(&does.ifindex, sizeof(does.ifindex), at + 4)) does.ifindex = 0;
-  if (does.ifindex == BW_SHARED_BLOCK) does.ifindex = 0;
+  __u64 ifindex = 0;
+  if (bw_fetch(&ifindex, sizeof(does.ifindex), at + 4) && ifindex != BW_SHARED_BLOCK)
+    does.ifindex = (__u32)ifindex;
   return does;
 }
 
 // The next message of a buffer, as netlink_rcv_skb() and nfnetlink_rcv_batch() have it.
 BW_READ int bw_first_message(const struct bw_level* buffer, struct bw_message_header* header) {
-  if (buffer->left < sizeof(*header)) return BW_END;
-  if (!bw_fetch(header, sizeof(*header), buffer->at)) return BW_UNREADABLE;
-  if (header->length < sizeof(*header) || header->length > buffer->left) return BW_END;
+  __u64 length = 0, kind = 0;
+  if (buffer->left < BW_MESSAGE_HEADER) return BW_END;
+  if (!bw_fetch(&length, sizeof(__u32), buffer->at)) return BW_UNREADABLE;
+  if (length < BW_MESSAGE_HEADER || length > buffer->left) return BW_END;
+  if (!bw_fetch(&kind, sizeof(__u32), buffer->at + sizeof(__u32))) return BW_UNREADABLE;
+  header->length = (__u32)length;
+  header->type = (__u16)kind;
+  header->flags = (__u16)(kind >> 16);
   return BW_FOUND;
 }
 

@@ -41,8 +41,6 @@ static __always_inline struct bpf_prog* program_of(__u32 fd) {
 #define MAX_HELD 65536    // descriptors that are looked at
 #define FILES_AT_ONCE 16  // a table has room for a multiple of 64
 
-void* bpf_rdonly_cast(const void* object, __u32 btf_id__k) __ksym;
-
 // Read without a helper: there may be tens of thousands of them.
 static __always_inline struct bpf_prog* program_in_file(const void* address) {
   const struct file* file = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct file));

@@ -6,18 +6,35 @@
 #include "bpf-lsm/report.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
+static __always_inline struct bw_program* new_draft(struct task_note* note) {
+  if (!note) return 0;
+  // name_decision() clears the names; a single memset may clear no more than 1 KiB.
+  __builtin_memset(&note->draft, 0, __builtin_offsetof(struct bw_program, signer_key));
+  note->draft.staged_generation = 0;
+  note->draft.staged_signer = BW_SIGNER_UNKNOWN;
+  note->draft.raced = 0;
+  return &note->draft;
+}
+
 // No image, or no memory to work in. A global function, as judge_by() is.
 __noinline int conclude_blind(__u32 hook) {
-  static const struct bw_program blind = {.decision = {
-                                              .mode = BW_MODE_ENFORCE,
-                                              .cause = BW_CAUSE_MISSING_FACT,
-                                              .rule = BW_NO_RULE,
-                                          }};
-  return conclude(hook, &blind, 0, 0);
+  static const struct bw_decision blind = {
+      .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_MISSING_FACT, .rule = BW_NO_RULE};
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  tell_postponed(note, note ? &note->draft : 0);
+  struct bw_program* record = new_draft(note);
+  if (record) {
+    record->decision = blind;
+    return report_draft(hook, 0, 0, blind.mode);
+  }
+  add_untallied(&blind, BW_SIGNATURE_UNSIGNED);
+  count(&blind, false, false);
+  sum_up(hook, 0, word_of(&blind), 0, EPERM << SUM_ERROR);
+  return 1;
 }
 
 static __always_inline int refuse_blind(enum bw_hook hook) {
-  return conclude_blind(hook) ? -EPERM : 0;
+  return error_of(conclude_blind(hook));
 }
 
 // A denial that no rule makes.
@@ -41,16 +58,6 @@ static __always_inline int refuse_for(enum bw_cause cause, enum bw_hook hook,
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(hook);
   return refuse_by(image, cause, hook, record, prog);
-}
-
-static __always_inline struct bw_program* new_draft(struct task_note* note) {
-  if (!note) return 0;
-  // name_decision() clears the names; a single memset may clear no more than 1 KiB.
-  __builtin_memset(&note->draft, 0, __builtin_offsetof(struct bw_program, signer_key));
-  note->draft.staged_generation = 0;
-  note->draft.staged_signer = BW_SIGNER_UNKNOWN;
-  note->draft.raced = 0;
-  return &note->draft;
 }
 
 // Into a copy of the caller's own: several tasks may look at one record, and one of them change it.

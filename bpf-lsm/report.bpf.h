@@ -21,12 +21,14 @@ static __always_inline bool is_silent(const struct bw_image* image,
   return true;
 }
 
-// Reports a decision, counts it, and returns what the hook must return. Never waits for a reader.
-// Where there is an image, the record is that of the task's note.
-static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
-                                    const struct bw_image* image, struct bpf_prog* prog) {
+// Reports a decision, counts it, and returns whether it refuses. Never waits for a reader. `aux`:
+// see aux_of(). `told_mode`: the mode that the event tells. Where there is an image, the record is
+// that of the task's note.
+static __always_inline int report(enum bw_hook hook, struct task_note* note,
+                                  const struct bw_program* record, const struct bw_image* image,
+                                  __u64 aux, __u32 told_mode) {
   const bool refused = bw_refused(&record->decision);
-  tally(record);
+  tally(note, record);
   if (is_silent(image, &record->decision)) return 0;
   const bool is_denial = !record->decision.allow;
   struct bw_event* event = new_event(hook, is_denial);
@@ -34,13 +36,34 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
   if (event) {
     event->refused = refused;
     event->error = refused ? EPERM : 0;
-    describe_load(event, record, image, prog);
+    describe_load(event, note, record, image, aux);
+    event->mode = told_mode;
     bpf_ringbuf_submit(event, 0);
   } else if (is_denial) {
-    sum_up(hook, record->generation, word_of(&record->decision), aux_of(prog),
+    sum_up(hook, record->generation, word_of(&record->decision), aux,
            (image ? SUM_DRAFT : 0) | (refused ? EPERM << SUM_ERROR : 0));
   }
+  return refused;
+}
+
+// Of note->draft. A global function, which the verifier walks through once.
+__noinline int report_draft(__u32 hook, __u64 generation, __u64 aux, __u32 told_mode) {
+  struct task_note* note = task_note(0);
+  if (!note) return 1;
+  return report(hook, note, &note->draft, image_of(generation), aux, told_mode);
+}
+
+// What a hook must return. Clang must not know that a global function returns 0 or 1 only, for the
+// verifier does not.
+static __always_inline int error_of(int refused) {
+  barrier_var(refused);
   return refused ? -EPERM : 0;
+}
+
+// Reports the decision in note->draft, and returns what the hook must return.
+static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
+                                    const struct bw_image* image, struct bpf_prog* prog) {
+  return error_of(report_draft(hook, image->generation, aux_of(prog), record->decision.mode));
 }
 
 // ---- Postponed ----------------------------------------------------------------------------------
@@ -63,7 +86,7 @@ static __always_inline bool waits_for_digest(const struct bw_program* record,
 // In the place of conclude(), for the load in note->draft.
 static __always_inline int postpone(struct task_note* note, const struct bw_image* image,
                                     struct bpf_prog* prog) {
-  tally(&note->draft);
+  tally(note, &note->draft);
   count(&note->draft.decision, false, false);
   if (is_withheld(image, &note->draft.decision)) {
     count_withheld();
@@ -76,9 +99,10 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
   return 0;
 }
 
-// `record` is the load's, with or without its digest.
-static __noinline int tell_postponed(struct task_note* note, const struct bw_program* record) {
-  if (!note || !record || !note->postponed_aux) return 0;
+// `record` is the load's, with or without its digest. A global function, as report_draft() is.
+__noinline int tell_postponed_as(const struct bw_program* record) {
+  struct task_note* note = task_note(0);
+  if (!note || !record) return 0;
   const bool is_denial = !record->decision.allow;
   struct bw_event* event = new_event(BW_HOOK_PROG_LOAD, is_denial);
   note->postponed_aux = 0;
@@ -90,9 +114,14 @@ static __noinline int tell_postponed(struct task_note* note, const struct bw_pro
   if (!event) return 0;
   describe_program(event, record);
   describe_policy(event, image_of(record->generation));
-  describe_task(event);
+  describe_task(event, note);
   __builtin_memcpy(event->program_name, note->postponed_name, BW_PROG_NAME_SIZE);
   __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
   bpf_ringbuf_submit(event, 0);
   return 0;
+}
+
+static __always_inline void tell_postponed(const struct task_note* note,
+                                           const struct bw_program* record) {
+  if (note && note->postponed_aux) tell_postponed_as(record);
 }

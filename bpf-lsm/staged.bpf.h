@@ -23,12 +23,10 @@ static __always_inline __u32 staged_signer(const struct bw_image* staged,
 
 // What the event of the active decision becomes.
 static __always_inline void describe_difference(struct bw_event* event,
-                                                const struct bw_program* record,
                                                 const struct bw_image* staged,
                                                 const struct task_note* note) {
   const struct bw_decision* would = &note->staged_decision;
   event->active_allow = event->allow;
-  event->active_refused = bw_refused(&record->decision);
   event->active_rule = event->rule;
   event->generation = staged->generation;
   event->signer = note->staged_facts.signer;
@@ -38,17 +36,26 @@ static __always_inline void describe_difference(struct bw_event* event,
   event->cause = would->cause;
 }
 
-static __always_inline void report_difference(const struct bw_program* record,
-                                              const struct bw_image* staged,
-                                              const struct task_note* note, struct bpf_prog* prog) {
-  struct bw_event* event = new_event(BW_HOOK_STAGED, false);
+// Of note->draft. A global function, which the verifier walks through once. `aux`: see aux_of().
+__noinline int tell_difference(__u64 staged_generation, __u64 aux, __u32 was_refused) {
+  struct task_note* note = task_note(0);
+  const struct bw_image* staged = image_of(staged_generation);
+  struct bw_event* event = note && staged ? new_event(BW_HOOK_STAGED, false) : 0;
   if (!event) {
     count_dropped();
-    return;
+    return 0;
   }
-  describe_load(event, record, staged, prog);
-  describe_difference(event, record, staged, note);
+  describe_load(event, note, &note->draft, staged, aux);
+  describe_difference(event, staged, note);
+  event->active_refused = was_refused;
   bpf_ringbuf_submit(event, 0);
+  return 0;
+}
+
+static __always_inline void report_difference(const struct bw_program* record,
+                                              const struct bw_image* staged,
+                                              struct bpf_prog* prog) {
+  tell_difference(staged->generation, aux_of(prog), bw_refused(&record->decision));
 }
 
 // Whether the staged policy decides likewise.
@@ -65,7 +72,7 @@ static __always_inline void compare(const struct bw_program* record, const struc
                                     struct task_note* note, struct bpf_prog* prog) {
   const bool agrees = judge_staged(record, staged, note);
   count_staged(staged->generation, agrees);
-  if (!agrees) report_difference(record, staged, note, prog);
+  if (!agrees) report_difference(record, staged, prog);
 }
 
 // At lsm/bpf_prog_load, after the decision. What the staged policy cannot judge without the digest

@@ -33,35 +33,101 @@ __noinline int read_cgroup_path(__u64 address) {
   return 0;
 }
 
-// That of the calling task.
-static __always_inline void read_cgroup_of_task(void) {
-  read_cgroup_path((__u64)BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn));
+// That of the calling task, into note->joined. A cgroup (v2) is never renamed or moved, and its
+// number never given again, so the path is kept.
+static __always_inline void read_cgroup_of_task(struct task_note* note) {
+  const struct kernfs_node* node = BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn);
+  const __u64 id = BPF_CORE_READ(node, id);
+  if (id && note->cgroup_id == id) {
+    note->joined = note->cgroup_path;
+    return;
+  }
+  read_cgroup_path((__u64)node);
+  note->cgroup_id = note->joined.known ? id : 0;
+  note->cgroup_path = note->joined;
 }
 
 static __always_inline void read_cgroup(struct task_note* note, struct bw_name* name) {
-  read_cgroup_of_task();
+  read_cgroup_of_task(note);
   if (note->joined.known) *name = note->joined;
 }
 
-// That of the calling task, into note->found. A file that is gone has a name that no file can be
-// found by, as the kernel prints it.
-static __always_inline int name_exe(void) {
+// ---- The executable -----------------------------------------------------------------------------
+
+extern const void rename_lock __ksym __weak;
+
+// Where there is none, as if a rename were always under way.
+static __always_inline __u32 count_renames(void) {
+  const void* lock = &rename_lock;  // a seqlock_t, which begins with its count
+  __u32 count = 1;
+  if (lock) load_kernel(&count, sizeof(count), lock);
+  return count;
+}
+
+// The path is the same as long as all of this is. The file keeps its entry, and that the folders
+// above it, as long as the task has not run another program; a name or a folder of theirs changes
+// under rename_lock alone (fs/dcache.c).
+static __always_inline void read_basis(struct exe_basis* now, struct file* exe, __u64 generation) {
+  const struct dentry* entry = BPF_CORE_READ(exe, f_path.dentry);
+  const __u64* ended = bpf_map_lookup_elem(&any_filesystem_ended, ARRAY_ZERO);
+  now->file = (__u64)exe;
+  now->entry = (__u64)entry;
+  now->hash_len = BPF_CORE_READ(entry, d_name.hash_len);
+  now->execs = BPF_CORE_READ(bpf_get_current_task_btf(), self_exec_id);
+  now->generation = generation;
+  now->ended_ns = ended ? *ended : 0;
+  now->renames = count_renames();
+}
+
+static __always_inline bool is_same_basis(const struct exe_basis* one,
+                                          const struct exe_basis* other) {
+  return one->file == other->file && one->entry == other->entry &&
+         one->hash_len == other->hash_len && one->execs == other->execs &&
+         one->generation == other->generation && one->ended_ns == other->ended_ns &&
+         one->renames == other->renames;
+}
+
+// Into note->found, from there into the note, unless something was renamed meanwhile.
+static __always_inline void find_exe(struct task_note* note, const struct bw_image* image,
+                                     const struct exe_basis* now) {
+  find_path(note, image, (struct dentry*)now->entry);
+  note->exe_basis = *now;
+  note->exe_path = note->found;
+  if ((now->renames & 1) || count_renames() != now->renames) note->exe_basis.file = 0;
+}
+
+// A file that is gone has a name that no file can be found by, as the kernel prints it.
+static __always_inline void mark_deleted(struct bw_name* name) {
   static const char deleted[] = " (deleted)";
-  struct task_note* note = task_note(0);
-  struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
-  if (!note) return 0;
-  forget(&note->found);
-  if (!exe) return 0;
-  const int flags = name_file((__u64)BPF_CORE_READ(exe, f_path.dentry));
-  struct bw_name* name = &note->found;
-  if (!name->known || !(flags & FILE_DELETED)) return 0;
   const __u32 start = name->length;
+  if (!name->known) return;
   if (start >= BW_NAME_SIZE - sizeof(deleted)) {
     forget(name);
-    return 0;
+    return;
   }
   bpf_probe_read_kernel(name->bytes + start, sizeof(deleted), deleted);
   name->length = start + sizeof(deleted) - 1;
+}
+
+// That of the calling task, into note->found. What is decided by is looked for each time. What is
+// only told may be what was found before: root can have another file in the place of the executable
+// without running it (PR_SET_MM_EXE_FILE), and in that way a basis come again. A global function,
+// which the verifier walks through once.
+__noinline int name_exe(__u32 is_told) {
+  struct task_note* note = task_note(0);
+  struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
+  struct exe_basis now;
+  if (!note) return 0;
+  forget(&note->found);
+  if (!exe || !image) return 0;
+  read_basis(&now, exe, generation);
+  if (is_told && is_same_basis(&note->exe_basis, &now))
+    note->found = note->exe_path;
+  else
+    find_exe(note, image, &now);
+  if (flags_of_file((struct dentry*)now.entry) & FILE_DELETED) mark_deleted(&note->found);
   return 0;
 }
 
@@ -69,7 +135,7 @@ static __always_inline int name_exe(void) {
 static __always_inline void read_exe(struct task_note* note, char* exe) {
   exe[0] = 0;
   if (!note) return;
-  name_exe();
+  name_exe(1);
   if (note->found.known) __builtin_memcpy(exe, note->found.bytes, BW_NAME_SIZE);
 }
 
@@ -81,7 +147,7 @@ static __always_inline void gather_subject(struct bw_facts* facts, __u32 wanted,
   uid->length = sizeof(__u32);
   uid->known = 1;
   if ((wanted & BW_IMAGE_EXE) && note) {
-    name_exe();
+    name_exe(0);
     facts->names[BW_NAME_EXE] = note->found;
   }
   if (wanted & BW_IMAGE_CGROUP) read_cgroup(note, &facts->names[BW_NAME_CGROUP]);

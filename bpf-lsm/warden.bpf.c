@@ -86,10 +86,12 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
 SEC("lsm.s/bpf")
 int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, bool kernel,
              int ret) {
+  __u64 address = 0;  // of the attributes, as a global function takes it
   if (is_map_access(command)) return ret;
   forget_last_call(command, attr, kernel);
   if (ret) return ret;
-  return takes_link(command) ? judge_taking(command, attr) : judge_call(command, attr, kernel);
+  if (takes_link(command)) return judge_taking(command, attr);
+  return bpf_get_func_arg(ctx, 1, &address) ? -EPERM : judge_call(command, attr, address, kernel);
 }
 
 // What cannot be noted would be a stranger to every later look.
@@ -282,7 +284,7 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
 }
 
 // Of the signed load in note: the kernel refused it.
-static __always_inline void report_rejection(const struct task_note* note, int error) {
+static __always_inline void report_rejection(struct task_note* note, int error) {
   const struct bw_decision refused = {
       .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_KERNEL_REJECTED, .rule = BW_NO_RULE};
   __u64 generation = 0;
@@ -300,7 +302,7 @@ static __always_inline void report_rejection(const struct task_note* note, int e
   event->rule = refused.rule;
   event->cause = refused.cause;
   describe_policy(event, image);
-  describe_task(event);
+  describe_task(event, note);
   event->wanted_key_length = note->wanted_key_length;
   __builtin_memcpy(event->wanted_key, note->wanted_key, sizeof(event->wanted_key));
   bpf_ringbuf_submit(event, 0);

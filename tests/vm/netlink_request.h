@@ -127,10 +127,11 @@ inline rtmsg host_route() {
   return body;
 }
 
-// A table of one action that runs no program, as an attribute of that type.
-inline void put_gact(Request& request, uint16_t type) {
+// A table of one action that runs no program, as an attribute of that type. `flags`: TCA_ACT_FLAGS_*.
+inline void put_gact(Request& request, uint16_t type, uint32_t flags = 0) {
   const size_t table = request.begin(type), first = request.begin(1);
   request.put_text(TCA_ACT_KIND, "gact");
+  if (flags != 0) request.put(TCA_ACT_FLAGS, nla_bitfield32{flags, flags});
   const size_t options = request.begin(TCA_ACT_OPTIONS | NLA_F_NESTED);
   request.put(TCA_GACT_PARMS, tc_gact{});  // TC_ACT_OK
   request.end(options);
