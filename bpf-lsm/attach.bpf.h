@@ -83,7 +83,7 @@ static __always_inline void compare_attachment(struct bw_program* record, struct
   struct attachment* at = &note->attachment;
   if (!decides_at_attach(staged) || at->compared || at->quiet) return;
   if (record->staged_generation != staged->generation)
-    record->staged_signer = signer_by_digest(staged, record->signer_key);
+    record->staged_signer = bw_signer_by_digest(staged, record->signer_key);
   record->staged_generation = staged->generation;
   const bool agrees = judge_staged(record, staged, note);
   if (agrees && at->more) return;

@@ -37,7 +37,7 @@ static __always_inline void compare_moved(struct task_note* note, struct bpf_pro
   struct bw_program* record = &note->draft;
   if (!decides_at_attach(staged)) return;
   if (record->staged_generation != staged->generation)
-    record->staged_signer = signer_by_digest(staged, record->signer_key);
+    record->staged_signer = bw_signer_by_digest(staged, record->signer_key);
   const bool agrees = judge_staged(record, staged, note);
   count_staged(staged->generation, agrees);
   if (!agrees) tell_difference(staged->generation, aux_of(prog), 0);

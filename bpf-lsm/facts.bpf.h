@@ -104,33 +104,6 @@ static __always_inline __u8 signature_type(union bpf_attr* attr) {
   return attr->fd_array_cnt ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
 }
 
-static __always_inline bool same_key(const struct bw_signer* signer, const struct noted_key* key) {
-  const __u32 words = (key->length + 7) / 8;
-  int i;
-  if (signer->key_length != key->length) return false;
-  for (__u32 word = 0; word < BW_ALGORITHM_SIZE / 8; word++)
-    if (signer->algorithm[word] != key->algorithm[word]) return false;
-  bpf_for(i, 0, (int)words) {
-    __u32 word = (__u32)i;
-    if (word >= BW_KEY_WORDS || signer->key[word] != key->bytes[word]) return false;
-  }
-  return true;
-}
-
-// The slot of that key, of that kind, in that system keyring; BW_SIGNER_UNKNOWN if there is none.
-static __noinline __u32 signer_of_key(const struct bw_image* image, const struct noted_key* key,
-                                      __u32 kind, __u32 keyring) {
-  int i;
-  if (!key->length) return BW_SIGNER_UNKNOWN;
-  bpf_for(i, BW_SIGNER_FIRST_KEY, (int)image->signer_count) {
-    __u32 slot = (__u32)i;
-    if (slot >= BW_MAX_SIGNERS) break;
-    const struct bw_signer* signer = &image->signers[slot];
-    if (signer->kind == kind && signer->keyring == keyring && same_key(signer, key)) return slot;
-  }
-  return BW_SIGNER_UNKNOWN;
-}
-
 static __always_inline __u32 system_keyring(__s32 keyring_id) {
   if (keyring_id == 0) return BW_SIGNER_BUILTIN;
   if (keyring_id == 1) return BW_SIGNER_SECONDARY;  // VERIFY_USE_SECONDARY_KEYRING
@@ -138,77 +111,17 @@ static __always_inline __u32 system_keyring(__s32 keyring_id) {
   return 0;
 }
 
-// As slot_for() in policy/compile.cpp has it.
-static __noinline __u64 hash_of_key(const struct noted_key* key) {
-  const __u32 words = (key->length + 7) / 8;
-  __u64 hash = key->length;
-  int i;
-  bpf_for(i, 0, (int)words) {
-    __u32 word = (__u32)i;
-    if (word >= BW_KEY_WORDS) break;
-    hash = bw_hash_key_word(hash, key->bytes[word]);
-  }
-  return hash;
-}
-
-static __always_inline bool is_in_chain(const struct task_note* note, __u64 hash) {
-  for (__u32 i = 0; i < BW_MAX_CHAIN; i++)
-    if (i < note->chain_length && note->chain[i] == hash) return true;
-  return false;
-}
-
-// A revoked key is nobody's, and vouches for nobody, wherever it stands between the trusted key and
-// who signed, and even in a keyring that is trusted as a whole. A global function, which the
-// verifier walks through once; it looks the image up by itself, as judge_by() does.
-__noinline int is_revoked_by(__u64 generation) {
+// By the keys that this very load has shown. A global function, which the verifier walks through
+// once; it looks the image up by itself, as judge_by() does.
+__noinline int find_signer_in(__u64 generation, __s32 keyring_id) {
   const struct bw_image* image = image_of(generation);
   struct task_note* note = task_note(0);
-  int i;
-  if (!image || !note) return 1;
-  const __u64 verified = hash_of_key(&note->verified);
-  bpf_for(i, BW_SIGNER_FIRST_KEY, (int)image->signer_count) {
-    __u32 slot = (__u32)i;
-    if (slot >= BW_MAX_SIGNERS) break;
-    const struct bw_signer* signer = &image->signers[slot];
-    if (signer->kind != BW_SIGNER_REVOKED) continue;
-    if (signer->key_hash == verified || is_in_chain(note, signer->key_hash)) return 1;
-  }
-  return 0;
+  if (!image || !note) return BW_SIGNER_UNKNOWN;
+  return (int)bw_find_signer(image, &note->signed_by, system_keyring(keyring_id));
 }
 
-// Less evidence than that of a sole signer is none: a second signer, or a certificate that no CA
-// issued, must not make a revoked key count again.
-static __always_inline __u32 find_signer(const struct bw_image* image, struct task_note* note,
-                                         __s32 keyring_id) {
-  const __u32 keyring = system_keyring(keyring_id);
-  if (!note || note->key_evidence < KEY_SOLE_SIGNER) return BW_SIGNER_UNKNOWN;
-  if (is_revoked_by(image->generation)) return BW_SIGNER_UNKNOWN;
-  const bool issued = note->key_evidence == KEY_ISSUER;
-  const __u32 slot =
-      signer_of_key(image, &note->verified, issued ? BW_SIGNER_ISSUER : BW_SIGNER_KEY, keyring);
-  if (slot != BW_SIGNER_UNKNOWN) return slot;
-  return issued && !note->verified_may_issue ? BW_SIGNER_UNKNOWN : keyring;
-}
-
-static __always_inline bool same_digest(const __u64* left, const __u64* right) {
-  return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3];
-}
-
-// Slots belong to one image. Under another the signer is found by its key; one that was trusted
-// through its issuer or as part of a whole keyring is not: it may have been revoked since.
-static __noinline __u32 signer_by_digest(const struct bw_image* image, const __u64* key) {
-  __u32 found = BW_SIGNER_UNKNOWN;
-  int i;
-  if (!key || !(key[0] | key[1] | key[2] | key[3])) return BW_SIGNER_UNKNOWN;
-  bpf_for(i, BW_SIGNER_FIRST_KEY, (int)image->signer_count) {
-    __u32 slot = (__u32)i;
-    if (slot >= BW_MAX_SIGNERS) break;
-    const struct bw_signer* signer = &image->signers[slot];
-    if (!same_digest((const __u64*)signer->key_digest, key)) continue;
-    if (signer->kind == BW_SIGNER_REVOKED) return BW_SIGNER_UNKNOWN;
-    if (signer->kind == BW_SIGNER_KEY && !signer->keyring) found = slot;
-  }
-  return found;
+static __always_inline __u32 find_signer(const struct bw_image* image, __s32 keyring_id) {
+  return (__u32)find_signer_in(image->generation, keyring_id);
 }
 
 static __always_inline void gather_signature(struct bw_program* record, struct bpf_prog* prog,
@@ -216,8 +129,9 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
                                              struct task_note* note) {
   record->flags |= BW_PROGRAM_SIGNED;
   record->facts.signature = signature_type(attr);
-  record->facts.signer = find_signer(image, note, attr->keyring_id);
-  if (note && note->key_evidence >= KEY_SOLE_SIGNER) record->key_serial = note->key_serial;
+  record->facts.signer = find_signer(image, attr->keyring_id);
+  if (note && note->signed_by.evidence >= BW_EVIDENCE_SOLE_SIGNER)
+    record->key_serial = note->key_serial;
   // Before 7.3 it is computed only after the hook.
   if (BW_KERNEL_HAS(folded_maps)) gather_digest(&record->facts, prog);
   if (attr->core_relo_cnt || attr->func_info_cnt || attr->line_info_cnt || attr->prog_btf_fd)
@@ -234,7 +148,7 @@ static __always_inline void inherit_from_loader(struct bw_program* record,
   record->facts.signature = note->loader_signature;
   record->facts.signer = note->loader_generation == record->generation
                              ? note->loader_signer
-                             : signer_by_digest(image, note->loader_signer_key);
+                             : bw_signer_by_digest(image, note->loader_signer_key);
   record->key_serial = note->loader_key_serial;
   record->loader_id = note->loader_id;
   __builtin_memcpy(record->loader_digest, note->loader_digest, sizeof(record->loader_digest));

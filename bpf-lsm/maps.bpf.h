@@ -14,6 +14,7 @@
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/tally.h"
 #include "bpf-lsm/kernel_has.h"
+#include "bpf-lsm/signer.h"
 
 #define BW_MAX_COMPONENTS 16
 
@@ -132,23 +133,6 @@ struct {
   __type(value, __u64);
 } allowed_second SEC(".maps");
 
-enum key_evidence {
-  KEY_NONE,
-  KEY_VERIFIED,     // by `verified`, which is not all that it takes
-  KEY_SOLE_SIGNER,  // `verified` is the key that signed, and no other did
-  KEY_ISSUER,       // `verified` issued, over CAs, the certificate of the only one that signed
-};
-
-#define BW_MAX_CHAIN 16  // certificates between a trusted key and who signed, that one's included
-
-// struct public_key, copied.
-struct noted_key {
-  __u32 length;
-  __u32 reserved;
-  __u64 algorithm[BW_ALGORITHM_SIZE / 8];
-  __u64 bytes[BW_KEY_WORDS];
-};
-
 // Where a program is to become active, as far as it can be found out.
 struct attachment {
   __u8 route;       // enum bw_route
@@ -201,10 +185,10 @@ struct exe_basis {
 // What the hooks of one task tell each other within one bpf(2) call, and room for what one of them
 // works on.
 struct task_note {
-  __u8 signed_load;   // a load with a signature is under way, its verdict not yet known
-  __u8 key_evidence;  // enum key_evidence, of that load
+  __u8 signed_load;  // a load with a signature is under way, its verdict not yet known
   __u8 loader_signature;
   __u8 condemned;  // killed for a race
+  __u8 reserved;
   __u32 loader_signer;
   __u8 wanted_key[BW_KEY_ID_SIZE];  // of the signed load: see bw_event
   __u32 wanted_key_length;
@@ -221,13 +205,10 @@ struct task_note {
   __u64 verified_sig;  // address of the public_key_signature that verified
   __s32 key_serial;
   __u32 padding;
-  struct noted_key verified;
-  __u64 chain[BW_MAX_CHAIN];  // hash_of_key() of the keys below `verified`, the signer's first
-  __u32 chain_length;
-  __u32 verified_may_issue;  // as its certificate says: trust it in a system keyring only
-  struct noted_key passing;  // one key of the chain
-  struct bw_program draft;   // the load that lsm/bpf_prog_load decides
-  __u64 postponed_aux;       // whose event waits for the digest: the draft's; 0: none's
+  struct bw_signed_by signed_by;  // of that load
+  struct bw_key passing;          // one key of the chain
+  struct bw_program draft;        // the load that lsm/bpf_prog_load decides
+  __u64 postponed_aux;            // whose event waits for the digest: the draft's; 0: none's
   char postponed_name[BW_PROG_NAME_SIZE];
   char exe[BW_EXE_SIZE];         // for that event, or one of a race: tracing cannot read it
   struct bw_facts staged_facts;  // and as the staged policy sees it

@@ -101,7 +101,7 @@ static __always_inline void name_decision(struct bw_program* record, const struc
 static __always_inline void move_to(struct bw_program* record, const struct bw_image* image,
                                     __u64 generation) {
   if (record->generation != generation)
-    record->facts.signer = signer_by_digest(image, record->signer_key);
+    record->facts.signer = bw_signer_by_digest(image, record->signer_key);
   record->generation = generation;
   record->policy_version = image->policy_version;
 }

@@ -13,8 +13,7 @@ static __always_inline bool is_public_key(const struct key* key) {
 }
 
 // Leaves a length of 0 where something cannot be read.
-static __always_inline void note_public_key(struct noted_key* noted,
-                                            const struct public_key* public) {
+static __always_inline void note_public_key(struct bw_key* noted, const struct public_key* public) {
   noted->length = 0;
   __u32 length = BPF_CORE_READ(public, keylen);
   if (!length || length >= BW_KEY_SIZE) return;
@@ -48,14 +47,15 @@ static __always_inline bool may_issue(const struct public_key* public) {
 static __always_inline bool note_chain(struct task_note* note, struct x509_certificate* signer) {
   struct x509_certificate* certificate = signer;
   int i;
-  note->chain_length = 0;
+  struct bw_signed_by* by = &note->signed_by;
+  by->chain_length = 0;
   bpf_for(i, 0, BW_MAX_CHAIN) {
     const struct public_key* public = BPF_CORE_READ(certificate, pub);
     if (i && !may_issue(public)) return false;
     note_public_key(&note->passing, public);
     if (!note->passing.length) return false;
-    note->chain[i & (BW_MAX_CHAIN - 1)] = hash_of_key(&note->passing);
-    note->chain_length = i + 1;
+    by->chain[i & (BW_MAX_CHAIN - 1)] = bw_hash_of_key(&note->passing);
+    by->chain_length = i + 1;
     if ((__u64)BPF_CORE_READ(certificate, sig) == note->verified_sig) return true;
     struct x509_certificate* issuer = BPF_CORE_READ(certificate, signer);
     if (!issuer || issuer == certificate) return false;

@@ -15,10 +15,10 @@ static __always_inline __u32 wanted_facts(const struct bw_image* image) {
 static __always_inline __u32 staged_signer(const struct bw_image* staged,
                                            const struct bw_program* record, struct task_note* note,
                                            __s32 keyring_id) {
-  if (record->flags & BW_PROGRAM_SIGNED) return find_signer(staged, note, keyring_id);
+  if (record->flags & BW_PROGRAM_SIGNED) return find_signer(staged, keyring_id);
   if (record->facts.origin != BW_ORIGIN_LOADER) return BW_SIGNER_UNKNOWN;
   if (note->loader_staged_generation == staged->generation) return note->loader_staged_signer;
-  return signer_by_digest(staged, note->loader_signer_key);
+  return bw_signer_by_digest(staged, note->loader_signer_key);
 }
 
 // What the event of the active decision becomes.

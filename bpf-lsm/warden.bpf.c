@@ -78,7 +78,7 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
   if (!kernel) end_run(note);
   if (is_load) {
     note->signed_load = is_signed;
-    note->key_evidence = KEY_NONE;
+    note->signed_by.evidence = BW_EVIDENCE_NONE;
     note->wanted_key_length = 0;
   }
 }
@@ -252,15 +252,15 @@ int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_s
              int ret) {
   struct task_note* note = task_note(0);
   if (!note || !note->signed_load) return 0;
-  note->key_evidence = KEY_NONE;
+  note->signed_by.evidence = BW_EVIDENCE_NONE;
   if (ret || !is_public_key(key)) return 0;
   const struct public_key* public = BPF_CORE_READ(key, payload.data[0]);
-  note_public_key(&note->verified, public);
-  if (!note->verified.length) return 0;
-  note->verified_may_issue = may_issue(public);
+  note_public_key(&note->signed_by.verified, public);
+  if (!note->signed_by.verified.length) return 0;
+  note->signed_by.may_issue = may_issue(public);
   note->verified_sig = (__u64)sig;
   note->key_serial = key->serial;
-  note->key_evidence = KEY_VERIFIED;
+  note->signed_by.evidence = BW_EVIDENCE_VERIFIED;
   return 0;
 }
 
@@ -270,15 +270,15 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
   struct task_note* note = task_note(0);
   if (!note || !note->signed_load) return 0;
   if (ret == -ENOKEY) note_wanted_key(note, message);
-  if (ret || note->key_evidence != KEY_VERIFIED) return 0;
+  if (ret || note->signed_by.evidence != BW_EVIDENCE_VERIFIED) return 0;
   struct pkcs7_signed_info* info = message->signed_infos;
   if (!info || BPF_CORE_READ(info, next)) return 0;
   struct x509_certificate* signer = BPF_CORE_READ(info, signer);
   if ((__u64)BPF_CORE_READ(info, sig) == note->verified_sig) {
-    note->chain_length = 0;
-    note->key_evidence = KEY_SOLE_SIGNER;
+    note->signed_by.chain_length = 0;
+    note->signed_by.evidence = BW_EVIDENCE_SOLE_SIGNER;
   } else if (signer && note_chain(note, signer)) {
-    note->key_evidence = KEY_ISSUER;
+    note->signed_by.evidence = BW_EVIDENCE_ISSUER;
   }
   return 0;
 }

@@ -120,9 +120,9 @@ void advise_unsigned(const json& event, const policy::RecordedLoad& load, Advice
 
 void advise_unknown_key(const policy::RecordedLoad& load, Advice& advice) {
   advice.steps.emplace_back(
-      "It is signed by a key that the policy does not know. If you trust it, name its certificate "
-      "as in [keys.NAME] certificates = [\"FILE.pem\"], and add a rule with signed-by = "
-      "[\"NAME\"].");
+      "It is signed by a key that the policy does not know, or revokes. If you trust it, name its "
+      "certificate as in [keys.NAME] certificates = [\"FILE.pem\"], see that no key's `revoked` "
+      "has it, and add a rule with signed-by = [\"NAME\"].");
   if (!load.digest.empty())
     advice.steps.emplace_back("Or admit exactly this program with the rule below.");
 }

@@ -5,13 +5,13 @@
 #include <ctime>
 #include <set>
 
-#include "bpf-lsm/decide.h"
 #include "keyring/x509.h"
 #include "loader/active_policy.h"
 #include "loader/provenance.h"
 #include "loader/recorded_event.h"
 #include "loader/recorded_loads.h"
 #include "policy/date.h"
+#include "policy/signers.h"
 #include "policy/wording.h"
 
 namespace bpfwarden::loader {
@@ -19,33 +19,16 @@ namespace {
 
 // By the key's digest, as the kernel part finds it; else by name: an issuer, a whole keyring.
 uint32_t signer_in(const bw_image& image, const bw_program& record) {
-  const auto* digest = reinterpret_cast<const uint8_t*>(record.signer_key);
-  const bool has_key = std::any_of(digest, digest + BW_DIGEST_SIZE, [](uint8_t b) { return b; });
-  uint32_t found = BW_SIGNER_UNKNOWN;
-  for (uint32_t slot = 1; slot < image.signer_count; slot++) {
-    const bw_signer& signer = image.signers[slot];
-    const bool same =
-        has_key ? std::equal(digest, digest + BW_DIGEST_SIZE, signer.key_digest)
-                : record.signer_name[0] != 0 && std::strcmp(signer.name, record.signer_name) == 0;
-    if (!same) continue;
-    if (signer.kind == BW_SIGNER_REVOKED) return BW_SIGNER_UNKNOWN;
-    if (!has_key || (signer.kind == BW_SIGNER_KEY && signer.keyring == 0)) found = slot;
-  }
-  return found;
-}
-
-uint32_t slot_named(const bw_image& image, const std::string& name) {
-  for (uint32_t slot = 1; !name.empty() && slot < image.signer_count; slot++)
-    if (image.signers[slot].kind != BW_SIGNER_REVOKED && name == image.signers[slot].name)
-      return slot;
-  return BW_SIGNER_UNKNOWN;
+  const bool has_key = std::ranges::any_of(record.signer_key, [](uint64_t word) { return word; });
+  return has_key ? bw_signer_by_digest(&image, record.signer_key)
+                 : policy::slot_named(image, record.signer_name);
 }
 
 // An event knows its signer by the name that the policy of then had for it.
 uint32_t signer_in(const bw_image& image, const bw_image* active, const std::string& name) {
-  const uint32_t same_name = slot_named(image, name);
+  const uint32_t same_name = policy::slot_named(image, name);
   if (same_name != BW_SIGNER_UNKNOWN || active == nullptr) return same_name;
-  const uint32_t known = slot_named(*active, name);
+  const uint32_t known = policy::slot_named(*active, name);
   if (known == BW_SIGNER_UNKNOWN) return known;
   bw_program record = {};
   std::memcpy(record.signer_key, active->signers[known].key_digest, BW_DIGEST_SIZE);
@@ -99,7 +82,8 @@ std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image
 }
 
 bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now) {
-  const auto decision = decide_again(kind, active, slot_named(active, kind.seen.load.signer), now);
+  const auto decision =
+      decide_again(kind, active, policy::slot_named(active, kind.seen.load.signer), now);
   return decision && bw_refused(&*decision) != 0;
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "policy/read_conditions.h"
+#include "policy/signers.h"
 #include "policy/syntax_reader.h"
 #include "policy/wording.h"
 #include "policy/words.h"

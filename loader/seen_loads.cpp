@@ -7,6 +7,7 @@
 #include "keyring/x509.h"
 #include "loader/json_member.h"
 #include "loader/kernel_text.h"
+#include "policy/signers.h"
 #include "policy/wording.h"
 #include "policy/words.h"
 
@@ -81,16 +82,18 @@ class LoadCollector {
   size_t kept_ = 0;
 };
 
-std::string signer_in(const bw_program& record, const std::vector<policy::Key>& keys) {
-  for (const policy::Key& key : keys)
-    for (const policy::CertificateInfo& info : key.certificates)
-      if (!key.keyring &&
-          std::memcmp(info.key_digest.data(), record.signer_key, BW_DIGEST_SIZE) == 0)
-        return key.name;
-  return kernel_text(record.signer_name, sizeof(record.signer_name));
+// By the key's digest, as the kernel part finds it; else by the name that the policy which admitted
+// the program has for its signer. Empty: one that `base` does not know, or revokes.
+std::string signer_in(const bw_program& record, const bw_image* base) {
+  std::string name = kernel_text(record.signer_name, sizeof(record.signer_name));
+  const bool has_key = std::ranges::any_of(record.signer_key, [](uint64_t word) { return word; });
+  if (base == nullptr || !has_key) return name;
+  const uint32_t slot = bw_signer_by_digest(base, record.signer_key);
+  if (slot != BW_SIGNER_UNKNOWN) return base->signers[slot].name;
+  return policy::slot_named(*base, name) == BW_SIGNER_UNKNOWN ? name : std::string();
 }
 
-SeenLoad load_of(const ListedProgram& program, const std::vector<policy::Key>& keys) {
+SeenLoad load_of(const ListedProgram& program, const bw_image* base) {
   const bw_listed_program& listed = program.listed;
   const bool is_known = (listed.flags & BW_LISTED_ADMITTED) != 0;
   SeenLoad seen;
@@ -107,7 +110,7 @@ SeenLoad load_of(const ListedProgram& program, const std::vector<policy::Key>& k
   const bw_program& record = program.admitted;
   seen.load.signature = static_cast<policy::Signature>(record.facts.signature);
   seen.is_signed = seen.load.signature != policy::Signature::unsigned_;
-  if (seen.is_signed) seen.load.signer = signer_in(record, keys);
+  if (seen.is_signed) seen.load.signer = signer_in(record, base);
   if (record.facts.origin == BW_ORIGIN_LOADER) seen.origin = policy::Origin::loader;
   const auto cause = static_cast<bw_cause>(record.decision.cause);
   if (record.decision.allow == 0 && !is_up_to_rules(cause)) {
@@ -136,10 +139,10 @@ Result<SeenLoads> read_seen_events(const EventSource& source) {
 }
 
 std::vector<SeenLoad> seen_loads_of(const std::vector<ListedProgram>& programs,
-                                    const std::vector<policy::Key>& keys) {
+                                    const bw_image* base) {
   std::vector<SeenLoad> loads;
   for (const ListedProgram& program : programs)
-    if (program.standing != Standing::own) loads.push_back(load_of(program, keys));
+    if (program.standing != Standing::own) loads.push_back(load_of(program, base));
   return policy::merge_loads(std::move(loads));
 }
 

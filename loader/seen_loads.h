@@ -28,8 +28,9 @@ struct SeenLoads {
 // Likewise for an attachment or a run, which is no other load of its program.
 [[nodiscard]] std::optional<policy::SeenLoad> seen_attachment_of(const nlohmann::json& event);
 
-// Programs in the kernel, without bpfwarden's own. `keys` names who signed, by public key.
+// Programs in the kernel, without bpfwarden's own. `base` names who signed, by public key; may be
+// null.
 [[nodiscard]] std::vector<policy::SeenLoad> seen_loads_of(
-    const std::vector<ListedProgram>& programs, const std::vector<policy::Key>& keys);
+    const std::vector<ListedProgram>& programs, const bw_image* base);
 
 }  // namespace bpfwarden::loader

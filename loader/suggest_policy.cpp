@@ -9,6 +9,7 @@
 #include "loader/policy_store.h"
 #include "policy/read_conditions.h"
 #include "policy/read_situation.h"
+#include "policy/signers.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -43,8 +44,24 @@ Result<Base> read_base(const SuggestRequest& request) {
   return base;
 }
 
-const policy::Policy* policy_of(const Base& base) {
-  return base.policy ? &base.policy->compiled->policy : nullptr;
+const CompiledPolicy* compiled_of(const Base& base) {
+  return base.policy ? &*base.policy->compiled : nullptr;
+}
+
+// Without those whose certificates are all revoked: they vouch for nothing.
+std::vector<policy::Key> keys_that_count(const CompiledPolicy& base) {
+  std::vector<policy::Key> keys = base.policy.keys;
+  std::erase_if(keys, [&](const policy::Key& key) {
+    const auto slot = policy::signer_slot(*base.image, base.policy, key.name);
+    return !slot || *slot == BW_SIGNER_UNKNOWN;
+  });
+  return keys;
+}
+
+// What one key's table revokes, no other key may bring back.
+void keep_revocations(const policy::Policy& base, policy::Suggestion& suggestion) {
+  for (const policy::Key& key : base.keys)
+    if (!key.revoked.empty() && !suggestion.keys.empty()) suggestion.keys.insert(key.name);
 }
 
 struct Sources {
@@ -52,7 +69,7 @@ struct Sources {
   std::string text;
 };
 
-Result<Sources> read_sources(const SuggestRequest& request, const std::vector<policy::Key>& keys) {
+Result<Sources> read_sources(const SuggestRequest& request, const bw_image* base) {
   auto events = read_seen_events(request.events);
   if (!events) return std::unexpected(std::move(events).error());
   Sources sources = {std::move(events->loads), std::move(events->sources)};
@@ -62,7 +79,7 @@ Result<Sources> read_sources(const SuggestRequest& request, const std::vector<po
       return std::unexpected(
           Error(programs.error().code, programs.error().message,
                 "run as root, or leave the kernel's programs out: --no-inventory"));
-    const auto listed = seen_loads_of(*programs, keys);
+    const auto listed = seen_loads_of(*programs, base);
     sources.loads.insert(sources.loads.end(), listed.begin(), listed.end());
     sources.text += ", " + std::to_string(listed.size()) + " kinds of programs in the kernel";
   }
@@ -139,16 +156,18 @@ Status write(const std::string& path, const std::string& text) {
 Result<SuggestedPolicy> suggest_policy(const SuggestRequest& request) {
   const auto base = read_base(request);
   if (!base) return std::unexpected(base.error());
-  const policy::Policy* start = policy_of(*base);
+  const CompiledPolicy* compiled = compiled_of(*base);
+  const policy::Policy* start = compiled != nullptr ? &compiled->policy : nullptr;
   policy::SuggestOptions options;
   options.include_refused = request.include_refused;
-  if (start != nullptr) options.keys = start->keys;
+  if (compiled != nullptr) options.keys = keys_that_count(*compiled);
   if (start != nullptr) options.deny_digests = start->deny_digests;
-  const auto sources = read_sources(request, options.keys);
+  const auto sources = read_sources(request, compiled != nullptr ? compiled->image.get() : nullptr);
   if (!sources) return std::unexpected(sources.error());
 
   SuggestedPolicy suggested;
   suggested.suggestion = policy::suggest(sources->loads, options);
+  if (start != nullptr) keep_revocations(*start, suggested.suggestion);
   suggested.version = std::max(base->active_version, start ? start->version : 0) + 1;
   suggested.name = !request.name.empty() ? request.name : start ? start->name : "suggested";
   KeyTables keys;

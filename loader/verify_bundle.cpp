@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "keyring/cms.h"
 #include "loader/program_attach.h"
+#include "policy/signers.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -32,16 +32,11 @@ bool is_gpl_compatible(const std::string& license) {
   return std::ranges::find(known, license) != known.end();
 }
 
-// BW_SIGNER_UNKNOWN if the policy trusts the key for no keyring of ours.
+// As the kernel part finds who signed, verified against bpfwarden's own keyring.
 uint32_t slot_of(const bw_image& image, const keyring::Certificate& signer) {
-  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
-    const bw_signer& known = image.signers[slot];
-    if (known.kind == BW_SIGNER_KEY && known.keyring == 0 &&
-        known.key_length == signer.public_key.size() &&
-        std::memcmp(known.key, signer.public_key.data(), signer.public_key.size()) == 0)
-      return slot;
-  }
-  return BW_SIGNER_UNKNOWN;
+  const bw_signed_by by =
+      policy::signed_by(policy::kernel_key(signer.public_key, signer.kernel_algorithm));
+  return bw_find_signer(&image, &by, 0);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "policy/coverage.h"
 #include "policy/family_table.h"
 #include "policy/pattern_table.h"
+#include "policy/signers.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -61,41 +62,28 @@ struct SlotKind {
   uint16_t keyring;  // slot of the system keyring, or 0
 };
 
-bool holds(const bw_signer& signer, const CertificateInfo& certificate, SlotKind kind) {
-  const char* algorithm = reinterpret_cast<const char*>(signer.algorithm);
-  return signer.kind == kind.kind && signer.keyring == kind.keyring &&
-         signer.key_length == certificate.public_key.size() &&
-         std::memcmp(signer.key, certificate.public_key.data(), signer.key_length) == 0 &&
-         certificate.kernel_algorithm ==
-             std::string(algorithm, strnlen(algorithm, BW_ALGORITHM_SIZE));
-}
-
 // The slot of a public key, a new one where needed.
 Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const std::string& name,
                         bw_image& image) {
-  for (size_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++)
-    if (holds(image.signers[slot], certificate, kind)) {
-      image.signers[slot].not_after =
-          std::max<int64_t>(image.signers[slot].not_after, certificate.not_after);
-      return slot;
-    }
+  const bw_key key = kernel_key(certificate);
+  if (key.length == 0) return fail("the public key of " + certificate.path + " does not fit");
+  const uint32_t known = bw_slot_of_key(&image, &key, kind.kind, kind.keyring);
+  if (known != BW_SIGNER_UNKNOWN) {
+    image.signers[known].not_after =
+        std::max<int64_t>(image.signers[known].not_after, certificate.not_after);
+    return known;
+  }
   if (image.signer_count == BW_MAX_SIGNERS) return fail("the policy has too many public keys");
-  if (certificate.public_key.empty() || certificate.public_key.size() >= BW_KEY_SIZE ||
-      certificate.kernel_algorithm.size() >= BW_ALGORITHM_SIZE)
-    return fail("the public key of " + certificate.path + " does not fit");
   bw_signer& signer = image.signers[image.signer_count];
   if (!copy_text(signer.name, name)) return fail("the name of key `" + name + "` is too long");
   signer.not_after = certificate.not_after;
   std::ranges::copy(certificate.key_digest, signer.key_digest);
   signer.kind = kind.kind;
   signer.keyring = kind.keyring;
-  signer.key_length = static_cast<uint32_t>(certificate.public_key.size());
-  std::memcpy(signer.key, certificate.public_key.data(), certificate.public_key.size());
-  signer.key_hash = signer.key_length;  // as hash_of_key() in bpf-lsm/facts.bpf.h
-  for (uint32_t word = 0; word < (signer.key_length + 7) / 8; word++)
-    signer.key_hash = bw_hash_key_word(signer.key_hash, signer.key[word]);
-  std::memcpy(signer.algorithm, certificate.kernel_algorithm.data(),
-              certificate.kernel_algorithm.size());
+  signer.key_length = key.length;
+  std::memcpy(signer.key, key.bytes, sizeof(signer.key));
+  signer.key_hash = bw_hash_of_key(&key);
+  std::memcpy(signer.algorithm, key.algorithm, sizeof(signer.algorithm));
   return image.signer_count++;
 }
 

@@ -1,12 +1,12 @@
 #include "policy/diff_who.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <set>
 
 #include "policy/date.h"
 #include "policy/read_conditions.h"
+#include "policy/signers.h"
 #include "policy/wording.h"
 #include "policy/words.h"
 
@@ -107,30 +107,25 @@ struct SharedSigner {
   std::array<uint32_t, 2> slots;
 };
 
-bool same_key(const bw_signer& left, const bw_signer& right) {
-  return left.key_length == right.key_length &&
-         std::memcmp(left.key, right.key, sizeof(left.key)) == 0 &&
-         std::memcmp(left.algorithm, right.algorithm, sizeof(left.algorithm)) == 0;
+bw_key key_of(const bw_signer& signer) {
+  bw_key key = {};
+  key.length = signer.key_length;
+  std::copy(std::begin(signer.key), std::end(signer.key), key.bytes);
+  std::copy(std::begin(signer.algorithm), std::end(signer.algorithm), key.algorithm);
+  return key;
 }
 
-// BW_SIGNER_UNKNOWN if the image has no slot for that key as that kind, or there is no key.
-uint32_t slot_in(const bw_image& image, const bw_signer* key, uint32_t kind, uint32_t keyring) {
-  for (uint32_t slot = BW_SIGNER_FIRST_KEY; key && slot < image.signer_count; slot++) {
-    const bw_signer& signer = image.signers[slot];
-    if (signer.kind == kind && signer.keyring == keyring && same_key(signer, *key)) return slot;
-  }
-  return BW_SIGNER_UNKNOWN;
-}
-
-// As find_signer() in bpf-lsm/facts.bpf.h: a key, and who issued its certificate (nullptr: one that
-// neither policy names), in a keyring.
+// A signature by `key` (nullptr: one that neither policy names), whose certificate `issuer` issued
+// (nullptr: nobody that either names). Verified against a keyring that has both, the key comes
+// first.
 uint32_t slot_of(const bw_image& image, const bw_signer* key, const bw_signer* issuer,
                  uint32_t keyring) {
-  if (slot_in(image, key, BW_SIGNER_REVOKED, 0) != BW_SIGNER_UNKNOWN) return BW_SIGNER_UNKNOWN;
-  for (const uint32_t slot : {slot_in(image, key, BW_SIGNER_KEY, keyring),
-                              slot_in(image, issuer, BW_SIGNER_ISSUER, keyring)})
-    if (slot != BW_SIGNER_UNKNOWN) return slot;
-  return keyring;
+  const bw_signed_by alone = signed_by(key ? key_of(*key) : bw_key());
+  const uint32_t slot = bw_find_signer(&image, &alone, keyring);
+  if (!issuer || slot >= BW_SIGNER_FIRST_KEY) return slot;
+  bw_signed_by issued = issued_by(key_of(*issuer), true);
+  if (key) issued.chain[issued.chain_length++] = key->key_hash;
+  return bw_find_signer(&image, &issued, keyring);
 }
 
 // The keys that either policy names, the issuers among them apart; first none at all.

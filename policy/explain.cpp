@@ -54,6 +54,7 @@ Explanation explain(const bw_image& image, const Situation& situation) {
   Explanation explanation;
   explanation.lacks_attach =
       situation.is_only_load && outcome.load.allow != 0 && (image.flags & BW_IMAGE_ATTACH) != 0;
+  explanation.revoked_key = situation.revoked_key;
   explanation.stages.push_back(explain_stage(image, outcome.load_facts, outcome.load));
   if (outcome.attach)
     explanation.stages.push_back(explain_stage(image, outcome.attach_facts, *outcome.attach));
@@ -83,6 +84,9 @@ string to_text(const Explanation& explanation, const Policy& policy) {
   for (const StageExplanation& stage : explanation.stages) text += stage_text(stage, policy);
   if (explanation.lacks_attach)
     text += "  note: this is about the load alone; for what falls at attach, ask with `--attach`\n";
+  if (!explanation.revoked_key.empty())
+    text += "  note: key `" + explanation.revoked_key +
+            "` vouches for nothing: all its certificates are revoked, or may not issue others\n";
   if (decision.allow == 0)
     text += "  next: " + string(next_step(static_cast<bw_cause>(decision.cause))) + "\n";
   return text;

@@ -28,6 +28,7 @@ struct StageExplanation {
 struct Explanation {
   std::vector<StageExplanation> stages;  // load; attach too if the policy decides there
   bool lacks_attach = false;             // the policy does, but nothing is known of an attachment
+  std::string revoked_key;               // as Situation has it
   [[nodiscard]] const bw_decision& decision() const { return stages.back().decision; }
 };
 

@@ -115,13 +115,44 @@ void lint_whole_keyring(const Policy& policy, size_t index, DiagnosticList& diag
                       "`keyring`");
 }
 
-void lint_revoked(const Key& key, DiagnosticList& diagnostics) {
-  if (key.keyring || !key.certificates.empty() || !key.issuers.empty()) return;
+// The first key whose `revoked` names the public key of that certificate: it counts nowhere then.
+const Key* revoker_of(const Policy& policy, const CertificateInfo& certificate) {
+  const auto revokes = [&](const Key& key) {
+    return std::ranges::any_of(key.revoked, [&](const CertificateInfo& revoked) {
+      return revoked.public_key == certificate.public_key;
+    });
+  };
+  const auto found = std::ranges::find_if(policy.keys, revokes);
+  return found == policy.keys.end() ? nullptr : &*found;
+}
+
+// Who revokes all of the key's certificates and issuers, each once; empty if one is left.
+std::vector<const Key*> revokers_of(const Policy& policy, const Key& key) {
+  std::vector<const Key*> found;
+  for (const auto* certificates : {&key.certificates, &key.issuers})
+    for (const CertificateInfo& certificate : *certificates) {
+      const Key* revoker = revoker_of(policy, certificate);
+      if (revoker == nullptr) return {};
+      if (std::ranges::find(found, revoker) == found.end()) found.push_back(revoker);
+    }
+  return found;
+}
+
+void lint_revoked(const Policy& policy, const Key& key, DiagnosticList& diagnostics) {
+  if (is_whole_keyring(key)) return;
+  const bool has_none = key.certificates.empty() && key.issuers.empty();
+  const auto revokers = revokers_of(policy, key);
+  if (!has_none && revokers.empty()) return;
+  string by;
+  for (const Key* revoker : revokers)
+    by += (by.empty() ? ", by `revoked` of key `" : ", `") + revoker->name + "`";
   diagnostics.warning(
       "revoked-key", key.position,
-      "every certificate of key `" + key.name + "` is revoked: nothing is signed by it",
-      "name its successor in `certificates`, or take the key out, and out of the "
-      "rules that name it");
+      "every certificate of key `" + key.name + "` is revoked" + by + ": nothing is signed by it",
+      has_none ? "name its successor in `certificates`, or take the key out, and out of the "
+                 "rules that name it"
+               : "a revoked key counts nowhere: name its successor here, or take it out of "
+                 "`revoked` there");
 }
 
 void lint_unused(const Policy& policy, size_t index, DiagnosticList& diagnostics) {
@@ -129,8 +160,10 @@ void lint_unused(const Policy& policy, size_t index, DiagnosticList& diagnostics
     return std::any_of(rule.signed_by.begin(), rule.signed_by.end(),
                        [&](const KeyReference& reference) { return reference.key == index; });
   };
-  if (std::any_of(policy.rules.begin(), policy.rules.end(), names_it)) return;
   const Key& key = policy.keys[index];
+  // What it revokes counts nowhere: without it, another key might come back.
+  if (!key.revoked.empty() || std::any_of(policy.rules.begin(), policy.rules.end(), names_it))
+    return;
   diagnostics.warning("unused-key", key.position,
                       "no rule's `signed-by` names key `" + key.name + "`",
                       "name it in a rule, or take it out");
@@ -141,7 +174,7 @@ void lint_unused(const Policy& policy, size_t index, DiagnosticList& diagnostics
 void lint_keys(const Policy& policy, int64_t now, DiagnosticList& diagnostics) {
   for (size_t i = 0; i < policy.keys.size(); i++) {
     lint_unused(policy, i, diagnostics);
-    lint_revoked(policy.keys[i], diagnostics);
+    lint_revoked(policy, policy.keys[i], diagnostics);
     lint_certificates(policy.keys[i], now, diagnostics);
     lint_whole_keyring(policy, i, diagnostics);
   }

@@ -128,7 +128,7 @@ void read_multithreaded_attach(const Fields& fields, Rule& rule, DiagnosticList&
   if (!entry) return;
   rule.multithreaded_attach = fields.word<SharedAttach>(*entry, kSharedAttachWords);
   if (rule.action != Action::allow)
-    diagnostics.error(entry->position, "what this rule is about, nobody attaches",
+    diagnostics.error(entry->position, "this rule admits no attachment that threads could make",
                       "`multithreaded-attach` belongs to an allow rule, or to the policy");
 }
 

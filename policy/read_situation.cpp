@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "policy/read_conditions.h"
+#include "policy/signers.h"
 #include "policy/words.h"
 
 namespace bpfwarden::policy {
@@ -96,6 +97,7 @@ Result<Situation> situation_of(const SituationSettings& settings, const Policy& 
     const auto slot = signer_slot(image, policy, settings.key);
     if (!slot) return std::unexpected(slot.error());
     situation.signer = *slot;
+    if (*slot == BW_SIGNER_UNKNOWN) situation.revoked_key = settings.key;
   }
   situation.origin = settings.origin.value_or(situation.origin);
   situation.uid = settings.uid.value_or(0);

@@ -41,29 +41,6 @@ bool is_guard_at(bw_stage stage, bw_cause guard) {
 
 }  // namespace
 
-Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::string_view name) {
-  std::string known;
-  for (const Key& key : policy.keys) {
-    known += (known.empty() ? "`" : ", `") + key.name + "`";
-    if (key.name != name) continue;
-    const auto& certificates = key.certificates.empty() ? key.issuers : key.certificates;
-    if (certificates.empty()) return static_cast<uint32_t>(*key.keyring);
-    if (key.certificates.empty() && !certificates.front().is_ca) return BW_SIGNER_UNKNOWN;
-    for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
-      const bw_signer& signer = image.signers[slot];
-      const CertificateInfo& info = certificates.front();
-      const bool is_issuer = key.certificates.empty();
-      if (signer.key_length == info.public_key.size() &&
-          std::memcmp(signer.key, info.public_key.data(), signer.key_length) == 0 &&
-          signer.kind == (is_issuer ? BW_SIGNER_ISSUER : BW_SIGNER_KEY) &&
-          signer.keyring == (key.keyring ? static_cast<uint16_t>(*key.keyring) : 0))
-        return slot;
-    }
-  }
-  return fail("the policy has no key `" + std::string(name) + "`",
-              known.empty() ? "it has no keys at all" : "it has " + known);
-}
-
 // As gather_target() of bpf-lsm/facts.bpf.h.
 bw_cause guard_of(const AttachPoint& attach) {
   const bool is_bypass =

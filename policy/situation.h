@@ -20,7 +20,7 @@ namespace bpfwarden::policy {
 struct Situation {
   AttachPoint attach;
   Signature signature = Signature::unsigned_;
-  uint32_t signer = BW_SIGNER_UNKNOWN;  // slot in the image, see signer_slot()
+  uint32_t signer = BW_SIGNER_UNKNOWN;  // slot in the image, see policy/signers.h
   Origin origin = Origin::user;
   std::optional<uint32_t> uid = 0;  // nullopt here and below: could not be read
   std::optional<std::string> exe = "";
@@ -31,17 +31,13 @@ struct Situation {
   License license = License::gpl_compatible;
   int64_t time = 0;                // Unix seconds
   bw_cause guard = BW_CAUSE_RULE;  // what the kernel part refuses before it looks at any rule
+  std::string revoked_key;         // of the policy, which was said to sign and counts no longer
   bool is_only_load = false;       // nothing is known of an attachment, as in events of loads
   bool is_target_unknown = false;  // the kernel part could not find it out
 };
 
 // What the kernel part refuses for its attach point alone, whatever the policy says.
 [[nodiscard]] bw_cause guard_of(const AttachPoint& attach);
-
-// The slot of the signer that stands for key `name` of the policy (the first of its certificates).
-// Errors: there is no such key; the hint lists those there are.
-[[nodiscard]] Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy,
-                                           std::string_view name);
 
 // The facts as the kernel part would gather them at that stage.
 [[nodiscard]] bw_facts facts_of(const Situation& situation, bw_stage stage);

@@ -216,7 +216,8 @@ void Suggester::take_signed(const SeenLoad& seen, const Patterns& point) {
   const string& signer = seen.load.signer;
   if (signer.empty()) return leave(seen, "signed by a key that the policy does not know");
   if (find_key(options_.keys, signer) == nullptr)
-    return leave(seen, "signed by `" + signer + "`, a key that the policy does not have");
+    return leave(seen,
+                 "signed by `" + signer + "`, a key that the policy does not have, or revokes");
   Signed& here = signed_[signer][point];
   here.least = std::min(here.least, seen.load.signature);
   here.loads.push_back(seen);

@@ -20,6 +20,7 @@
 
 #include "fake_reader.h"
 #include "policy/compile.h"
+#include "policy/signers.h"
 #include "policy/situation.h"
 
 // Known to valgrind by its name.

@@ -4,7 +4,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "bpf-lsm/decide.h"
+#include "policy/signers.h"
 
 namespace bpfwarden::policy::test {
 
@@ -17,17 +17,16 @@ Compiled::Compiled(const Policy& policy) {
   image_ = std::move(*image);
 }
 
-// As find_signer() in bpf-lsm/facts.bpf.h.
+// What the kernel part would have seen of the signature.
 uint32_t Compiled::slot_of(const Load& load) const {
-  const uint32_t keyring = load.keyring ? static_cast<uint32_t>(*load.keyring) : 0;
-  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image_->signer_count; slot++) {
-    const bw_signer& signer = image_->signers[slot];
-    if (signer.kind == (load.issued ? BW_SIGNER_ISSUER : BW_SIGNER_KEY) &&
-        signer.keyring == keyring && signer.key_length == load.public_key.size() &&
-        std::memcmp(signer.key, load.public_key.data(), load.public_key.size()) == 0)
-      return slot;
+  constexpr std::string_view algorithm = "ecdsa-nist-p256";  // fake_reader.h's
+  const bw_key key = kernel_key(load.public_key, algorithm);
+  bw_signed_by by = load.issued ? issued_by(key, load.may_issue) : signed_by(key);
+  for (const auto& below : load.issued ? load.below : std::vector<std::vector<uint8_t>>()) {
+    const bw_key one = kernel_key(below, algorithm);
+    by.chain[by.chain_length++] = bw_hash_of_key(&one);
   }
-  return keyring;
+  return bw_find_signer(image_.get(), &by, load.keyring ? static_cast<uint32_t>(*load.keyring) : 0);
 }
 
 namespace {

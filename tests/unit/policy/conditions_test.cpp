@@ -8,6 +8,7 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
+#include "policy/signers.h"
 #include "policy/situation.h"
 #include "random_policy.h"
 

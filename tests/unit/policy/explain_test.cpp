@@ -7,6 +7,7 @@
 #include "compiled.h"
 #include "fake_reader.h"
 #include "policy/explain.h"
+#include "policy/signers.h"
 #include "policy/test_run.h"
 
 using namespace bpfwarden::policy;

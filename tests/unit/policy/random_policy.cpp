@@ -128,6 +128,23 @@ void random_who(Dice& dice, Strings& lines) {
     lines.push_back("signature = \"" + signatures[dice.below(keyed ? 2 : 3)] + "\"");
 }
 
+// Half of the policies revoke something: what another key names, what none does, an issuer itself.
+Strings random_keys(Dice& dice) {
+  static const Strings files = {"dev.pem",      "copy-of-ops.pem", "own.pem",
+                                "stranger.pem", "ca.pem",          "narrow.pem"};
+  Strings keys = {"[keys]",
+                  "distro.keyring = \"builtin\"",
+                  "second.keyring = \"secondary\"",
+                  "ops.certificates = [\"ops.pem\", \"bundle.pem\"]",
+                  "dev.certificates = [\"dev.pem\"]",
+                  "copy.certificates = [\"copy-of-ops.pem\", \"own.pem\"]",
+                  "ca.issuer = [\"ca.pem\"]",
+                  "narrow.certificates = [\"narrow.pem\"]",
+                  "narrow.keyring = \"builtin\""};
+  if (dice.once_in(2)) keys.push_back(list("ca.revoked", {dice.pick(files), dice.pick(files)}));
+  return keys;
+}
+
 Strings random_rule(Dice& dice, size_t number) {
   static const Strings actions = {"allow", "allow", "allow", "deny", "deny", "load-only"};
   Strings lines = {"name = \"rule " + std::to_string(number) + "\""};
@@ -147,6 +164,9 @@ void random_signer(Dice& dice, Load& load) {
   if (dice.once_in(4)) load.keyring = static_cast<SystemKeyring>(BW_SIGNER_BUILTIN + dice.below(3));
   if (!dice.once_in(4)) load.public_key = fake_key(dice.pick(keys));
   load.issued = dice.once_in(4);
+  if (!load.issued) return;
+  load.may_issue = !dice.once_in(3);
+  for (size_t i = 1 + dice.below(3); i > 0; i--) load.below.push_back(fake_key(dice.pick(keys)));
 }
 
 void random_circumstances(Dice& dice, Load& load) {
@@ -224,6 +244,12 @@ bool take_away(Load& load, size_t step) {
       load.issued = plain.issued;
       return true;
     case 12:
+      load.may_issue = plain.may_issue;
+      return true;
+    case 13:
+      load.below = plain.below;
+      return true;
+    case 14:
       load.signature = plain.signature;
       return true;
     default:
@@ -249,15 +275,7 @@ PolicyText random_policy(Dice& dice) {
   policy.header.emplace_back(dice.once_in(2) ? "mode = \"audit\"" : "mode = \"enforce\"");
   policy.header.emplace_back(dice.once_in(4) ? "default = \"allow\"" : "default = \"deny\"");
   if (dice.once_in(4)) policy.header.push_back(list("deny-digests", {digest_text(3)}));
-  const Strings keys = {"[keys]",
-                        "distro.keyring = \"builtin\"",
-                        "second.keyring = \"secondary\"",
-                        "ops.certificates = [\"ops.pem\", \"bundle.pem\"]",
-                        "dev.certificates = [\"dev.pem\"]",
-                        "copy.certificates = [\"copy-of-ops.pem\", \"own.pem\"]",
-                        "ca.issuer = [\"ca.pem\"]",
-                        "narrow.certificates = [\"narrow.pem\"]",
-                        "narrow.keyring = \"builtin\""};
+  const Strings keys = random_keys(dice);
   policy.header.insert(policy.header.end(), keys.begin(), keys.end());
   const size_t rules = dice.once_in(20) ? 200 : 2 + dice.below(24);
   for (size_t i = 0; i < rules; i++) policy.rules.push_back(random_rule(dice, i));
@@ -288,6 +306,9 @@ string describe(const Load& load) {
                 std::to_string(static_cast<int>(load.signature));
   if (load.keyring) text += " keyring " + std::to_string(static_cast<int>(*load.keyring));
   text += load.public_key.empty() ? " no key" : load.issued ? " issued by a key" : " by a key";
+  if (load.issued)
+    text +=
+        " over " + std::to_string(load.below.size()) + (load.may_issue ? "" : ", which may not");
   text += " origin " + std::to_string(static_cast<int>(load.origin));
   text += " uid " + std::to_string(load.uid) + " exe " + load.exe.value_or("?") + " cgroup " +
           load.cgroup.value_or("?") + " digest " +

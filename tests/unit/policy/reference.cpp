@@ -147,9 +147,24 @@ Match match_attach_point(const Rule& rule, const Load& load) {
 
 // ---- Who, which, when ---------------------------------------------------------------------------
 
+// A revoked key is nobody's, and vouches for nobody.
+bool is_revoked(const Policy& policy, const Load& load) {
+  const auto is_in_use = [&](const std::vector<uint8_t>& key) {
+    return key == load.public_key ||
+           (load.issued && std::ranges::find(load.below, key) != load.below.end());
+  };
+  return std::ranges::any_of(policy.keys, [&](const Key& key) {
+    return std::ranges::any_of(key.revoked, [&](const CertificateInfo& certificate) {
+      return is_in_use(certificate.public_key);
+    });
+  });
+}
+
+// Every certificate above the signer's must be that of a CA; a key that the policy names as an
+// issuer is known to be.
 bool names_key(const Key& key, const Load& load) {
   if (key.keyring != load.keyring) return false;
-  if (key.certificates.empty() && key.issuers.empty()) return true;
+  if (key.certificates.empty() && key.issuers.empty()) return !load.issued || load.may_issue;
   for (const CertificateInfo& certificate : load.issued ? key.issuers : key.certificates)
     if (!load.public_key.empty() && certificate.public_key == load.public_key)
       return !load.issued || certificate.is_ca;
@@ -159,13 +174,15 @@ bool names_key(const Key& key, const Load& load) {
 bool vouched(const Policy& policy, const Rule& rule, const Load& load) {
   if (load.signature < rule.signature) return false;
   if (rule.signed_by.empty()) return true;
+  if (is_revoked(policy, load)) return false;
   return std::any_of(rule.signed_by.begin(), rule.signed_by.end(), [&](const KeyReference& name) {
     return names_key(policy.keys[name.key], load);
   });
 }
 
 bool knows_signer(const Policy& policy, const Load& load) {
-  if (load.keyring) return true;
+  if (is_revoked(policy, load)) return false;
+  if (load.keyring && (!load.issued || load.may_issue)) return true;
   return std::any_of(policy.keys.begin(), policy.keys.end(),
                      [&](const Key& key) { return names_key(key, load); });
 }

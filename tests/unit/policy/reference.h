@@ -21,6 +21,8 @@ struct Load {
   std::optional<SystemKeyring> keyring;
   std::vector<uint8_t> public_key;
   bool issued = false;
+  bool may_issue = true;                    // as the certificate of `public_key` says
+  std::vector<std::vector<uint8_t>> below;  // the keys between it and who signed, if it issued
   bw_cause guard = BW_CAUSE_RULE;
 
   Origin origin = Origin::user;

@@ -4,6 +4,7 @@
 #include "compiled.h"
 #include "fake_reader.h"
 #include "policy/rule_text.h"
+#include "policy/signers.h"
 #include "policy/situation.h"
 
 using namespace bpfwarden;

@@ -10,6 +10,7 @@
 #include "fake_reader.h"
 #include "policy/format.h"
 #include "policy/lint.h"
+#include "policy/signers.h"
 #include "policy/situation.h"
 #include "policy/suggest_text.h"
 #include "random_policy.h"
