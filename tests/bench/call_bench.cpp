@@ -261,8 +261,8 @@ Request route(uint16_t type) {
   return request;
 }
 
-// Without counters for each CPU: how long the kernel looks for a place for those depends on what else
-// lives there, of BPF programs as well, and can be half of the call.
+// Without counters for each CPU: how long the kernel looks for a place for those depends on what
+// else lives there, of BPF programs as well, and can be half of the call.
 Request filter(uint16_t type) {
   tcmsg body = {};
   body.tcm_ifindex = 1;
