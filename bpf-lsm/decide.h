@@ -271,8 +271,7 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
     const __u64 target = bw_may(image, facts, BW_NAME_TARGET)->words[i] &
                          bw_may(image, facts, BW_NAME_PLACE)->words[i];
-    // No other rule can have a say: most words end here, of a small policy all but one.
-    if (!((target | loader_mask) & in_force->words[i])) continue;
+    if (!((target | loader_mask) & in_force->words[i])) continue;  // none has a say
     const __u64 who = signature->words[i] & signer->words[i] & in_force->words[i] &
                       bw_sure(image, facts, BW_NAME_EXE)->words[i] &
                       bw_sure(image, facts, BW_NAME_CGROUP)->words[i] &
@@ -375,7 +374,6 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
     bw_deny(image, facts->time, fixed, decision);
     return;
   }
-
   bw_for(n, BW_NAMES) {
     const __u32 dimension = (__u32)n;
     if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);

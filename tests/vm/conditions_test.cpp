@@ -75,6 +75,29 @@ TEST_CASE("deny_another_executable", "[vm][conditions]") {
   CHECK(error_under(warden, "exe = [\"" + own_executable().substr(0, 6) + "*\"]") == 0);
 }
 
+// The path is kept for events: whatever changes it is seen all the same, and decided by.
+TEST_CASE("allow_an_executable_to_be_told_by_the_name_that_it_has_now", "[vm][conditions]") {
+  Warden warden;
+  const std::string own = own_executable(), moved = own + ".moved";
+  const auto told = [&] {
+    (void)warden.events();
+    (void)load({});
+    return warden.events().at(0)["exe"];
+  };
+  CHECK(error_under(warden, "exe = [\"" + own + "\"]") == 0);
+  CHECK(told() == own);
+  CHECK(told() == own);
+  std::filesystem::rename(own, moved);
+  CHECK(told() == moved);
+  CHECK(load({}).error == EPERM);
+  CHECK(error_under(warden, "exe = [\"" + moved + "\"]") == 0);
+  std::filesystem::create_hard_link(moved, own);
+  std::filesystem::remove(moved);
+  CHECK(told() == moved + " (deleted)");
+  CHECK(load({}).error == EPERM);
+  CHECK(error_under(warden, "exe = [\"" + own + "\"]") == EPERM);
+}
+
 TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel][kernel:kernfs_parent]") {
   Warden warden;
   CHECK(error_under(warden, "cgroup = [\"/\"]") == 0);

@@ -127,7 +127,8 @@ inline rtmsg host_route() {
   return body;
 }
 
-// A table of one action that runs no program, as an attribute of that type. `flags`: TCA_ACT_FLAGS_*.
+// A table of one action that runs no program, as an attribute of that type. `flags`:
+// TCA_ACT_FLAGS_*.
 inline void put_gact(Request& request, uint16_t type, uint32_t flags = 0) {
   const size_t table = request.begin(type), first = request.begin(1);
   request.put_text(TCA_ACT_KIND, "gact");
