@@ -121,14 +121,17 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
 
 // A task that shares its file descriptors could have another program judged than the one that is
 // attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
-// is refused as soon as any rule is enforced. Where none is, an event has told enough.
+// is refused as soon as any rule is enforced. Where none is, an event has told enough. BLIND: to be
+// refused by refuse_blind(), which from here would be a call too deep for Linux 6.18.
+enum { BLIND = 2 };
+
 __noinline int conclude_shared(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
   struct task_note* note = task_note(0);
   struct bw_program* record = new_draft(note);
-  if (!record) return refuse_blind(BW_HOOK_ATTACH);
+  if (!record) return BLIND;
   const struct bw_image* image = active_image(&record->generation);
-  if (!image) return refuse_blind(BW_HOOK_ATTACH);
+  if (!image) return BLIND;
   if (!decides_at_attach(image)) return 0;
   note->attachment.watched = 0;
   if (prog) {
@@ -142,7 +145,8 @@ __noinline int conclude_shared(__u64 address) {
 }
 
 static __always_inline int refuse_shared(struct bpf_prog* prog) {
-  return conclude_shared((__u64)prog) ? -EPERM : 0;
+  const int refused = conclude_shared((__u64)prog);
+  return refused == BLIND ? refuse_blind(BW_HOOK_ATTACH) : error_of(refused);
 }
 
 // What was noted of the program at its load, into note->draft. False if nothing was.
