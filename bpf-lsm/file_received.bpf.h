@@ -14,7 +14,6 @@ static __always_inline int judge_received_link(struct bpf_link* link) {
 SEC("lsm/file_receive")
 int BPF_PROG(receive_file, struct file* file, int ret) {
   if (ret) return ret;
-  if (file->f_op == &bpf_map_fops)
-    return is_of_others_run((__u64)file->private_data) ? -EBADF : 0;
+  if (file->f_op == &bpf_map_fops) return is_of_others_run((__u64)file->private_data) ? -EBADF : 0;
   return is_link(file->f_op) ? judge_received_link(file->private_data) : 0;
 }

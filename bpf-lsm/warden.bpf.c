@@ -6,8 +6,9 @@
 //                                   a refused program had by who asks for it meanwhile
 // lsm/bpf_map_create                a loader's metadata rewritten after its signature was checked
 // lsm/bpf_map, lsm/file_receive     a running loader's data rewritten before it is frozen
-// lsm/file_receive, lsm/ptrace_access_check  the link of who won a race, and is killed for it, taken
-//                                   over by another process
+// lsm/file_receive, lsm/ptrace_access_check
+//                                   the link of who won a race, and is killed for it, taken over by
+//                                   another process
 // lsm/bpf_map_free                  a freed map taken for another one
 // lsm/bpf_token_create              user namespaces that load programs, where the policy wants none
 // lsm.s/bpf                         stale evidence: forgets what an earlier call of the task left;
