@@ -35,8 +35,9 @@ __noinline int add_tally(void) {
 }
 
 // No room, or no memory for a note: counted all the same, only without the rule's name.
-static __always_inline void add_untallied(const struct bw_decision* decision, __u8 signature) {
-  const __u32 slot = bw_untallied_slot(decision->allow, decision->mode, signature);
+static __always_inline void add_untallied(const struct bw_program* record) {
+  const __u32 slot =
+      bw_untallied_slot(record->decision.allow, record->decision.mode, record->facts.signature);
   __u64* count = bpf_map_lookup_elem(&untallied, &slot);
   if (count) __sync_fetch_and_add(count, 1);
 }
@@ -56,6 +57,5 @@ static __always_inline bool note_tally(struct task_note* note, const struct bw_p
 
 // Once for each decision, like `decided` of bw_counters.
 static __always_inline void tally(struct task_note* note, const struct bw_program* record) {
-  if (!note_tally(note, record) || add_tally())
-    add_untallied(&record->decision, record->facts.signature);
+  if (!note_tally(note, record) || add_tally()) add_untallied(record);
 }

@@ -45,7 +45,7 @@ constexpr size_t kBatch = 1'000;  // events fit into the buffer several times ov
 
 // What is added at most to a call that comes to nothing; and where a call does not say which
 // program it means, so that each descriptor of the caller is looked at: 64 instructions for each.
-constexpr int64_t kMostAdded = 1'300, kMostWalked = 64 * 65'536;
+constexpr int64_t kMostAdded = 1'300, kMostWalked = int64_t{64} * 65'536;
 
 // The link's place is asked for at attach, so that this is decided, too.
 constexpr const char* kPolicy = R"(
