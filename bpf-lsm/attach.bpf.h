@@ -121,17 +121,14 @@ static __always_inline int judge_unknown(struct task_note* note, struct bpf_prog
 
 // A task that shares its file descriptors could have another program judged than the one that is
 // attached. `prog`, which may be null, is what it shows now. Since it may be any program, this
-// is refused as soon as any rule is enforced. Where none is, an event has told enough. BLIND: to be
-// refused by refuse_blind(), which from here would be a call too deep for Linux 6.18.
-enum { BLIND = 2 };
-
+// is refused as soon as any rule is enforced. Where none is, an event has told enough.
 __noinline int conclude_shared(__u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
   struct task_note* note = task_note(0);
   struct bw_program* record = new_draft(note);
-  if (!record) return BLIND;
+  if (!record) return refuse_blind(BW_HOOK_ATTACH);
   const struct bw_image* image = active_image(&record->generation);
-  if (!image) return BLIND;
+  if (!image) return refuse_blind(BW_HOOK_ATTACH);
   if (!decides_at_attach(image)) return 0;
   note->attachment.watched = 0;
   if (prog) {
@@ -145,8 +142,7 @@ __noinline int conclude_shared(__u64 address) {
 }
 
 static __always_inline int refuse_shared(struct bpf_prog* prog) {
-  const int refused = conclude_shared((__u64)prog);
-  return refused == BLIND ? refuse_blind(BW_HOOK_ATTACH) : error_of(refused);
+  return conclude_shared((__u64)prog) ? -EPERM : 0;
 }
 
 // What was noted of the program at its load, into note->draft. False if nothing was.

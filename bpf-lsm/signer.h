@@ -124,7 +124,8 @@ BW_INLINE int bw_same_digest(const __u64* left, const __u64* right) {
 
 // By bw_signer.key_digest, which outlives the image that a slot belongs to. One that was trusted
 // through its issuer or as part of a whole keyring is not found: it may have been revoked since.
-BW_SUBPROGRAM __u32 bw_signer_by_digest(const struct bw_image* image, const __u64* key) {
+__attribute__((unused)) BW_SUBPROGRAM __u32 bw_signer_by_digest(const struct bw_image* image,
+                                                                const __u64* key) {
   __u32 found = BW_SIGNER_UNKNOWN;
   int i;
   if (!key || !(key[0] | key[1] | key[2] | key[3])) return BW_SIGNER_UNKNOWN;

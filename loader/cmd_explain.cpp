@@ -11,6 +11,7 @@
 #include "loader/policy_file.h"
 #include "loader/recorded_event.h"
 #include "policy/explain.h"
+#include "policy/family_table.h"
 #include "policy/read_policy.h"
 #include "policy/read_situation.h"
 #include "policy/syntax_reader.h"
@@ -83,7 +84,8 @@ Result<policy::Situation> situation_from_event(const ExplainArguments& options,
   return situation_of_event(*event, compiled.policy, *compiled.image, std::time(nullptr));
 }
 
-json to_json(const policy::Explanation& explanation, const policy::Policy& policy) {
+json to_json(const policy::Explanation& explanation, const policy::Situation& situation,
+             const policy::Policy& policy) {
   const auto rule_name = [&](uint32_t rule) { return policy.rules[rule].name; };
   auto stages = json::array();
   for (const auto& stage : explanation.stages) {
@@ -109,8 +111,17 @@ json to_json(const policy::Explanation& explanation, const policy::Policy& polic
   return {{"decision", last.allow != 0 ? "allow" : "deny"},
           {"refused", bw_refused(&last) != 0},
           {"effect", policy::effect_text(last)},
+          {"attach", policy::attach_point_text(situation.attach)},
+          {"attach_seen", policy::attach_point_text(policy::as_seen(situation.attach))},
           {"lacks_attach", explanation.lacks_attach},
           {"stages", stages}};
+}
+
+// With what the kernel will see, where libbpf has a name of its own for that.
+std::string attach_text(const policy::AttachPoint& attach) {
+  const std::string text = policy::attach_point_text(attach);
+  if (!policy::is_seen_as_another(attach.family)) return text;
+  return text + ", which the kernel sees as " + policy::attach_point_text(policy::as_seen(attach));
 }
 
 // What no rule can allow, and whether it is refused where that policy is in force.
@@ -163,9 +174,9 @@ int run_explain(const ExplainArguments& options) {
   }
   const auto explanation = policy::explain(*compiled->image, *situation);
   if (options.json)
-    std::puts(to_json(explanation, compiled->policy).dump(2).c_str());
+    std::puts(to_json(explanation, *situation, compiled->policy).dump(2).c_str());
   else
-    std::printf("%s: %s", policy::attach_point_text(situation->attach).c_str(),
+    std::printf("%s: %s", attach_text(situation->attach).c_str(),
                 policy::to_text(explanation, compiled->policy).c_str());
   return explanation.decision().allow != 0 ? 0 : 1;
 }

@@ -23,7 +23,7 @@ struct VerifyArguments {
 
 struct Verified {
   keyring::Bundle bundle;
-  keyring::Certificate signer;
+  keyring::CmsChain signer;
   std::optional<CompiledPolicy> compiled;
   std::vector<BundleDecision> decisions;
 
@@ -52,8 +52,11 @@ nlohmann::json to_json(const Verified& verified, const VerifyArguments& options)
   return {{"file", options.file},
           {"signature", "good"},
           {"covers", coverage_text(verified, options)},
-          {"signer", verified.signer.subject},
-          {"fingerprint", "sha256:" + keyring::hex(verified.signer.fingerprint)},
+          {"signer", verified.signer.signer().subject},
+          {"fingerprint", "sha256:" + keyring::hex(verified.signer.signer().fingerprint)},
+          {"issued_by", verified.signer.below.empty()
+                            ? nlohmann::json()
+                            : nlohmann::json(verified.signer.trusted.subject)},
           {"digest", "sha256:" + keyring::hex(keyring::sha256(verified.bundle.insns))},
           {"decisions", decisions},
           {"admitted", verified.is_admitted()}};
@@ -64,6 +67,8 @@ void print(const Verified& verified, const VerifyArguments& options) {
   std::printf("%s: the signature is good\n", options.file.c_str());
   for (const char* name : {"covers", "signer", "fingerprint", "digest"})
     std::printf("  %-12s %s\n", name, all[name].get<std::string>().c_str());
+  if (!verified.signer.below.empty())
+    std::printf("  %-12s %s\n", "issued by", verified.signer.trusted.subject.c_str());
   std::puts(
       "  names and attach points are claims of the file; the kernel decides by what is loaded");
   for (const BundleDecision& one : verified.decisions)

@@ -127,12 +127,9 @@ Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   const std::vector<uint8_t> digested = digested_bytes(parsed);
   CompiledPolicy compiled = {.policy = std::move(*parsed.policy), .image = {}, .certificates = {}};
   for (const auto* info : distinct_certificates(compiled.policy)) {
-    keyring::Certificate certificate = {};
-    certificate.path = info->path;
-    certificate.fingerprint = keyring::sha256(info->der);
-    certificate.public_key = info->public_key;
-    certificate.der = info->der;
-    compiled.certificates.push_back(std::move(certificate));
+    auto certificate = keyring::parse_certificates(info->der, info->path);
+    if (!certificate) return std::unexpected(std::move(certificate).error());
+    compiled.certificates.push_back(std::move(certificate->front()));
   }
   auto image = policy::compile(compiled.policy, keyring::sha256(digested));
   if (!image) return std::unexpected(std::move(image).error());

@@ -5,24 +5,12 @@
 #include <algorithm>
 #include <array>
 
-#include "keyring/cms.h"
+#include "loader/generated_loader.h"
 #include "loader/program_attach.h"
 #include "policy/signers.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-Status verify_all(const keyring::Bundle& bundle, const keyring::Certificate& certificate) {
-  if (Status good =
-          keyring::verify_detached(keyring::to_be_signed(bundle), bundle.signature, certificate);
-      !good)
-    return good;
-  if (bundle.self_check_signature.empty()) return {};
-  Status second = keyring::verify_detached(keyring::self_checking_insns(bundle),
-                                           bundle.self_check_signature, certificate);
-  if (second) return {};
-  return std::unexpected(std::move(second).error().within("the signature for kernels before 7.3"));
-}
 
 // As license_is_gpl_compatible() in include/linux/license.h.
 bool is_gpl_compatible(const std::string& license) {
@@ -32,38 +20,106 @@ bool is_gpl_compatible(const std::string& license) {
   return std::ranges::find(known, license) != known.end();
 }
 
-// As the kernel part finds who signed, verified against bpfwarden's own keyring.
-uint32_t slot_of(const bw_image& image, const keyring::Certificate& signer) {
-  const bw_signed_by by =
-      policy::signed_by(policy::kernel_key(signer.public_key, signer.kernel_algorithm));
-  return bw_find_signer(&image, &by, 0);
+bw_key kernel_key(const keyring::Certificate& certificate) {
+  return policy::kernel_key(certificate.public_key, certificate.kernel_algorithm);
+}
+
+// As note_chain() in bpf-lsm/signed_by.bpf.h has it: where a certificate of the chain may not issue
+// others, or the chain is too long, that somebody signed is all that is known.
+bw_signed_by evidence_of(const keyring::CmsChain& signer) {
+  if (signer.below.empty()) return policy::signed_by(kernel_key(signer.trusted));
+  bw_signed_by by = policy::issued_by(kernel_key(signer.trusted), signer.trusted.is_ca);
+  for (const keyring::Certificate& certificate : signer.below) {
+    const bw_key key = kernel_key(certificate);
+    const bool may_be_there = by.chain_length == 0 || certificate.is_ca;
+    if (!may_be_there || key.length == 0 || by.chain_length == BW_MAX_CHAIN) {
+      by.evidence = BW_EVIDENCE_VERIFIED;
+      return by;
+    }
+    by.chain[by.chain_length++] = bw_hash_of_key(&key);
+  }
+  return by;
+}
+
+// What libbpf puts before the names of the kernel's BTF.
+std::string plain_target(const std::string& target) {
+  for (const std::string_view prefix : {"bpf_lsm_", "bpf_iter_", "btf_trace_"})
+    if (target.starts_with(prefix)) return target.substr(prefix.size());
+  return target;
+}
+
+struct Planned {
+  std::string name;
+  policy::AttachPoint attach;
+  bool is_sleepable = false;
+  std::string license;
+};
+
+// As the file claims.
+Result<Planned> claimed(const keyring::Bundle& bundle, const keyring::ProgramEntry& program) {
+  auto point = attach_point_of(program);
+  if (!point) return std::unexpected(std::move(point).error());
+  const bool sleeps = program.section.substr(0, program.section.find('/')).ends_with(".s");
+  return Planned{program.name, std::move(*point), sleeps, bundle.license};
+}
+
+// As the signed loader will load it. Targets that no load names are the file's claim.
+Result<Planned> generated(const keyring::ProgramEntry& program, const GeneratedLoad& loaded) {
+  const bool is_named = !program.section.empty();
+  keyring::ProgramEntry seen = program;
+  seen.prog_type = loaded.prog_type;
+  seen.expected_attach_type = loaded.expected_attach_type;
+  if (!is_named) seen.section = "/" + std::string(policy::kUnknownTarget);
+  auto point = attach_point_of(seen);
+  if (!point) return std::unexpected(std::move(point).error());
+  if (!loaded.target.empty()) point->target = plain_target(loaded.target);
+  return Planned{program.name, std::move(*point), loaded.is_sleepable, loaded.license};
+}
+
+Result<std::vector<Planned>> programs_in(const keyring::Bundle& bundle) {
+  const auto loaded = bundle.kind == keyring::Bundle::Kind::loader
+                          ? programs_of_loader(bundle.insns, bundle.metadata)
+                          : std::vector<GeneratedLoad>();
+  std::vector<Planned> programs;
+  for (size_t i = 0; i < bundle.programs.size(); i++) {
+    auto one = loaded.size() == bundle.programs.size() ? generated(bundle.programs[i], loaded[i])
+                                                       : claimed(bundle, bundle.programs[i]);
+    if (!one) return std::unexpected(std::move(one).error());
+    programs.push_back(std::move(*one));
+  }
+  return programs;
 }
 
 }  // namespace
 
-Result<keyring::Certificate> find_bundle_signer(
-    const keyring::Bundle& bundle, std::span<const keyring::Certificate> certificates) {
+Result<keyring::CmsChain> find_bundle_signer(const keyring::Bundle& bundle,
+                                             std::span<const keyring::Certificate> certificates) {
   if (bundle.signature.empty())
     return fail("it carries no signature", "make it with `bpfwarden sign`");
-  Error last = {0, "there is no certificate to compare with", ""};
-  for (const keyring::Certificate& certificate : certificates) {
-    const Status good = verify_all(bundle, certificate);
-    if (good) return certificate;
-    last = good.error();
-  }
-  last.hint = "get the file again, or name the certificate of who signed it";
-  return std::unexpected(std::move(last));
+  auto signer =
+      keyring::verify_chain(keyring::to_be_signed(bundle), bundle.signature, certificates);
+  if (!signer || bundle.self_check_signature.empty()) return signer;
+  auto second = keyring::verify_chain(keyring::self_checking_insns(bundle),
+                                      bundle.self_check_signature, certificates);
+  constexpr const char* which = "the signature for kernels before 7.3";
+  if (!second) return std::unexpected(std::move(second).error().within(which));
+  if (*signer == *second) return signer;
+  return fail(which + (": signed by " + second->signer().subject) + ", the other one by " +
+              signer->signer().subject);
 }
 
 Result<std::vector<BundleDecision>> decide_on_bundle(const keyring::Bundle& bundle,
                                                      const CompiledPolicy& compiled,
-                                                     const keyring::Certificate& signer,
+                                                     const keyring::CmsChain& signer,
                                                      bool covers_maps, int64_t now) {
+  const auto programs = programs_in(bundle);
+  if (!programs) return std::unexpected(programs.error());
   const bool is_loader = bundle.kind == keyring::Bundle::Kind::loader;
+  const bw_signed_by by = evidence_of(signer);
   policy::Situation situation;
   situation.signature =
       is_loader && covers_maps ? policy::Signature::prog_used_maps : policy::Signature::prog_only;
-  situation.signer = slot_of(*compiled.image, signer);
+  situation.signer = bw_find_signer(compiled.image.get(), &by, 0);
   situation.time = now;
   situation.is_only_load = true;
   std::vector<BundleDecision> decisions;
@@ -79,13 +135,11 @@ Result<std::vector<BundleDecision>> decide_on_bundle(const keyring::Bundle& bund
   } else {
     situation.digest = keyring::sha256(bundle.insns);
   }
-  situation.license = is_gpl_compatible(bundle.license) ? policy::License::gpl_compatible
-                                                        : policy::License::proprietary;
-  for (const keyring::ProgramEntry& program : bundle.programs) {
-    auto point = attach_point_of(program);
-    if (!point) return std::unexpected(std::move(point).error());
-    situation.attach = std::move(*point);
-    situation.sleepable = program.section.substr(0, program.section.find('/')).ends_with(".s");
+  for (const Planned& program : *programs) {
+    situation.attach = program.attach;
+    situation.sleepable = program.is_sleepable;
+    situation.license = is_gpl_compatible(program.license) ? policy::License::gpl_compatible
+                                                           : policy::License::proprietary;
     decide(program.name);
   }
   return decisions;

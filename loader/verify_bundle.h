@@ -9,15 +9,17 @@
 
 #include "base/result.h"
 #include "keyring/bundle.h"
+#include "keyring/cms_chain.h"
 #include "keyring/x509.h"
 #include "loader/policy_file.h"
 #include "policy/situation.h"
 
 namespace bpfwarden::loader {
 
-// The one of `certificates` whose key made every signature of the bundle. Errors: there is none; a
-// signature is missing or does not match.
-[[nodiscard]] Result<keyring::Certificate> find_bundle_signer(
+// Who made every signature of the bundle, as the kernel finds out with a keyring of `certificates`.
+// Errors: none of them vouches for who signed, who is named; a signature is missing or does not
+// match.
+[[nodiscard]] Result<keyring::CmsChain> find_bundle_signer(
     const keyring::Bundle& bundle, std::span<const keyring::Certificate> certificates);
 
 struct BundleDecision {
@@ -28,8 +30,9 @@ struct BundleDecision {
 
 // How the policy decides about the loader and each program, at load, for root. `covers_maps`: as on
 // Linux 7.3, else as before. Errors: an attach point that is not known.
-[[nodiscard]] Result<std::vector<BundleDecision>> decide_on_bundle(
-    const keyring::Bundle& bundle, const CompiledPolicy& compiled,
-    const keyring::Certificate& signer, bool covers_maps, int64_t now);
+[[nodiscard]] Result<std::vector<BundleDecision>> decide_on_bundle(const keyring::Bundle& bundle,
+                                                                   const CompiledPolicy& compiled,
+                                                                   const keyring::CmsChain& signer,
+                                                                   bool covers_maps, int64_t now);
 
 }  // namespace bpfwarden::loader

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "policy/family_table.h"
+
 namespace bpfwarden::policy {
 namespace {
 
@@ -52,22 +54,37 @@ struct Candidate {
   string text;
 };
 
+// What the entry says about a family, as the kernel sees its attachments.
+std::vector<TextMatch> targets_in(const AttachEntry& entry, Action action, size_t family) {
+  std::vector<TextMatch> found;
+  for (size_t i = 0; i < attach_families().size(); i++) {
+    if (!entry.pattern.families.test(i)) continue;
+    if (i == family) found.push_back(entry.pattern.target);
+    for (SeenAs& seen : seen_as(i, entry.pattern.target, action))
+      if (seen.family == family) found.push_back(std::move(seen.target));
+  }
+  return found;
+}
+
 void add_candidates(const TextMatch& match, std::map<string, string>& found) {
   if (match.match == TargetMatch::exact) found.emplace(match.text, match.text);
   if (match.match == TargetMatch::prefix) found.emplace(fresh_name(match.text), match.text + "*");
 }
 
 // The names of one family that either policy gives, and one that neither does.
-std::vector<Candidate> candidates(const DiffSides& sides, size_t family,
-                                  TextMatch AttachPattern::* part) {
+std::vector<Candidate> candidates(const DiffSides& sides, size_t family, bool is_place) {
   std::map<string, string> found;
   for (const DiffSide& side : sides)
     for (const Rule& rule : side.policy.rules)
-      for (const AttachEntry& entry : rule.attach)
-        if (entry.pattern.families.test(family)) add_candidates(entry.pattern.*part, found);
+      for (const AttachEntry& entry : rule.attach) {
+        if (is_place && entry.pattern.families.test(family))
+          add_candidates(entry.pattern.place, found);
+        for (const TextMatch& target :
+             is_place ? std::vector<TextMatch>() : targets_in(entry, rule.action, family))
+          add_candidates(target, found);
+      }
   std::vector<Candidate> names;
   for (auto& [name, text] : found) names.push_back({name, text});
-  const bool is_place = part == &AttachPattern::place;
   const bool is_path = is_place && attach_families()[family].place == Place::cgroup;
   if (is_place && !names.empty()) names.push_back({"", "(unknown)"});
   names.push_back({fresh_name(is_path ? "/" : ""), names.empty() ? "" : "(other)"});
@@ -84,8 +101,8 @@ string place_text(const AttachFamily& family, const string& target, const string
 template <class Visit>
 void for_each_place(const DiffSides& sides, size_t number, Visit visit) {
   const AttachFamily& family = attach_families()[number];
-  for (const Candidate& target : candidates(sides, number, &AttachPattern::target))
-    for (const Candidate& place : candidates(sides, number, &AttachPattern::place))
+  for (const Candidate& target : candidates(sides, number, false))
+    for (const Candidate& place : candidates(sides, number, true))
       visit({number, family.target == Target::none ? "" : target.name,
              family.place == Place::none ? "" : place.name},
             place_text(family, target.text, family.place == Place::none ? "" : place.text));
@@ -111,7 +128,8 @@ std::vector<PlaceClass> place_classes(const DiffSides& sides) {
     if (is_new) classes.push_back(std::move(place));
     classes[entry->second].texts.push_back(std::move(text));
   };
-  for (size_t i = 0; i < attach_families().size(); i++) for_each_place(sides, i, add);
+  for (size_t i = 0; i < attach_families().size(); i++)
+    if (!is_seen_as_another(i)) for_each_place(sides, i, add);
   return classes;
 }
 

@@ -59,6 +59,12 @@ std::vector<SeenAs> functions_of_call(size_t family, const TextMatch& target, Ac
   return functions;
 }
 
+bool is_call(std::string_view family) { return family == "ksyscall" || family == "kretsyscall"; }
+
+size_t probe_of_call(std::string_view family) {
+  return *find_family(family == "ksyscall" ? "kprobe" : "kretprobe");
+}
+
 }  // namespace
 
 void write_families(bw_image& image) {
@@ -69,13 +75,32 @@ void write_families(bw_image& image) {
 std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action action) {
   const std::string_view name = attach_families()[family].name;
   bool is_any = target.match == TargetMatch::all;
-  if (name == "ksyscall" || name == "kretsyscall")
-    return functions_of_call(*find_family(name == "ksyscall" ? "kprobe" : "kretprobe"), target,
-                             action);
+  if (is_call(name)) return functions_of_call(probe_of_call(name), target, action);
   if (name != "usdt" || (!is_any && action == Action::allow)) return {};
   const std::string file = target.text.substr(0, target.text.find(':'));
   is_any |= file.empty();
   return {{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}}};
+}
+
+bool is_seen_as_another(size_t family) {
+  const std::string_view name = attach_families()[family].name;
+  return is_call(name) || name == "usdt";
+}
+
+AttachPoint as_seen(AttachPoint attach) {
+  const std::string_view name = attach_families()[attach.family].name;
+  if (!is_seen_as_another(attach.family)) return attach;
+  const bool is_known = attach.target != kUnknownTarget;
+  if (is_call(name)) {
+    attach.family = probe_of_call(name);
+    if (is_known) attach.target.insert(0, kCallPrefixes[0]);
+    return attach;
+  }
+  attach.family = *find_family("uprobe");
+  if (is_known)
+    attach.target =
+        attach.target.substr(0, attach.target.find(':')).append(":").append(kUnknownOffset);
+  return attach;
 }
 
 }  // namespace bpfwarden::policy

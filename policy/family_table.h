@@ -26,4 +26,14 @@ struct SeenAs {
 // only the file tells: exact ones are known as all those of their file, and not to allow rules.
 [[nodiscard]] std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action action);
 
+// Whether the kernel sees every attachment of that family as one of another.
+[[nodiscard]] bool is_seen_as_another(size_t family);
+
+// Stands for an offset that only the file tells, and that no rule names.
+inline constexpr std::string_view kUnknownOffset = "0x…";
+
+// An attachment as the kernel sees it: `kprobe/__x64_sys_openat` for `ksyscall/openat`, and
+// `uprobe//usr/bin/bash:0x…` for a USDT probe in that file. All others are what they are called.
+[[nodiscard]] AttachPoint as_seen(AttachPoint attach);
+
 }  // namespace bpfwarden::policy

@@ -1,5 +1,6 @@
-#include <array>
+#include <algorithm>
 
+#include "policy/coverage.h"
 #include "policy/lint_parts.h"
 #include "policy/reach.h"
 #include "policy/read_policy.h"
@@ -26,6 +27,11 @@ string list_rules(const Policy& policy, const RuleSet& rules) {
   return "one of the rules " + list;
 }
 
+bool names_parts(const Rule& rule) {
+  return std::ranges::any_of(rule.attach,
+                             [](const AttachEntry& entry) { return !is_whole(entry.pattern); });
+}
+
 bool admits_loaders(const Rule& rule) {
   return rule.action != Action::deny && !rule.signed_by.empty() &&
          rule.origin.value_or(Origin::loader) == Origin::loader;
@@ -39,6 +45,8 @@ void lint_shadow(const Policy& policy, uint32_t index, const Reach& reach,
   string hint = "delete it, or move it up";
   if (rule.mode && reach.leaves_to_its_mode(index))
     hint += "; its `mode` still holds for what no rule matches on its attach points";
+  if (rule.action != Action::allow && names_parts(rule))
+    hint += "; it still refuses what cannot be told to be another target or place";
   if (admits_loaders(rule)) hint += "; signed loaders of its keys may still run by it";
   diagnostics.warning("shadowed-rule", place_of(rule.settings, "name", rule.position),
                       "rule `" + rule.name + "` never decides about what it names: " +

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <span>
 
+#include "policy/family_table.h"
+
 namespace bpfwarden::policy {
 namespace {
 
@@ -176,12 +178,15 @@ void Reach::add_loads() {
                          load_classes()[i].home,
                          may(sets),
                          deciding(BW_STAGE_LOAD, sets, true),
+                         {~RuleSet()},
+                         true,
                          {~RuleSet()}});
   }
 }
 
 void Reach::add_attachments() {
   for (uint32_t i = 0; i < attach_families().size(); i++) {
+    if (is_seen_as_another(i)) continue;
     const AttachFamily& family = attach_families()[i];
     const uint32_t name_class = family.target == Target::load
                                     ? load_class_of(family.prog_type, family.attach_type)
@@ -189,8 +194,12 @@ void Reach::add_attachments() {
     FamilySet only;
     only.set(i);
     const Values places = values_of(BW_STAGE_ATTACH, BW_CLASS_PLACE + i, true);
-    for (const RuleSet& match : values_of(BW_STAGE_ATTACH, name_class, true))
-      wheres_.push_back({BW_STAGE_ATTACH, only, match, match, places});
+    const Values named_places = values_of(BW_STAGE_ATTACH, BW_CLASS_PLACE + i, false);
+    const Values named = values_of(BW_STAGE_ATTACH, name_class, false);
+    for (const RuleSet& match : values_of(BW_STAGE_ATTACH, name_class, true)) {
+      const bool is_named = std::find(named.begin(), named.end(), match) != named.end();
+      wheres_.push_back({BW_STAGE_ATTACH, only, match, match, places, is_named, named_places});
+    }
   }
 }
 
@@ -199,9 +208,9 @@ std::optional<RuleSet> Reach::always_before(uint32_t rule) const {
   if (searches[BW_STAGE_LOAD].is_empty()) return std::nullopt;
   RuleSet used, common = before(rule);
   for (const Where& where : wheres_) {
-    if (!where.match.test(rule)) continue;
+    if (!where.is_named || !where.match.test(rule)) continue;
     Search& search = searches[where.stage];
-    for (const RuleSet& place : met_by(rule, where.places)) {
+    for (const RuleSet& place : met_by(rule, where.named_places)) {
       const RuleSet candidates = where.match & place & before(rule);
       if (!search.covers(candidates, used)) return std::nullopt;
       common &= search.single(candidates);

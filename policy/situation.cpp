@@ -1,6 +1,10 @@
 #include "policy/situation.h"
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
+
+#include "policy/family_table.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -17,16 +21,25 @@ void set_name(bw_name& name, const std::optional<std::string>& text) {
   if (text) set_name(name, text->data(), text->size());
 }
 
-void set_names(const Situation& situation, bw_stage stage, bw_facts& facts) {
-  const AttachFamily& family = attach_families()[situation.attach.family];
+// As read_cgroup_path() of bpf-lsm/subject.bpf.h.
+bool is_too_deep(std::string_view cgroup) {
+  constexpr std::ptrdiff_t most = 16;
+  return cgroup != "/" && std::ranges::count(cgroup, '/') > most;
+}
+
+void set_names(const Situation& situation, const AttachPoint& attach, bw_stage stage,
+               bw_facts& facts) {
+  const AttachFamily& family = attach_families()[attach.family];
   const bool tells_target = stage == BW_STAGE_ATTACH || family.target == Target::load;
   if (tells_target && !situation.is_target_unknown)
-    set_name(facts.names[BW_NAME_TARGET],
-             target_in_facts(situation.attach.family, situation.attach.target));
-  if (stage == BW_STAGE_ATTACH && !situation.attach.place.empty())
-    set_name(facts.names[BW_NAME_PLACE], situation.attach.place);
+    set_name(facts.names[BW_NAME_TARGET], target_in_facts(attach.family, attach.target));
+  const bool is_cgroup = family.place == Place::cgroup;
+  if (stage == BW_STAGE_ATTACH && !attach.place.empty() &&
+      !(is_cgroup && is_too_deep(attach.place)))
+    set_name(facts.names[BW_NAME_PLACE], attach.place);
   set_name(facts.names[BW_NAME_EXE], situation.exe);
-  set_name(facts.names[BW_NAME_CGROUP], situation.cgroup);
+  if (situation.cgroup && !is_too_deep(*situation.cgroup))
+    set_name(facts.names[BW_NAME_CGROUP], situation.cgroup);
   if (situation.uid) set_name(facts.names[BW_NAME_UID], &*situation.uid, sizeof(*situation.uid));
   if (situation.digest)
     set_name(facts.names[BW_NAME_DIGEST], situation.digest->data(), situation.digest->size());
@@ -49,7 +62,8 @@ bw_cause guard_of(const AttachPoint& attach) {
 }
 
 bw_facts facts_of(const Situation& situation, bw_stage stage) {
-  const AttachFamily& family = attach_families()[situation.attach.family];
+  const AttachPoint attach = as_seen(situation.attach);
+  const AttachFamily& family = attach_families()[attach.family];
   bw_facts facts = {};
   facts.prog_type = family.prog_type;
   facts.attach_type = family.attach_type;
@@ -61,9 +75,9 @@ bw_facts facts_of(const Situation& situation, bw_stage stage) {
   facts.traits[BW_TRAIT_SLEEPABLE] = situation.sleepable;
   facts.traits[BW_TRAIT_DELEGATED] = situation.delegated;
   facts.traits[BW_TRAIT_GPL_COMPATIBLE] = situation.license == License::gpl_compatible;
-  facts.family = static_cast<uint8_t>(situation.attach.family);
+  facts.family = static_cast<uint8_t>(attach.family);
   facts.time = situation.time;
-  set_names(situation, stage, facts);
+  set_names(situation, attach, stage, facts);
   return facts;
 }
 

@@ -18,7 +18,7 @@
 namespace bpfwarden::policy {
 
 struct Situation {
-  AttachPoint attach;
+  AttachPoint attach;  // as people name it; the kernel part may see it as another, see as_seen()
   Signature signature = Signature::unsigned_;
   uint32_t signer = BW_SIGNER_UNKNOWN;  // slot in the image, see policy/signers.h
   Origin origin = Origin::user;

@@ -1,10 +1,9 @@
-// bw_decide() in the kernel, by itself: facts and image in, decisions out. The test compares them
-// with what the same header says in the manager.
+// bw_find_signer() and bw_decide() in the kernel, by themselves: questions and an image in,
+// decisions out. The test compares them with what the same headers say in the manager.
 #include "bpf-lsm/kernel_types.bpf.h"
 
 #include <bpf/bpf_helpers.h>
 
-#include "bpf-lsm/decide.h"
 #include "tests/vm/decide.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -20,8 +19,8 @@ struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, BW_MAX_BATCH);
   __type(key, __u32);
-  __type(value, struct bw_facts);
-} facts SEC(".maps");
+  __type(value, struct bw_question);
+} questions SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -39,10 +38,11 @@ int decide_batch(struct bw_batch* batch) {
   bpf_for(i, 0, BW_MAX_BATCH) {
     __u32 n = (__u32)i;
     if (n >= batch->count) break;
-    struct bw_facts* known = bpf_map_lookup_elem(&facts, &n);
+    struct bw_question* question = bpf_map_lookup_elem(&questions, &n);
     struct bw_decision* decision = bpf_map_lookup_elem(&decisions, &n);
-    if (!known || !decision) return 1;
-    bw_decide(policy, known, decision);
+    if (!question || !decision) return 1;
+    question->facts.signer = bw_find_signer(policy, &question->signed_by, question->keyring);
+    bw_decide(policy, &question->facts, decision);
     batch->decided++;
   }
   return 0;

@@ -17,22 +17,31 @@ Compiled::Compiled(const Policy& policy) {
   image_ = std::move(*image);
 }
 
-// What the kernel part would have seen of the signature.
-uint32_t Compiled::slot_of(const Load& load) const {
+bw_signed_by signed_by_of(const Load& load) {
   constexpr std::string_view algorithm = "ecdsa-nist-p256";  // fake_reader.h's
   const bw_key key = kernel_key(load.public_key, algorithm);
-  bw_signed_by by = load.issued ? issued_by(key, load.may_issue) : signed_by(key);
-  for (const auto& below : load.issued ? load.below : std::vector<std::vector<uint8_t>>()) {
+  if (!load.issued) return signed_by(key);
+  bw_signed_by by = issued_by(key, load.may_issue);
+  for (const auto& below : load.below) {
     const bw_key one = kernel_key(below, algorithm);
     by.chain[by.chain_length++] = bw_hash_of_key(&one);
   }
-  return bw_find_signer(image_.get(), &by, load.keyring ? static_cast<uint32_t>(*load.keyring) : 0);
+  return by;
+}
+
+uint32_t keyring_of(const Load& load) {
+  return load.keyring ? static_cast<uint32_t>(*load.keyring) : 0;
+}
+
+uint32_t Compiled::slot_of(const Load& load) const {
+  const bw_signed_by by = signed_by_of(load);
+  return bw_find_signer(image_.get(), &by, keyring_of(load));
 }
 
 namespace {
 
 void set_name(bw_name& name, const void* bytes, size_t size) {
-  REQUIRE(size < BW_NAME_SIZE);
+  if (size >= BW_NAME_SIZE) return;  // the kernel part cannot read it
   std::memcpy(name.bytes, bytes, size);
   name.length = static_cast<uint8_t>(size);
   name.known = 1;
@@ -43,9 +52,12 @@ void set_names(const Load& load, bw_facts& facts) {
     set_name(facts.names[dimension], text.data(), text.size());
   };
   const uint8_t load_class = load_class_of(load.prog_type, load.attach_type);
-  if (load.attach)
+  const bool is_found =
+      load.attach && (!load.attach->target.empty() ||
+                      attach_families()[load.attach->family].target != Target::attach);
+  if (is_found)
     set(BW_NAME_TARGET, load.attach->target);
-  else if (load_classes()[load_class].flags & BW_CLASS_NAMED)
+  else if (!load.attach && load_classes()[load_class].flags & BW_CLASS_NAMED)
     set(BW_NAME_TARGET, load.name);
   if (load.attach && !load.attach->place.empty()) set(BW_NAME_PLACE, load.attach->place);
   if (load.exe) set(BW_NAME_EXE, *load.exe);
@@ -56,7 +68,9 @@ void set_names(const Load& load, bw_facts& facts) {
 
 }  // namespace
 
-bw_facts Compiled::facts_of(const Load& load) const {
+bw_facts Compiled::facts_of(const Load& said) const {
+  Load load = said;
+  load.attach = seen_by_the_kernel(said.attach);
   bw_facts facts = {};
   facts.prog_type = load.prog_type;
   facts.attach_type = load.attach_type;

@@ -4,7 +4,7 @@
 #include <array>
 #include <memory>
 
-#include "bpf-lsm/decide.h"
+#include "bpf-lsm/signer.h"
 #include "policy/compile.h"
 #include "reference.h"
 
@@ -24,6 +24,11 @@ class Compiled {
 
   std::unique_ptr<bw_image> image_;
 };
+
+// What the kernel part would have seen of the signature, and the slot of the keyring that was
+// named.
+[[nodiscard]] bw_signed_by signed_by_of(const Load& load);
+[[nodiscard]] uint32_t keyring_of(const Load& load);
 
 [[nodiscard]] Verdict verdict_of(const bw_decision& decision);
 

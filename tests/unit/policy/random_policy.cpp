@@ -1,5 +1,7 @@
 #include "random_policy.h"
 
+#include <linux/bpf.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -29,12 +31,29 @@ const Strings& target_names() {
                                 "bpf_prog",
                                 "a",
                                 "sched_switch",
+                                "openat",
+                                "__x64_sys_openat",
+                                "__se_sys_openat",
                                 string(127, 'x'),
                                 string(126, 'x'),
                                 string(64, 'x'),
                                 string(8, 'q'),
                                 string(7, 'q')};
   return names;
+}
+
+// Of probes, which may be in files as well.
+const Strings& probe_names() {
+  static const Strings names = [] {
+    Strings all = target_names();
+    all.insert(all.end(), {"/usr/bin/bash:0x10", "/usr/bin/bash:p:n", "/usr/bin/bash:0x2"});
+    return all;
+  }();
+  return names;
+}
+
+const Strings& targets_of(const AttachFamily& family) {
+  return family.prog_type == BPF_PROG_TYPE_KPROBE ? probe_names() : target_names();
 }
 
 const Strings& devices() {
@@ -58,7 +77,8 @@ const Strings& paths() {
 const AttachFamily& random_family(Dice& dice) {
   static const Strings hot = {"xdp",          "fentry",  "lsm",        "kprobe",
                               "uprobe",       "tc",      "tp_btf",     "tcx/ingress",
-                              "kprobe.multi", "syscall", "lsm_cgroup", "cgroup/connect4"};
+                              "kprobe.multi", "syscall", "lsm_cgroup", "cgroup/connect4",
+                              "ksyscall",     "usdt",    "kretsyscall"};
   if (dice.once_in(3)) return attach_families()[dice.below(attach_families().size())];
   return attach_families()[*find_family(dice.pick(hot))];
 }
@@ -83,7 +103,7 @@ string random_pattern(Dice& dice) {
   const AttachFamily& family = random_family(dice);
   string text(family.name);
   if (family.target != Target::none)
-    text += "/" + (dice.once_in(4) ? string("*") : random_match(dice, target_names()));
+    text += "/" + (dice.once_in(4) ? string("*") : random_match(dice, targets_of(family)));
   // A rule may pair only one lsm_cgroup target with a place: see read_rule.cpp.
   return family.name == "lsm_cgroup" ? text : text + random_place(dice, family);
 }
@@ -197,7 +217,7 @@ void random_attachment(Dice& dice, size_t family, Load& load) {
   AttachPoint point{family, {}, {}};
   const AttachFamily& kind = attach_families()[family];
   if (kind.target == Target::load) point.target = load.name;
-  if (kind.target == Target::attach) point.target = random_name(dice, target_names());
+  if (kind.target == Target::attach) point.target = random_name(dice, targets_of(kind));
   if (kind.place != Place::none && !dice.once_in(6))
     point.place = random_name(dice, kind.place == Place::device ? devices() : paths());
   load.attach = point;

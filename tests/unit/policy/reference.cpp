@@ -122,7 +122,29 @@ bool is_meant_as_usdt(const Written& written, const Rule& rule, const AttachPoin
   return attach.target.starts_with(target.substr(0, target.find_first_of(":*")));
 }
 
+// A target that cannot be found out is what rules that refuse are about, and rules about all.
+bool is_meant_unknown(const Written& written, const Rule& rule, const AttachPoint& attach) {
+  const AttachFamily& family = attach_families()[attach.family];
+  const std::string head = std::string(family.name) + "/";
+  if (is_meant(written.body, head + kUnknown)) return true;
+  const bool is_usdt = family.name == "uprobe" && is_meant(written.body, "usdt/?");
+  if (is_usdt || rule.action == Action::allow) return is_usdt;
+  const auto names = [&](std::string_view other) {
+    return written.body.starts_with(other) || is_meant(written.body, std::string(other) + kUnknown);
+  };
+  // `__se_sys_` is the shortest beginning of a call's function, and no function's name is longer.
+  const auto names_call = [&](std::string_view other) {
+    const size_t target = written.body.size() - std::min(written.body.size(), other.size());
+    return names(other) && target - written.body.ends_with('*') + 9 <= 127;
+  };
+  return written.body.starts_with(head) || (family.name == "kprobe" && names_call("ksyscall/")) ||
+         (family.name == "kretprobe" && names_call("kretsyscall/")) ||
+         (family.name == "uprobe" && names("usdt/"));
+}
+
 bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint& attach) {
+  if (attach.target.empty() && attach_families()[attach.family].target == Target::attach)
+    return is_meant_unknown(written, rule, attach);
   AttachPoint plain = attach;
   plain.place.clear();
   if (!is_meant(written.body, attach_point_text(plain)) &&
@@ -243,7 +265,21 @@ Mode fixed_mode(const Policy& policy, const Load& load) {
 
 }  // namespace
 
-Verdict judge(const Policy& policy, const Load& load) {
+std::optional<AttachPoint> seen_by_the_kernel(const std::optional<AttachPoint>& point) {
+  if (!point) return point;
+  AttachPoint seen = *point;
+  const std::string_view family = attach_families()[point->family].name;
+  if (family == "ksyscall") seen = {*find_family("kprobe"), "__x64_sys_" + point->target, {}};
+  if (family == "kretsyscall") seen = {*find_family("kretprobe"), "__x64_sys_" + point->target, {}};
+  if (family == "usdt")
+    seen = {*find_family("uprobe"), point->target.substr(0, point->target.find(':')) + ":0x…", {}};
+  if (seen.target.size() > 127) seen.target.clear();
+  return seen;
+}
+
+Verdict judge(const Policy& policy, const Load& said) {
+  Load load = said;
+  load.attach = seen_by_the_kernel(said.attach);
   const Mode fixed = fixed_mode(policy, load);
   if (load.guard != BW_CAUSE_RULE) return {false, fixed, load.guard, {}};
   if (destinations(load, true).empty()) return {false, fixed, BW_CAUSE_UNKNOWN_ATTACH, {}};

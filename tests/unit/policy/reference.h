@@ -48,6 +48,11 @@ struct Verdict {
   bool operator==(const Verdict&) const = default;
 };
 
+// A probe of a system call is one of its function, a USDT probe one somewhere in its file: that is
+// all the kernel knows of them.
+[[nodiscard]] std::optional<AttachPoint> seen_by_the_kernel(
+    const std::optional<AttachPoint>& point);
+
 [[nodiscard]] Verdict judge(const Policy& policy, const Load& load);
 
 }  // namespace bpfwarden::policy::test
