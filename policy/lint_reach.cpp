@@ -46,7 +46,7 @@ void lint_shadow(const Policy& policy, uint32_t index, const Reach& reach,
   if (rule.mode && reach.leaves_to_its_mode(index))
     hint += "; its `mode` still holds for what no rule matches on its attach points";
   if (rule.action != Action::allow && names_parts(rule))
-    hint += "; it still refuses what cannot be told to be another target or place";
+    hint += "; it still refuses what has no target that can be found out";
   if (admits_loaders(rule)) hint += "; signed loaders of its keys may still run by it";
   diagnostics.warning("shadowed-rule", place_of(rule.settings, "name", rule.position),
                       "rule `" + rule.name + "` never decides about what it names: " +

@@ -179,8 +179,7 @@ void Reach::add_loads() {
                          may(sets),
                          deciding(BW_STAGE_LOAD, sets, true),
                          {~RuleSet()},
-                         true,
-                         {~RuleSet()}});
+                         true});
   }
 }
 
@@ -194,11 +193,10 @@ void Reach::add_attachments() {
     FamilySet only;
     only.set(i);
     const Values places = values_of(BW_STAGE_ATTACH, BW_CLASS_PLACE + i, true);
-    const Values named_places = values_of(BW_STAGE_ATTACH, BW_CLASS_PLACE + i, false);
     const Values named = values_of(BW_STAGE_ATTACH, name_class, false);
     for (const RuleSet& match : values_of(BW_STAGE_ATTACH, name_class, true)) {
       const bool is_named = std::find(named.begin(), named.end(), match) != named.end();
-      wheres_.push_back({BW_STAGE_ATTACH, only, match, match, places, is_named, named_places});
+      wheres_.push_back({BW_STAGE_ATTACH, only, match, match, places, is_named});
     }
   }
 }
@@ -210,7 +208,7 @@ std::optional<RuleSet> Reach::always_before(uint32_t rule) const {
   for (const Where& where : wheres_) {
     if (!where.is_named || !where.match.test(rule)) continue;
     Search& search = searches[where.stage];
-    for (const RuleSet& place : met_by(rule, where.named_places)) {
+    for (const RuleSet& place : met_by(rule, where.places)) {
       const RuleSet candidates = where.match & place & before(rule);
       if (!search.covers(candidates, used)) return std::nullopt;
       common &= search.single(candidates);

@@ -29,7 +29,8 @@ class Reach {
 
   // The rules one of which always comes before `rule` about what it names. None if something is
   // left for it, or if it matches nothing by itself, as when it has expired. That a rule which
-  // refuses is also about targets and places that cannot be found out does not count.
+  // refuses is also about targets that cannot be found out does not count; a place is often not
+  // known.
   [[nodiscard]] std::optional<RuleSet> always_before(uint32_t rule) const;
 
   // The families for which programs can be loaded that `rule` decides about.
@@ -49,8 +50,7 @@ class Reach {
     RuleSet named;  // the rules that name it, if only perhaps
     RuleSet match;  // of these, the ones that can decide there at that stage
     Values places;
-    bool is_named;        // some target selects this, and not only one that cannot be found out
-    Values named_places;  // likewise
+    bool is_named;  // some target selects this, and not only one that cannot be found out
   };
 
   void add_loads();
