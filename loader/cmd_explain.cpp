@@ -119,9 +119,10 @@ json to_json(const policy::Explanation& explanation, const policy::Situation& si
 
 // With what the kernel will see, where libbpf has a name of its own for that.
 std::string attach_text(const policy::AttachPoint& attach) {
-  const std::string text = policy::attach_point_text(attach);
-  if (!policy::is_seen_as_another(attach.family)) return text;
-  return text + ", which the kernel sees as " + policy::attach_point_text(policy::as_seen(attach));
+  std::string text = policy::attach_point_text(attach);
+  if (policy::is_seen_as_another(attach.family))
+    text += ", which the kernel sees as " + policy::attach_point_text(policy::as_seen(attach));
+  return text;
 }
 
 // What no rule can allow, and whether it is refused where that policy is in force.
