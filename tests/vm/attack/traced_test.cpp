@@ -173,7 +173,7 @@ const Control gripped([] {
   const Functions functions;
   const Fd program = loaded(program_of("kprobe.multi"));
   return std::ranges::all_of(kGrips, [&](const Grip& one) {
-    const Gripped counts = grip(functions, program, one);
+    const Gripped counts = grip(functions, program, one, 200);
     return counts.worked > 0 && counts.refused == 0;
   });
 });
@@ -196,9 +196,9 @@ TEST_CASE("attack_reach_for_who_is_watched", "[vm][control][attack][race]") {
   CHECK(races_told(warden.events(), EPERM) > 0);
   warden.apply("enforce", rules_for_functions("*"));
   const Fd anywhere = loaded(program_of("kprobe.multi"));
-  for (const Grip& one : kGrips) CHECK(grip(functions, anywhere, one, 300).refused == 0);
+  for (const Grip& one : kGrips) CHECK(grip(functions, anywhere, one, 200).refused == 0);
   warden.apply("audit", rules_for_functions("tcp_connect"));
-  CHECK(grip(functions, anywhere, open_memory).refused == 0);
+  CHECK(grip(functions, anywhere, open_memory, 200).refused == 0);
 }
 
 }  // namespace bpfwarden::vm
