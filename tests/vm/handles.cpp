@@ -9,8 +9,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include "loader/syscall.h"
 
@@ -117,6 +119,26 @@ Fd make_link(const Fd& program, int target, bpf_attach_type type) {
 uint32_t link_id(const Fd& link) { return info_of(link).id; }
 
 uint32_t linked_program(const Fd& link) { return info_of(link).prog_id; }
+
+namespace {
+
+bool has_links(uint32_t program) {
+  for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
+    const Fd link(bpf_link_get_fd_by_id(id));
+    if (link ? linked_program(link) == program : errno == EPERM) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool links_are_gone(uint32_t program) {
+  for (int tries = 0; tries < 1200; tries++) {
+    if (!has_links(program)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return false;
+}
 
 unsigned long probed_address(const Fd& link) {
   unsigned long address = 0;

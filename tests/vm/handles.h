@@ -32,7 +32,10 @@ Fd make_map(bpf_map_type type, uint32_t value_size);
 
 Fd make_link(const Fd& program, int target, bpf_attach_type type);
 uint32_t link_id(const Fd& link);
-uint32_t linked_program(const Fd& link);       // its id
+uint32_t linked_program(const Fd& link);  // its id
+// Waits for it: a link goes with its last descriptor, but not at once. One that may not be looked
+// at is taken for the program's.
+bool links_are_gone(uint32_t program);
 unsigned long probed_address(const Fd& link);  // of a probe of many targets, the first
 uint32_t program_id(const Fd& program);
 

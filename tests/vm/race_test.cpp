@@ -169,24 +169,6 @@ size_t count_races(Warden& warden, const char* route) {
   return races;
 }
 
-size_t links_of(uint32_t program) {
-  size_t found = 0;
-  for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
-    const Fd link(bpf_link_get_fd_by_id(id));
-    if (link && linked_program(link) == program) found++;
-  }
-  return found;
-}
-
-// A link goes with its last descriptor, but not at once.
-bool are_gone(uint32_t program) {
-  for (int tries = 0; tries < 1200; tries++) {
-    if (links_of(program) == 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return false;
-}
-
 // Until an exchange has won, and for some time or so many rounds. The round that killed a child
 // counts as one.
 SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
@@ -223,7 +205,7 @@ void race_detected(const Contest& contest) {
   });
   CHECK(score->failed_otherwise == 0);
   CHECK(score->wanted > 0);
-  if (contest.makes_links) CHECK(are_gone(program_id(other)));
+  if (contest.makes_links) CHECK(links_are_gone(program_id(other)));
 }
 
 // ---- The routes ---------------------------------------------------------------------------------
@@ -418,7 +400,7 @@ TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
   });
   CHECK(score->failed_otherwise == 0);
   CHECK(score->wanted > 0);
-  CHECK(are_gone(program_id(program)));
+  CHECK(links_are_gone(program_id(program)));
 }
 
 TEST_CASE("detect_each_exchange_while_a_raw_tracepoint_is_opened",

@@ -93,24 +93,6 @@ const Control over_by_descriptor([] { return outlives(by_descriptor); });
 
 // ---- Whether anything is left -------------------------------------------------------------------
 
-// Also of what may not be looked at.
-size_t links_of(uint32_t program) {
-  size_t found = 0;
-  for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
-    const Fd link(bpf_link_get_fd_by_id(id));
-    if (link ? linked_program(link) == program : errno == EPERM) found++;
-  }
-  return found;
-}
-
-bool are_gone(uint32_t program) {
-  for (int tries = 0; tries < 1200; tries++) {
-    if (links_of(program) == 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return false;
-}
-
 // Others have what they had: all this is done by stock tools.
 void must_be_shown_and_taken(const Functions& functions, const Fd& program) {
   const Fd link = functions.link(program);
@@ -158,7 +140,7 @@ void must_go_with_its_process(const std::function<Reach()>& reach) {
   const auto events = warden.events();
   CHECK(races_told(events, 0) == 1);
   CHECK(races_told(events, EPERM) > 0);
-  CHECK(are_gone(program_id(program)));
+  CHECK(links_are_gone(program_id(program)));
   functions.page.number = functions.wanted;
   must_stay_where_it_is(functions, program);
   must_be_shown_and_taken(functions, loaded(program_of("kprobe.multi")));
