@@ -133,14 +133,13 @@ struct Tally {
   size_t pairs = 0, by_key = 0, revoked = 0, as_another = 0, allowed = 0;
 };
 
-void count(const Policy& policy, const Load& load, const Situation& situation,
-           const std::vector<Verdict>& verdicts, Tally& tally) {
+void count(const Load& load, const Situation& situation, const std::vector<Verdict>& verdicts,
+           Tally& tally) {
   tally.pairs++;
   tally.by_key += situation.signer != BW_SIGNER_UNKNOWN;
   tally.revoked += !situation.revoked_key.empty();
   tally.as_another += load.attach && seen_by_the_kernel(load.attach)->family != load.attach->family;
   tally.allowed += verdicts.back().allow;
-  (void)policy;
 }
 
 void ask_all(const Policy& policy, const Compiled& compiled, Load load, const std::string& key,
@@ -156,7 +155,7 @@ void ask_all(const Policy& policy, const Compiled& compiled, Load load, const st
   situation->is_only_load = !load.attach;
   load.guard = situation->guard;
   const auto expected = expected_of(policy, compiled.image(), load);
-  count(policy, load, *situation, expected, tally);
+  count(load, *situation, expected, tally);
   if (describe(explained(compiled.image(), *situation)) != describe(expected) ||
       describe(decided(compiled, load)) != describe(expected))
     FAIL("BPFWARDEN_TEST_SEED=" << test_seed() << "\n"
