@@ -374,6 +374,7 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
     bw_deny(image, facts->time, fixed, decision);
     return;
   }
+
   bw_for(n, BW_NAMES) {
     const __u32 dimension = (__u32)n;
     if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);

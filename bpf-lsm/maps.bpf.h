@@ -16,8 +16,6 @@
 #include "bpf-lsm/kernel_has.h"
 #include "bpf-lsm/signer.h"
 
-#define BW_MAX_COMPONENTS 16
-
 #define ARRAY_ZERO (&(__u32){0})
 
 // What the manager fills and freezes before it flips the control word.

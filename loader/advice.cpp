@@ -121,8 +121,11 @@ void advise_unsigned(const json& event, const policy::RecordedLoad& load, Advice
 void advise_unknown_key(const policy::RecordedLoad& load, Advice& advice) {
   advice.steps.emplace_back(
       "It is signed by a key that the policy does not know, or revokes. If you trust it, name its "
-      "certificate as in [keys.NAME] certificates = [\"FILE.pem\"], see that no key's `revoked` "
-      "has it, and add a rule with signed-by = [\"NAME\"].");
+      "certificate as in [keys.NAME] certificates = [\"FILE.pem\"], and add a rule with signed-by "
+      "= "
+      "[\"NAME\"]. One that some key's `revoked` names vouches for nothing: have the program "
+      "signed "
+      "by another key.");
   if (!load.digest.empty())
     advice.steps.emplace_back("Or admit exactly this program with the rule below.");
 }

@@ -23,8 +23,7 @@ void set_name(bw_name& name, const std::optional<std::string>& text) {
 
 // As read_cgroup_path() of bpf-lsm/subject.bpf.h.
 bool is_too_deep(std::string_view cgroup) {
-  constexpr std::ptrdiff_t most = 16;
-  return cgroup != "/" && std::ranges::count(cgroup, '/') > most;
+  return cgroup != "/" && std::ranges::count(cgroup, '/') > BW_MAX_COMPONENTS;
 }
 
 void set_names(const Situation& situation, const AttachPoint& attach, bw_stage stage,

@@ -42,6 +42,7 @@ enum {
   BW_VECTOR_ALL = 1,
   BW_NAME_SIZE = 128,  // with a terminating NUL
   BW_NAME_WORDS = BW_NAME_SIZE / 8,
+  BW_MAX_COMPONENTS = 16,  // of a path that can be read
   BW_RULE_NAME_SIZE = 96,
   BW_POLICY_NAME_SIZE = 64,
   BW_DIGEST_SIZE = 32,
