@@ -118,7 +118,10 @@ BW_INLINE __u32 bw_find_signer(const struct bw_image* image, const struct bw_sig
   return issued && !by->may_issue ? (__u32)BW_SIGNER_UNKNOWN : keyring;
 }
 
-BW_INLINE int bw_same_digest(const __u64* left, const __u64* right) {
+// Both aligned to a word.
+BW_INLINE int bw_same_digest(const void* one, const void* other) {
+  const __u64* left = (const __u64*)one;
+  const __u64* right = (const __u64*)other;
   return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3];
 }
 
@@ -134,7 +137,7 @@ __attribute__((unused)) BW_SUBPROGRAM __u32 bw_signer_by_digest(const struct bw_
     if (slot < BW_SIGNER_FIRST_KEY) continue;
     if (slot >= BW_MAX_SIGNERS) break;
     const struct bw_signer* signer = &image->signers[slot];
-    if (!bw_same_digest((const __u64*)signer->key_digest, key)) continue;
+    if (!bw_same_digest(signer->key_digest, key)) continue;
     if (signer->kind == BW_SIGNER_REVOKED) return BW_SIGNER_UNKNOWN;
     if (signer->kind == BW_SIGNER_KEY && !signer->keyring) found = slot;
   }
