@@ -35,6 +35,7 @@ struct Hooks {
 [[nodiscard]] std::string missing_hooks_text(const Hooks& hooks);
 
 inline constexpr const char* kMissingHooksHint =
-    "find out who took them away; `bpfwarden off`, then `bpfwarden apply POLICY`, brings them back";
+    "find out who took them away; a reboot brings them back without a gap, `bpfwarden off && "
+    "bpfwarden apply POLICY` with one: in between nothing is decided";
 
 }  // namespace bpfwarden::loader

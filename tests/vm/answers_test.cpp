@@ -42,9 +42,10 @@ void both_say(bool admitted, const Warden& warden, Load request, const char* wha
 
 }  // namespace
 
-TEST_CASE("allow_and_deny_the_answers_that_verify_gives",
-          "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
-          "maps]") {
+TEST_CASE(
+    "allow_and_deny_the_answers_that_verify_gives",
+    "[vm][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
+    "maps]") {
   Warden warden;
   const Signer ca("ca", {.ca = true}), plain("plain"), other("other");
   const IssuedSigner leaf(ca), second(ca), foreign(warden.stranger()), below(plain);

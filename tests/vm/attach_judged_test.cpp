@@ -309,9 +309,9 @@ TEST_CASE("deny_an_extension_of_another_function_than_it_was_loaded_for", "[vm][
   CHECK(host.link(another.fd) == 0);
 }
 
-TEST_CASE(
-    "allow_a_signed_loader_to_run_where_its_children_fall_at_attach",
-    "[vm][attach][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("allow_a_signed_loader_to_run_where_its_children_fall_at_attach",
+          "[vm][attach][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   const Sites sites;
   Warden warden;

@@ -190,7 +190,8 @@ TEST_CASE("deny_a_direct_load_where_only_loaders_may",
 }
 
 TEST_CASE("allow_a_key_that_the_issuer_certified_and_deny_it_once_revoked",
-          "[vm][conditions][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
+          "[vm][conditions][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:folded_"
           "maps]") {
   Warden warden;
   const Signer ca("ca", {.ca = true});

@@ -123,8 +123,9 @@ TEST_CASE("allow_the_same_key_from_any_ring",
   CHECK(events[0]["key_serial"] != events[1]["key_serial"]);
 }
 
-TEST_CASE("deny_prog_only_where_prog_used_maps_is_asked",
-          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_prog_only_where_prog_used_maps_is_asked",
+    "[vm][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -169,9 +170,9 @@ TEST_CASE("deny_the_same_keys_program_on_another_attach_point",
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
 }
 
-TEST_CASE(
-    "deny_signed_bytes_replayed_as_another_type",
-    "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_signed_bytes_replayed_as_another_type",
+          "[vm][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kRules);
   Load request = filter(warden.netops());
@@ -225,8 +226,9 @@ signed-by = ["netops"]
   CHECK(load(request).error == EPERM);
 }
 
-TEST_CASE("deny_tampered_object_by_the_kernel_and_report_it",
-          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE(
+    "deny_tampered_object_by_the_kernel_and_report_it",
+    "[vm][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);

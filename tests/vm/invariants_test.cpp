@@ -43,9 +43,10 @@ using Strings = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("deny_co_re_relocation_of_signed_instructions",
-          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_co_re_relocation_of_signed_instructions",
+    "[vm][holes][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kAnything);
   Relocated relocated;
@@ -71,9 +72,10 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
   CHECK(causes(warden, "deny").empty());
 }
 
-TEST_CASE("deny_unsigned_parts_beside_a_signature",
-          "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_unsigned_parts_beside_a_signature",
+    "[vm][holes][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kAnything);
   using Change = void (*)(bpf_attr&);
@@ -123,9 +125,10 @@ TEST_CASE("deny_exclusive_map_that_stays_writable",
   CHECK(causes(warden, "deny") == Strings{"writable-exclusive-map"});
 }
 
-TEST_CASE("deny_two_signers_in_one_signature",
-          "[vm][holes][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_two_signers_in_one_signature",
+    "[vm][holes][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kNetopsOnly);
   Load request = Load{}.signed_by(warden.netops());
@@ -154,9 +157,10 @@ TEST_CASE("deny_two_signers_in_one_signature",
   CHECK(load(request).error == 0);
 }
 
-TEST_CASE("deny_certificate_issued_by_a_trusted_key",
-          "[vm][holes][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_certificate_issued_by_a_trusted_key",
+    "[vm][holes][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kNetopsOnly);
   const Load request = Load{}.signed_by(warden.netops());

@@ -229,7 +229,7 @@ void skip_without_signatures() {
 }
 
 TEST_CASE("allow_a_program_signed_by_a_key_in_the_ring",
-          "[vm][keyring][kernel][kernel:signature_attr]") {
+          "[vm][keyring][kernel][signing][kernel:signature_attr]") {
   skip_without_signatures();
   using test::KeyType;
   const auto options = GENERATE(test::CertificateOptions{.type = KeyType::rsa2048},
@@ -244,7 +244,7 @@ TEST_CASE("allow_a_program_signed_by_a_key_in_the_ring",
 }
 
 TEST_CASE("deny_a_program_that_was_changed_or_signed_by_another_key",
-          "[vm][keyring][kernel][kernel:signature_attr]") {
+          "[vm][keyring][kernel][signing][kernel:signature_attr]") {
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);
@@ -256,7 +256,7 @@ TEST_CASE("deny_a_program_that_was_changed_or_signed_by_another_key",
 }
 
 TEST_CASE("deny_a_program_whose_key_was_invalidated",
-          "[vm][keyring][kernel][kernel:signature_attr]") {
+          "[vm][keyring][kernel][signing][kernel:signature_attr]") {
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);

@@ -46,9 +46,9 @@ struct Prepared {
 
 }  // namespace
 
-TEST_CASE(
-    "allow_one_run_of_a_signed_loader",
-    "[vm][loader][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("allow_one_run_of_a_signed_loader",
+          "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -56,9 +56,10 @@ TEST_CASE(
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
 }
 
-TEST_CASE("deny_second_run_of_a_signed_loader",
-          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_second_run_of_a_signed_loader",
+    "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -69,9 +70,10 @@ TEST_CASE("deny_second_run_of_a_signed_loader",
   CHECK(refused_for(warden, "kernel-load"));
 }
 
-TEST_CASE("deny_children_of_an_unsigned_loader",
-          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_children_of_an_unsigned_loader",
+    "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -101,9 +103,10 @@ TEST_CASE("deny_children_while_a_thread_shares_the_file_table",
   CHECK(prepared.skeleton.run(prepared.program.fd) == 0);  // alone again, its one run is still due
 }
 
-TEST_CASE("deny_loader_whose_metadata_is_not_frozen_as_signed",
-          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_loader_whose_metadata_is_not_frozen_as_signed",
+    "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -161,7 +164,8 @@ std::string finding_of_doctor(const std::string& capability) {
 
 // One bundle, two forms of its loader: the kernel decides which is run.
 TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
-          "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:"
           "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kSigned);
@@ -177,7 +181,8 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
 }
 
 TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
-          "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:"
           "folded_maps]") {
   if (BW_KERNEL_HAS(folded_maps)) SKIP("here the kernel checks the metadata");
   Warden warden;

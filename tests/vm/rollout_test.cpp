@@ -86,9 +86,10 @@ TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
   CHECK(status()["staged"].is_null());
 }
 
-TEST_CASE("deny_and_allow_again_by_promote_and_rollback",
-          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "deny_and_allow_again_by_promote_and_rollback",
+    "[vm][rollout][bare][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   CHECK(run("bpfwarden promote").status == 1);

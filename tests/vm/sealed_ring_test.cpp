@@ -61,9 +61,9 @@ bool refused_as_sealed(Warden& warden, keyring::KeySerial key) {
 
 }  // namespace
 
-TEST_CASE(
-    "deny_adding_a_key_to_the_active_ring",
-    "[vm][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+TEST_CASE("deny_adding_a_key_to_the_active_ring",
+          "[vm][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
   const Scene scene;
   const auto& der = scene.warden.stranger().certificate.der;
   const auto add = [&](keyring::KeySerial ring) {

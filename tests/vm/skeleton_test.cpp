@@ -29,9 +29,10 @@ std::string header_of(const test::TempDir& folder, const Signer& signer, const s
 
 }  // namespace
 
-TEST_CASE("allow_a_header_of_stock_bpftool",
-          "[vm][keyring][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+TEST_CASE(
+    "allow_a_header_of_stock_bpftool",
+    "[vm][keyring][tools][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);

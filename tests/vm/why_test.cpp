@@ -128,7 +128,7 @@ TEST_CASE("deny_in_audit_mode_is_told_as_let_through", "[vm][why]") {
 }
 
 TEST_CASE("deny_a_signature_by_the_kernel_and_name_the_missing_key",
-          "[vm][why][kernel][kernel:signature_attr]") {
+          "[vm][why][kernel][signing][kernel:signature_attr]") {
   Warden warden;
   warden.apply("enforce", kNetwork);
   Load request;

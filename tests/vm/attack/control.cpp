@@ -1,6 +1,8 @@
 #include "tests/vm/attack/control.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/reporters/catch_reporter_event_listener.hpp>
+#include <catch2/reporters/catch_reporter_registrars.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -16,6 +18,16 @@ bool runs(std::string_view half) {
 }
 
 bool has_worked = false, has_begun = false;
+
+// Cases of one program know nothing of each other.
+class EachCase : public Catch::EventListenerBase {
+ public:
+  using EventListenerBase::EventListenerBase;
+  void testCasePartialStarting(const Catch::TestCaseInfo& /*info*/, uint64_t /*part*/) override {
+    has_worked = has_begun = false;
+  }
+};
+CATCH_REGISTER_LISTENER(EachCase)
 
 // The first run of a case ends at its first Warden; one that has tried nothing until then has not
 // been controlled.
