@@ -5,7 +5,7 @@
 #include <initializer_list>
 #include <string_view>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "keyring/manifest.h"
 #include "keyring/self_check.h"
 
@@ -69,6 +69,22 @@ Status check_texts(const Bundle& bundle) {
   return status;
 }
 
+// Names become the names of pins: they are C identifiers, or libbpf's ".rodata" and "x.rodata".
+bool is_name(std::string_view name) {
+  constexpr std::string_view characters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.";
+  return name.find_first_not_of(characters) == std::string_view::npos &&
+         name.find_first_not_of('.') != std::string_view::npos;
+}
+
+Status check_names(const Bundle& bundle) {
+  for (const ProgramEntry& program : bundle.programs)
+    if (!is_name(program.name)) return fail("a program has a name that is none");
+  for (const MapEntry& map : bundle.maps)
+    if (!is_name(map.name)) return fail("a map has a name that is none");
+  return {};
+}
+
 // What both directions demand of a bundle, beyond its encoding.
 Status check(const Bundle& bundle) {
   if (bundle.insns.empty() || bundle.insns.size() % insn_size != 0)
@@ -89,7 +105,8 @@ Status check(const Bundle& bundle) {
     if (!bundle.metadata.empty()) return fail("a single program has no metadata");
     if (!bundle.self_check_signature.empty()) return fail("a single program checks no metadata");
   }
-  return check_texts(bundle);
+  if (Status texts = check_texts(bundle); !texts) return texts;
+  return check_names(bundle);
 }
 
 class Writer {
@@ -292,7 +309,7 @@ Result<Bundle> read_bundle(const std::filesystem::path& path) {
 Status write_bundle(const std::filesystem::path& path, const Bundle& bundle) {
   auto bytes = encode(bundle);
   if (!bytes) return std::unexpected(std::move(bytes.error()).within(path.string()));
-  return replace_file(path, *bytes);
+  return write_output(path, *bytes);
 }
 
 }  // namespace bpfwarden::keyring

@@ -73,7 +73,7 @@ struct Bundle {
 // Errors: errno of reading; as decode().
 [[nodiscard]] Result<Bundle> read_bundle(const std::filesystem::path& path);
 
-// Replaces `path` in one step (see replace_file()). Errors: errno of writing; as encode().
+// Errors: of write_output(); as encode().
 [[nodiscard]] Status write_bundle(const std::filesystem::path& path, const Bundle& bundle);
 
 }  // namespace bpfwarden::keyring

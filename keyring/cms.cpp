@@ -10,7 +10,8 @@ namespace {
 
 // In two steps, message then signer, because only CMS_add1_signer() lets us choose the digest.
 constexpr unsigned message_flags = CMS_PARTIAL | CMS_BINARY | CMS_DETACHED | CMS_NOCERTS;
-constexpr unsigned signer_flags = CMS_USE_KEYID | CMS_NOATTR | CMS_NOCERTS | CMS_BINARY;
+constexpr unsigned signer_flags = CMS_NOATTR | CMS_BINARY;
+constexpr unsigned named_by_key_id = CMS_USE_KEYID | CMS_NOCERTS;
 
 Result<CmsPtr> parse_cms(std::span<const uint8_t> der) {
   ERR_clear_error();
@@ -27,6 +28,14 @@ Result<std::vector<uint8_t>> encode(const CMS_ContentInfo* cms) {
   unsigned char* at = der.data();
   i2d_CMS_ContentInfo(cms, &at);
   return der;
+}
+
+// From a certificate that travels along, named by its issuer and serial number, the kernel finds
+// its way to the issuer (pkcs7_verify_sig_chain()); from a key identifier it does not.
+unsigned flags_for(const X509* signer) {
+  const bool is_issued =
+      X509_NAME_cmp(X509_get_subject_name(signer), X509_get_issuer_name(signer)) != 0;
+  return is_issued ? signer_flags : signer_flags | named_by_key_id;
 }
 
 }  // namespace
@@ -47,7 +56,8 @@ Result<std::vector<uint8_t>> sign_detached(std::span<const uint8_t> content, con
   if (!in) return fail("the content is too large to sign");
   const CmsPtr cms(CMS_sign(nullptr, nullptr, nullptr, nullptr, message_flags));
   if (!cms ||
-      CMS_add1_signer(cms.get(), signer.get(), key.get(), EVP_sha256(), signer_flags) == nullptr ||
+      CMS_add1_signer(cms.get(), signer.get(), key.get(), EVP_sha256(), flags_for(signer.get())) ==
+          nullptr ||
       CMS_final(cms.get(), in.get(), nullptr, CMS_BINARY | CMS_DETACHED) != 1)
     return fail_openssl("cannot sign");
   return encode(cms.get());

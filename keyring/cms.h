@@ -1,8 +1,10 @@
-// Detached CMS signatures (RFC 5652) in the one shape bpfwarden writes: a single signer named by
-// its subject key id, SHA-256, no certificates, no attributes, DER.
+// Detached CMS signatures (RFC 5652) in the shapes bpfwarden writes: a single signer, SHA-256, no
+// attributes, DER. A certificate that somebody else issued travels along, and the signer is named
+// by its issuer and serial number: so the kernel finds a trusted issuer as well as the key itself.
+// One that is its own issuer does not; the signer is named by its subject key id.
 //
 // The kernel's parser is crypto/asymmetric_keys/pkcs7.asn1; pkcs7_validate_trust() finds the key in
-// a keyring by the subject key id, so nothing else about the signer needs to travel.
+// a keyring.
 #pragma once
 
 #include <cstddef>

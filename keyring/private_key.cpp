@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "keyring/openssl.h"
 #include "keyring/pkcs11.h"
 #include "keyring/terminal.h"

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "keyring/openssl.h"
 
 namespace bpfwarden::keyring {

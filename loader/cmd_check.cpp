@@ -18,7 +18,17 @@ struct CheckArguments {
   std::string format = "text";
   bool json = false;  // short for --format json
   bool fail_on_warn = false;
+  bool verbose = false;
 };
+
+void print_files(const CheckedPolicy& checked) {
+  for (const policy::SourceFile& source : checked.sources)
+    std::printf("%s: read\n", source.name.c_str());
+  for (const auto& [named, files] : checked.snapshot.certificates)
+    for (const CertificateFile& file : files) std::printf("%s: read\n", file.path.c_str());
+  for (const policy::PassedOver& other : checked.passed_over)
+    std::printf("%s: not read, %s\n", other.file.c_str(), other.why.c_str());
+}
 
 void print(const std::string& file, const CheckedPolicy& checked) {
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stdout);
@@ -59,6 +69,7 @@ int check(const CheckArguments& options) {
     CheckedPolicy checked = check_policy_file(file);
     add_host_warnings(checked);
     ok = is_good(checked, options) && ok;
+    if (format == DiagnosticFormat::text && options.verbose) print_files(checked);
     if (format == DiagnosticFormat::text)
       print(file, checked);
     else
@@ -78,6 +89,8 @@ void add_check(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"text", "json", "github", "sarif"}));
   verb->add_flag("--json", options->json, "short for --format json");
   verb->add_flag("--fail-on-warn", options->fail_on_warn, "exit with 1 if there are warnings");
+  verb->add_flag("--verbose", options->verbose,
+                 "name the files that were read, and those beside them that were not");
   verb->footer("example: bpfwarden check /etc/bpfwarden/policy.toml");
   verb->callback([options, &chosen] { chosen = [options] { return check(*options); }; });
 }

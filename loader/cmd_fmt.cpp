@@ -1,11 +1,9 @@
 // bpfwarden fmt: policy files in their normal form.
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "loader/cmd.h"
 #include "policy/format.h"
 #include "policy/syntax_reader.h"
@@ -21,17 +19,6 @@ struct FmtArguments {
 
 enum class FormatOutcome : uint8_t { same, changed, failed };
 
-// Through a symbolic link, and with the mode the file has.
-Status rewrite(const std::string& file, const std::string& text) {
-  std::error_code error;
-  const auto target = std::filesystem::canonical(file, error);
-  if (error) return fail_errno(error.value(), file);
-  const auto mode = std::filesystem::status(target, error).permissions();
-  if (error) return fail_errno(error.value(), file);
-  return keyring::replace_file(target, {reinterpret_cast<const uint8_t*>(text.data()), text.size()},
-                               static_cast<mode_t>(mode));
-}
-
 FormatOutcome format(const std::string& file, const FmtArguments& options) {
   auto text = policy::read_text(file);
   if (!text) {
@@ -45,11 +32,12 @@ FormatOutcome format(const std::string& file, const FmtArguments& options) {
     std::fputs(policy::render_all(diagnostics.take(), {{source}}).c_str(), stderr);
     return FormatOutcome::failed;
   }
-  if (options.print) std::fputs(formatted->c_str(), stdout);
+  const bool print = options.print || (file == kStandardStream && !options.check);
+  if (print) std::fputs(formatted->c_str(), stdout);
   if (*formatted == source.text) return FormatOutcome::same;
-  if (options.print) return FormatOutcome::changed;
+  if (print) return FormatOutcome::changed;
   if (!options.check)
-    if (const Status written = rewrite(file, *formatted); !written) {
+    if (const Status written = write_output(file, *formatted); !written) {
       (void)report(written.error());
       return FormatOutcome::failed;
     }
@@ -75,7 +63,9 @@ void add_fmt(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<FmtArguments>();
   CLI::App* verb =
       app.add_subcommand("fmt", "Bring policy files into their normal form; comments stay");
-  verb->add_option("file", options->files, "the policies (TOML)")->required();
+  verb->add_option("file", options->files,
+                   "the policies (TOML); - is standard input, to standard output")
+      ->required();
   auto* check = verb->add_flag("--check", options->check,
                                "write nothing; exit with 1 if a file is not in its normal form");
   verb->add_flag("--stdout", options->print, "print the result instead of writing it")

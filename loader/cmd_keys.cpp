@@ -6,7 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "keyring/new_key.h"
 #include "keyring/private_key.h"
 #include "keyring/x509.h"
@@ -207,8 +207,8 @@ std::span<const uint8_t> bytes_of(const std::string& text) {
 Status write_pair(const keyring::NewKeyFiles& files, const std::filesystem::path& key,
                   const std::filesystem::path& certificate) {
   constexpr mode_t owner_only = 0600, everybody = 0644;
-  if (Status done = keyring::create_file(key, bytes_of(files.key), owner_only); !done) return done;
-  Status done = keyring::create_file(certificate, bytes_of(files.certificate), everybody);
+  if (Status done = create_file(key, bytes_of(files.key), owner_only); !done) return done;
+  Status done = create_file(certificate, bytes_of(files.certificate), everybody);
   std::error_code ignored;  // the first error is the one to report
   if (!done) std::filesystem::remove(key, ignored);
   return done;

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "loader/cmd.h"
 #include "loader/metrics.h"
 #include "loader/metrics_server.h"
@@ -56,8 +56,7 @@ int listen(const std::string& text, bool beyond_loopback) {
 
 // Readable for node_exporter, which is not root.
 int write(const std::string& text, const std::string& file) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  const Status done = keyring::replace_file(file, {bytes, text.size()}, 0644);
+  const Status done = write_output(file, text);
   if (done) return 0;
   const Error& error = done.error();
   return report({error.code, error.message, "see whether its folder is there and can be written"});

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "loader/cmd.h"
 #include "loader/inventory.h"
 #include "loader/report_page.h"
@@ -113,10 +113,10 @@ Status write_page(const ReportArguments& options, const nlohmann::json& report,
                                  .summary = summary_of(report)},
                                 report, events);
   if (!page) return std::unexpected(page.error());
-  const std::span<const char> bytes(*page);
-  const Status done = keyring::replace_file(
-      options.html, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
-  if (!done) return done;
+  const std::filesystem::path inputs[] = {options.files.events, options.files.inventory,
+                                          options.files.status};
+  if (Status other = require_no_input(options.html, inputs); !other) return other;
+  if (Status done = write_output(options.html, *page); !done) return done;
   std::fprintf(stderr, "%s: %s\n", options.html.c_str(), summary_of(report).c_str());
   return {};
 }

@@ -12,6 +12,7 @@
 #include "loader/cmd.h"
 #include "loader/event_window.h"
 #include "loader/events.h"
+#include "loader/generated_loader.h"
 #include "loader/pins.h"
 #include "loader/run_bundle.h"
 #include "loader/skeleton_header.h"
@@ -138,6 +139,8 @@ class Explanation {
 int run_run(const RunArguments& options) {
   auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
+  if (Status described = require_described(*bundle); !described)
+    return report(std::move(described).error().within(options.file));
   auto ring = choose_keyring(options);
   if (!ring) return report(ring.error());
   const Explanation explanation;

@@ -7,9 +7,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
+#include "base/file.h"
 #include "keyring/cms.h"
-#include "keyring/file.h"
 #include "keyring/kernel_keyring.h"
 #include "loader/cmd.h"
 #include "loader/sign_object.h"
@@ -51,7 +52,7 @@ Status fill(
 // Made elsewhere, from what --emit-tbs wrote: taken only if it fits.
 Result<Bytes> read_signature(const Bytes& content, const std::string& file,
                              const keyring::Certificate& signer) {
-  auto der = keyring::read_file(file, kMaxSignature);
+  auto der = read_file(file, kMaxSignature);
   if (!der) return der;
   if (Status good = keyring::verify_detached(content, *der, signer); !good) {
     Error error = std::move(good).error().within(file);
@@ -122,13 +123,15 @@ nlohmann::json to_json(const std::string& file, const keyring::Bundle& bundle) {
           {"digest", keyring::hex(keyring::sha256(bundle.insns))}};
 }
 
+// Beside a bundle on standard output, on stderr.
 void print(const nlohmann::json& one, const SignArguments& options) {
-  if (options.json) return void(std::puts(one.dump().c_str()));
-  std::printf("%s: %s program%s, signature %s, sha256:%s\n",
-              one["file"].get_ref<const std::string&>().c_str(), one["programs"].dump().c_str(),
-              one["programs"] == 1 ? "" : "s",
-              one["signature"].get_ref<const std::string&>().c_str(),
-              one["digest"].get_ref<const std::string&>().c_str());
+  std::FILE* to = options.output == kStandardStream ? stderr : stdout;
+  if (options.json) return void(std::fprintf(to, "%s\n", one.dump().c_str()));
+  std::fprintf(to, "%s: %s program%s, signature %s, sha256:%s\n",
+               one["file"].get_ref<const std::string&>().c_str(), one["programs"].dump().c_str(),
+               one["programs"] == 1 ? "" : "s",
+               one["signature"].get_ref<const std::string&>().c_str(),
+               one["digest"].get_ref<const std::string&>().c_str());
 }
 
 // The same object and tool always give the same bytes.
@@ -137,14 +140,15 @@ int emit(const SignArguments& options) {
   if (!bundle) return report(bundle.error());
   const std::string file = options.to_be_signed + ".tbs";
   const std::string second = options.to_be_signed + ".self-check.tbs";
-  if (auto written = keyring::replace_file(file, keyring::to_be_signed(*bundle)); !written)
+  if (auto written = write_output(file, keyring::to_be_signed(*bundle)); !written)
     return report(written.error());
   if (options.prog_only) return std::puts(file.c_str()) < 0;
-  if (auto written = keyring::replace_file(second, keyring::self_checking_insns(*bundle)); !written)
+  if (auto written = write_output(second, keyring::self_checking_insns(*bundle)); !written)
     return report(written.error());
   std::printf(
       "%s\n%s\nnext: sign each with `openssl cms -sign -binary -nocerts -noattr -keyid -md "
-      "sha256 -outform DER`, then bpfwarden sign --attach-signature\n",
+      "sha256 -outform DER` (without -nocerts and -keyid where a policy names the issuer), then "
+      "bpfwarden sign --attach-signature\n",
       file.c_str(), second.c_str());
   return 0;
 }
@@ -165,8 +169,24 @@ Status write_signed(const std::filesystem::path& path, const std::string& object
   if (!is_skeleton_header(path)) return keyring::write_bundle(path, bundle);
   const auto text = resign_skeleton_header(object, bundle.signature);
   if (!text) return std::unexpected(text.error());
-  return keyring::replace_file(path,
-                               {reinterpret_cast<const uint8_t*>(text->data()), text->size()});
+  return write_output(path, *text);
+}
+
+// Before anything is written: no output is another's, or one of the files that are read.
+Status require_own_outputs(const SignArguments& options,
+                           const std::vector<keyring::Bundle>& bundles) {
+  std::vector<std::filesystem::path> inputs = {options.key, options.certificate, options.signature,
+                                               options.self_check_signature,
+                                               options.access.passphrase_file};
+  inputs.insert(inputs.end(), options.objects.begin(), options.objects.end());
+  std::set<std::filesystem::path> outputs;
+  for (const keyring::Bundle& bundle : bundles) {
+    const auto output = output_of(options, bundle);
+    if (Status other = require_no_input(output, inputs); !other) return other;
+    if (!outputs.insert(output).second)
+      return fail("two objects would become " + output.string(), "sign them into two folders");
+  }
+  return {};
 }
 
 std::optional<Error> misuse(const SignArguments& options) {
@@ -201,6 +221,7 @@ int run_sign(const SignArguments& options) {
     if (!bundle) return report(bundle.error());
     bundles.push_back(std::move(*bundle));
   }
+  if (Status own = require_own_outputs(options, bundles); !own) return report(own.error());
   for (size_t i = 0; i < bundles.size(); i++) {
     const auto path = output_of(options, bundles[i]);
     if (auto done = write_signed(path, options.objects[i], bundles[i]); !done)
@@ -224,8 +245,9 @@ void add_sign(CLI::App& app, Command& chosen) {
   verb->add_option("--pkcs11-module", options->access.pkcs11_module,
                    "the token's module; without, those that p11-kit knows");
   verb->add_option("--cert", options->certificate, "its certificate (PEM or DER)");
-  auto* output = verb->add_option("-o,--output", options->output,
-                                  "the bundle to write, or a folder for NAME.bpfsig");
+  auto* output =
+      verb->add_option("-o,--output", options->output,
+                       "the bundle to write, or a folder for NAME.bpfsig; - is standard output");
   auto* emit =
       verb->add_option("--emit-tbs", options->to_be_signed,
                        "write what is to be signed to PREFIX.tbs and PREFIX.self-check.tbs");

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cmd.h"
+#include "loader/generated_loader.h"
 #include "loader/skeleton_header.h"
 #include "loader/verify_bundle.h"
 #include "policy/explain.h"
@@ -96,6 +97,8 @@ std::optional<std::vector<keyring::Certificate>> certificates_of(const VerifyArg
 int run_verify(const VerifyArguments& options) {
   auto bundle = read_signed(options.file);
   if (!bundle) return report(bundle.error());
+  if (Status described = require_described(*bundle); !described)
+    return report(std::move(described).error().within(options.file));
   Verified verified = {std::move(*bundle), {}, {}, {}};
   const auto certificates = certificates_of(options, verified);
   if (!certificates) return kWrongUse;

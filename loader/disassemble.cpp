@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "keyring/file.h"
+#include "base/file.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -90,7 +90,7 @@ Result<std::string> disassemble(std::span<const uint8_t> insns) {
   const TemporaryFolder folder;
   if (folder.path().empty()) return fail("cannot make a folder for the disassembler");
   const auto object = folder.path() / "insns.o";
-  if (Status written = keyring::replace_file(object, as_object(insns)); !written)
+  if (Status written = replace_file(object, as_object(insns)); !written)
     return std::unexpected(std::move(written).error());
   for (const char* name : {"llvm-objdump", "llvm-objdump-19"}) {
     const auto text = output_of(std::string(name) + " --disassemble --no-show-raw-insn '" +

@@ -58,7 +58,7 @@ bool has_core_relocations(const std::filesystem::path& object) {
 }  // namespace
 
 Result<ElfFacts> read_elf_facts(const std::filesystem::path& object) {
-  const Fd file(::open(object.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd file(::open(object.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO has no writer
   if (!file) return fail_errno(errno, "cannot open " + object.string());
   elf_version(EV_CURRENT);
   const std::unique_ptr<Elf, CloseElf> elf(elf_begin(file.get(), ELF_C_READ, nullptr));

@@ -47,6 +47,15 @@ class LoaderText {
            insns_[at].imm == helper;
   }
 
+  // bpf(BPF_PROG_LOAD, data + ATTR, …), as emit_sys_bpf() writes it.
+  [[nodiscard]] bool loads_from(uint32_t attr) const {
+    for (size_t at = 1; at + 3 < insns_.size(); at++)
+      if (pointer(at, BPF_REG_2) == attr && calls(at + 3, BPF_FUNC_sys_bpf) &&
+          insns_[at - 1].dst_reg == BPF_REG_1 && insns_[at - 1].imm == BPF_PROG_LOAD)
+        return true;
+    return false;
+  }
+
   // Up to its NUL; nothing if that is not there.
   [[nodiscard]] std::optional<std::string> text(uint32_t at) const {
     if (at >= data_.size()) return std::nullopt;
@@ -54,6 +63,11 @@ class LoaderText {
     const size_t length = ::strnlen(start, data_.size() - at);
     if (length == data_.size() - at) return std::nullopt;
     return std::string(start, length);
+  }
+
+  // `*(u32*)(context + OFFSET) = rN`: bpf_gen__finish() hands out a descriptor.
+  [[nodiscard]] bool hands_out(size_t at) const {
+    return insns_[at].code == (BPF_STX | BPF_MEM | BPF_W) && insns_[at].dst_reg == BPF_REG_6;
   }
 
   [[nodiscard]] std::optional<bpf_attr> load_at(uint32_t at) const {
@@ -84,14 +98,15 @@ std::string target_after(const LoaderText& loader, size_t at, const bpf_attr& at
   return {};
 }
 
-// The license, then the instructions, are stored into the attributes of a load, and of nothing
-// else.
+// The license, then the instructions, are stored into the attributes of a load; other neighbours
+// are as far apart.
 std::optional<GeneratedLoad> program_at(const LoaderText& loader, size_t at) {
   const auto license = loader.store(at), insns = loader.store(at + 5);
   if (!license || !insns || license->to < offsetof(bpf_attr, license)) return std::nullopt;
   const uint32_t start = license->to - uint32_t{offsetof(bpf_attr, license)};
   const auto attr = loader.load_at(start);
-  if (!attr || insns->to != start + offsetof(bpf_attr, insns)) return std::nullopt;
+  if (!attr || !loader.loads_from(start) || insns->to != start + offsetof(bpf_attr, insns))
+    return std::nullopt;
   GeneratedLoad program;
   program.name.assign(attr->prog_name, ::strnlen(attr->prog_name, sizeof(attr->prog_name)));
   program.prog_type = attr->prog_type;
@@ -100,6 +115,34 @@ std::optional<GeneratedLoad> program_at(const LoaderText& loader, size_t at) {
   program.license = loader.text(license->from).value_or("");
   program.target = target_after(loader, at, *attr);
   return program;
+}
+
+// Of each program and each map one is handed out.
+size_t descriptors_of_loader(std::span<const uint8_t> insns) {
+  const LoaderText loader(insns, {});
+  size_t count = 0;
+  for (size_t at = 0; at < loader.size(); at++) count += loader.hands_out(at) ? 1U : 0U;
+  return count;
+}
+
+// "bpf_lsm_file_open" is what lsm/file_open names.
+bool has_target(const keyring::ProgramEntry& entry, const std::string& target) {
+  const size_t slash = entry.attach.find('/');
+  if (target.empty() || slash == std::string::npos) return true;
+  return target.ends_with(std::string_view(entry.attach).substr(slash + 1));
+}
+
+// A header of bpftool's says no more than the name.
+bool says_only_its_name(const keyring::ProgramEntry& entry) {
+  return entry.prog_type == 0 && entry.expected_attach_type == 0 && entry.section.empty() &&
+         entry.attach.empty();
+}
+
+bool describes(const keyring::ProgramEntry& entry, const GeneratedLoad& load) {
+  if (std::string_view(entry.name).substr(0, BPF_OBJ_NAME_LEN - 1) != load.name) return false;
+  return says_only_its_name(entry) || (entry.prog_type == load.prog_type &&
+                                       entry.expected_attach_type == load.expected_attach_type &&
+                                       has_target(entry, load.target));
 }
 
 }  // namespace
@@ -111,6 +154,21 @@ std::vector<GeneratedLoad> programs_of_loader(std::span<const uint8_t> insns,
   for (size_t at = 0; at < loader.size(); at++)
     if (auto program = program_at(loader, at)) programs.push_back(std::move(*program));
   return programs;
+}
+
+Status require_described(const keyring::Bundle& bundle) {
+  constexpr const char* hint = "it was changed after it was made: sign the object again";
+  if (bundle.kind != keyring::Bundle::Kind::loader) return {};
+  const auto loads = programs_of_loader(bundle.insns, bundle.metadata);
+  if (loads.size() != bundle.programs.size() ||
+      descriptors_of_loader(bundle.insns) != bundle.programs.size() + bundle.maps.size())
+    return fail("the manifest names other programs or maps than the loader makes", hint);
+  for (size_t i = 0; i < loads.size(); i++)
+    if (!describes(bundle.programs[i], loads[i]))
+      return fail("the manifest describes " + bundle.programs[i].name + ", and the loader loads " +
+                      loads[i].name + " otherwise than that",
+                  hint);
+  return {};
 }
 
 }  // namespace bpfwarden::loader

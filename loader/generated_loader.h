@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+#include "keyring/bundle.h"
+
 namespace bpfwarden::loader {
 
 struct GeneratedLoad {
@@ -23,5 +26,9 @@ struct GeneratedLoad {
 // In the order of their loads. What does not look like gen_loader's is left out.
 [[nodiscard]] std::vector<GeneratedLoad> programs_of_loader(std::span<const uint8_t> insns,
                                                             std::span<const uint8_t> metadata);
+
+// Holds what a bundle's manifest says, which nobody signs, to its loader: the programs with their
+// names, types and targets, and the number of maps. Errors: the first that is not so.
+[[nodiscard]] Status require_described(const keyring::Bundle& bundle);
 
 }  // namespace bpfwarden::loader

@@ -1,6 +1,8 @@
 #include <bpf/bpf.h>
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -17,6 +19,15 @@ int report(const Error& error) {
 
 namespace {
 
+// What a verb has printed is its result: one that nobody got is none.
+int written(int status) {
+  const bool is_flushed = std::fflush(stdout) == 0;
+  if (is_flushed && std::ferror(stdout) == 0) return status;
+  constexpr const char* what = "cannot write all of it to standard output";
+  const int failed = report(is_flushed ? fail(what).error() : fail_errno(errno, what).error());
+  return status == 0 ? failed : status;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("bpfwarden: decides which keys may put which BPF programs where");
   app.set_version_flag("--version", "bpfwarden " BPFWARDEN_VERSION);
@@ -32,11 +43,12 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return written(app.exit(error) == 0 ? 0 : 2);
   }
   // No probe of memory accounting: libbpf does it with an unsigned program.
   libbpf_set_memlock_rlim(0);
-  return chosen();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error like a full disk
+  return written(chosen());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <ctime>
 #include <set>
 
+#include "base/file.h"
 #include "bpf-lsm/decide.h"
 #include "policy/compile.h"
 #include "policy/lint.h"
@@ -31,20 +32,27 @@ bool names_a_certificate(const std::filesystem::path& path) {
 }
 
 // The files of a folder in the order of their names, or the file itself.
-Result<std::vector<std::filesystem::path>> policy_files(const std::filesystem::path& path) {
+Result<std::vector<std::filesystem::path>> certificate_files(
+    const std::filesystem::path& path, std::vector<policy::PassedOver>& passed_over) {
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) return std::vector{path};
   std::vector<std::filesystem::path> files;
   for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
-       entry.increment(error))
-    if (names_a_certificate(entry->path())) files.push_back(entry->path());
+       entry.increment(error)) {
+    if (!names_a_certificate(entry->path())) continue;
+    if (const auto why = why_not_read(entry->path()))
+      passed_over.push_back({entry->path().string(), *why});
+    else
+      files.push_back(entry->path());
+  }
   if (error) return fail_errno(error.value(), "the folder cannot be read");
   std::ranges::sort(files);
   return files;
 }
 
-Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::path& path) {
-  auto files = policy_files(path);
+Result<std::vector<policy::CertificateInfo>> read_noting(
+    const std::filesystem::path& path, std::vector<policy::PassedOver>& passed_over) {
+  auto files = certificate_files(path, passed_over);
   if (!files) return std::unexpected(std::move(files).error());
   std::vector<policy::CertificateInfo> infos;
   for (const auto& file : *files) {
@@ -55,10 +63,16 @@ Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::p
   return infos;
 }
 
-// Reads, and notes what was read.
-policy::CertificateReader recording_reader(PolicySnapshot& snapshot) {
-  return [&snapshot](const std::filesystem::path& path) {
-    auto infos = read_infos(path);
+Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::path& path) {
+  std::vector<policy::PassedOver> nobody_asks;
+  return read_noting(path, nobody_asks);
+}
+
+// Reads, and notes what was read and what was not.
+policy::CertificateReader recording_reader(PolicySnapshot& snapshot,
+                                           std::vector<policy::PassedOver>& passed_over) {
+  return [&snapshot, &passed_over](const std::filesystem::path& path) {
+    auto infos = read_noting(path, passed_over);
     if (!infos) return infos;
     auto& files = snapshot.certificates[path.string()];
     files.clear();
@@ -165,8 +179,12 @@ CheckedPolicy check_policy(policy::ParseResult parsed) {
 CheckedPolicy check_policy_file(const std::filesystem::path& path) {
   PolicySnapshot snapshot;
   snapshot.checked_at = std::time(nullptr);
-  CheckedPolicy checked =
-      check_policy(policy::parse_file(path, recording_reader(snapshot), snapshot.checked_at));
+  std::vector<policy::PassedOver> passed_over;
+  auto parsed =
+      policy::parse_file(path, recording_reader(snapshot, passed_over), snapshot.checked_at);
+  passed_over.insert(passed_over.end(), parsed.passed_over.begin(), parsed.passed_over.end());
+  CheckedPolicy checked = check_policy(std::move(parsed));
+  checked.passed_over = std::move(passed_over);
   snapshot.sources = checked.sources;
   checked.snapshot = std::move(snapshot);
   return checked;

@@ -60,8 +60,9 @@ struct PolicySnapshot {
 struct CheckedPolicy {
   std::vector<policy::Diagnostic> diagnostics;  // of parsing, compiling and lint, sorted
   std::vector<policy::SourceFile> sources;
-  std::optional<CompiledPolicy> compiled;  // exactly if there is no error
-  PolicySnapshot snapshot;                 // of check_policy_file() and check_snapshot()
+  std::optional<CompiledPolicy> compiled;            // exactly if there is no error
+  PolicySnapshot snapshot;                           // of check_policy_file() and check_snapshot()
+  std::vector<policy::PassedOver> passed_over = {};  // of check_policy_file()
 };
 
 // All that can be said about a policy without a kernel. What keeps it from being compiled is an

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "keyring/x509.h"
 
 namespace bpfwarden::loader {
@@ -30,11 +30,11 @@ Status write_text(const std::filesystem::path& path, const std::string& text) {
   if (error)
     return fail_errno(error.value(), std::string("cannot make ") + kPolicyStore, "run as root");
   const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  return keyring::replace_file(path, {bytes, text.size()}, 0600);
+  return replace_file(path, {bytes, text.size()}, 0600);
 }
 
 Result<std::string> read_text(const std::filesystem::path& path) {
-  const auto bytes = keyring::read_file(path, kMaxCopy);
+  const auto bytes = read_file(path, kMaxCopy);
   if (!bytes) return std::unexpected(bytes.error());
   return std::string(bytes->begin(), bytes->end());
 }

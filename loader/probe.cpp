@@ -41,6 +41,18 @@ Capability probe_lsm() {
   return result;
 }
 
+// The kernel part reads kernel memory, as every BPF LSM that looks at more than its arguments
+// (security_locked_down(LOCKDOWN_BPF_READ_KERNEL)).
+Capability probe_lockdown() {
+  const std::string modes = first_line("/sys/kernel/security/lockdown");
+  if (modes.find("[confidentiality]") == std::string::npos)
+    return {.name = "lockdown", .detail = modes.empty() ? "none" : modes};
+  return {.name = "lockdown",
+          .finding = Finding::missing,
+          .detail = "confidentiality: no BPF program may read kernel memory",
+          .remedy = "boot with lockdown=integrity, the strictest under which BPF LSM can decide"};
+}
+
 Capability probe_bpffs() {
   constexpr long magic = 0xcafe4a11;
   struct statfs where = {};
@@ -131,7 +143,7 @@ Capability probe_digest() {
 }  // namespace
 
 std::vector<Capability> probe_kernel() {
-  std::vector<Capability> found = {probe_root(), probe_lsm(), probe_bpffs()};
+  std::vector<Capability> found = {probe_root(), probe_lsm(), probe_lockdown(), probe_bpffs()};
   if (!kernel_has_btf()) {
     found.push_back({.name = "kernel BTF",
                      .finding = Finding::missing,

@@ -3,7 +3,7 @@
 #include <set>
 #include <utility>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "loader/event_log.h"
 #include "loader/report_inventory.h"
 #include "policy/wording.h"
@@ -90,7 +90,7 @@ Result<RecordedEvents> read_recorded_events(const std::filesystem::path& path,
 
 Result<json> read_json_file(const std::filesystem::path& path) {
   constexpr size_t limit = size_t{256} << 20;
-  const auto bytes = keyring::read_file(path, limit);
+  const auto bytes = bpfwarden::read_file(path, limit);
   if (!bytes) return std::unexpected(bytes.error());
   json value = json::parse(*bytes, nullptr, false);
   if (value.is_discarded())

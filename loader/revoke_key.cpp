@@ -5,7 +5,7 @@
 #include <ctime>
 #include <optional>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "loader/policy_file.h"
 #include "policy/revoke.h"
 
@@ -111,9 +111,7 @@ Status write_sources(const std::vector<policy::SourceFile>& before,
                      const std::vector<policy::SourceFile>& after) {
   for (size_t i = after.size(); i-- > 0;) {  // the version last: until then nothing can be applied
     if (after[i].text == before[i].text) continue;
-    const auto* bytes = reinterpret_cast<const uint8_t*>(after[i].text.data());
-    if (Status done = keyring::replace_file(after[i].name, {bytes, after[i].text.size()}); !done)
-      return done;
+    if (Status done = write_output(after[i].name, after[i].text); !done) return done;
   }
   return {};
 }

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cstdio>
 
-#include "keyring/file.h"
+#include "base/file.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -15,7 +15,7 @@ constexpr size_t kMaxHeader = 64 << 20;  // four characters a byte of what the k
 constexpr const char* kHint = "make it with `bpftool gen skeleton -L -S -k KEY -i CERT OBJECT`";
 
 Result<std::string> read_header(const std::filesystem::path& path) {
-  const auto bytes = keyring::read_file(path, kMaxHeader);
+  const auto bytes = read_file(path, kMaxHeader);
   if (!bytes) return std::unexpected(bytes.error());
   return std::string(bytes->begin(), bytes->end());
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "loader/active_policy.h"
 #include "loader/key_tables.h"
 #include "loader/policy_store.h"
@@ -146,10 +146,7 @@ std::string tests_for(const SuggestRequest& request, const policy::Suggestion& s
                                                  .lexically_relative(folder.lexically_normal()));
 }
 
-Status write(const std::string& path, const std::string& text) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  return keyring::replace_file(path, {bytes, text.size()});
-}
+Status write(const std::string& path, const std::string& text) { return write_output(path, text); }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "loader/warden.h"
 
 #include <bpf/libbpf.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -35,7 +36,8 @@ Result<Warden> Warden::load_lists() {
   bpf_object__for_each_program(program, warden.skeleton_->obj) bpf_program__set_autoload(
       program, bpf_program__expected_attach_type(program) == BPF_TRACE_ITER);
   if (const int error = warden_bpf__load(warden.skeleton_.get()); error != 0)
-    return fail_errno(-error, log.text() + "cannot load the iterators", "run as root");
+    return fail_errno(-error, log.text() + "cannot load the iterators",
+                      ::geteuid() == 0 ? kDoctor : "run as root");
   if (auto attached = warden.attach(); !attached) return std::unexpected(attached.error());
   return warden;
 }

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 #include <tuple>
 
 // toml++ 3.3 asserts (and without asserts assumes) what a text such as "[[\n" does not keep, and
@@ -25,6 +22,7 @@
 #include <toml++/toml.h>
 #pragma pop_macro("NDEBUG")
 
+#include "base/file.h"
 #include "policy/read_policy.h"
 #include "policy/syntax_reader.h"
 
@@ -174,45 +172,69 @@ std::string hint_for(std::string_view description) {
   return {};
 }
 
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
 std::vector<std::string> names_of(const std::vector<SourceFile>& files) {
   std::vector<std::string> names;
   for (const SourceFile& file : files) names.push_back(file.name);
   return names;
 }
 
-// The files beside `path` whose rules follow its own, in the order of their names.
-Result<std::vector<std::filesystem::path>> drop_ins(std::filesystem::path path) {
-  std::vector<std::filesystem::path> found;
+using Paths = std::vector<std::filesystem::path>;
+
+// Those of a folder, in the order of their names, and what of it is passed over.
+struct DropIns {
+  Paths files;
+  std::vector<PassedOver> passed_over;
+};
+
+Result<DropIns> drop_ins_in(const std::filesystem::path& folder) {
+  DropIns found;
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(path.replace_extension(".d"), error), end;
-       !error && entry != end; entry.increment(error))
-    if (entry->path().extension() == ".toml") found.push_back(entry->path());
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() != ".toml") continue;
+    if (const auto why = why_not_read(entry->path()))
+      found.passed_over.push_back({entry->path().string(), *why});
+    else
+      found.files.push_back(entry->path());
+  }
   if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
-    return fail_errno(error.value(), "the folder " + path.string() + " cannot be read");
-  std::sort(found.begin(), found.end());
+    return fail_errno(error.value(), "the folder " + folder.string() + " cannot be read");
+  std::ranges::sort(found.files);
   return found;
+}
+
+std::filesystem::path drop_in_folder(std::filesystem::path policy) {
+  return policy.replace_extension(".d");
+}
+
+// The files whose rules follow those of `path`: beside it or, if it is a link, beside what it leads
+// to. Which of two folders was meant, nobody can know.
+Result<DropIns> drop_ins(const std::filesystem::path& path) {
+  if (path == kStandardStream) return DropIns();
+  std::error_code ignored;  // what cannot be followed is reported when it is read
+  const std::filesystem::path beside = drop_in_folder(path);
+  auto found = drop_ins_in(beside);
+  const std::filesystem::path target = std::filesystem::canonical(path, ignored);
+  const std::filesystem::path beside_target = drop_in_folder(target);
+  if (!found || target.empty() || std::filesystem::equivalent(beside, beside_target, ignored))
+    return found;
+  auto others = drop_ins_in(beside_target);
+  if (!others || others->files.empty()) return others ? std::move(found) : std::move(others);
+  if (found->files.empty()) return others;
+  return fail("it is a link, and there are drop-ins in " + beside.string() + " and in " +
+                  beside_target.string(),
+              "keep them in one of the two folders");
 }
 
 }  // namespace
 
 Result<std::string> read_text(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return fail_errno(EISDIR, "cannot be read");
-  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rbe"));
-  if (!file) return fail_errno(errno, "cannot be read");
-  std::string text;
-  char block[65536];
-  while (text.size() <= kMaxPolicyBytes) {
-    const size_t count = std::fread(block, 1, sizeof(block), file.get());
-    text.append(block, count);
-    if (count < sizeof(block)) break;
-  }
-  if (std::ferror(file.get())) return fail_errno(errno, "cannot be read");
-  return text;
+  const auto bytes = read_input(path, kMaxPolicyBytes);
+  if (bytes) return std::string(bytes->begin(), bytes->end());
+  Error error = bytes.error();
+  if (const std::string name = path.string() + ": "; error.message.starts_with(name))
+    error.message.erase(0, name.size());
+  return std::unexpected(std::move(error).within("cannot be read"));
 }
 
 std::optional<Table> read_syntax(const SourceFile& source, uint32_t number,
@@ -254,9 +276,9 @@ ParseResult parse(std::vector<SourceFile> files, const CertificateReader& reader
 
 ParseResult parse_file(const std::filesystem::path& path, const CertificateReader& reader,
                        int64_t now) {
-  std::vector<std::filesystem::path> paths = {path};
+  Paths paths = {path};
   const auto others = drop_ins(path);
-  if (others) paths.insert(paths.end(), others->begin(), others->end());
+  if (others) paths.insert(paths.end(), others->files.begin(), others->files.end());
   std::vector<SourceFile> files;
   for (const std::filesystem::path& file : paths) files.push_back({file.string(), {}});
   DiagnosticList diagnostics(names_of(files));
@@ -269,8 +291,15 @@ ParseResult parse_file(const std::filesystem::path& path, const CertificateReade
       diagnostics.error({1, 1, 1, i}, (i ? "the drop-in " : "the policy ") + text.error().message,
                         "check the path, and that you may read the file");
   }
-  if (!diagnostics.has_errors()) return parse(std::move(files), reader, now);
-  return {std::nullopt, diagnostics.take(), std::move(files)};
+  ParseResult result = {std::nullopt, {}, {}, {}};
+  if (diagnostics.has_errors()) {
+    result.diagnostics = diagnostics.take();
+    result.sources = std::move(files);
+  } else {
+    result = parse(std::move(files), reader, now);
+  }
+  if (others) result.passed_over = others->passed_over;
+  return result;
 }
 
 }  // namespace bpfwarden::policy

@@ -27,10 +27,16 @@ inline constexpr size_t kMaxPolicyBytes = size_t{10} << 20;
 using CertificateReader =
     std::function<Result<std::vector<CertificateInfo>>(const std::filesystem::path&)>;
 
+// A file that lies where drop-ins do and is none.
+struct PassedOver {
+  std::string file, why;
+};
+
 struct ParseResult {
   std::optional<Policy> policy;         // exactly if there is no error
   std::vector<Diagnostic> diagnostics;  // sorted by file and position
   std::vector<SourceFile> sources;      // what was parsed, for render_all() and for the digest
+  std::vector<PassedOver> passed_over = {};
 
   [[nodiscard]] explicit operator bool() const { return policy.has_value(); }
 };
@@ -41,8 +47,9 @@ struct ParseResult {
 [[nodiscard]] ParseResult parse(std::vector<SourceFile> files, const CertificateReader& reader,
                                 int64_t now);
 
-// Reads the file and the drop-ins beside it: `x.toml` is followed by `x.d/*.toml` in the order of
-// their names. Each up to kMaxPolicyBytes; that one cannot be read or is longer is a diagnostic at
+// Reads the file, or standard input for "-", and the drop-ins beside it: `x.toml` is followed by
+// `x.d/*.toml` in the order of their names; if it is a link, those beside what it leads to serve as
+// well. Each up to kMaxPolicyBytes; that one cannot be read or is longer is a diagnostic at
 // its 1:1.
 [[nodiscard]] ParseResult parse_file(const std::filesystem::path& path,
                                      const CertificateReader& reader, int64_t now);

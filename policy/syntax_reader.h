@@ -16,7 +16,7 @@ namespace bpfwarden::policy {
 [[nodiscard]] std::optional<Table> read_syntax(const SourceFile& source, uint32_t number,
                                                DiagnosticList& diagnostics);
 
-// The file's text. Up to 10 MiB and a block: read_syntax() refuses more. Errors: errno kept.
+// The text of a file, or of standard input for "-". Errors: of read_file(), errno kept.
 [[nodiscard]] Result<std::string> read_text(const std::filesystem::path& path);
 
 }  // namespace bpfwarden::policy

@@ -8,14 +8,14 @@
 #include <csignal>
 #include <string>
 
-#include "keyring/file.h"
+#include "base/file.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 std::string text_of(const std::filesystem::path& path) {
-  const auto bytes = keyring::read_file(path, 1 << 20);
+  const auto bytes = read_file(path, 1 << 20);
   REQUIRE(bytes);
   return {bytes->begin(), bytes->end()};
 }

@@ -186,6 +186,11 @@ TEST_CASE("parse_file: a file, no file, a folder") {
   CHECK(first_of(missing) == "1:1 the policy cannot be read: No such file or directory");
   CHECK(missing.diagnostics.front().file == (folder / "none.toml").string());
   CHECK(first_of(parse_file(folder, read_fake, kNow)).find("Is a directory") != std::string::npos);
-  CHECK(first_of(parse_file("/dev/zero", read_fake, kNow)).find("10 MiB") != std::string::npos);
+  CHECK(first_of(parse_file("/dev/zero", read_fake, kNow)).find("neither a file nor a pipe") !=
+        std::string::npos);
+  std::ofstream(folder / "large.toml") << "";
+  std::filesystem::resize_file(folder / "large.toml", kMaxPolicyBytes + 1);
+  CHECK(first_of(parse_file(folder / "large.toml", read_fake, kNow)).find("10 MiB") !=
+        std::string::npos);
   std::filesystem::remove_all(folder);
 }

@@ -1,0 +1,3 @@
+#include "programs.h"
+
+EIGHT(a) EIGHT(b) EIGHT(c) EIGHT(d) ONE(e0)
