@@ -266,7 +266,11 @@ TEST_CASE("what no reader accepts is not written", "[keyring][bundle]") {
   refuse(loader, [](Bundle& b) { b.programs[1].section = "\n"; }, "a program's section");
   refuse(loader, [](Bundle& b) { b.programs[0].attach = "\x1b"; }, "a program's attach point");
   refuse(loader, [](Bundle& b) { b.version = "\r"; }, "the bundle's version");
-  refuse(loader, [](Bundle& b) { b.maps.resize(10000); }, "manifest exceeds 64 KiB");
+  for (const char* name : {"", ".", "..", "../outside", "/sys/fs/bpf/x", "a b", "a-b"}) {
+    refuse(loader, [&](Bundle& b) { b.programs[0].name = name; }, "a program has a name that is");
+    refuse(loader, [&](Bundle& b) { b.maps[0].name = name; }, "a map has a name that is none");
+  }
+  refuse(loader, [](Bundle& b) { b.maps.assign(10000, {"map"}); }, "manifest exceeds 64 KiB");
   refuse(program, [](Bundle& b) { b.metadata = {1}; }, "has no metadata");
   refuse(program, [](Bundle& b) { b.programs.resize(2); }, "names itself alone");
 }
