@@ -40,19 +40,19 @@
 // Only the LSM programs decide. A tracing program may be skipped by the kernel on recursion, so it
 // adds evidence and nothing else: no note of a key means an unknown signer, no mark of a loader run
 // means a refused kernel load. Whatever cannot be looked up is denied.
-#include "bpf-lsm/attach_netlink.bpf.h"
-#include "bpf-lsm/attach_syscall.bpf.h"
+#include "bpf-lsm/attach/attach_netlink.bpf.h"
+#include "bpf-lsm/attach/attach_syscall.bpf.h"
+#include "bpf-lsm/attach/device_joined.bpf.h"
+#include "bpf-lsm/attach/file_received.bpf.h"
+#include "bpf-lsm/attach/link_taken.bpf.h"
+#include "bpf-lsm/attach/process_reached.bpf.h"
+#include "bpf-lsm/attach/unjudged.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
-#include "bpf-lsm/device_joined.bpf.h"
-#include "bpf-lsm/file_received.bpf.h"
 #include "bpf-lsm/inventory.bpf.h"
 #include "bpf-lsm/keyring.bpf.h"
-#include "bpf-lsm/link_taken.bpf.h"
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
-#include "bpf-lsm/process_reached.bpf.h"
 #include "bpf-lsm/signed_by.bpf.h"
-#include "bpf-lsm/unjudged.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -31,7 +31,7 @@ struct Certificate {
   std::vector<uint8_t> public_key;  // subjectPublicKey's bits: the kernel's public_key.key
   std::string kernel_algorithm;     // the kernel's pkey_algo, such as "ecdsa-nist-p256"
   unsigned bits = 0;                // 0 when this OpenSSL does not know the algorithm
-  bool is_ca = false;  // may issue others, as may_issue() in bpf-lsm/warden.bpf.c has it
+  bool is_ca = false;  // may issue others, as may_issue() in bpf-lsm/signed_by.bpf.h has it
   std::vector<uint8_t> der;
 };
 

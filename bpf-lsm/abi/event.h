@@ -1,6 +1,6 @@
 // The event record: one per decision, and one per refusal by the kernel that only a tracing program
 // saw. Written by warden.bpf.c into the ring buffers `events` and, of denials, `denials`, read by
-// loader/event_ring.cpp.
+// loader/events/event_ring.cpp.
 // Change the layout: raise BW_EVENT_ABI.
 #pragma once
 

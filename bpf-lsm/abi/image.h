@@ -5,7 +5,8 @@
 // with the number of rules. Offsets and sizes are asserted below; tests/unit/bpf-lsm compares them
 // with the BTF of the built object. All integers are little-endian, as on every host we support.
 //
-// Written only by policy/compile.cpp, read by decide.h. Change the layout: raise BW_IMAGE_ABI.
+// Written only by policy/image/compile.cpp, read by decide.h. Change the layout: raise
+// BW_IMAGE_ABI.
 #pragma once
 
 #include "bpf-lsm/abi/types.h"

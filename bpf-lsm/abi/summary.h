@@ -1,5 +1,5 @@
 // Denials that are told in sums: more than BW_DENIALS_A_SECOND of them, and those that find no room
-// in their ring buffer. Written by denials.bpf.h, read by loader/denial_summaries.cpp.
+// in their ring buffer. Written by denials.bpf.h, read by loader/events/denial_summaries.cpp.
 #pragma once
 
 #include "bpf-lsm/abi/event.h"

@@ -1,6 +1,6 @@
 // How decisions are counted one by one: by rule, cause, mode and signature. Counts outlive the
 // policy generations, so a rule is known by its name here: its number ends with its generation.
-// Written by tally.bpf.h, read by loader/tallies.cpp.
+// Written by tally.bpf.h, read by loader/metrics/tallies.cpp.
 #pragma once
 
 #include "bpf-lsm/decide.h"

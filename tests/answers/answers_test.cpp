@@ -9,9 +9,9 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/explain.h"
-#include "policy/signers.h"
-#include "policy/test_run.h"
+#include "policy/answers/explain.h"
+#include "policy/answers/test_run.h"
+#include "policy/image/signers.h"
 #include "random_policy.h"
 
 using namespace bpfwarden;

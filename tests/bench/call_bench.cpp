@@ -33,9 +33,9 @@
 #include <string>
 #include <vector>
 
-#include "loader/syscall.h"
-#include "tests/vm/netlink_request.h"
-#include "tests/vm/scene.h"
+#include "loader/kernel/syscall.h"
+#include "tests/vm/helpers/netlink_request.h"
+#include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
 namespace {

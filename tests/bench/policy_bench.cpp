@@ -19,9 +19,9 @@
 #include <string>
 
 #include "fake_reader.h"
-#include "policy/compile.h"
-#include "policy/signers.h"
-#include "policy/situation.h"
+#include "policy/image/compile.h"
+#include "policy/image/signers.h"
+#include "policy/image/situation.h"
 
 // Known to valgrind by its name.
 extern "C" [[gnu::noinline]] void measured(const std::function<void()>& work) { work(); }

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "bpf-lsm/decide.h"
-#include "policy/compile.h"
+#include "policy/image/compile.h"
 #include "tests/fuzz/input.h"
 
 using namespace bpfwarden::policy;

@@ -1,7 +1,7 @@
 // What the fuzz targets feed to the policy language.
 #pragma once
 
-#include "policy/parse.h"
+#include "policy/language/parse.h"
 
 namespace bpfwarden::policy::fuzz {
 

@@ -1,6 +1,6 @@
 // The reader of netlink messages in user space: what it says of messages made by hand, and that it
-// reads no byte beyond a buffer, whatever is in it. tests/vm/netlink_fuzz_test.cpp holds it to a
-// kernel.
+// reads no byte beyond a buffer, whatever is in it. tests/vm/cases/netlink_fuzz_test.cpp holds it
+// to a kernel.
 #include <linux/if_link.h>
 #include <linux/lwtunnel.h>
 #include <linux/nexthop.h>
@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/vm/netlink_random.h"
-#include "tests/vm/netlink_request.h"
+#include "tests/vm/helpers/netlink_random.h"
+#include "tests/vm/helpers/netlink_request.h"
 
 namespace {
 std::vector<std::pair<__u64, __u32>> destinations;
@@ -24,7 +24,7 @@ int note_destination(__u64 types, __u32 ifindex) {
   return 0;
 }
 }  // namespace
-#include "bpf-lsm/netlink_message.h"
+#include "bpf-lsm/attach/netlink_message.h"
 
 using bpfwarden::policy::test::Dice;
 using bpfwarden::policy::test::test_seed;

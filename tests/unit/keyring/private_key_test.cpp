@@ -1,4 +1,4 @@
-// Private keys in files; tokens are the business of tests/unit/loader/token_test.sh.
+// Private keys in files; tokens are the business of tests/vm/cases/token_test.cpp.
 #include "keyring/private_key.h"
 
 #include <cerrno>

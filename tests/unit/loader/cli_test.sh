@@ -32,7 +32,8 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in apply check completion confirm diff doctor events explain fmt inspect inventory keys metrics off promote report rollback run schema sign stage status suggest test verify why; do
+  for verb in "$source"/loader/cli/cmd_*.cpp; do
+    verb=${verb##*/cmd_} verb=${verb%.cpp}
     "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }

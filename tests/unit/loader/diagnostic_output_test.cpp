@@ -3,7 +3,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "loader/diagnostic_output.h"
+#include "loader/policies/diagnostic_output.h"
 
 using namespace bpfwarden::loader;
 using bpfwarden::policy::Diagnostic;

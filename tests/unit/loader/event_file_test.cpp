@@ -1,5 +1,5 @@
 // The file of events: what is rotated, and that no line is lost or halved.
-#include "loader/event_file.h"
+#include "loader/events/event_file.h"
 
 #include <sys/resource.h>
 

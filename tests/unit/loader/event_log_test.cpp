@@ -1,11 +1,11 @@
 // Reading kept events back: all files, oldest first, and what is no event passed over.
-#include "loader/event_log.h"
+#include "loader/events/event_log.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "loader/event_file.h"
+#include "loader/events/event_file.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {

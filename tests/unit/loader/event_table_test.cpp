@@ -1,10 +1,10 @@
 // Events in little room: what each is, who started it, what is missing between them.
-#include "loader/event_table.h"
+#include "loader/report/event_table.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
-#include "loader/systemd_unit.h"
+#include "loader/text/systemd_unit.h"
 
 namespace bpfwarden::loader {
 namespace {

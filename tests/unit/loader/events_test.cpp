@@ -1,5 +1,5 @@
 // How an event record is told: to scripts as JSON, to people in sentences.
-#include "loader/events.h"
+#include "loader/events/events.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
@@ -12,10 +12,10 @@
 #include <set>
 #include <sstream>
 
-#include "loader/journal.h"
-#include "policy/attach_point.h"
-#include "policy/compile.h"
-#include "policy/parse.h"
+#include "loader/events/journal.h"
+#include "policy/image/compile.h"
+#include "policy/language/attach_point.h"
+#include "policy/language/parse.h"
 
 namespace bpfwarden::loader {
 namespace {

@@ -1,5 +1,5 @@
 // Metrics as text: what Prometheus' parsers ask for, whatever a rule is called.
-#include "loader/exposition.h"
+#include "loader/metrics/exposition.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>

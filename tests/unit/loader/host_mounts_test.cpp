@@ -1,5 +1,5 @@
 // Where file systems are mounted, from /proc/PID/mountinfo.
-#include "loader/host_mounts.h"
+#include "loader/policies/host_mounts.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <string>

@@ -1,5 +1,5 @@
 // The inventory as text: readable at 100 columns, and nothing that matters left out.
-#include "loader/inventory_output.h"
+#include "loader/inventory/inventory_output.h"
 
 #include <linux/bpf.h>
 

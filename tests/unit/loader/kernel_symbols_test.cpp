@@ -1,9 +1,9 @@
 // All names of a function, from a copy of /proc/kallsyms.
-#include "loader/kernel_symbols.h"
+#include "loader/policies/kernel_symbols.h"
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "policy/situation.h"
+#include "policy/image/situation.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {

@@ -7,7 +7,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "policy/attach_point.h"
+#include "policy/language/attach_point.h"
 
 using namespace bpfwarden::policy;
 

@@ -1,5 +1,5 @@
 // What is measured becomes metrics; docs/metrics.md lists them all.
-#include "loader/metrics.h"
+#include "loader/metrics/metrics.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
@@ -9,7 +9,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "loader/metrics_server.h"
+#include "loader/metrics/metrics_server.h"
 
 namespace bpfwarden::loader {
 namespace {

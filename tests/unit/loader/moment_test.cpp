@@ -1,5 +1,5 @@
 // Moments as people and events write them.
-#include "loader/moment.h"
+#include "loader/text/moment.h"
 
 #include <catch2/catch_test_macros.hpp>
 

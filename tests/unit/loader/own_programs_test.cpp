@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "policy/own_programs.h"
+#include "policy/lint/own_programs.h"
 
 namespace bpfwarden::loader {
 namespace {

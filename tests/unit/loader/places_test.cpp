@@ -1,5 +1,5 @@
 // Links and places become one list: nothing twice, nothing lost.
-#include "loader/places.h"
+#include "loader/inventory/places.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>

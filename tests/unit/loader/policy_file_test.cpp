@@ -1,5 +1,5 @@
 // A policy file with real certificates, up to the image.
-#include "loader/policy_file.h"
+#include "loader/policies/policy_file.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>

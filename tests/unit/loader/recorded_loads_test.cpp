@@ -1,12 +1,12 @@
 // What recorded events say of the past: loads for `suggest`, loads and attachments for a preflight.
-#include "loader/recorded_loads.h"
+#include "loader/rollout/recorded_loads.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "loader/preflight.h"
+#include "loader/rollout/preflight.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {

@@ -1,11 +1,11 @@
 // What a report counts.
-#include "loader/report_data.h"
+#include "loader/report/report_data.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
-#include "loader/report_inventory.h"
-#include "loader/report_sources.h"
+#include "loader/report/report_inventory.h"
+#include "loader/report/report_sources.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -42,7 +42,7 @@ RecordedEvents recorded(const std::vector<json>& all) {
 const json kDenied = {{"decision", "deny"}};
 const json kRefused = {{"decision", "deny"}, {"refused", true}, {"exe", "/tmp/x"}};
 
-uint64_t count_of(const ReportNumbers& numbers, Outcome outcome) {
+uint64_t count_of(const ReportNumbers& numbers, EventOutcome outcome) {
   return numbers.counts[static_cast<size_t>(outcome)];
 }
 
@@ -53,9 +53,9 @@ TEST_CASE("denials are counted by program and by who started it") {
       recorded({event(1, kDenied), event(2, kDenied), event(3, kRefused), event(4, json::object()),
                 event(5, {{"decision", "deny"}, {"program", "other"}})});
   const ReportNumbers numbers = count_events(events.table, events.recording);
-  CHECK(count_of(numbers, Outcome::allowed) == 1);
-  CHECK(count_of(numbers, Outcome::would_deny) == 3);
-  CHECK(count_of(numbers, Outcome::refused) == 1);
+  CHECK(count_of(numbers, EventOutcome::allowed) == 1);
+  CHECK(count_of(numbers, EventOutcome::would_deny) == 3);
+  CHECK(count_of(numbers, EventOutcome::refused) == 1);
   REQUIRE(numbers.denied_programs.size() == 2);
   const DeniedProgram& most = numbers.denied_programs.front();
   CHECK(most.program == "trace");
@@ -76,8 +76,8 @@ TEST_CASE("a staged policy's differences and the kernel's rejections are no deni
            2,
            {{"hook", "observed"}, {"decision", "deny"}, {"refused", true}, {"attach", nullptr}})});
   const ReportNumbers numbers = count_events(events.table, events.recording);
-  CHECK(count_of(numbers, Outcome::staged) == 1);
-  CHECK(count_of(numbers, Outcome::rejected) == 1);
+  CHECK(count_of(numbers, EventOutcome::staged) == 1);
+  CHECK(count_of(numbers, EventOutcome::rejected) == 1);
   CHECK(numbers.denied_programs.empty());
   CHECK(numbers.matrix.empty());
   REQUIRE(numbers.policies.size() == 1);
@@ -93,8 +93,8 @@ TEST_CASE("the matrix counts loads by who vouches and where they would go") {
   const ReportNumbers numbers = count_events(events.table, events.recording);
   REQUIRE(numbers.matrix.size() == 3);
   const OutcomeCounts& traced = numbers.matrix.at({"unsigned", "kprobe"});
-  CHECK(traced[static_cast<size_t>(Outcome::allowed)] == 1);
-  CHECK(traced[static_cast<size_t>(Outcome::would_deny)] == 1);
+  CHECK(traced[static_cast<size_t>(EventOutcome::allowed)] == 1);
+  CHECK(traced[static_cast<size_t>(EventOutcome::would_deny)] == 1);
   CHECK(numbers.matrix.contains({"key:netops", "tcx"}));
   CHECK(numbers.matrix.contains({"unknown-key", "xdp"}));
 }

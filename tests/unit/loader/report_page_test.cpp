@@ -1,12 +1,12 @@
 // A page that holds hostile texts and stays a page.
-#include "loader/report_page.h"
+#include "loader/report/report_page.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
-#include "loader/report_assets.h"
+#include "loader/report/report_assets.h"
 
 namespace bpfwarden::loader {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "loader/schema.h"
-#include "policy/language.h"
+#include "loader/policies/schema.h"
+#include "policy/language/language.h"
 
 using namespace bpfwarden;
 

@@ -1,5 +1,5 @@
 // Bundles from real objects: the programs of examples/, built with this project.
-#include "loader/sign_object.h"
+#include "loader/bundles/sign_object.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>

@@ -1,4 +1,4 @@
-#include "loader/skeleton_header.h"
+#include "loader/bundles/skeleton_header.h"
 
 #include <catch2/catch_test_macros.hpp>
 

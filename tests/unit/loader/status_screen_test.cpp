@@ -1,11 +1,11 @@
 // The screen of `status`: what comes first, and that it fits whatever the numbers are.
-#include "loader/status_screen.h"
+#include "loader/rollout/status_screen.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
 #include <memory>
 
-#include "loader/time_text.h"
+#include "loader/text/time_text.h"
 
 namespace bpfwarden::loader {
 namespace {

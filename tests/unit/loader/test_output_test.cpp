@@ -5,11 +5,11 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "loader/recorded_event.h"
-#include "loader/test_output.h"
-#include "policy/compile.h"
-#include "policy/explain.h"
-#include "policy/parse.h"
+#include "loader/events/recorded_event.h"
+#include "loader/policies/test_output.h"
+#include "policy/answers/explain.h"
+#include "policy/image/compile.h"
+#include "policy/language/parse.h"
 
 using namespace bpfwarden;
 using namespace bpfwarden::loader;

@@ -1,13 +1,13 @@
 // Symbols of uprobes are looked up on the host where a policy becomes active.
-#include "loader/uprobe_symbols.h"
+#include "loader/policies/uprobe_symbols.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <fstream>
 #include <sstream>
 
-#include "loader/active_policy.h"
-#include "policy/situation.h"
+#include "loader/policies/active_policy.h"
+#include "policy/image/situation.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "loader/advice.h"
-#include "loader/refusal_text.h"
-#include "loader/refusals.h"
-#include "loader/time_text.h"
+#include "loader/events/advice.h"
+#include "loader/events/refusal_text.h"
+#include "loader/events/refusals.h"
+#include "loader/text/time_text.h"
 #include "tests/unit/keyring/test_keys.h"
 
 namespace bpfwarden::loader {

@@ -1,4 +1,4 @@
-#include "policy/attach_point.h"
+#include "policy/language/attach_point.h"
 
 #include <linux/bpf.h>
 
@@ -7,7 +7,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "bpf-lsm/abi/image.h"
-#include "policy/attach_pattern.h"
+#include "policy/language/attach_pattern.h"
 
 using namespace bpfwarden::policy;
 

@@ -1,4 +1,4 @@
-#include "policy/compile.h"
+#include "policy/image/compile.h"
 
 #include <linux/bpf.h>
 
@@ -10,7 +10,7 @@
 #include "bpf-lsm/decide.h"
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/wording.h"
+#include "policy/text/wording.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

@@ -4,7 +4,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "policy/signers.h"
+#include "policy/image/signers.h"
 
 namespace bpfwarden::policy::test {
 

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "bpf-lsm/signer.h"
-#include "policy/compile.h"
+#include "policy/image/compile.h"
 #include "reference.h"
 
 namespace bpfwarden::policy::test {

@@ -8,8 +8,8 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/signers.h"
-#include "policy/situation.h"
+#include "policy/image/signers.h"
+#include "policy/image/situation.h"
 #include "random_policy.h"
 
 using namespace bpfwarden::policy;
@@ -365,7 +365,7 @@ TEST_CASE("decide_on: load, then attach where the policy decides there") {
   situation.signer = *signer_slot(compiled.image(), policy, "netops");
   CHECK(decide_on(compiled.image(), situation).last().allow);
   situation.attach.place = "lo";
-  const Outcome elsewhere = decide_on(compiled.image(), situation);
+  const LoadOutcome elsewhere = decide_on(compiled.image(), situation);
   CHECK(elsewhere.load.allow);
   REQUIRE(elsewhere.attach.has_value());
   CHECK_FALSE(elsewhere.attach->allow);

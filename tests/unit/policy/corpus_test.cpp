@@ -14,8 +14,8 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "fake_reader.h"
-#include "policy/compile.h"
-#include "policy/lint.h"
+#include "policy/image/compile.h"
+#include "policy/lint/lint.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

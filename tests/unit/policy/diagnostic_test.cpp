@@ -1,8 +1,8 @@
-#include "policy/diagnostic.h"
+#include "policy/text/diagnostic.h"
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "policy/nearest.h"
+#include "policy/text/nearest.h"
 
 using namespace bpfwarden::policy;
 

@@ -5,7 +5,7 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/diff.h"
+#include "policy/answers/diff.h"
 #include "random_policy.h"
 
 using namespace bpfwarden::policy;

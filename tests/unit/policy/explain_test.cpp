@@ -6,9 +6,9 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/explain.h"
-#include "policy/signers.h"
-#include "policy/test_run.h"
+#include "policy/answers/explain.h"
+#include "policy/answers/test_run.h"
+#include "policy/image/signers.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

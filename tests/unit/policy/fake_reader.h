@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/parse.h"
+#include "policy/language/parse.h"
 
 namespace bpfwarden::policy::test {
 

@@ -7,8 +7,8 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "fake_reader.h"
-#include "policy/compile.h"
-#include "policy/format.h"
+#include "policy/image/compile.h"
+#include "policy/language/format.h"
 #include "random_policy.h"
 
 using namespace bpfwarden::policy;

@@ -1,6 +1,6 @@
 // One table of settings: the parser, docs/policy.md and docs/policy.schema.json must agree with it.
 //
-// After a change of policy/language.cpp, BPFWARDEN_UPDATE_DOCS=1 writes the tables of
+// After a change of policy/language/language.cpp, BPFWARDEN_UPDATE_DOCS=1 writes the tables of
 // docs/policy.md anew.
 #include <cstdlib>
 #include <fstream>
@@ -8,8 +8,8 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "fake_reader.h"
-#include "policy/language.h"
-#include "policy/wording.h"
+#include "policy/language/language.h"
+#include "policy/text/wording.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

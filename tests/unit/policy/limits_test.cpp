@@ -4,7 +4,7 @@
 #include <random>
 
 #include "fake_reader.h"
-#include "policy/compile.h"
+#include "policy/image/compile.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

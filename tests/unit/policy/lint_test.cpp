@@ -8,9 +8,9 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "fake_reader.h"
-#include "policy/compile.h"
-#include "policy/lint.h"
-#include "policy/lint_parts.h"
+#include "policy/image/compile.h"
+#include "policy/lint/lint.h"
+#include "policy/lint/lint_parts.h"
 
 using namespace bpfwarden::policy;
 using namespace bpfwarden::policy::test;

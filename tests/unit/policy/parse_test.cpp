@@ -1,4 +1,4 @@
-#include "policy/parse.h"
+#include "policy/language/parse.h"
 
 #include <filesystem>
 #include <fstream>

@@ -5,7 +5,7 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/reach.h"
+#include "policy/lint/reach.h"
 #include "random_policy.h"
 
 using namespace bpfwarden::policy;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bpf-lsm/abi/cause.h"
-#include "policy/model.h"
+#include "policy/language/model.h"
 
 namespace bpfwarden::policy::test {
 

@@ -1,9 +1,9 @@
-#include "policy/revoke.h"
+#include "policy/language/revoke.h"
 
 #include <catch2/catch_test_macros.hpp>
 
 #include "fake_reader.h"
-#include "policy/parse.h"
+#include "policy/language/parse.h"
 
 namespace bpfwarden::policy::test {
 namespace {

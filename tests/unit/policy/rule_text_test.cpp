@@ -3,9 +3,9 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/rule_text.h"
-#include "policy/signers.h"
-#include "policy/situation.h"
+#include "policy/answers/rule_text.h"
+#include "policy/image/signers.h"
+#include "policy/image/situation.h"
 
 using namespace bpfwarden;
 using namespace bpfwarden::policy;

@@ -5,11 +5,11 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/explain.h"
-#include "policy/lint.h"
-#include "policy/read_situation.h"
-#include "policy/signers.h"
-#include "policy/test_run.h"
+#include "policy/answers/explain.h"
+#include "policy/answers/read_situation.h"
+#include "policy/answers/test_run.h"
+#include "policy/image/signers.h"
+#include "policy/lint/lint.h"
 
 using namespace bpfwarden;
 using namespace bpfwarden::policy;

@@ -1,5 +1,5 @@
 // Suggested policies: everything seen is admitted, nothing else is, and nothing in them is idle.
-#include "policy/suggest.h"
+#include "policy/answers/suggest.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
@@ -8,11 +8,11 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
-#include "policy/format.h"
-#include "policy/lint.h"
-#include "policy/signers.h"
-#include "policy/situation.h"
-#include "policy/suggest_text.h"
+#include "policy/answers/suggest_text.h"
+#include "policy/image/signers.h"
+#include "policy/image/situation.h"
+#include "policy/language/format.h"
+#include "policy/lint/lint.h"
 #include "random_policy.h"
 
 using namespace bpfwarden::policy;

@@ -9,13 +9,13 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 
-#include "tests/vm/attach_routes.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/delegation.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/netlink_attach.h"
-#include "tests/vm/places.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/delegation.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/netlink_attach.h"
+#include "tests/vm/helpers/places.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -142,7 +142,8 @@ TEST_CASE("attack_rename_a_device_and_attach_by_one_buffer", "[vm][attack][contr
   }
 }
 
-// Whoever shares the table could put another program under the number; tests/vm/race_test.cpp does.
+// Whoever shares the table could put another program under the number; tests/vm/cases/race_test.cpp
+// does.
 TEST_CASE("attack_share_the_file_descriptors_of_who_attaches", "[vm][attack][control]") {
   with_a_companion.must_have_worked();
   const Pair pair;

@@ -6,13 +6,13 @@
 #include <cerrno>
 #include <memory>
 
-#include "loader/kernel_has.h"
-#include "loader/light_skeleton.h"
+#include "loader/bundles/light_skeleton.h"
+#include "loader/kernel/kernel_has.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/needs.h"
-#include "tests/vm/relocated.h"
-#include "tests/vm/scene.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/relocated.h"
+#include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/vm/scene.h"
+#include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "tests/vm/scene.h"
+#include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -15,9 +15,9 @@
 #include <sstream>
 #include <vector>
 
-#include "loader/syscall.h"
-#include "tests/vm/attach_routes.h"
-#include "tests/vm/scene.h"
+#include "loader/kernel/syscall.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -12,12 +12,12 @@
 #include <fstream>
 #include <string>
 
-#include "loader/syscall.h"
-#include "tests/vm/attach_routes.h"
+#include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/scene.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

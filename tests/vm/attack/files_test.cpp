@@ -15,13 +15,13 @@
 #include <filesystem>
 #include <fstream>
 
-#include "loader/syscall.h"
-#include "tests/vm/attach_routes.h"
+#include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/places.h"
-#include "tests/vm/sharing.h"
-#include "tests/vm/symbols.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/places.h"
+#include "tests/vm/helpers/sharing.h"
+#include "tests/vm/helpers/symbols.h"
 
 namespace bpfwarden::vm {
 namespace {

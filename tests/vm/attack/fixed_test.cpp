@@ -8,11 +8,11 @@
 #include <cerrno>
 #include <fstream>
 
-#include "loader/syscall.h"
+#include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/needs.h"
-#include "tests/vm/scene.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <vector>
 
-#include "tests/vm/attach_routes.h"
-#include "tests/vm/needs.h"
-#include "tests/vm/scene.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -11,12 +11,12 @@
 #include <cerrno>
 #include <fstream>
 
-#include "tests/vm/attach_routes.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/netlink_attach.h"
-#include "tests/vm/places.h"
-#include "tests/vm/scene.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/netlink_attach.h"
+#include "tests/vm/helpers/places.h"
+#include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "dawdle.skel.h"
-#include "loader/run_bundle.h"
-#include "loader/syscall.h"
+#include "loader/bundles/run_bundle.h"
+#include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/needs.h"
-#include "tests/vm/scene.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

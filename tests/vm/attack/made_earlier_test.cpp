@@ -8,11 +8,11 @@
 #include <cerrno>
 #include <string>
 
-#include "tests/vm/attach_routes.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/sharing.h"
-#include "tests/vm/struct_ops.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/sharing.h"
+#include "tests/vm/helpers/struct_ops.h"
 
 namespace bpfwarden::vm {
 namespace {

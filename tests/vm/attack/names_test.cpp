@@ -12,12 +12,12 @@
 #include <set>
 #include <sstream>
 
-#include "loader/kernel_has.h"
-#include "tests/vm/attach_routes.h"
+#include "loader/kernel/kernel_has.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/places.h"
-#include "tests/vm/symbols.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/places.h"
+#include "tests/vm/helpers/symbols.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -9,10 +9,10 @@
 #include <ctime>
 #include <fstream>
 
-#include "tests/vm/attach_routes.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/places.h"
-#include "tests/vm/scene.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/places.h"
+#include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
 namespace {

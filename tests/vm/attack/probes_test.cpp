@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <fstream>
 
-#include "tests/vm/attach_routes.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/places.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/places.h"
 
 namespace bpfwarden::vm {
 namespace {

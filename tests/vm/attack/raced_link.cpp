@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "loader/syscall.h"
-#include "tests/vm/symbols.h"
+#include "loader/kernel/syscall.h"
+#include "tests/vm/helpers/symbols.h"
 
 namespace bpfwarden::vm {
 

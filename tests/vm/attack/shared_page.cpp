@@ -9,7 +9,7 @@
 #include <new>
 #include <utility>
 
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

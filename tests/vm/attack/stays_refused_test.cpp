@@ -17,11 +17,11 @@
 #include <new>
 #include <random>
 
-#include "loader/syscall.h"
+#include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
-#include "tests/vm/scene.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

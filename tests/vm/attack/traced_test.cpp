@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "tests/vm/attach_routes.h"
 #include "tests/vm/attack/control.h"
 #include "tests/vm/attack/raced_link.h"
-#include "tests/vm/linger.h"
-#include "tests/vm/sharing.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/linger.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -20,16 +20,16 @@
 #include <string>
 #include <thread>
 
-#include "loader/syscall.h"
-#include "tests/vm/attach_routes.h"
+#include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/handles.h"
+#include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/handles.h"
 
 namespace bpfwarden::vm {
 namespace {
 
 constexpr const char* kPins = "/sys/fs/bpf/bpfwarden/";
-constexpr std::chrono::seconds kSettling(6);  // bpf-lsm/unjudged.bpf.h
+constexpr std::chrono::seconds kSettling(6);  // bpf-lsm/attach/unjudged.bpf.h
 
 // All that is used here may be loaded. What is named "never" may not be attached.
 std::string rules(const std::string& never) {

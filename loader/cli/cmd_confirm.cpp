@@ -1,0 +1,28 @@
+// bpfwarden confirm: keep the policy that awaits it.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "loader/cli/cmd.h"
+#include "loader/rollout/rollout.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+int run_confirm() {
+  const auto confirmed = confirm();
+  if (!confirmed) return print_error(confirmed.error());
+  std::printf("confirmed: generation %llu stays, and comes back after a reboot\n",
+              static_cast<unsigned long long>(confirmed->generation));
+  return 0;
+}
+
+}  // namespace
+
+void add_confirm(CLI::App& app, Command& chosen) {
+  CLI::App* verb =
+      app.add_subcommand("confirm", "Keep the policy that was applied with --confirm-within");
+  verb->footer("example: bpfwarden confirm");
+  verb->callback([&chosen] { chosen = run_confirm; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,27 @@
+// bpfwarden off: no policy any more.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "loader/cli/cmd.h"
+#include "loader/rollout/apply.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+int run_off() {
+  auto dropped = switch_off();
+  if (!dropped) return print_error(dropped.error());
+  std::puts(*dropped ? "off: the hooks are detached, the policy and its keyring are gone"
+                     : "off: there was nothing to detach");
+  return 0;
+}
+
+}  // namespace
+
+void add_off(CLI::App& app, Command& chosen) {
+  CLI::App* verb = app.add_subcommand("off", "Detach the hooks and forget the policy");
+  verb->footer("example: bpfwarden off");
+  verb->callback([&chosen] { chosen = run_off; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,22 @@
+// Options that several verbs have.
+#pragma once
+
+#include "loader/rollout/apply.h"
+#include "loader/rollout/preflight.h"
+
+namespace CLI {
+class App;
+}
+
+namespace bpfwarden::loader {
+
+// --confirm-within, for the verbs that make a policy active.
+void add_confirm_within(CLI::App& verb, ApplyOptions& options);
+
+// --events and --no-events, for those that ask first what a policy would refuse.
+void add_preflight(CLI::App& verb, PreflightOptions& options);
+
+// --accept-denials, for those that then change something.
+void add_accept_denials(CLI::App& verb, PreflightOptions& options);
+
+}  // namespace bpfwarden::loader

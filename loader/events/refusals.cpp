@@ -1,0 +1,66 @@
+#include "loader/events/refusals.h"
+
+#include <algorithm>
+
+#include "loader/events/event_log.h"
+#include "loader/kernel/pins.h"
+#include "loader/text/json_member.h"
+#include "loader/text/moment.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using nlohmann::json;
+
+// What makes two events tell the same story. Process ids and versions of the policy do not.
+std::string story_of(const json& event) {
+  std::string story;
+  for (const char* member : {"hook", "attach", "route", "program", "signature", "signer", "digest",
+                             "exe", "comm", "cgroup", "rule", "cause", "origin", "mode"})
+    story += text_of(event, member) + '\n';
+  for (const char* member : {"uid", "errno", "refused"})
+    if (const auto found = event.find(member); found != event.end()) story += found->dump() + '\n';
+  return story;
+}
+
+}  // namespace
+
+bool is_refusal(const json& event) {
+  return text_of(event, "decision") == "deny" && text_of(event, "hook") != "staged";
+}
+
+void RefusalLog::add(const json& event) {
+  if (!is_refusal(event)) return;
+  const int64_t time = parse_utc(text_of(event, "time")).value_or(0) / kMicrosPerSecond;
+  if (time < since_) return;
+  RefusalGroup& group = groups_[story_of(event)];
+  if (group.count == 0) group.first = time;
+  group.count += count_of_event(event);
+  group.last = time;
+  group.order = ++added_;
+  group.event = event;
+}
+
+std::vector<RefusalGroup> RefusalLog::latest(size_t limit) const {
+  std::vector<RefusalGroup> all;
+  all.reserve(groups_.size());
+  for (const auto& [story, group] : groups_) all.push_back(group);
+  std::ranges::sort(all, std::ranges::greater(), &RefusalGroup::order);
+  if (all.size() > limit) all.resize(limit);
+  return all;
+}
+
+Result<RefusalLog> read_refusals(const RefusalSource& source) {
+  std::error_code error;
+  const auto pins = open_pins();
+  if (!source.file && pins && !*pins && !std::filesystem::exists(kEventLog, error))
+    return fail("no policy is active, and no events are kept in " + std::string(kEventLog),
+                "run `bpfwarden apply POLICY` first, or name recorded events with --events FILE");
+  RefusalLog log(source.since);
+  const auto done =
+      walk_events({.file = source.file.value_or("")}, [&](const json& event) { log.add(event); });
+  if (!done) return std::unexpected(done.error());
+  return log;
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,149 @@
+#include "loader/events/seen_loads.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "keyring/x509.h"
+#include "loader/text/json_member.h"
+#include "loader/text/kernel_text.h"
+#include "policy/image/signers.h"
+#include "policy/language/words.h"
+#include "policy/text/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using nlohmann::json;
+using policy::Fate;
+using policy::SeenLoad;
+
+// What a rule, or the lack of one, decided; `deny-digests` is a word of the policy as well.
+bool is_up_to_rules(bw_cause cause) {
+  return cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT || cause == BW_CAUSE_DENIED_DIGEST;
+}
+
+std::string objection_of(const json& event, bw_cause cause) {
+  if (text_of(event, "decision") != "deny") return {};
+  if (cause == BW_CAUSE_DEFAULT) return "the default";
+  if (cause == BW_CAUSE_RULE) return "rule '" + text_of(event, "rule") + "'";
+  return std::string(policy::cause_text(cause));
+}
+
+// A program that came to be has an id in its event, or its digest was known before the verifier.
+Fate fate_of(const json& event, bw_cause cause) {
+  if (text_of(event, "decision") == "deny" && !is_up_to_rules(cause)) return Fate::barred;
+  if (is_true(event, "refused")) return Fate::refused;
+  const bool came_to_be = number_of(event, "program_id") != 0 || !text_of(event, "digest").empty();
+  return came_to_be ? Fate::ran : Fate::failed;
+}
+
+SeenLoad describe(const json& event, const std::string& hook, bw_cause cause) {
+  SeenLoad seen;
+  seen.load.attach = text_of(event, "attach");
+  for (const auto& [word, signature] : policy::kSignatureWords)
+    if (word == text_of(event, "signature")) seen.load.signature = signature;
+  seen.is_signed = seen.load.signature != policy::Signature::unsigned_ || hook == "observed";
+  seen.load.program = text_of(event, "program");
+  seen.load.signer = text_of(event, "signer");
+  seen.load.digest = text_of(event, "digest");
+  if (text_of(event, "origin") == "loader") seen.origin = policy::Origin::loader;
+  seen.by = text_of(event, "exe");
+  if (seen.by.empty()) seen.by = text_of(event, "comm");
+  seen.objection = objection_of(event, cause);
+  seen.fate = fate_of(event, cause);
+  seen.count = count_of_event(event);
+  seen.last = number_of(event, "wall_time");
+  return seen;
+}
+
+std::optional<SeenLoad> read_load(const json& event) {
+  const std::string hook = text_of(event, "hook");
+  const auto cause = policy::cause_named(text_of(event, "cause"));
+  if (!cause || hook == "staged" || hook == "key_permission" || hook == "attach")
+    return std::nullopt;
+  if (text_of(event, "attach").empty() && hook != "observed") return std::nullopt;
+  return describe(event, hook, *cause);
+}
+
+// Adds up from time to time: a log holds millions of events about few programs.
+class LoadCollector {
+ public:
+  void add(const json& event) {
+    if (auto load = seen_load_of(event)) loads_.push_back(std::move(*load));
+    if (loads_.size() < 2 * kept_ + 10'000) return;
+    loads_ = policy::merge_loads(std::move(loads_));
+    kept_ = loads_.size();
+  }
+  std::vector<SeenLoad> finish() { return policy::merge_loads(std::move(loads_)); }
+
+ private:
+  std::vector<SeenLoad> loads_;
+  size_t kept_ = 0;
+};
+
+// By the key's digest, as the kernel part finds it; else by the name that the policy which admitted
+// the program has for its signer. Empty: one that `base` does not know, or revokes.
+std::string signer_in(const bw_program& record, const bw_image* base) {
+  std::string name = kernel_text(record.signer_name, sizeof(record.signer_name));
+  const bool has_key = std::ranges::any_of(record.signer_key, [](uint64_t word) { return word; });
+  if (base == nullptr || !has_key) return name;
+  const uint32_t slot = bw_signer_by_digest(base, record.signer_key);
+  if (slot != BW_SIGNER_UNKNOWN) return base->signers[slot].name;
+  return policy::slot_named(*base, name) == BW_SIGNER_UNKNOWN ? name : std::string();
+}
+
+SeenLoad load_of(const ListedProgram& program, const bw_image* base) {
+  const bw_listed_program& listed = program.listed;
+  const bool is_known = (listed.flags & BW_LISTED_ADMITTED) != 0;
+  SeenLoad seen;
+  seen.runs_now = true;
+  seen.load.attach = program.attach;
+  seen.load.program = kernel_text(listed.name, sizeof(listed.name));
+  if ((listed.flags & BW_LISTED_DIGEST) != 0) seen.load.digest = keyring::hex(listed.digest);
+  if (!program.holders.empty()) seen.by = program.holders.front().name;
+  if (!is_known) {
+    seen.is_signed = (listed.flags & BW_LISTED_VERDICT) != 0 && listed.verdict == 1;
+    if (seen.is_signed) seen.load.signature = policy::Signature::prog_only;
+    return seen;
+  }
+  const bw_program& record = program.admitted;
+  seen.load.signature = static_cast<policy::Signature>(record.facts.signature);
+  seen.is_signed = seen.load.signature != policy::Signature::unsigned_;
+  if (seen.is_signed) seen.load.signer = signer_in(record, base);
+  if (record.facts.origin == BW_ORIGIN_LOADER) seen.origin = policy::Origin::loader;
+  const auto cause = static_cast<bw_cause>(record.decision.cause);
+  if (record.decision.allow == 0 && !is_up_to_rules(cause)) {
+    seen.fate = Fate::barred;
+    seen.objection = policy::cause_text(cause);
+  }
+  return seen;
+}
+
+}  // namespace
+
+std::optional<SeenLoad> seen_load_of(const json& event) { return read_load(event); }
+
+std::optional<SeenLoad> seen_attachment_of(const json& event) {
+  const std::string hook = text_of(event, "hook");
+  const auto cause = policy::cause_named(text_of(event, "cause"));
+  if (!cause || hook != "attach" || text_of(event, "attach").empty()) return std::nullopt;
+  return describe(event, hook, *cause);
+}
+
+Result<SeenLoads> read_seen_events(const EventSource& source) {
+  LoadCollector collector;
+  auto walk = walk_events(source, [&](const json& event) { collector.add(event); });
+  if (!walk) return std::unexpected(std::move(walk).error());
+  return SeenLoads{collector.finish(), std::move(walk->sources)};
+}
+
+std::vector<SeenLoad> seen_loads_of(const std::vector<ListedProgram>& programs,
+                                    const bw_image* base) {
+  std::vector<SeenLoad> loads;
+  for (const ListedProgram& program : programs)
+    if (program.standing != Standing::own) loads.push_back(load_of(program, base));
+  return policy::merge_loads(std::move(loads));
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,36 @@
+// What was loaded on this host, as far as anything tells of it: recorded events, the kernel's
+// buffer, and the programs that are there now. For `suggest` and for the preflight of a policy.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "loader/events/event_log.h"
+#include "loader/inventory/inventory.h"
+#include "policy/answers/suggest.h"
+
+namespace bpfwarden::loader {
+
+struct SeenLoads {
+  std::vector<policy::SeenLoad> loads;  // each kind once
+  std::string sources;
+};
+
+// Errors as of walk_events().
+[[nodiscard]] Result<SeenLoads> read_seen_events(const EventSource& source);
+
+// Nothing for events that are not about a load, and for members that no version writes so.
+[[nodiscard]] std::optional<policy::SeenLoad> seen_load_of(const nlohmann::json& event);
+
+// Likewise for an attachment or a run, which is no other load of its program.
+[[nodiscard]] std::optional<policy::SeenLoad> seen_attachment_of(const nlohmann::json& event);
+
+// Programs in the kernel, without bpfwarden's own. `base` names who signed, by public key; may be
+// null.
+[[nodiscard]] std::vector<policy::SeenLoad> seen_loads_of(
+    const std::vector<ListedProgram>& programs, const bw_image* base);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,187 @@
+#include "loader/inventory/inventory.h"
+
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/fd.h"
+#include "loader/inventory/attached_cgroup.h"
+#include "loader/inventory/attached_file.h"
+#include "loader/inventory/attached_map.h"
+#include "loader/inventory/attached_net.h"
+#include "loader/inventory/kernel_lists.h"
+#include "loader/inventory/link_target.h"
+#include "loader/inventory/places.h"
+#include "loader/kernel/hooks.h"
+#include "loader/policies/active_policy.h"
+#include "loader/text/kernel_text.h"
+#include "policy/language/attach_point.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using Programs = std::map<uint32_t, ListedProgram>;
+
+std::string attach_of(const bw_listed_program& listed) {
+  const char* name = reinterpret_cast<const char*>(listed.attach_name);
+  return policy::describe_attach_point(listed.prog_type, listed.attach_type,
+                                       std::string(name, ::strnlen(name, BW_NAME_SIZE)));
+}
+
+Standing standing_of(const ListedProgram& program, const std::optional<ActivePolicy>& active,
+                     const std::vector<uint32_t>& own) {
+  const bw_listed_program& listed = program.listed;
+  if (std::ranges::find(own, listed.id) != own.end()) return Standing::own;
+  if ((listed.flags & BW_LISTED_ADMITTED) != 0)
+    return program.admitted.decision.allow != 0 ? Standing::admitted : Standing::would_deny;
+  if (!active || listed.load_time_ns <= active->word.attached_ns) return Standing::resident;
+  return Standing::unexplained;
+}
+
+// As `apply` has noted them: who pins a link beside ours makes its program none of ours.
+std::vector<uint32_t> own_programs(const std::optional<ActivePolicy>& active) {
+  if (!active) return {};
+  auto hooks = read_hooks(active->pins);
+  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
+}
+
+std::vector<Attached> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
+                                  std::vector<Error>* missed) {
+  std::vector<Attached> places;
+  for (AttachedList& list :
+       std::to_array({read_attached_to_networks(), read_attached_to_cgroups(cgroups),
+                      read_attached_to_maps(), read_attached_to_files(lists.holders)})) {
+    std::ranges::move(list.found, std::back_inserter(places));
+    if (missed != nullptr) std::ranges::move(list.missed, std::back_inserter(*missed));
+  }
+  return places;
+}
+
+void add_attachments(const KernelLists& lists, Programs& programs, std::vector<Error>* missed) {
+  const CgroupPaths cgroups = read_cgroups();
+  std::vector<HeldByLink> links;
+  for (const bw_listed_link& link : lists.links) {
+    const auto found = programs.find(link.program_id);
+    const uint32_t type = found != programs.end() ? found->second.listed.prog_type : 0;
+    auto target = read_link_target(link, type, cgroups);
+    if (target) links.push_back({link.id, link.program_id, std::move(*target)});
+  }  // a link without a target went away in between
+  for (auto& [id, attachment] : join(std::move(links), find_places(lists, cgroups, missed))) {
+    const auto found = programs.find(id);
+    if (found == programs.end()) continue;
+    if (attachment.attach.empty() || attachment.attach.starts_with('@'))
+      attachment.attach.insert(0, found->second.attach);
+    found->second.attachments.push_back(std::move(attachment));
+  }
+}
+
+void add_holders(const std::vector<bw_listed_holder>& holders, Programs& programs) {
+  for (const bw_listed_holder& holder : holders) {
+    const auto found = programs.find(holder.program_id);
+    if (found == programs.end() || holder.tgid == static_cast<uint32_t>(::getpid())) continue;
+    std::vector<Holder>& known = found->second.holders;
+    if (std::ranges::find(known, holder.tgid, &Holder::pid) == known.end())
+      known.push_back({holder.tgid, kernel_text(holder.comm, sizeof(holder.comm))});
+  }
+}
+
+// 0 for what is no program and no link with one.
+uint32_t program_of_pin(const std::filesystem::path& path) {
+  const Fd object(bpf_obj_get(path.c_str()));
+  if (!object) return 0;
+  std::error_code error;
+  const std::string kind =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(object.get()), error);
+  if (kind == "anon_inode:bpf-prog") {
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    return bpf_prog_get_info_by_fd(object.get(), &info, &size) == 0 ? info.id : 0;
+  }
+  bpf_link_info info = {};
+  uint32_t size = sizeof(info);
+  const bool is_link = kind.starts_with("anon_inode:bpf_link") || kind == "anon_inode:bpf-link";
+  return is_link && bpf_link_get_info_by_fd(object.get(), &info, &size) == 0 ? info.prog_id : 0;
+}
+
+std::vector<std::string> bpf_file_systems() {
+  std::vector<std::string> folders;
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string device, folder, type, rest; mounts >> device >> folder >> type;) {
+    std::getline(mounts, rest);
+    if (type == "bpf") folders.push_back(folder);
+  }
+  return folders;
+}
+
+void add_pins(Programs& programs) {
+  std::error_code error;
+  for (const std::string& folder : bpf_file_systems())
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, error)) {
+      if (!entry.is_regular_file(error)) continue;
+      const auto found = programs.find(program_of_pin(entry.path()));
+      if (found != programs.end()) found->second.pins.push_back(entry.path());
+    }
+}
+
+}  // namespace
+
+const char* standing_name(Standing standing) {
+  switch (standing) {
+    case Standing::admitted:
+      return "admitted";
+    case Standing::would_deny:
+      return "would be denied";
+    case Standing::resident:
+      return "resident";
+    case Standing::own:
+      return "bpfwarden";
+    case Standing::unexplained:
+      break;
+  }
+  return "UNEXPLAINED";
+}
+
+Result<std::map<Standing, uint64_t>> count_standings() {
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  std::map<Standing, uint64_t> counts;
+  if (!*active) return counts;
+  const auto records = read_program_list();
+  if (!records) return std::unexpected(records.error());
+  const std::vector<uint32_t> own = own_programs(*active);
+  for (const bw_listed_program_record& record : *records)
+    counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, own)]++;
+  return counts;
+}
+
+Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  const auto lists = read_kernel_lists();
+  if (!lists) return std::unexpected(lists.error());
+  std::vector<uint32_t> own = own_programs(*active);
+  own.insert(own.end(), lists->momentary.begin(), lists->momentary.end());
+  Programs programs;
+  for (const bw_listed_program_record& record : lists->programs) {
+    ListedProgram& program = programs[record.listed.id];
+    program.listed = record.listed;
+    program.admitted = record.admitted;
+    program.standing = standing_of(program, *active, own);
+    program.attach = attach_of(record.listed);
+  }
+  add_attachments(*lists, programs, missed);
+  add_holders(lists->holders, programs);
+  add_pins(programs);
+  std::vector<ListedProgram> sorted;
+  for (auto& [id, program] : programs) sorted.push_back(std::move(program));
+  return sorted;
+}
+
+}  // namespace bpfwarden::loader

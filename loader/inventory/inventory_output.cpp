@@ -1,0 +1,259 @@
+#include "loader/inventory/inventory_output.h"
+
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "keyring/x509.h"
+#include "loader/policies/publish.h"
+#include "loader/text/kernel_text.h"
+#include "loader/text/moment.h"
+#include "loader/text/time_text.h"
+#include "policy/text/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr size_t kWidth = 100;
+constexpr const char* kIndent = "       ";
+
+bool is_known(const ListedProgram& program) {
+  return (program.listed.flags & BW_LISTED_ADMITTED) != 0;
+}
+
+nlohmann::json null_if_empty(const std::string& text) {
+  return text.empty() ? nlohmann::json() : nlohmann::json(text);
+}
+
+std::string type_name(const bw_listed_program& listed) {
+  const char* name = libbpf_bpf_prog_type_str(static_cast<bpf_prog_type>(listed.prog_type));
+  return name != nullptr ? name : std::to_string(listed.prog_type);
+}
+
+nlohmann::json verdict_of(const bw_listed_program& listed) {
+  if ((listed.flags & BW_LISTED_VERDICT) == 0) return {};
+  return listed.verdict == 1 ? "verified" : listed.verdict == 0 ? "unsigned" : "other";
+}
+
+// What the warden knows of it.
+nlohmann::json admission(const ListedProgram& program) {
+  if (!is_known(program)) return {};
+  const bw_program& record = program.admitted;
+  return {{"rule", null_if_empty(record.rule.name)},
+          {"cause", policy::cause_name(static_cast<bw_cause>(record.decision.cause))},
+          {"decision", record.decision.allow != 0 ? "allow" : "deny"},
+          {"policy_version", record.policy_version},
+          {"signature", policy::signature_name(static_cast<bw_signature>(record.facts.signature))},
+          {"signer", null_if_empty(record.signer_name)},
+          {"key_serial", record.key_serial},
+          {"origin", policy::origin_name(static_cast<bw_origin>(record.facts.origin))},
+          {"loader_id", record.loader_id}};
+}
+
+std::string digest_text(const bw_listed_program& listed) {
+  return (listed.flags & BW_LISTED_DIGEST) != 0 ? keyring::hex(listed.digest) : std::string();
+}
+
+// In seconds.
+int64_t age(const bw_listed_program& listed, const Moment& now) {
+  if (now.boot_ns < listed.load_time_ns) return 0;
+  return static_cast<int64_t>((now.boot_ns - listed.load_time_ns) / kNanosPerSecond);
+}
+
+int64_t load_time(const bw_listed_program& listed, const Moment& now) {
+  return now.unix_seconds - age(listed, now);
+}
+
+// RFC 3339, UTC.
+std::string rfc3339(int64_t unix_seconds) {
+  const auto seconds = static_cast<time_t>(unix_seconds);
+  tm utc = {};
+  char text[sizeof("2026-11-24T12:00:00Z")] = {};
+  if (::gmtime_r(&seconds, &utc) == nullptr ||
+      std::strftime(text, sizeof(text), "%FT%TZ", &utc) == 0)
+    return {};
+  return text;
+}
+
+std::string counted(uint32_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+std::string name_text(const ListedProgram& program) {
+  return kernel_text(program.listed.name, sizeof(program.listed.name));
+}
+
+std::string signature_text(const ListedProgram& program) {
+  const bw_program& record = program.admitted;
+  if (!is_known(program)) return has_verified_signature(program) ? "signed" : "";
+  const std::string signer = record.signer_name;
+  return std::string(policy::signature_name(static_cast<bw_signature>(record.facts.signature))) +
+         (signer.empty() ? "" : " by " + signer);
+}
+
+// "admitted by 'network team'"
+std::string verdict_text(const ListedProgram& program) {
+  std::string standing = standing_name(program.standing);
+  if (!is_known(program)) return standing;
+  const std::string rule = program.admitted.rule.name;
+  return standing + (rule.empty() ? " by default" : " by '" + rule + "'");
+}
+
+std::string standing_text(const ListedProgram& program) {
+  const std::string signature = signature_text(program);
+  return verdict_text(program) + (signature.empty() ? "" : ", " + signature);
+}
+
+// Columns, of which "…" takes one.
+size_t columns(const std::string& text) {
+  return static_cast<size_t>(std::ranges::count_if(
+      text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
+}
+
+std::string padded(const std::string& text, size_t width) {
+  const size_t taken = columns(text);
+  return text + std::string(taken < width ? width - taken : 0, ' ') + " ";
+}
+
+// Whether the program came from a signed loader, and which.
+std::string loader_text(const ListedProgram& program) {
+  if (!is_known(program) || program.admitted.loader_id == 0) return {};
+  return "by loader " + std::to_string(program.admitted.loader_id);
+}
+
+std::string load_text(const ListedProgram& program, const Moment& now) {
+  const bw_listed_program& listed = program.listed;
+  constexpr size_t prefix = 12;  // enough to tell programs of one host apart
+  std::string text = type_name(listed) + ", loaded " + ago_text(age(listed, now)) + " by uid " +
+                     std::to_string(listed.uid);
+  const std::string loader = loader_text(program), digest = digest_text(listed);
+  if (!loader.empty()) text += ", " + loader;
+  text += ", " + counted(listed.map_count, "map");
+  return digest.empty() ? text : text + ", sha256:" + digest.substr(0, prefix);
+}
+
+std::string attachment_text(const Attachment& one) {
+  std::string notes;
+  const auto add = [&](const std::string& note) { notes += (notes.empty() ? "" : ", ") + note; };
+  if (!one.network.empty()) add("network namespace " + one.network);
+  if (!one.detail.empty()) add(one.detail);
+  if (one.link_id != 0) add("link " + std::to_string(one.link_id));
+  return one.attach + (notes.empty() ? "" : " (" + notes + ")");
+}
+
+std::string where_and_who(const ListedProgram& program, const std::string& indent) {
+  std::string text;
+  const auto add = [&](const char* how, const std::string& what) {
+    text.append(indent).append(how).append(what).append("\n");
+  };
+  for (const Attachment& one : program.attachments) add("at ", attachment_text(one));
+  for (const std::string& pin : program.pins) add("pinned at ", pin);
+  for (const Holder& one : program.holders)
+    add("held by ", one.name + " (" + std::to_string(one.pid) + ")");
+  return text;
+}
+
+std::string properties_text(const bw_listed_program& listed) {
+  std::string text = counted(listed.instructions, "instruction") + ", the verifier walked " +
+                     std::to_string(listed.verified);
+  if ((listed.flags & BW_LISTED_JITED) != 0) text += ", compiled";
+  if ((listed.flags & BW_LISTED_SLEEPABLE) != 0) text += ", sleepable";
+  if ((listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0) text += ", GPL compatible";
+  return text;
+}
+
+std::string line(const char* what, const std::string& value) {
+  return value.empty() ? "" : padded(what, 12) + value + "\n";
+}
+
+std::string admission_details(const ListedProgram& program) {
+  if (!is_known(program)) return {};
+  const bw_program& record = program.admitted;
+  const std::string loader = loader_text(program);
+  return line("policy", "version " + std::to_string(record.policy_version)) +
+         line("key serial", record.key_serial != 0 ? std::to_string(record.key_serial) : "") +
+         line("origin",
+              std::string(policy::origin_name(static_cast<bw_origin>(record.facts.origin))) +
+                  (loader.empty() ? "" : ", " + loader)) +
+         line("loader", loader.empty() ? "" : "sha256:" + keyring::hex(record.loader_digest));
+}
+
+}  // namespace
+
+Moment this_moment() { return {.boot_ns = boot_time_ns(), .unix_seconds = std::time(nullptr)}; }
+
+bool has_verified_signature(const ListedProgram& program) {
+  if (is_known(program)) return program.admitted.facts.signature != BW_SIGNATURE_UNSIGNED;
+  return (program.listed.flags & BW_LISTED_VERDICT) != 0 && program.listed.verdict == 1;
+}
+
+std::string inventory_text(const ListedProgram& program, const Moment& now) {
+  const std::string what = padded(std::to_string(program.listed.id), 6) +
+                           padded(name_text(program), 16) + padded(program.attach, 28);
+  const std::string standing = standing_text(program);
+  const bool fits = columns(what) + columns(standing) <= kWidth;
+  return what.substr(0, fits ? what.size() : what.find_last_not_of(' ') + 1) +
+         (fits ? "" : std::string("\n") + kIndent) + standing + "\n" + kIndent +
+         load_text(program, now) + "\n" + where_and_who(program, kIndent);
+}
+
+std::string inventory_details(const ListedProgram& program, const Moment& now) {
+  const bw_listed_program& listed = program.listed;
+  const std::string digest = digest_text(listed), signature = signature_text(program);
+  return line("program", std::to_string(listed.id) + " " + name_text(program)) +
+         line("type", type_name(listed)) + line("attach", program.attach) +
+         line("standing", verdict_text(program)) +
+         line("signature", signature.empty() ? "none that is known" : signature) +
+         admission_details(program) + line("digest", digest.empty() ? "" : "sha256:" + digest) +
+         line("loaded", rfc3339(load_time(listed, now)) + ", " + ago_text(age(listed, now)) +
+                            ", by uid " + std::to_string(listed.uid)) +
+         line("maps", std::to_string(listed.map_count)) + line("code", properties_text(listed)) +
+         line("target",
+              listed.target_id != 0 ? "program " + std::to_string(listed.target_id) : "") +
+         where_and_who(program, "");
+}
+
+nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
+  const bw_listed_program& listed = program.listed;
+  auto attachments = nlohmann::json::array(), holders = nlohmann::json::array();
+  for (const Attachment& one : program.attachments)
+    attachments.push_back({{"link_id", one.link_id},
+                           {"type", one.kind},
+                           {"attach", one.attach},
+                           {"detail", null_if_empty(one.detail)},
+                           {"network_namespace", null_if_empty(one.network)}});
+  for (const Holder& one : program.holders)
+    holders.push_back({{"pid", one.pid}, {"comm", one.name}});
+  return {{"id", listed.id},
+          {"name", kernel_text(listed.name, sizeof(listed.name))},
+          {"type", type_name(listed)},
+          {"attach", program.attach},
+          {"standing", standing_name(program.standing)},
+          {"admission", admission(program)},
+          {"kernel_verdict", verdict_of(listed)},
+          {"digest", null_if_empty(digest_text(listed))},
+          {"attachments", attachments},
+          {"pins", program.pins},
+          {"processes", holders},
+          {"uid", listed.uid},
+          {"load_time_ns", listed.load_time_ns},
+          {"load_time", rfc3339(load_time(listed, now))},
+          {"maps", listed.map_count},
+          {"instructions", listed.instructions},
+          {"verified_instructions", listed.verified},
+          {"target_program", listed.target_id},
+          {"sleepable", (listed.flags & BW_LISTED_SLEEPABLE) != 0},
+          {"jited", (listed.flags & BW_LISTED_JITED) != 0},
+          {"gpl_compatible", (listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0}};
+}
+
+nlohmann::json inventory_to_json(const std::vector<ListedProgram>& programs) {
+  const Moment now = this_moment();
+  auto all = nlohmann::json::array();
+  for (const ListedProgram& program : programs) all.push_back(inventory_json(program, now));
+  return all;
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,91 @@
+#include "loader/kernel/hooks.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/fd.h"
+#include "loader/kernel/skeleton_entry.h"
+#include "loader/text/kernel_text.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+// Nothing if the kernel has no such link any more.
+bool is_attached(const bw_attached_hook& hook) {
+  const Fd link(bpf_link_get_fd_by_id(hook.link_id));
+  bpf_link_info info = {};
+  uint32_t size = sizeof(info);
+  return link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0 &&
+         info.prog_id == hook.program_id;
+}
+
+// 0 for programs of LSM hooks, which the kernel always runs.
+uint64_t skipped_runs(uint32_t program_id) {
+  const Fd program(bpf_prog_get_fd_by_id(program_id));
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  if (!program || bpf_prog_get_info_by_fd(program.get(), &info, &size) != 0) return 0;
+  return info.recursion_misses;
+}
+
+}  // namespace
+
+Status note_hooks(const bpf_object_skeleton& skeleton, int map) {
+  uint32_t count = 0;
+  for (int i = 0; i < skeleton.prog_cnt; i++) {
+    const auto& program = skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz);
+    if (*program.link == nullptr) continue;
+    bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    if (bpf_link_get_info_by_fd(bpf_link__fd(*program.link), &info, &size) != 0)
+      return fail_errno(errno, std::string("cannot look at the link of ") + program.name);
+    bw_attached_hook hook = {.link_id = info.id, .program_id = info.prog_id, .name = {}};
+    std::strncpy(hook.name, program.name, sizeof(hook.name) - 1);
+    if (bpf_map_update_elem(map, &count, &hook, BPF_ANY) != 0)
+      return fail_errno(errno, "cannot note which hooks are attached");
+    count++;
+  }
+  if (bpf_map_freeze(map) != 0) return fail_errno(errno, "cannot freeze the list of hooks");
+  return {};
+}
+
+Result<std::vector<bw_attached_hook>> noted_hooks(const PinnedMaps& pins) {
+  std::vector<bw_attached_hook> noted;
+  for (uint32_t i = 0; i < BW_MAX_HOOKS; i++) {
+    bw_attached_hook hook = {};
+    if (bpf_map_lookup_elem(pins.hooks.get(), &i, &hook) != 0)
+      return fail_errno(errno, "cannot read which hooks there should be");
+    if (hook.link_id == 0) break;
+    noted.push_back(hook);
+  }
+  return noted;
+}
+
+Result<Hooks> read_hooks(const PinnedMaps& pins) {
+  const auto noted = noted_hooks(pins);
+  if (!noted) return std::unexpected(noted.error());
+  Hooks hooks;
+  for (const bw_attached_hook& hook : *noted) {
+    std::string name = kernel_text(hook.name, sizeof(hook.name));
+    const bool is_there = is_attached(hook);
+    if (is_there) {
+      hooks.programs.push_back(hook.program_id);
+      hooks.skipped += skipped_runs(hook.program_id);
+    }
+    (is_there ? hooks.attached : hooks.missing).push_back(std::move(name));
+  }
+  return hooks;
+}
+
+std::string missing_hooks_text(const Hooks& hooks) {
+  if (hooks.missing.empty()) return {};
+  std::string names;
+  for (const std::string& name : hooks.missing) names += (names.empty() ? "" : ", ") + name;
+  return std::to_string(hooks.attached.size()) + " of " + std::to_string(hooks.expected()) +
+         " hooks: " + names + (hooks.missing.size() == 1 ? " is gone" : " are gone");
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,41 @@
+// Which hooks there should be, and which there are. The manager writes down each link that it has
+// attached, in a map that nobody can write to then; the kernel is asked for each by its number, so
+// that a pin which lies elsewhere does not deceive, and one that is gone is found even while a
+// file of its name is there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bpf-lsm/abi/program.h"
+#include "loader/kernel/pins.h"
+
+struct bpf_object_skeleton;
+
+namespace bpfwarden::loader {
+
+struct Hooks {
+  std::vector<std::string> attached, missing;  // "warden_prog_load"
+  std::vector<uint32_t> programs;              // ids, of those that are attached
+  uint64_t skipped = 0;  // runs of theirs that the kernel left out: bpf_prog_info.recursion_misses
+
+  [[nodiscard]] size_t expected() const { return attached.size() + missing.size(); }
+};
+
+// Of a loaded and attached skeleton, into its map `hooks`. Errors: errno of bpf(2).
+[[nodiscard]] Status note_hooks(const bpf_object_skeleton& skeleton, int map);
+
+// Errors: errno of bpf(2).
+[[nodiscard]] Result<std::vector<bw_attached_hook>> noted_hooks(const PinnedMaps& pins);
+[[nodiscard]] Result<Hooks> read_hooks(const PinnedMaps& pins);
+
+// "28 of 30 hooks: warden_prog, warden_prog_load are gone"; empty if none is.
+[[nodiscard]] std::string missing_hooks_text(const Hooks& hooks);
+
+inline constexpr const char* kMissingHooksHint =
+    "find out who took them away; a reboot brings them back without a gap, `bpfwarden off && "
+    "bpfwarden apply POLICY` with one: in between nothing is decided";
+
+}  // namespace bpfwarden::loader

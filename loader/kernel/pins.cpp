@@ -1,0 +1,206 @@
+#include "loader/kernel/pins.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "bpf-lsm/abi/program.h"
+#include "bpf-lsm/abi/summary.h"
+#include "loader/kernel/skeleton_entry.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr const char* kLockFile = "/run/bpfwarden.lock";
+constexpr const char* kBpffs = "/sys/fs/bpf";
+constexpr const char* kStaging = "/sys/fs/bpf/bpfwarden-staging";  // bpffs reserves names with dots
+constexpr long kBpffsMagic = 0xcafe4a11;
+
+struct Expected {
+  const char* name;
+  uint32_t type;
+  uint32_t value_size;
+};
+
+constexpr uint32_t kAnySize = UINT32_MAX;  // whose values are the kernel part's own
+
+constexpr Expected kControl = {"control", BPF_MAP_TYPE_ARRAY, sizeof(bw_control)};
+constexpr Expected kGenerations = {"generations", BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t)};
+constexpr Expected kEvents = {"events", BPF_MAP_TYPE_RINGBUF, 0};
+constexpr Expected kCounters = {"counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_counters)};
+constexpr Expected kMinutes = {"minutes", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(bw_minute)};
+constexpr Expected kPrograms = {"programs", BPF_MAP_TYPE_HASH, sizeof(bw_program)};
+constexpr Expected kTallies = {"tallies", BPF_MAP_TYPE_HASH, sizeof(uint64_t)};
+constexpr Expected kDenials = {"denials", BPF_MAP_TYPE_RINGBUF, 0};
+constexpr Expected kSummaries = {"summaries", BPF_MAP_TYPE_HASH, sizeof(bw_summary)};
+constexpr Expected kSummariesTold = {"summaries_told", BPF_MAP_TYPE_HASH, sizeof(uint64_t)};
+constexpr Expected kSummedRest = {"summed_rest", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t)};
+constexpr Expected kHooks = {"hooks", BPF_MAP_TYPE_ARRAY, sizeof(bw_attached_hook)};
+constexpr Expected kLoaderMaps = {"loader_maps", BPF_MAP_TYPE_HASH, kAnySize};
+constexpr Expected kEnds = {"ends", BPF_MAP_TYPE_HASH, kAnySize};
+constexpr Expected kUnjudged = {"unjudged", BPF_MAP_TYPE_HASH, sizeof(bw_unjudged)};
+constexpr Expected kUntallied = {"untallied", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t)};
+
+std::string pin_path(const std::string& folder, const char* kind, const char* name) {
+  return folder + "/" + kind + name;
+}
+
+Result<Fd> open_map(const Expected& expected) {
+  const std::string path = pin_path(kPinFolder, "map_", expected.name);
+  Fd map(bpf_obj_get(path.c_str()));
+  if (!map)
+    return fail_errno(errno, "cannot open " + path,
+                      "the pins are not whole: run `bpfwarden off`, then `bpfwarden apply POLICY`");
+  bpf_map_info info = {};
+  uint32_t size = sizeof(info);
+  if (bpf_map_get_info_by_fd(map.get(), &info, &size) != 0)
+    return fail_errno(errno, "cannot inspect " + path);
+  if (info.type != expected.type ||
+      (expected.value_size != kAnySize && info.value_size != expected.value_size))
+    return fail(path + " is not the map this version of bpfwarden made",
+                "run `bpfwarden off`, then `bpfwarden apply POLICY`");
+  return map;
+}
+
+Status require_bpffs() {
+  struct statfs where = {};
+  if (::statfs(kBpffs, &where) != 0 || where.f_type != kBpffsMagic)
+    return fail(std::string(kBpffs) + " is not a BPF file system",
+                "run `mount -t bpf bpf /sys/fs/bpf`");
+  return {};
+}
+
+Status pin_in(const std::string& folder, const bpf_object_skeleton& skeleton) {
+  for (int i = 0; i < skeleton.map_cnt; i++) {
+    const bpf_map* map = *skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map;
+    if (bpf_map__is_internal(map)) continue;  // .rodata: held by the programs, opened by nobody
+    const std::string path = pin_path(folder, "map_", bpf_map__name(map));
+    if (bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0)
+      return fail_errno(errno, "cannot pin " + path);
+  }
+  for (int i = 0; i < skeleton.prog_cnt; i++) {
+    const auto& program = skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz);
+    const std::string path = pin_path(folder, "link_", program.name);
+    if (bpf_obj_pin(bpf_link__fd(*program.link), path.c_str()) != 0)
+      return fail_errno(errno, "cannot pin " + path);
+  }
+  return {};
+}
+
+Status remove_folder(const char* folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (error) return fail_errno(error.value(), std::string("cannot remove ") + folder);
+  return {};
+}
+
+// A program's id is freed once its link has been released.
+bool is_gone_soon(uint32_t program_id) {
+  constexpr auto step = std::chrono::milliseconds(10);
+  constexpr int steps = 1000;
+  for (int i = 0; i < steps; i++) {
+    if (!Fd(bpf_prog_get_fd_by_id(program_id))) return true;
+    std::this_thread::sleep_for(step);
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<Lock> Lock::take() {
+  Fd fd(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno(errno, std::string("cannot open ") + kLockFile, "run as root");
+  if (::flock(fd.get(), LOCK_EX) != 0)
+    return fail_errno(errno, std::string("cannot lock ") + kLockFile);
+  return Lock(std::move(fd));
+}
+
+Result<std::optional<PinnedMaps>> open_pins() {
+  if (::access(kPinFolder, F_OK) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return fail_errno(errno, std::string("cannot look into ") + kPinFolder, "run as root");
+  }
+  PinnedMaps pins;
+  const std::pair<const Expected&, Fd&> wanted[] = {
+      {kControl, pins.control},
+      {kGenerations, pins.generations},
+      {kEvents, pins.events},
+      {kCounters, pins.counters},
+      {kMinutes, pins.minutes},
+      {kPrograms, pins.programs},
+      {kTallies, pins.tallies},
+      {kUntallied, pins.untallied},
+      {kDenials, pins.denials},
+      {kHooks, pins.hooks},
+      {kSummaries, pins.summaries},
+      {kSummariesTold, pins.summaries_told},
+      {kSummedRest, pins.summed_rest},
+      {kLoaderMaps, pins.loader_maps},
+      {kEnds, pins.ends},
+      {kUnjudged, pins.unjudged},
+  };
+  for (const auto& [expected, fd] : wanted) {
+    auto map = open_map(expected);
+    if (!map) return std::unexpected(std::move(map).error());
+    fd = std::move(*map);
+  }
+  return pins;
+}
+
+Status pin_all(const bpf_object_skeleton& skeleton) {
+  if (auto mounted = require_bpffs(); !mounted) return mounted;
+  if (auto clean = remove_folder(kStaging); !clean) return clean;
+  if (::mkdir(kStaging, 0700) != 0)
+    return fail_errno(errno, std::string("cannot make ") + kStaging, "run as root");
+  Status done = pin_in(kStaging, skeleton);
+  if (done && ::rename(kStaging, kPinFolder) != 0)
+    done = fail_errno(errno, std::string("cannot publish ") + kPinFolder);
+  if (!done) (void)remove_folder(kStaging);  // the first error is the one to report
+  return done;
+}
+
+std::vector<std::string> pinned_links() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(kPinFolder, error)) {
+    std::string name = entry.path().filename();
+    if (name.starts_with("link_")) names.push_back(std::move(name));
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::vector<uint32_t> pinned_programs() {
+  std::vector<uint32_t> ids;
+  for (const std::string& name : pinned_links()) {
+    const Fd link(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+    bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    if (link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0) ids.push_back(info.prog_id);
+  }
+  return ids;
+}
+
+Status remove_pins(const std::vector<uint32_t>& others) {
+  std::vector<uint32_t> programs = pinned_programs();
+  programs.insert(programs.end(), others.begin(), others.end());
+  if (auto removed = remove_folder(kPinFolder); !removed) return removed;
+  for (const uint32_t id : programs)
+    if (!is_gone_soon(id))
+      return fail(
+          "program " + std::to_string(id) + " is still in the kernel: another process holds it",
+          "find it with `bpftool prog show id " + std::to_string(id) + "` and end it");
+  return {};
+}
+
+}  // namespace bpfwarden::loader

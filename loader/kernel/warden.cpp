@@ -1,0 +1,67 @@
+#include "loader/kernel/warden.h"
+
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "loader/kernel/hooks.h"
+#include "loader/kernel/libbpf_log.h"
+#include "loader/kernel/pins.h"
+#include "warden.skel.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr const char* kDoctor = "run `bpfwarden doctor`: it says what this kernel lacks";
+
+}  // namespace
+
+void Warden::Free::operator()(warden_bpf* skeleton) const { warden_bpf__destroy(skeleton); }
+
+Result<Warden> Warden::load() {
+  const LibbpfLog log;
+  Warden warden(warden_bpf__open());
+  if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  if (const int error = warden_bpf__load(warden.skeleton_.get()); error != 0)
+    return fail_errno(-error, log.text() + "cannot load the kernel part", kDoctor);
+  return warden;
+}
+
+Result<Warden> Warden::load_lists() {
+  const LibbpfLog log;
+  Warden warden(warden_bpf__open());
+  if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, warden.skeleton_->obj) bpf_program__set_autoload(
+      program, bpf_program__expected_attach_type(program) == BPF_TRACE_ITER);
+  if (const int error = warden_bpf__load(warden.skeleton_.get()); error != 0)
+    return fail_errno(-error, log.text() + "cannot load the iterators",
+                      ::geteuid() == 0 ? kDoctor : "run as root");
+  if (auto attached = warden.attach(); !attached) return std::unexpected(attached.error());
+  return warden;
+}
+
+ListLinks Warden::list_links() const {
+  return {.programs = bpf_link__fd(skeleton_->links.list_programs),
+          .links = bpf_link__fd(skeleton_->links.list_links),
+          .holders = bpf_link__fd(skeleton_->links.list_holders)};
+}
+
+Status Warden::attach() {
+  const LibbpfLog log;
+  if (const int error = warden_bpf__attach(skeleton_.get()); error != 0)
+    return fail_errno(-error, log.text() + "cannot attach the kernel part", kDoctor);
+  return {};
+}
+
+Status Warden::pin() const {
+  const bpf_object_skeleton& skeleton = *skeleton_->skeleton;
+  if (auto noted = note_hooks(skeleton, bpf_map__fd(skeleton_->maps.hooks)); !noted) return noted;
+  return pin_all(skeleton);
+}
+
+int Warden::control() const { return bpf_map__fd(skeleton_->maps.control); }
+int Warden::generations() const { return bpf_map__fd(skeleton_->maps.generations); }
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,69 @@
+#include "loader/policies/active_policy.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "loader/policies/policy_store.h"
+
+namespace bpfwarden::loader {
+
+Result<std::optional<ActivePolicy>> read_active_policy() {
+  auto pins = open_pins();
+  if (!pins) return std::unexpected(std::move(pins).error());
+  if (!*pins) return std::nullopt;
+  auto word = read_control((*pins)->control.get());
+  if (!word) return std::unexpected(std::move(word).error());
+  auto generation =
+      read_generation((*pins)->generations.get(), deciding_generation(*word, boot_time_ns()));
+  if (!generation) return std::unexpected(std::move(generation).error());
+  if (!*generation) return std::nullopt;
+  return ActivePolicy{std::move(**pins), *word, std::move(**generation)};
+}
+
+Result<ActivePolicy> require_active_policy() {
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  if (!*active) return fail("no policy is active", "run `bpfwarden apply POLICY` first");
+  return std::move(**active);
+}
+
+bool same_policy(const bw_image& left, const bw_image& right) {
+  const auto decided_by = [](const bw_image& image) {
+    return std::string_view(reinterpret_cast<const char*>(&image), offsetof(bw_image, sealed));
+  };
+  return decided_by(left) == decided_by(right);
+}
+
+Status require_newer(const bw_image& active, const bw_image& next) {
+  if (next.policy_version > active.policy_version) return {};
+  if (std::ranges::equal(active.policy_digest, next.policy_digest)) return {};
+  const std::string numbers = "the active policy has version " +
+                              std::to_string(active.policy_version) + ", this one " +
+                              std::to_string(next.policy_version);
+  if (next.policy_version == active.policy_version)
+    return fail(numbers + ", with other content", "raise `version` in the policy file");
+  return fail(numbers + ": versions only increase",
+              "raise `version` above " + std::to_string(active.policy_version));
+}
+
+Status require_settled(const ActivePolicy& active) {
+  if (!awaits_confirmation(active.word, boot_time_ns())) return {};
+  return fail("the active policy awaits confirmation",
+              "run `bpfwarden confirm` to keep it, or `bpfwarden rollback`");
+}
+
+void prune_copies(const PinnedMaps& pins) {
+  const auto word = read_control(pins.control.get());
+  if (!word) return;
+  std::vector<Generation> needed;
+  std::vector<PolicyDigest> digests;
+  for (const uint64_t number : {word->generation, word->fallback, word->previous, word->staged})
+    if (auto one = read_generation(pins.generations.get(), number); one && *one)
+      needed.push_back(std::move(**one));
+  for (const Generation& one : needed) digests.emplace_back(one.image->policy_digest);
+  prune_policies(digests);
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,37 @@
+// What is pinned and decides now: where apply and the verbs of a rollout start from. They hold the
+// Lock of pins.h meanwhile.
+#pragma once
+
+#include <optional>
+
+#include "base/result.h"
+#include "loader/kernel/pins.h"
+#include "loader/policies/publish.h"
+
+namespace bpfwarden::loader {
+
+struct ActivePolicy {
+  PinnedMaps pins;
+  bw_control word = {};
+  Generation generation;  // that decides
+};
+
+// Nothing if no policy is active.
+[[nodiscard]] Result<std::optional<ActivePolicy>> read_active_policy();
+// Likewise, but that is an Error.
+[[nodiscard]] Result<ActivePolicy> require_active_policy();
+
+// Of the same files, as strict (a policy that falls back to itself does so in audit mode), and the
+// same on this host: symbols of uprobes move when their files are updated.
+[[nodiscard]] bool same_policy(const bw_image& left, const bw_image& right);
+
+// Versions only increase.
+[[nodiscard]] Status require_newer(const bw_image& active, const bw_image& next);
+
+// Errors: the active policy awaits its confirmation.
+[[nodiscard]] Status require_settled(const ActivePolicy& active);
+
+// Deletes the copies of policies that no generation refers to.
+void prune_copies(const PinnedMaps& pins);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,14 @@
+// What the verbs that change the active policy say about it.
+#pragma once
+
+#include "loader/rollout/apply.h"
+
+namespace bpfwarden::loader {
+
+// On stdout.
+void print_applied(const CompiledPolicy& compiled, const Applied& applied, bool as_json);
+
+// "5 minutes"
+[[nodiscard]] std::string duration_text(uint64_t seconds);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,229 @@
+#include "loader/rollout/apply.h"
+
+#include <algorithm>
+#include <string>
+
+#include "loader/kernel/hooks.h"
+#include "loader/kernel/pins.h"
+#include "loader/kernel/warden.h"
+#include "loader/policies/active_policy.h"
+#include "loader/policies/host_mounts.h"
+#include "loader/policies/policy_store.h"
+#include "loader/policies/publish.h"
+#include "loader/rollout/probe.h"
+#include "loader/text/moment.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+Status require_kernel() {
+  const auto found = probe_kernel();
+  const Capability* missing = first_missing(found);
+  if (missing == nullptr) return {};
+  return fail("this kernel cannot enforce a policy: " + missing->name + ": " + missing->detail,
+              missing->remedy + "; `bpfwarden doctor` lists everything");
+}
+
+uint64_t seconds_to_confirm(const ApplyOptions& options, const bw_image* active,
+                            const bw_image& next) {
+  if (options.confirm_within) return *options.confirm_within;
+  const bool enforced = active != nullptr && active->mode == BW_MODE_ENFORCE;
+  return next.mode == BW_MODE_ENFORCE && !enforced ? kDefaultConfirmSeconds : 0;
+}
+
+// The image with the serials that the kernel part protects.
+Result<std::unique_ptr<bw_image>> with_ring(const bw_image& image, keyring::KeySerial ring) {
+  const auto keys = keyring::ring_keys(ring);
+  if (!keys) return std::unexpected(keys.error());
+  if (keys->size() > BW_MAX_SEALED)
+    return fail("the policy names " + std::to_string(keys->size()) + " certificates; " +
+                    std::to_string(BW_MAX_SEALED) + " fit into the keyring",
+                "take out certificates that are no longer used, or name their CA as `issuer`");
+  auto filled = std::make_unique<bw_image>(image);
+  filled->sealed.ring = ring;
+  filled->sealed.key_count = static_cast<uint32_t>(keys->size());
+  std::ranges::copy(*keys, filled->sealed.keys);
+  return filled;
+}
+
+// Signatures must go on verifying when `fallback` decides again, with nobody there to change the
+// keyring: its certificates are in the ring as well. Which key counts, each image says by itself.
+Status add_certificates(std::vector<keyring::Certificate>& certificates, const bw_image& fallback) {
+  auto other = load_policy(fallback.policy_digest);
+  if (!other)
+    return std::unexpected(
+        std::move(other).error().within("the policy to fall back to cannot be read"));
+  for (auto& certificate : other->compiled->certificates)
+    if (std::ranges::find(certificates, certificate.fingerprint,
+                          &keyring::Certificate::fingerprint) == certificates.end())
+      certificates.push_back(std::move(certificate));
+  return {};
+}
+
+struct Ready {
+  std::unique_ptr<bw_image> image;  // with the serials of its keyring
+  keyring::KeySerial ring = 0;
+};
+
+Result<Ready> make_ring(const CompiledPolicy& compiled, const bw_image* fallback) {
+  std::vector<keyring::Certificate> certificates = compiled.certificates;
+  if (fallback != nullptr)
+    if (auto added = add_certificates(certificates, *fallback); !added)
+      return std::unexpected(std::move(added).error());
+  auto ring = keyring::create_sealed_ring(kRingName, certificates);
+  if (!ring) return std::unexpected(std::move(ring).error());
+  auto image = with_ring(*compiled.image, *ring);
+  if (!image) return std::unexpected(image.error());
+  return Ready{std::move(*image), *ring};
+}
+
+// With a deadline the same policy in audit mode comes first, for that to be there to fall back to.
+Result<uint64_t> publish_first(const Warden& warden, const bw_image& image, uint64_t within_s) {
+  if (within_s == 0) return publish(warden.control(), warden.generations(), image);
+  auto audit = publish(warden.control(), warden.generations(), *in_audit_mode(image));
+  if (!audit) return audit;
+  return publish(warden.control(), warden.generations(), image,
+                 Deadline{.within_ns = within_s * kNanosPerSecond, .fallback = *audit});
+}
+
+// Programs older than this instant never passed our hooks: they are resident.
+Status note_attached(const Warden& warden) {
+  auto word = read_control(warden.control());
+  if (!word) return std::unexpected(std::move(word).error());
+  word->attached_ns = boot_time_ns();
+  return write_control(warden.control(), *word);
+}
+
+Result<Applied> apply_first(const CompiledPolicy& compiled, uint64_t within_s) {
+  auto ready = make_ring(compiled, nullptr);
+  if (!ready) return std::unexpected(std::move(ready).error());
+  auto warden = Warden::load();
+  if (!warden) return std::unexpected(std::move(warden).error());
+  auto generation = publish_first(*warden, *ready->image, within_s);
+  if (!generation) return std::unexpected(std::move(generation).error());
+  if (auto attached = warden->attach(); !attached)
+    return std::unexpected(std::move(attached).error());
+  if (auto noted = note_attached(*warden); !noted) return std::unexpected(std::move(noted).error());
+  if (auto published = keyring::publish_ring(ready->ring); !published)
+    return std::unexpected(std::move(published).error());
+  if (auto pinned = warden->pin(); !pinned) {
+    (void)keyring::drop_ring(kRingName);  // the first error is the one to report
+    return std::unexpected(std::move(pinned).error());
+  }
+  return Applied{.generation = *generation,
+                 .ring = ready->ring,
+                 .first = true,
+                 .unchanged = false,
+                 .confirm_within = within_s};
+}
+
+// The old ring goes only after the flip; the kernel replaces it by the new one in a single step.
+Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& active,
+                           uint64_t within_s) {
+  const bw_image* fallback = within_s != 0 ? active.generation.image.get() : nullptr;
+  auto ready = make_ring(compiled, fallback);
+  if (!ready) return std::unexpected(std::move(ready).error());
+  std::optional<Deadline> deadline;
+  if (within_s != 0)
+    deadline = {.within_ns = within_s * kNanosPerSecond, .fallback = active.generation.number};
+  auto generation =
+      publish(active.pins.control.get(), active.pins.generations.get(), *ready->image, deadline);
+  if (!generation) return std::unexpected(std::move(generation).error());
+  if (auto published = keyring::publish_ring(ready->ring); !published)
+    return std::unexpected(std::move(published).error().within(
+        "the policy is active, but its keyring could not be published"));
+  return Applied{.generation = *generation,
+                 .ring = ready->ring,
+                 .first = false,
+                 .unchanged = false,
+                 .confirm_within = within_s};
+}
+
+bool names_files_as_now(const bw_image& image) {
+  const auto now = std::make_unique<bw_image>();
+  return note_mounts(*now) && have_same_mounts(*now, image);
+}
+
+// The very same policy, with its keyring where loaders find it, and no other mounts: nothing is
+// left to do.
+std::optional<Applied> already_active(const ActivePolicy& active, const bw_image& image) {
+  if (!same_policy(*active.generation.image, image)) return std::nullopt;
+  if (!names_files_as_now(*active.generation.image)) return std::nullopt;
+  const auto ring = keyring::find_ring(kRingName);
+  // Another ring under that name has displaced ours: apply again.
+  if (!ring || *ring != active.generation.image->sealed.ring) return std::nullopt;
+  return Applied{.generation = active.generation.number,
+                 .ring = *ring,
+                 .first = false,
+                 .unchanged = true,
+                 .confirm_within = seconds_left(active.word, boot_time_ns())};
+}
+
+// A policy that is applied to hooks which are no longer there would decide nothing, and say so to
+// nobody.
+Status require_hooks(const ActivePolicy& active) {
+  const auto hooks = read_hooks(active.pins);
+  if (!hooks) return std::unexpected(hooks.error());
+  if (hooks->missing.empty()) return {};
+  return fail(missing_hooks_text(*hooks), kMissingHooksHint);
+}
+
+// Wherever their links are pinned.
+std::vector<uint32_t> programs_of_hooks() {
+  const auto pins = open_pins();
+  if (!pins || !*pins) return {};
+  auto hooks = read_hooks(**pins);
+  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
+}
+
+}  // namespace
+
+Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
+                             bool may_go_down) {
+  const CompiledPolicy& compiled = *checked.compiled;
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  if (*active) {
+    if (auto whole = require_hooks(**active); !whole)
+      return std::unexpected(std::move(whole).error());
+    if (const auto done = already_active(**active, *compiled.image)) return *done;
+    if (auto settled = require_settled(**active); !settled)
+      return std::unexpected(std::move(settled).error());
+    const auto newer = require_newer(*(*active)->generation.image, *compiled.image);
+    if (!newer && !may_go_down) return std::unexpected(newer.error());
+  }
+  const bw_image* before = *active ? (*active)->generation.image.get() : nullptr;
+  const uint64_t within = seconds_to_confirm(options, before, *compiled.image);
+  if (auto saved = save_policy(checked); !saved) return std::unexpected(std::move(saved).error());
+  auto applied = *active ? apply_next(compiled, **active, within) : apply_first(compiled, within);
+  if (!applied) return applied;
+  if (within == 0)
+    if (auto saved = save_for_boot(*compiled.image); !saved)
+      return std::unexpected(
+          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+  if (*active) prune_copies((*active)->pins);
+  return applied;
+}
+
+Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options) {
+  if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  return apply_locked(checked, options, false);
+}
+
+Result<bool> switch_off() {
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  const bool was_pinned = !pinned_links().empty();
+  if (auto removed = remove_pins(programs_of_hooks()); !removed)
+    return std::unexpected(std::move(removed).error());
+  if (auto forgotten = forget_policies(); !forgotten)
+    return std::unexpected(std::move(forgotten).error());
+  if (!keyring::find_ring(kRingName)) return was_pinned;
+  if (auto dropped = keyring::drop_ring(kRingName); !dropped)
+    return std::unexpected(std::move(dropped).error());
+  return true;
+}
+
+}  // namespace bpfwarden::loader

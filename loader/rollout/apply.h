@@ -1,0 +1,44 @@
+// From a compiled policy to enforcement that needs no process. On failure everything is as before.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/result.h"
+#include "keyring/kernel_keyring.h"
+#include "loader/policies/policy_file.h"
+
+namespace bpfwarden::loader {
+
+inline constexpr const char* kRingName = "bpfwarden";
+inline constexpr uint64_t kDefaultConfirmSeconds = 300;
+
+struct ApplyOptions {
+  // Seconds until what was there decides again, unless confirm() comes; 0: no need to confirm.
+  // Nothing: kDefaultConfirmSeconds where a policy begins to enforce, else 0.
+  std::optional<uint64_t> confirm_within;
+};
+
+struct Applied {
+  uint64_t generation = 0;
+  keyring::KeySerial ring = 0;
+  bool first = false;           // the hooks were loaded and attached now
+  bool unchanged = false;       // the very same policy was active already; nothing was done
+  uint64_t confirm_within = 0;  // seconds; 0: it stays
+};
+
+// Makes `checked`, which has compiled, the active policy. First time: keyring, hooks, pins; later
+// only the keyring and a flip. A version below the active one, or the same version with other
+// content, is refused: versions only increase. So is any policy while another awaits confirmation.
+// A first policy that is to be confirmed falls back to itself in audit mode.
+[[nodiscard]] Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options);
+
+// For those who hold the Lock and may take a version back.
+[[nodiscard]] Result<Applied> apply_locked(const CheckedPolicy& checked,
+                                           const ApplyOptions& options, bool may_go_down);
+
+// Detaches the hooks and drops pins, policy and keyring, and the copies of policies. True if there
+// was something to drop.
+[[nodiscard]] Result<bool> switch_off();
+
+}  // namespace bpfwarden::loader

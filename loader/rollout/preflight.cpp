@@ -1,0 +1,175 @@
+#include "loader/rollout/preflight.h"
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+#include <set>
+
+#include "keyring/x509.h"
+#include "loader/events/recorded_event.h"
+#include "loader/kernel/provenance.h"
+#include "loader/policies/active_policy.h"
+#include "loader/rollout/recorded_loads.h"
+#include "policy/image/signers.h"
+#include "policy/text/date.h"
+#include "policy/text/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+// By the key's digest, as the kernel part finds it; else by name: an issuer, a whole keyring.
+uint32_t signer_in(const bw_image& image, const bw_program& record) {
+  const bool has_key = std::ranges::any_of(record.signer_key, [](uint64_t word) { return word; });
+  return has_key ? bw_signer_by_digest(&image, record.signer_key)
+                 : policy::slot_named(image, record.signer_name);
+}
+
+// An event knows its signer by the name that the policy of then had for it.
+uint32_t signer_in(const bw_image& image, const bw_image* active, const std::string& name) {
+  const uint32_t same_name = policy::slot_named(image, name);
+  if (same_name != BW_SIGNER_UNKNOWN || active == nullptr) return same_name;
+  const uint32_t known = policy::slot_named(*active, name);
+  if (known == BW_SIGNER_UNKNOWN) return known;
+  bw_program record = {};
+  std::memcpy(record.signer_key, active->signers[known].key_digest, BW_DIGEST_SIZE);
+  return signer_in(image, record);
+}
+
+std::string reason_of(const bw_image& image, const bw_decision& decision) {
+  if (decision.rule >= image.rule_count)
+    return std::string(policy::cause_text(static_cast<bw_cause>(decision.cause)));
+  const bw_rule& rule = image.rules[decision.rule];
+  return std::string("rule '") + rule.name + "' (line " + std::to_string(rule.line) + ")";
+}
+
+// Programs that run and are in the list already.
+using Listed = std::set<std::tuple<std::string, std::string, std::string>>;
+
+std::string digest_of(const bw_facts& facts) {
+  const bw_name& digest = facts.names[BW_NAME_DIGEST];
+  return digest.known != 0 ? keyring::hex({digest.bytes, BW_DIGEST_SIZE}) : "";
+}
+
+Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& found,
+                     Listed& listed) {
+  auto programs = read_provenance(pins);
+  if (!programs) return std::unexpected(std::move(programs).error());
+  for (const AdmittedProgram& program : *programs) {
+    bw_facts facts = program.record.facts;
+    facts.signer = signer_in(image, program.record);
+    bw_decision decision = {};
+    bw_decide(&image, &facts, &decision);
+    if (bw_refused(&decision) == 0) continue;
+    found.running.push_back({program.record.program_id, program.name, program.attach,
+                             program.record.signer_name, reason_of(image, decision)});
+    listed.emplace(program.attach, program.record.signer_name, digest_of(facts));
+  }
+  return {};
+}
+
+// As the image would decide today: about the load of a load's event, about the attachment of one
+// of an attachment. Nothing for an event that is not understood, and where nothing is decided.
+std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image& image,
+                                        uint32_t signer, int64_t now) {
+  nlohmann::json event = kind.event;
+  event["signer"] = nullptr;  // a name of the policy of then: the slot says who it is in this one
+  event["wall_time"] = now;
+  auto situation = situation_of_event(event, {}, image, now);
+  if (!situation) return std::nullopt;
+  situation->signer = signer;
+  const policy::LoadOutcome outcome = policy::decide_on(image, *situation);
+  return situation->is_only_load ? outcome.load : outcome.attach;
+}
+
+bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now) {
+  const auto decision =
+      decide_again(kind, active, policy::slot_named(active, kind.seen.load.signer), now);
+  return decision && bw_refused(&*decision) != 0;
+}
+
+std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds, const bw_image& next,
+                                     const bw_image* active, const Listed& listed) {
+  std::vector<WouldRefuse> refused;
+  const int64_t now = std::time(nullptr);
+  for (const RecordedKind& kind : kinds) {
+    const policy::RecordedLoad& load = kind.seen.load;
+    if (listed.contains({load.attach, load.signer, load.digest})) continue;
+    const auto decision = decide_again(kind, next, signer_in(next, active, load.signer), now);
+    if (!decision || bw_refused(&*decision) == 0) continue;
+    if (active != nullptr && is_refused_by(*active, kind, now)) continue;
+    refused.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
+                       kind.seen.by, kind.seen.count, kind.seen.last});
+  }
+  return refused;
+}
+
+// A count only: the list of programs is for people, and no reason to stop.
+size_t count_residents() {
+  const auto counts = count_standings();
+  if (!counts) return 0;
+  const auto found = counts->find(Standing::resident);
+  return found == counts->end() ? 0 : static_cast<size_t>(found->second);
+}
+
+std::string line_of(const WouldRefuse& one) {
+  std::string text = one.program_id != 0 ? "program " + std::to_string(one.program_id) + " " : "";
+  text += "'" + one.name + "', " + one.attach + ", " +
+          (one.signer.empty() ? "no known signer" : "signed by " + one.signer);
+  if (!one.by.empty()) text += ", by " + one.by;
+  if (one.count != 0)
+    text += ", " + std::to_string(one.count) + (one.count == 1 ? " time" : " times");
+  if (one.last != 0) text += ", last " + policy::date_text(one.last);
+  return "  " + text + ": " + one.why + "\n";
+}
+
+std::string list_text(const std::string& what, const std::vector<WouldRefuse>& list, size_t limit) {
+  if (list.empty()) return {};
+  std::string text = "would refuse " + std::to_string(list.size()) + " of the " + what + ":\n";
+  for (size_t i = 0; i < list.size() && i < limit; i++) text += line_of(list[i]);
+  if (list.size() > limit)
+    text += "  and " + std::to_string(list.size() - limit) +
+            " more; `bpfwarden apply --preflight POLICY` lists all\n";
+  return text;
+}
+
+}  // namespace
+
+Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& events) {
+  Preflight found;
+  Listed listed;
+  const auto active = read_active_policy();
+  if (!active) return std::unexpected(active.error());
+  const bw_image* image = *active ? (*active)->generation.image.get() : nullptr;
+  if (image != nullptr)
+    if (Status done = judge_running((*active)->pins, *next.image, found, listed); !done)
+      return std::unexpected(std::move(done).error());
+  const auto kinds = read_recorded_kinds(events);
+  if (!kinds) return std::unexpected(kinds.error());
+  found.recorded = judge_kinds(kinds->loads, *next.image, image, listed);
+  found.attached = judge_kinds(kinds->attachments, *next.image, image, {});
+  if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
+  return found;
+}
+
+std::string preflight_text(const Preflight& found, size_t limit) {
+  std::string text = list_text("programs that run", found.running, limit) +
+                     list_text("kinds of loads that were recorded", found.recorded, limit) +
+                     list_text("kinds of attachments that were recorded", found.attached, limit);
+  if (found.residents != 0)
+    text += "not asked about: " + std::to_string(found.residents) +
+            " programs from before the first policy, which run on; `bpfwarden inventory` lists "
+            "them as resident\n";
+  return text;
+}
+
+Status require_accepted(const CompiledPolicy& next, const PreflightOptions& options) {
+  if (options.accept_denials) return {};
+  const auto found = preflight(next, options.events);
+  if (!found) return std::unexpected(found.error());
+  if (found->is_clean()) return {};
+  return fail("the policy " + preflight_text(*found) + "nothing was changed",
+              "change the policy (`bpfwarden suggest` writes one that admits them), or give "
+              "--accept-denials: what runs goes on, but cannot be loaded, or attached, again");
+}
+
+}  // namespace bpfwarden::loader

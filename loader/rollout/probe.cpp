@@ -1,0 +1,182 @@
+#include "loader/rollout/probe.h"
+
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <set>
+
+#include "keyring/kernel_keyring.h"
+#include "keyring/new_key.h"
+#include "keyring/x509.h"
+#include "loader/kernel/kernel_has.h"
+#include "policy/lint/own_programs.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+Capability probe_lsm() {
+  Capability result = {.name = "BPF LSM", .detail = first_line("/sys/kernel/security/lsm")};
+  if (result.detail.empty()) {
+    result.finding = Finding::missing;
+    result.detail = "cannot read /sys/kernel/security/lsm";
+    result.remedy = "run as root, or `mount -t securityfs securityfs /sys/kernel/security`";
+  } else if (("," + result.detail + ",").find(",bpf,") == std::string::npos) {
+    result.finding = Finding::missing;
+    result.detail = "not active; the active ones are " + result.detail;
+    result.remedy = "add bpf to the list: boot with lsm=" + result.detail + ",bpf";
+  } else {
+    result.detail = "active among " + result.detail;
+  }
+  return result;
+}
+
+// The kernel part reads kernel memory, as every BPF LSM that looks at more than its arguments
+// (security_locked_down(LOCKDOWN_BPF_READ_KERNEL)).
+Capability probe_lockdown() {
+  const std::string modes = first_line("/sys/kernel/security/lockdown");
+  if (modes.find("[confidentiality]") == std::string::npos)
+    return {.name = "lockdown", .detail = modes.empty() ? "none" : modes};
+  return {.name = "lockdown",
+          .finding = Finding::missing,
+          .detail = "confidentiality: no BPF program may read kernel memory",
+          .remedy = "boot with lockdown=integrity, the strictest under which BPF LSM can decide"};
+}
+
+Capability probe_bpffs() {
+  constexpr long magic = 0xcafe4a11;
+  struct statfs where = {};
+  if (::statfs("/sys/fs/bpf", &where) == 0 && where.f_type == magic)
+    return {.name = "BPF file system", .detail = "mounted at /sys/fs/bpf"};
+  return {.name = "BPF file system",
+          .finding = Finding::missing,
+          .detail = "not mounted",
+          .remedy = "run `mount -t bpf bpf /sys/fs/bpf`"};
+}
+
+Capability probe_root() {
+  if (::geteuid() == 0) return {.name = "privilege", .detail = "root"};
+  return {.name = "privilege",
+          .finding = Finding::missing,
+          .detail = "not root",
+          .remedy = "run as root to apply a policy"};
+}
+
+Capability probe_signatures() {
+  if (!BW_KERNEL_HAS(signature_attr))
+    return {.name = "signature verification",
+            .finding = Finding::missing,
+            .detail = "this kernel cannot verify signatures on BPF programs",
+            .remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps"};
+  if (BW_KERNEL_HAS(folded_maps))
+    return {.name = "signature verification",
+            .detail = "prog-only and prog-used-maps: bound maps are folded into the signature"};
+  return {.name = "signature verification",
+          .finding = Finding::limited,
+          .detail = "prog-only: signatures cover the instructions, never a map",
+          .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
+}
+
+void append(std::string& list, const char* name) {
+  list += (list.empty() ? "" : ", ") + std::string(name);
+}
+
+// What the kernel part is attached to: of an LSM hook, the empty function that BPF LSM has for it.
+std::string function_of(std::string_view attach_point) {
+  const std::string target(attach_point.substr(attach_point.find('/') + 1));
+  return attach_point.starts_with("lsm/") ? "bpf_lsm_" + target : target;
+}
+
+Capability probe_hooks() {
+  std::set<std::string> lacking_names;  // a function may be hooked twice
+  for (const std::string_view attach_point : policy::own_attach_points())
+    if (const std::string name = function_of(attach_point); !kernel_has_function(name.c_str()))
+      lacking_names.insert(name);
+  std::string lacking;
+  for (const std::string& name : lacking_names) append(lacking, name.c_str());
+  if (lacking.empty()) return {.name = "hooks", .detail = "all in the kernel's BTF"};
+  return {.name = "hooks",
+          .finding = Finding::missing,
+          .detail = "not in the kernel's BTF: " + lacking,
+          .remedy =
+              "use a kernel with CONFIG_BPF_LSM, CONFIG_SYSTEM_DATA_VERIFICATION and "
+              "CONFIG_DEBUG_INFO_BTF, such as Debian's 7.3"};
+}
+
+struct Algorithm {
+  const char* name;
+  keyring::KeyType type;
+};
+constexpr Algorithm kAlgorithms[] = {{"RSA", keyring::KeyType::rsa_2048},
+                                     {"ECDSA P-256", keyring::KeyType::ecdsa_p256},
+                                     {"ECDSA P-384", keyring::KeyType::ecdsa_p384},
+                                     {"ECDSA P-521", keyring::KeyType::ecdsa_p521}};
+
+Status ask_for(const Algorithm& algorithm) {
+  const auto files = keyring::make_key({.common_name = "asked", .type = algorithm.type});
+  if (!files) return std::unexpected(files.error());
+  const auto* bytes = reinterpret_cast<const uint8_t*>(files->certificate.data());
+  const auto parsed = keyring::parse_certificates({bytes, files->certificate.size()}, "asked");
+  if (!parsed) return std::unexpected(parsed.error());
+  return keyring::ask_kernel_for(parsed->front());
+}
+
+Capability probe_digest() {
+  if (BW_KERNEL_HAS(program_digest))
+    return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
+  return {.name = "program digest",
+          .finding = Finding::missing,
+          .detail = "the kernel keeps no SHA-256 of a program",
+          .remedy = "use Linux 6.18 or later"};
+}
+
+}  // namespace
+
+std::vector<Capability> probe_kernel() {
+  std::vector<Capability> found = {probe_root(), probe_lsm(), probe_lockdown(), probe_bpffs()};
+  if (!kernel_has_btf()) {
+    found.push_back({.name = "kernel BTF",
+                     .finding = Finding::missing,
+                     .detail = "cannot read /sys/kernel/btf/vmlinux",
+                     .remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
+    return found;
+  }
+  found.push_back({.name = "kernel BTF", .detail = "/sys/kernel/btf/vmlinux"});
+  found.push_back(probe_signatures());
+  found.push_back(probe_hooks());
+  found.push_back(probe_digest());
+  return found;
+}
+
+Capability probe_algorithms() {
+  std::string verified, lacking;
+  for (const Algorithm& algorithm : kAlgorithms)
+    append(ask_for(algorithm) ? verified : lacking, algorithm.name);
+  Capability result = {.name = "signature algorithms", .detail = verified};
+  if (lacking.empty()) return result;
+  result.finding = Finding::limited;
+  result.detail = (verified.empty() ? "none" : verified) + "; not " + lacking;
+  result.remedy = verified.empty()
+                      ? "use a kernel with CONFIG_ASYMMETRIC_KEY_TYPE, CONFIG_CRYPTO_RSA and "
+                        "CONFIG_CRYPTO_ECDSA, and allow keyctl(2)"
+                      : "sign with a key of those, or use a kernel with CONFIG_CRYPTO_ECDSA";
+  return result;
+}
+
+const Capability* first_missing(const std::vector<Capability>& found) {
+  for (const auto& capability : found)
+    if (capability.finding == Finding::missing) return &capability;
+  return nullptr;
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,130 @@
+#include "loader/rollout/rollout.h"
+
+#include <algorithm>
+#include <string>
+
+#include "loader/policies/active_policy.h"
+#include "loader/policies/host_names.h"
+#include "loader/policies/policy_store.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+// The generation that was active before; its image is still in its slot.
+Result<Generation> read_previous(const ActivePolicy& active) {
+  // After a return the one before decides already.
+  const bool is_active = active.word.previous == active.generation.number;
+  auto previous =
+      read_generation(active.pins.generations.get(), is_active ? 0 : active.word.previous);
+  if (!previous) return std::unexpected(std::move(previous).error());
+  if (!*previous)
+    return fail("there is no policy to go back to",
+                "`bpfwarden status` shows what is active; `bpfwarden off` ends it");
+  return std::move(**previous);
+}
+
+// The image is still there, and so are its keys, in the ring of the one that awaits confirmation.
+Result<Applied> return_to_fallback(const ActivePolicy& active) {
+  bw_control word = active.word;
+  word.generation = word.fallback;
+  word.active_since_ns = boot_time_ns();
+  word.previous = 0;
+  if (auto flipped = write_control(active.pins.control.get(), word); !flipped)
+    return std::unexpected(std::move(flipped).error());
+  return Applied{.generation = word.generation, .ring = active.generation.image->sealed.ring};
+}
+
+}  // namespace
+
+Result<Applied> confirm() {
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  auto active = require_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  bw_control& word = active->word;
+  const bw_image& image = *active->generation.image;
+  if (has_returned(word, boot_time_ns()))
+    return fail("too late: nobody confirmed in time, and version " +
+                    std::to_string(image.policy_version) + " of '" + image.policy_name +
+                    "' decides again",
+                "run `bpfwarden apply POLICY` again, with more time: --confirm-within 15m");
+  if (!awaits_confirmation(word, boot_time_ns()))
+    return fail("no policy awaits confirmation", "`bpfwarden status` shows what is active");
+  if (auto saved = save_for_boot(image); !saved) return std::unexpected(std::move(saved).error());
+  auto previous = read_previous(*active);
+  // A first policy has nothing to go back to but itself.
+  if (previous && std::ranges::equal(previous->image->policy_digest, image.policy_digest))
+    word.previous = 0;
+  word.unconfirmed = 0;
+  if (auto written = write_control(active->pins.control.get(), word); !written)
+    return std::unexpected(std::move(written).error());
+  return Applied{.generation = active->generation.number, .ring = image.sealed.ring};
+}
+
+Result<uint64_t> stage(const CheckedPolicy& checked) {
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  auto active = require_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  const bw_image& image = *checked.compiled->image;
+  if (same_policy(*active->generation.image, image))
+    return fail("this very policy is active already", "change it, and raise `version`");
+  if (auto newer = require_newer(*active->generation.image, image); !newer)
+    return std::unexpected(std::move(newer).error());
+  if (auto saved = save_policy(checked); !saved) return std::unexpected(std::move(saved).error());
+  auto number = publish_staged(active->pins.control.get(), active->pins.generations.get(), image);
+  if (number) prune_copies(active->pins);
+  return number;
+}
+
+Result<bool> unstage() {
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  auto active = require_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  if (active->word.staged == 0) return false;
+  active->word.staged = active->word.staged_since = 0;
+  if (auto written = write_control(active->pins.control.get(), active->word); !written)
+    return std::unexpected(std::move(written).error());
+  prune_copies(active->pins);
+  return true;
+}
+
+Result<Promoted> promote(const PromoteOptions& options) {
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  auto active = require_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  auto staged = read_generation(active->pins.generations.get(), active->word.staged);
+  if (!staged) return std::unexpected(std::move(staged).error());
+  if (!*staged) return fail("no policy is staged", "run `bpfwarden stage POLICY` first");
+  auto policy = load_policy((*staged)->image->policy_digest);
+  if (!policy) return std::unexpected(std::move(policy).error());
+  // What there is not was told when it was staged.
+  if (auto found = find_on_host(*policy->compiled); !found)
+    return std::unexpected(std::move(found).error());
+  if (auto fit = require_accepted(*policy->compiled, options.preflight); !fit)
+    return std::unexpected(std::move(fit).error());
+  auto applied = apply_locked(*policy, options.apply, false);
+  if (!applied) return std::unexpected(std::move(applied).error());
+  return Promoted{std::move(*policy), *applied};
+}
+
+Result<Promoted> rollback() {
+  auto lock = Lock::take();
+  if (!lock) return std::unexpected(std::move(lock).error());
+  auto active = require_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  const bool at_once = awaits_confirmation(active->word, boot_time_ns());
+  auto previous = read_previous(*active);
+  if (!previous) return std::unexpected(std::move(previous).error());
+  auto policy = load_policy(previous->image->policy_digest);
+  if (!policy) return std::unexpected(std::move(policy).error());
+  policy->compiled->image = std::move(previous->image);  // it may be the audit form of its text
+  auto applied =
+      at_once ? return_to_fallback(*active) : apply_locked(*policy, {.confirm_within = 0}, true);
+  if (!applied) return std::unexpected(std::move(applied).error());
+  return Promoted{std::move(*policy), *applied};
+}
+
+}  // namespace bpfwarden::loader

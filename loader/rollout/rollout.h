@@ -1,0 +1,39 @@
+// How a policy is tried: staged beside the active one, made active until somebody confirms, taken
+// back. Each function holds the Lock of pins.h; on failure everything is as before.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "loader/rollout/apply.h"
+#include "loader/rollout/preflight.h"
+
+namespace bpfwarden::loader {
+
+// Keeps the active policy for good, and for the next boot. Errors: none awaits it, or too late.
+[[nodiscard]] Result<Applied> confirm();
+
+// Has `checked` asked beside the active policy, from its next decision on. Returns its generation.
+[[nodiscard]] Result<uint64_t> stage(const CheckedPolicy& checked);
+
+// Nothing is staged any more. False if nothing was.
+[[nodiscard]] Result<bool> unstage();
+
+struct Promoted {
+  CheckedPolicy policy;
+  Applied applied;
+};
+
+struct PromoteOptions {
+  ApplyOptions apply;
+  PreflightOptions preflight;
+};
+
+// Applies what is staged, as apply() would.
+[[nodiscard]] Result<Promoted> promote(const PromoteOptions& options);
+
+// Brings back what was active before: at once, by the very image, where the active policy awaits
+// confirmation; else from its copy, as a new generation. Versions may go down here.
+[[nodiscard]] Result<Promoted> rollback();
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,45 @@
+// What is active now, read back from the kernel.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bpf-lsm/abi/program.h"
+#include "keyring/kernel_keyring.h"
+#include "loader/kernel/hooks.h"
+#include "loader/kernel/tables.h"
+#include "loader/kernel/unjudged.h"
+#include "loader/policies/publish.h"
+
+namespace bpfwarden::loader {
+
+// Since an hour ago, to the minute: 60 to 61 minutes.
+struct LastHour {
+  uint64_t refused = 0;
+  uint64_t would_deny = 0;
+  uint64_t observed = 0;
+};
+
+struct KernelStatus {
+  Generation generation;
+  bw_counters counters = {};  // summed over the CPUs; agreed and differed of what is staged now
+  LastHour last_hour;
+  bw_control word = {};
+  std::optional<Generation> staged;
+  std::optional<keyring::KeySerial> keyring;  // nothing: ours is no longer published
+  Hooks hooks;
+  std::vector<Table> tables;
+  std::vector<bw_unjudged> unjudged;
+};
+
+// What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.
+void add_minute(const bw_minute& of, uint64_t now, LastHour& hour);
+
+// Nothing if no policy is active.
+[[nodiscard]] Result<std::optional<KernelStatus>> read_status();
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,109 @@
+#include "loader/rollout/status_json.h"
+
+#include <sys/utsname.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "keyring/x509.h"
+#include "policy/text/date.h"
+#include "policy/text/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+// When the certificates of each key end; the kernel itself verifies with expired ones.
+nlohmann::json certificate_ends(const bw_image& image) {
+  auto ends = nlohmann::json::array();
+  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
+    const bw_signer& signer = image.signers[slot];
+    if (signer.kind == BW_SIGNER_REVOKED || signer.not_after == 0) continue;
+    ends.push_back({{"key", signer.name},
+                    {"ends", policy::date_text(signer.not_after)},
+                    {"expired", signer.not_after < std::time(nullptr)}});
+  }
+  return ends;
+}
+
+nlohmann::json staged_to_json(const KernelStatus& status) {
+  if (!status.staged) return {};
+  return {{"policy", status.staged->image->policy_name},
+          {"version", status.staged->image->policy_version},
+          {"generation", status.staged->number},
+          {"since", status.word.staged_since},
+          {"agreed", status.counters.agreed},
+          {"differed", status.counters.differed}};
+}
+
+// Null: no limit.
+nlohmann::json log_limit(const bw_image& image) {
+  return image.log_allowed == BW_LOG_ALL ? nlohmann::json() : nlohmann::json(image.log_allowed);
+}
+
+nlohmann::json tables_to_json(const std::vector<Table>& tables) {
+  auto list = nlohmann::json::array();
+  for (const Table& table : tables) {
+    const bool has_uid = table.of_uid != 0;
+    list.push_back({{"name", table.name},
+                    {"entries", table.entries},
+                    {"room", table.room},
+                    {"uid", has_uid ? nlohmann::json(table.uid) : nlohmann::json()},
+                    {"of_uid", table.of_uid}});
+  }
+  return list;
+}
+
+nlohmann::json unjudged_to_json(const std::vector<bw_unjudged>& programs) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const bw_unjudged& program : programs)
+    all.push_back({{"program_id", program.program_id},
+                   {"system_call", program.system_call},
+                   {"arguments", program.arguments},
+                   {"count", program.count}});
+  return all;
+}
+
+}  // namespace
+
+nlohmann::json status_to_json(const KernelStatus& status) {
+  const bw_image& image = *status.generation.image;
+  utsname machine = {};
+  (void)::uname(&machine);
+  return {{"active", true},
+          {"host", machine.nodename},
+          {"kernel", machine.release},
+          {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
+          {"policy", image.policy_name},
+          {"version", image.policy_version},
+          {"digest", keyring::hex(image.policy_digest)},
+          {"generation", status.generation.number},
+          {"since", status.word.active_since},
+          {"confirm_within", seconds_left(status.word, boot_time_ns())},
+          {"returned", has_returned(status.word, boot_time_ns())},
+          {"staged", staged_to_json(status)},
+          {"rules", image.rule_count},
+          {"log_allowed_per_second", log_limit(image)},
+          {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
+          {"certificates", certificate_ends(image)},
+          {"hooks", status.hooks.attached},
+          {"hooks_expected", status.hooks.expected()},
+          {"hooks_missing", status.hooks.missing},
+          {"tables", tables_to_json(status.tables)},
+          {"unjudged", unjudged_to_json(status.unjudged)},
+          {"last_hour",
+           {{"refused", status.last_hour.refused},
+            {"would_deny", status.last_hour.would_deny},
+            {"observed", status.last_hour.observed}}},
+          {"counters",
+           {{"decided", status.counters.decided},
+            {"refused", status.counters.refused},
+            {"would_deny", status.counters.would_deny},
+            {"observed", status.counters.observed},
+            {"quiet", status.counters.quiet},
+            {"withheld", status.counters.withheld},
+            {"postponed", status.counters.postponed},
+            {"summed", status.counters.summed},
+            {"dropped", status.counters.dropped}}}};
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,12 @@
+// What is active now, as JSON: for `status --json` and for the page of `report`.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "loader/rollout/status.h"
+
+namespace bpfwarden::loader {
+
+[[nodiscard]] nlohmann::json status_to_json(const KernelStatus& status);
+
+}  // namespace bpfwarden::loader

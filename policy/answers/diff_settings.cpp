@@ -1,0 +1,43 @@
+#include "policy/answers/diff_settings.h"
+
+#include "bpf-lsm/decide.h"
+
+namespace bpfwarden::policy {
+namespace {
+
+using std::string;
+
+string mode_text(const bw_decision& decision) {
+  return decision.mode == BW_MODE_ENFORCE ? "enforced" : "audit only";
+}
+
+}  // namespace
+
+// As judge_attachment() and conclude_shared() in bpf-lsm/attach/attach.bpf.h.
+bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision, int64_t time) {
+  if ((image.flags & BW_IMAGE_ATTACH) == 0) return decision;
+  if (bw_detects(&image, &decision) != 0) return decision;
+  bw_decision for_threads = decision;
+  bw_deny(&image, time, BW_CAUSE_SHARED_FILES, &for_threads);
+  return for_threads;
+}
+
+string threads_text(const bw_image& image, const bw_decision& for_threads) {
+  if (for_threads.cause == BW_CAUSE_SHARED_FILES)
+    return "but to no threads, " + mode_text(for_threads);
+  return (image.flags & BW_IMAGE_ATTACH) == 0 ? "by threads, too: nothing falls at attach"
+                                              : "by threads, too, which are watched";
+}
+
+bw_decision decide_token(const bw_image& image, int64_t time) {
+  bw_decision decision = {};
+  bw_deny(&image, time, BW_CAUSE_TOKEN_DENIED, &decision);
+  if ((image.flags & BW_IMAGE_NO_TOKENS) == 0) decision.allow = 1;
+  return decision;
+}
+
+string token_text(const bw_decision& decision) {
+  return decision.allow != 0 ? "allow" : "deny, " + mode_text(decision);
+}
+
+}  // namespace bpfwarden::policy

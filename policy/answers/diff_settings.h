@@ -1,0 +1,22 @@
+// What the settings of two policies change, beside the answers that loads get: who may attach with
+// threads, and whether there may be BPF tokens. Internal to policy/answers/diff*.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "policy/answers/diff_parts.h"
+
+namespace bpfwarden::policy {
+
+// What becomes of what `decision` does not refuse, if threads share the file descriptors of who
+// attaches.
+[[nodiscard]] bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision,
+                                             int64_t time);
+[[nodiscard]] std::string threads_text(const bw_image& image, const bw_decision& for_threads);
+
+// What becomes of BPF_TOKEN_CREATE.
+[[nodiscard]] bw_decision decide_token(const bw_image& image, int64_t time);
+[[nodiscard]] std::string token_text(const bw_decision& decision);
+
+}  // namespace bpfwarden::policy

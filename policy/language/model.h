@@ -1,0 +1,158 @@
+// A policy as typed data: what the text says, checked, with the places it was said at.
+//
+// Owns everything it holds. Built by parse(), which admits only what this version can enforce;
+// compile() turns it into the image. Numbers of enums are those of bpf-lsm/abi/image.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf-lsm/abi/image.h"
+#include "policy/language/attach_pattern.h"
+#include "policy/text/source.h"
+
+namespace bpfwarden::policy {
+
+enum class Mode : uint8_t { audit = BW_MODE_AUDIT, enforce = BW_MODE_ENFORCE };
+
+// load_only: verified by the kernel, never attached or run.
+enum class Action : uint8_t { deny, allow, load_only };
+
+// Weakest first: a rule's signature is the least it is content with.
+enum class Signature : uint8_t {
+  unsigned_ = BW_SIGNATURE_UNSIGNED,
+  prog_only = BW_SIGNATURE_PROG_ONLY,
+  prog_used_maps = BW_SIGNATURE_PROG_USED_MAPS,
+};
+
+enum class SystemKeyring : uint8_t {
+  builtin = BW_SIGNER_BUILTIN,
+  secondary = BW_SIGNER_SECONDARY,
+  platform = BW_SIGNER_PLATFORM,
+};
+
+enum class Origin : uint8_t { user = BW_ORIGIN_USER, loader = BW_ORIGIN_LOADER };
+
+enum class License : uint8_t { proprietary = 0, gpl_compatible = 1 };
+
+// Of callers that share their file descriptors, as threads do: refused, or looked at afterwards.
+enum class SharedAttach : uint8_t { deny, detect };
+
+// Whether BPF tokens may be made, with which user namespaces load programs.
+enum class Tokens : uint8_t { allow, deny };
+
+using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
+
+// A certificate as the reader of the caller understood it (keyring/x509.h). The kernel knows its
+// key by `public_key` and `kernel_algorithm`: struct public_key in include/crypto/public_key.h.
+struct CertificateInfo {
+  std::string path;
+  std::string subject;
+  std::string fingerprint_hex;                          // SHA-256 of der
+  std::array<uint8_t, BW_DIGEST_SIZE> key_digest = {};  // SHA-256 of public_key
+  std::vector<uint8_t> public_key;
+  std::string kernel_algorithm;
+  unsigned bits = 0;  // of the key; 0 where unknown
+  bool is_ca = false;
+  int64_t not_before = 0;  // Unix seconds
+  int64_t not_after = 0;
+  std::vector<uint8_t> der;
+};
+
+// Where each setting of a table was given, for diagnostics about it.
+struct SettingPlace {
+  std::string name;
+  SourceRange position;  // of its value
+};
+
+// `otherwise` where there is no such setting.
+[[nodiscard]] SourceRange place_of(const std::vector<SettingPlace>& settings, std::string_view name,
+                                   SourceRange otherwise);
+
+// Keys by their certificates, by the certificate of their issuer, or a whole keyring of the kernel;
+// certificates together with a keyring: these, in that keyring.
+struct Key {
+  std::string name;
+  std::string description;
+  std::optional<SystemKeyring> keyring;
+  std::vector<CertificateInfo> certificates;  // without the revoked ones
+  std::vector<CertificateInfo> issuers;
+  std::vector<CertificateInfo> revoked;  // issued ones that are no longer trusted
+  SourceRange position;                  // of the name
+  std::vector<SettingPlace> settings;
+};
+
+// All that the keyring holds is trusted, not only what is named.
+[[nodiscard]] inline bool is_whole_keyring(const Key& key) {
+  return key.keyring && key.certificates.empty() && key.issuers.empty();
+}
+
+struct AttachEntry {
+  AttachPattern pattern;
+  SourceRange position;
+};
+
+struct KeyReference {
+  std::string name;
+  size_t key = 0;  // index into Policy::keys
+  SourceRange position;
+};
+
+// Text that must be met whole, or by its beginning: a path.
+struct PathPattern {
+  std::string text;        // without the `*`
+  bool is_prefix = false;  // a trailing `*` was given
+};
+
+struct Rule {
+  std::string name;
+  std::string description;
+  Action action = Action::deny;
+  std::vector<AttachEntry> attach;      // at least one
+  std::vector<KeyReference> signed_by;  // empty: whoever signed, or nobody
+  Signature signature = Signature::unsigned_;
+  std::vector<ProgramDigest> digests;  // empty, as for all that follow: no condition
+  std::optional<Origin> origin;
+  std::vector<uint32_t> uids;
+  std::vector<PathPattern> exes;
+  std::vector<PathPattern> cgroups;
+  std::optional<bool> sleepable;
+  std::optional<bool> delegated;
+  std::optional<License> license;
+  std::optional<int64_t> not_before;  // Unix seconds: in force from here
+  std::optional<int64_t> expires;     // and no longer from here
+  std::optional<Mode> mode;
+  std::optional<SharedAttach> multithreaded_attach;
+  bool log = true;  // false: what it admits leaves no event
+  SourceRange position;
+  std::vector<SettingPlace> settings;
+};
+
+struct Policy {
+  std::vector<std::string> files;  // by SourceRange::file
+  uint32_t schema = 1;
+  std::string name;
+  std::string description;
+  uint64_t version = 0;  // from 1
+  Mode mode = Mode::audit;
+  Action default_action = Action::deny;  // never load_only
+  SharedAttach multithreaded_attach = SharedAttach::deny;
+  Tokens bpf_tokens = Tokens::allow;
+  uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
+  std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
+  std::vector<Key> keys;                    // in the order of the files
+  std::vector<Rule> rules;                  // the first that matches decides
+  std::vector<SettingPlace> settings;       // those of the first file
+};
+
+// The number of slots of bw_image.signers that the keys take.
+[[nodiscard]] size_t count_signers(const std::vector<Key>& keys);
+
+// Whether something in the policy can be decided only when a program is attached.
+[[nodiscard]] bool decides_at_attach(const Policy& policy);
+
+}  // namespace bpfwarden::policy

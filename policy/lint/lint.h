@@ -1,0 +1,34 @@
+// What is allowed to stand in a policy and is still likely a mistake, or weaker than it looks.
+//
+// Every lint is a warning with a code of its own, a place and a hint that says what to do. They
+// look at the model and at the compiled image, so that a warning is about what is decided, not
+// about how it is written. Nothing fails; lint_codes() is static data.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "bpf-lsm/abi/image.h"
+#include "policy/language/model.h"
+#include "policy/text/diagnostic.h"
+
+namespace bpfwarden::policy {
+
+struct LintCode {
+  std::string_view code;
+  std::string_view meaning;  // one line
+};
+
+// Every code that a warning can have, in alphabetical order; `duplicate` comes from parse().
+[[nodiscard]] std::span<const LintCode> lint_codes();
+
+// `image` is compile()'s of `policy`; `now` is in Unix seconds. Adds warnings only.
+void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticList& diagnostics);
+
+// What parse() found and, with it, what lint() finds; sorted by file and position.
+[[nodiscard]] std::vector<Diagnostic> with_lint(std::vector<Diagnostic> found, const Policy& policy,
+                                                const bw_image& image, int64_t now);
+
+}  // namespace bpfwarden::policy

@@ -1,0 +1,208 @@
+// Signed light skeletons, step by step: what a loader may do, and when its children lose its name.
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+#include <thread>
+
+#include "loader/bundles/light_skeleton.h"
+#include "loader/kernel/kernel_has.h"
+#include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kRules = R"(
+[[rules]]
+name = "network team"
+allow = ["xdp"]
+signed-by = ["netops"]
+signature = "prog-used-maps"
+[[rules]]
+name = "unsigned loaders, as a trap"
+allow = ["syscall"]
+signature = "unsigned"
+)";
+
+bool refused_for(Warden& warden, const std::string& cause) {
+  return std::ranges::any_of(warden.events(), [&](const auto& event) {
+    return event["refused"] == true && event["cause"] == cause;
+  });
+}
+
+struct Prepared {
+  Skeleton skeleton;
+  Attempt map, program;
+
+  explicit Prepared(const Warden& warden, bool is_signed = true)
+      : skeleton{.bundle = sign_object("xdp_pass", warden.netops()), .is_signed = is_signed} {
+    map = skeleton.create_map();
+    REQUIRE(map.error == 0);
+    program = skeleton.load_loader(map.fd, warden.ring());
+    REQUIRE(program.error == 0);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("allow_one_run_of_a_signed_loader",
+          "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden);
+  CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
+}
+
+TEST_CASE(
+    "deny_second_run_of_a_signed_loader",
+    "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden);
+  CHECK(prepared.skeleton.run(prepared.program.fd) == 0);
+  (void)warden.events();
+  CHECK(prepared.skeleton.run(prepared.program.fd) == EPERM);
+  CHECK(refused_for(warden, "kernel-load"));
+}
+
+TEST_CASE(
+    "deny_children_of_an_unsigned_loader",
+    "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden, false);  // a rule admits the loader itself, but none its child
+  CHECK(prepared.skeleton.run(prepared.program.fd) == EPERM);
+  CHECK(refused_for(warden, "default"));
+  const Prepared control(warden);
+  CHECK(control.skeleton.run(control.program.fd) == 0);
+}
+
+TEST_CASE("deny_children_while_a_thread_shares_the_file_table",
+          "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Prepared prepared(warden);
+  std::atomic<bool> done = false;
+  std::thread sibling([&] {
+    while (!done) std::this_thread::yield();
+  });
+  const int error = prepared.skeleton.run(prepared.program.fd);
+  done = true;
+  sibling.join();
+  CHECK(error == EPERM);
+  CHECK(refused_for(warden, "kernel-load"));
+  CHECK(prepared.skeleton.run(prepared.program.fd) == 0);  // alone again, its one run is still due
+}
+
+TEST_CASE(
+    "deny_loader_whose_metadata_is_not_frozen_as_signed",
+    "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  warden.apply("enforce", kRules);
+  Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
+  skeleton.bundle.metadata.back() ^= 1;
+  const Attempt map = skeleton.create_map();
+  REQUIRE(map.error == 0);
+  CHECK(skeleton.load_loader(map.fd, warden.ring()).error == EKEYREJECTED);
+  skeleton.bundle.metadata.back() ^= 1;
+  const Attempt good = skeleton.create_map();
+  REQUIRE(good.error == 0);
+  CHECK(skeleton.load_loader(good.fd, warden.ring()).error == 0);
+}
+
+// Slots of signers belong to one image: what a loader was admitted by is looked up again by its
+// key.
+TEST_CASE("deny_children_that_a_later_policy_would_take_for_another_signers",
+          "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  const Signer release("release");
+  const auto policy = [](const std::string& name, const Signer& signer) {
+    return "[keys." + name + "]\ncertificates = [\"" + signer.certificate_file.string() +
+           "\"]\n[[rules]]\nname = \"" + name + "\"\nallow = [\"xdp\"]\nsigned-by = [\"" + name +
+           "\", \"netops\"]\n";
+  };
+  warden.apply("enforce", policy("intern", warden.stranger()));
+  Skeleton skeletons[] = {{.bundle = sign_object("xdp_pass", warden.stranger())},
+                          {.bundle = sign_object("xdp_pass", warden.netops())}};
+  std::vector<Attempt> held;
+  for (const Skeleton& skeleton : skeletons) {
+    const Attempt map = skeleton.create_map();
+    held.push_back(skeleton.load_loader(map.fd, warden.ring()));
+    REQUIRE(held.back().error == 0);
+  }
+  warden.apply("enforce", policy("release", release));  // in the place that `intern` had
+  CHECK(skeletons[0].run(held[0].fd) == EPERM);
+  CHECK(skeletons[1].run(held[1].fd) == 0);  // still trusted
+}
+
+constexpr const char* kSigned = R"(
+[[rules]]
+name = "network team"
+allow = ["xdp"]
+signed-by = ["netops"]
+)";
+
+std::string finding_of_doctor(const std::string& capability) {
+  const auto doctor = nlohmann::json::parse(run("bpfwarden doctor --json").output);
+  for (const auto& one : doctor["capabilities"])
+    if (one["name"] == capability) return one["finding"];
+  return "";
+}
+
+// One bundle, two forms of its loader: the kernel decides which is run.
+TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
+          "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:"
+          "folded_maps]") {
+  Warden warden;
+  warden.apply("enforce", kSigned);
+  CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
+  const std::string expected = BW_KERNEL_HAS(folded_maps) ? "prog-used-maps" : "prog-only";
+  const auto events = warden.events();
+  REQUIRE(events.size() == 2);
+  CHECK(events[1]["attach"] == "xdp");
+  CHECK(events[1]["signature"] == expected);
+  CHECK(finding_of_doctor("signature verification") ==
+        (expected == "prog-used-maps" ? "ok" : "limited"));
+  CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == EPERM);
+}
+
+TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
+          "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:"
+          "folded_maps]") {
+  if (BW_KERNEL_HAS(folded_maps)) SKIP("here the kernel checks the metadata");
+  Warden warden;
+  warden.apply("enforce", kSigned);
+  const keyring::Bundle bundle = sign_object("xdp_pass", warden.netops());
+  const auto insns = keyring::self_checking_insns(bundle);
+  const auto run = [&](const std::vector<uint8_t>& metadata) {
+    const loader::LightSkeleton skeleton = {insns, metadata, bundle.self_check_signature, true};
+    const Fd map = loader::make_metadata_map(skeleton).value();
+    const Fd program = loader::load_loader(skeleton, map, warden.ring()).value();
+    auto context = loader::loader_context(bundle.maps.size(), bundle.programs.size());
+    const Status ran = loader::run_loader(program, context);
+    return ran ? 0 : ran.error().code;
+  };
+  for (const size_t at : {size_t{0}, bundle.metadata.size() / 2, bundle.metadata.size() - 1}) {
+    auto changed = bundle.metadata;
+    changed[at] ^= 1;
+    CHECK(run(changed) == EINVAL);
+  }
+  CHECK(run(bundle.metadata) == 0);
+}
+
+}  // namespace bpfwarden::vm

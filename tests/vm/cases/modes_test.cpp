@@ -1,0 +1,155 @@
+// Audit and enforce, changing the policy, and what stays when no process of ours runs.
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+
+#include "tests/vm/helpers/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kRules = R"(
+[[rules]]
+name = "packet filters"
+allow = ["socket"]
+signed-by = ["netops"]
+)";
+
+nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
+
+std::string link_ids() {
+  return run("for l in /sys/fs/bpf/bpfwarden/link_*; do bpftool -j link show pinned $l; done")
+      .output;
+}
+
+}  // namespace
+
+TEST_CASE("allow_everything_in_audit_mode_and_say_what_enforce_would_refuse", "[vm][modes]") {
+  Warden warden;
+  warden.apply("audit", kRules);
+  CHECK(load({}).error == 0);
+  auto events = warden.events();
+  REQUIRE(events.size() == 1);
+  CHECK(events[0]["decision"] == "deny");
+  CHECK(events[0]["refused"] == false);
+  CHECK(events[0]["mode"] == "audit");
+  CHECK(status()["counters"]["would_deny"] == 1);
+
+  warden.apply("enforce", kRules);
+  CHECK(load({}).error == EPERM);
+  events = warden.events();
+  REQUIRE(events.size() == 1);
+  CHECK(events[0]["refused"] == true);
+}
+
+TEST_CASE(
+    "deny_by_a_rule_past_its_trial_under_an_audit_policy",
+    "[vm][modes][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+  warden.apply("audit", R"(
+[[rules]]
+name = "tracing"
+allow = ["tp/*"]
+signed-by = ["netops"]
+mode = "enforce"
+)");
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT)).error == EPERM);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT).signed_by(warden.netops())).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_XDP, 2)).error == 0);
+}
+
+TEST_CASE("allow_by_a_rule_on_trial_under_an_enforcing_policy", "[vm][modes]") {
+  Warden warden;
+  warden.apply("enforce", R"(
+[[rules]]
+name = "no tracing, on trial"
+deny = ["tp/*"]
+mode = "audit"
+[[rules]]
+name = "no xdp"
+deny = ["xdp"]
+)");
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_TRACEPOINT)).error == 0);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_XDP, 2)).error == EPERM);
+}
+
+TEST_CASE(
+    "allow_a_new_policy_without_detaching",
+    "[vm][modes][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const std::string before = link_ids();
+  REQUIRE(before.find("\"id\"") != std::string::npos);
+  const uint64_t generation = status()["generation"];
+  warden.apply("audit", kRules);
+  CHECK(link_ids() == before);
+  CHECK(status()["generation"] == generation + 1);
+  CHECK(status()["mode"] == "audit");
+  for (int i = 0; i < 6; i++) warden.apply("enforce", kRules);  // each slot more than once
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER).signed_by(warden.netops())).error == 0);
+}
+
+TEST_CASE("deny_an_older_policy", "[vm][modes]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  warden.apply("enforce", kRules);
+  const auto before = status();
+  const Ran older = warden.try_apply("audit", kRules, 1);
+  CHECK(older.status == 1);
+  CHECK(older.output.find("versions only increase") != std::string::npos);
+  const Ran same_version = warden.try_apply("audit", kRules, warden.version());
+  CHECK(same_version.status == 1);
+  CHECK(status() == before);
+  CHECK(warden.try_apply("audit", kRules, warden.version() + 1).status == 0);
+}
+
+TEST_CASE("deny_a_policy_with_errors_and_change_nothing", "[vm][modes]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const auto before = status();
+  CHECK(warden.try_apply("enforce", "[[rules]]\nnane = \"x\"\n", warden.version() + 1).status == 1);
+  CHECK(status() == before);
+  CHECK(load({}).error == EPERM);
+}
+
+TEST_CASE("deny_goes_on_with_no_process_of_ours", "[vm][modes]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  CHECK(run("pidof bpfwarden").status != 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(status()["hooks"].size() == 41);
+  CHECK(run("bpfwarden off").status == 0);
+  CHECK(load({}).error == 0);
+  CHECK(run("bpfwarden status").status == 1);
+  CHECK(run("ls /sys/fs/bpf/bpfwarden").status != 0);
+}
+
+TEST_CASE("allow_programs_from_before", "[vm][bare][modes]") {
+  Warden warden;
+  REQUIRE(run("bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/resident")
+              .status == 0);
+  warden.apply("enforce", kRules);
+  CHECK(run("bpftool prog show pinned /sys/fs/bpf/resident").status == 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(run("rm /sys/fs/bpf/resident").status == 0);
+}
+
+TEST_CASE("allow_events_to_be_counted_without_a_gap", "[vm][modes]") {
+  Warden warden;
+  warden.apply("audit", "", "allow");
+  const uint64_t decided = status()["counters"]["decided"];
+  constexpr uint64_t rounds = 12'000;  // more than the ring buffer holds
+  for (uint64_t i = 0; i < rounds; i++) (void)load({});
+  const auto events = warden.events();
+  const auto counters = status()["counters"];
+  CHECK(counters["decided"] == decided + rounds);
+  CHECK(counters["dropped"].get<uint64_t>() > 0);
+  CHECK(counters["summed"] == 0);
+  CHECK(events.size() + counters["dropped"].get<uint64_t>() == rounds);
+  for (size_t i = 1; i < events.size(); i++)
+    if (events[i]["sequence"] != events[i - 1]["sequence"].get<uint64_t>() + 1)
+      FAIL("a gap inside what was received");
+}
+
+}  // namespace bpfwarden::vm

@@ -1,0 +1,375 @@
+// Trying a policy: staged beside the active one, active until somebody confirms, taken back; and
+// that no decision is lost on the way to who reads of it.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kPacketFilters = R"(
+[[rules]]
+name = "packet filters"
+allow = ["socket"]
+signed-by = ["netops"]
+)";
+
+constexpr const char* kXdpFromAnyone = R"(
+[[rules]]
+name = "xdp from anyone"
+allow = ["xdp"]
+signature = "unsigned"
+)";
+
+nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
+
+bool says(const Ran& ran, const std::string& text) {
+  return ran.output.find(text) != std::string::npos;
+}
+
+// Past the deadline, by a good margin.
+void wait_until_returned() {
+  for (int i = 0; i < 600 && status()["returned"] != true; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  REQUIRE(status()["returned"] == true);
+}
+
+// What a reboot leaves: no pins, no keyring, the files.
+void lose_kernel_state() {
+  run("rm -rf /sys/fs/bpf/bpfwarden");
+  run("keyctl unlink %:bpfwarden @u");
+  for (int i = 0; i < 100 && load({}).error != 0; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  REQUIRE(load({}).error == 0);
+}
+
+}  // namespace
+
+TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 7));
+  CHECK(staged.status == 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
+
+  const nlohmann::json now = status();
+  CHECK(now["version"] == 1);
+  CHECK(now["staged"]["version"] == 7);
+  CHECK(now["staged"]["agreed"] == 1);
+  CHECK(now["staged"]["differed"] == 2);
+  const auto events = events_of_hook(warden, "staged");
+  REQUIRE(events.size() == 2);
+  CHECK(events[0]["attach"] == "xdp");
+  CHECK(events[0]["decision"] == "allow");
+  CHECK(events[0]["active_decision"] == "deny");
+  CHECK(events[0]["rule"] == "xdp from anyone");
+  CHECK(events[0]["policy_version"] == 7);
+  CHECK(events[1]["attach"] == "socket");
+  CHECK(events[1]["decision"] == "deny");
+  CHECK(events[1]["active_decision"] == "allow");
+
+  CHECK(run("bpfwarden stage --off").status == 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(events_of_hook(warden, "staged").empty());
+  CHECK(status()["staged"].is_null());
+}
+
+TEST_CASE(
+    "deny_and_allow_again_by_promote_and_rollback",
+    "[vm][rollout][bare][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+    "folded_maps]") {
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  CHECK(run("bpfwarden promote").status == 1);
+  CHECK(run("bpfwarden rollback").status == 1);
+  REQUIRE(run("bpfwarden stage " + warden.write_policy("enforce", kXdpFromAnyone, 2)).status == 0);
+  REQUIRE(run("bpfwarden promote").status == 0);
+  CHECK(load({}).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == EPERM);
+  CHECK(status()["version"] == 2);
+  CHECK(status()["staged"].is_null());
+
+  const Ran back = run("bpfwarden rollback");
+  CHECK(back.status == 0);
+  CHECK(says(back, "version 1"));
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
+  REQUIRE(run("bpfwarden rollback").status == 0);
+  CHECK(status()["version"] == 2);
+  CHECK(load({}).error == 0);
+}
+
+TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][rollout][bare]") {
+  Warden warden;
+  warden.apply("audit", kPacketFilters);
+  const std::string next = warden.write_policy("enforce", kXdpFromAnyone, 2);
+  const Ran applied = run("bpfwarden apply --confirm-within 10s " + next);
+  CHECK(applied.status == 0);
+  CHECK(says(applied, "confirm"));
+  CHECK(run("pidof bpfwarden").output.empty());
+  CHECK(load(Load::packet_filter()).error == EPERM);
+  CHECK(load({}).error == 0);
+  const Ran early = run("bpfwarden apply " + warden.write_policy("audit", kPacketFilters, 3));
+  CHECK(early.status == 1);
+  CHECK(says(early, "bpfwarden confirm"));
+
+  wait_until_returned();
+  CHECK(status()["version"] == 1);
+  CHECK(load(Load::packet_filter()).error == 0);
+  const auto events = warden.events();
+  REQUIRE_FALSE(events.empty());
+  CHECK(events.back()["policy_version"] == 1);
+  CHECK(events.back()["mode"] == "audit");
+  const Ran late = run("bpfwarden confirm");
+  CHECK(late.status == 1);
+  CHECK(says(late, "too late"));
+  CHECK(run("bpfwarden rollback").status == 1);
+  // Nothing stands in the way of the next one but what it would refuse of that which ran since.
+  const std::string again =
+      "bpfwarden apply --confirm-within 0 " + warden.write_policy("enforce", kXdpFromAnyone, 2);
+  const Ran listed = run(again);
+  CHECK(listed.status == 1);
+  CHECK(says(listed, "would refuse 1 of"));
+  REQUIRE(run(again + " --accept-denials").status == 0);
+  CHECK(load(Load::packet_filter()).error == EPERM);
+}
+
+TEST_CASE("allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  const std::string other = R"(
+[keys.other]
+certificates = [")" + warden.stranger().certificate_file.string() +
+                            R"("]
+[[rules]]
+name = "the other team's"
+allow = ["socket"]
+signed-by = ["other"]
+)";
+  REQUIRE(run("bpfwarden apply --confirm-within 5s " + warden.write_policy("enforce", other, 2))
+              .status == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.stranger(), warden.ring())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == EPERM);
+  wait_until_returned();
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.stranger(), warden.ring())).error == EPERM);
+  // Its keyring is the later policy's, and as well protected as before.
+  CHECK(run("keyctl clear %:bpfwarden").status != 0);
+  CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
+}
+
+TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare]") {
+  Warden warden;
+  warden.apply("audit", kPacketFilters);
+  CHECK(run("bpfwarden confirm").status == 1);
+  REQUIRE(run("bpfwarden apply " + warden.write_policy("enforce", kPacketFilters, 2)).status == 0);
+  const int left = status()["confirm_within"];
+  CHECK(left > 200);
+  CHECK(left <= 300);
+  CHECK(run("bpfwarden confirm").status == 0);
+  CHECK(status()["confirm_within"] == 0);
+  CHECK(load({}).error == EPERM);
+  REQUIRE(run("bpfwarden apply --confirm-within 1s " +
+              warden.write_policy("enforce", kXdpFromAnyone, 3))
+              .status == 0);
+  wait_until_returned();
+  CHECK(load({}).error == EPERM);
+}
+
+TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout][bare]") {
+  Warden warden;
+  warden.apply("audit", kPacketFilters);
+  REQUIRE(run("bpfwarden apply " + warden.write_policy("enforce", kPacketFilters, 2)).status == 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(run("bpfwarden rollback").status == 0);
+  CHECK(load({}).error == 0);
+  CHECK(status()["version"] == 1);
+}
+
+TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][rollout][bare]") {
+  Warden warden;
+  REQUIRE(run("bpfwarden apply --confirm-within 5s " +
+              warden.write_policy("enforce", kPacketFilters, 1))
+              .status == 0);
+  CHECK(load({}).error == EPERM);
+  wait_until_returned();
+  (void)warden.events();
+  CHECK(load({}).error == 0);
+  const auto events = warden.events();
+  REQUIRE(events.size() == 1);
+  CHECK(events[0]["decision"] == "deny");
+  CHECK(events[0]["mode"] == "audit");
+  CHECK(status()["mode"] == "audit");
+  const Ran listed = run("bpfwarden apply " + warden.policy_file());
+  CHECK(listed.status == 1);
+  CHECK(says(listed, "would refuse 1 of"));
+  REQUIRE(run("bpfwarden apply --accept-denials " + warden.policy_file()).status == 0);
+  CHECK(load({}).error == EPERM);
+  REQUIRE(run("bpfwarden confirm").status == 0);
+  CHECK(load({}).error == EPERM);
+}
+
+TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  Warden warden;
+  warden.apply("audit", kPacketFilters);
+  const Attempt stranger = load({});
+  const Attempt known = load(Load::packet_filter().signed_by(warden.netops()));
+  REQUIRE(stranger.error == 0);
+  REQUIRE(known.error == 0);
+  const std::string policy = warden.write_policy("enforce", kPacketFilters, 2);
+  const Ran refused = run("bpfwarden apply " + policy);
+  CHECK(refused.status == 1);
+  CHECK(says(refused, "would refuse 1 of"));
+  CHECK(says(refused, "'scene', xdp, no known signer"));
+  CHECK(says(refused, "--accept-denials"));
+  CHECK(status()["version"] == 1);
+  CHECK(load({}).error == 0);
+  const Ran staged = run("bpfwarden stage " + policy);
+  CHECK(staged.status == 0);
+  CHECK(says(staged, "would refuse 1 of"));
+  CHECK(run("bpfwarden promote").status == 1);
+  CHECK(run("bpfwarden promote --accept-denials --confirm-within 0").status == 0);
+  CHECK(load({}).error == EPERM);
+}
+
+TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout][bare]") {
+  Warden warden;
+  warden.apply("enforce", kXdpFromAnyone);
+  REQUIRE(run("bpfwarden apply --confirm-within 5m " +
+              warden.write_policy("enforce", kPacketFilters, 2))
+              .status == 0);
+  CHECK(load({}).error == EPERM);
+  lose_kernel_state();
+  run("rm " + warden.policy_file());
+  const Ran saved = run("bpfwarden apply --saved");
+  CHECK(saved.status == 0);
+  CHECK(status()["version"] == 1);
+  CHECK(status()["confirm_within"] == 0);
+  CHECK(load({}).error == 0);
+  CHECK(load(Load::packet_filter()).error == EPERM);
+  REQUIRE(run("bpfwarden off").status == 0);
+  CHECK(run("bpfwarden apply --saved").status == 1);
+}
+
+TEST_CASE("deny_after_a_reboot_what_a_rule_past_its_trial_denied_before_it",
+          "[vm][rollout][bare]") {
+  Warden warden;
+  warden.apply("audit", R"(
+[[rules]]
+name = "no xdp"
+deny = ["xdp"]
+mode = "enforce"
+)");
+  REQUIRE(load({}).error == EPERM);
+  lose_kernel_state();
+  REQUIRE(load({}).error == 0);
+  REQUIRE(run("bpfwarden apply --saved").status == 0);
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == 0);
+}
+
+TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]") {
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  lose_kernel_state();
+  REQUIRE(run("sed -i s/socket/xdp/ /var/lib/bpfwarden/policies/*.policy.json").status == 0);
+  const Ran saved = run("bpfwarden apply --saved");
+  CHECK(saved.status == 1);
+  CHECK(says(saved, "no longer gives the policy"));
+}
+
+TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
+          "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps]") {
+  needs_folded_maps();
+  Warden warden;
+  warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");
+  // Slots differ: in the staged policy netops comes after another key.
+  const std::string rules = R"(
+[[rules]]
+name = "netops may"
+allow = ["xdp", "fentry/*"]
+signed-by = ["netops"]
+signature = "prog-used-maps"
+)";
+  REQUIRE(run("bpfwarden stage " + warden.write_policy("audit", rules, 2)).status == 0);
+  CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.netops().ring) == 0);
+  auto events = events_of_hook(warden, "staged");
+  REQUIRE(events.size() == 2);  // the loader and its child
+  CHECK(events[1]["origin"] == "loader");
+  CHECK(events[1]["decision"] == "allow");
+  CHECK(events[1]["signer"] == "netops");
+  CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == 0);
+  CHECK(events_of_hook(warden, "staged").empty());  // both say deny, both in audit mode
+  CHECK(status()["staged"]["agreed"] == 2);
+}
+
+TEST_CASE("deny_200000_times_and_account_for_each_event", "[vm][rollout][bare]") {
+  constexpr int processes = 4, each = 50'000;
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  const nlohmann::json before = status()["counters"];
+  std::vector<pid_t> children;
+  for (int i = 0; i < processes; i++) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int refused = 0;
+      for (int n = 0; n < each; n++) refused += load({}).error == EPERM;
+      ::_exit(refused == each ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int ended = -1;
+    REQUIRE(::waitpid(child, &ended, 0) == child);
+    CHECK(ended == 0);
+  }
+  const nlohmann::json after = status()["counters"];
+  const auto events = warden.events();
+  const auto of = [&](const char* name) {
+    return after[name].get<uint64_t>() - before[name].get<uint64_t>();
+  };
+  CHECK(of("decided") == processes * each);
+  CHECK(of("refused") == processes * each);
+  uint64_t told = 0;
+  for (const auto& event : events) told += event["count"].get<uint64_t>();
+  CHECK(of("dropped") == 0);
+  CHECK(of("summed") > 0);
+  CHECK(told == of("decided"));
+}
+
+TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout][bare]") {
+  constexpr int times = 300;
+  Warden warden;
+  warden.apply("enforce", kPacketFilters);
+  const test::TempDir folder;
+  const std::string file = folder.path() / "events.jsonl";
+  run("bpfwarden events --follow --output " + file +
+      " --max-size 100KB --keep 9 >/dev/null & echo $! > " + file + ".pid");
+  for (int i = 0; i < times; i++) CHECK(load({}).error == EPERM);
+  const std::string lines = "cat " + file + "* | grep -c '\"attach\":\"xdp\"'";
+  for (int i = 0; i < 300 && run(lines).output != std::to_string(times) + "\n"; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK(run(lines).output == std::to_string(times) + "\n");
+  CHECK(run("test -s " + file + ".1").status == 0);
+  CHECK(run("cat " + file + "* | grep -o '\"sequence\":[0-9]*' | sort | uniq -d").output.empty());
+  run("kill $(cat " + file + ".pid)");
+}
+
+}  // namespace bpfwarden::vm
