@@ -29,8 +29,8 @@ inline constexpr std::string_view kStandardStream = "-";
 [[nodiscard]] Result<std::vector<uint8_t>> read_input(const std::filesystem::path& path,
                                                       size_t limit);
 
-// Of a file that was found in a folder rather than named: why it is passed over. Locks and copies of
-// editors, FIFOs and devices (a link to /dev/null masks a file) are; nothing else.
+// Of a file that was found in a folder rather than named: why it is passed over. Locks and copies
+// of editors, FIFOs and devices (a link to /dev/null masks a file) are; nothing else.
 [[nodiscard]] std::optional<std::string> why_not_read(const std::filesystem::path& path);
 
 // Makes `path` hold exactly `bytes`: a temporary file beside it, fsync(2), rename(2).

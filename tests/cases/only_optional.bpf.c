@@ -1,5 +1,5 @@
-#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
 
 SEC("?xdp") int spare(struct xdp_md* packet) { return XDP_PASS; }
 

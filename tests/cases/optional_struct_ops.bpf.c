@@ -1,6 +1,6 @@
-#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <linux/bpf.h>
 
 struct sock {
 } __attribute__((preserve_access_index));
@@ -11,7 +11,8 @@ struct tcp_congestion_ops {
 } __attribute__((preserve_access_index));
 
 SEC("?struct_ops") __u32 BPF_PROG(least, struct sock* sk) { return 2; }
-SEC("?.struct_ops.link") struct tcp_congestion_ops tiny = {.ssthresh = (void*)least, .name = "tiny"};
+SEC("?.struct_ops.link")
+struct tcp_congestion_ops tiny = {.ssthresh = (void*)least, .name = "tiny"};
 
 SEC("xdp") int beside(struct xdp_md* packet) { return XDP_PASS; }
 
