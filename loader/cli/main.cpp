@@ -1,13 +1,14 @@
 #include <bpf/bpf.h>
 #include <CLI/CLI.hpp>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <sstream>
 #include <string>
 
 #include "loader/cli/cmd.h"
+#include "loader/text/escaped_stream.h"
 
 namespace bpfwarden::loader {
 
@@ -21,10 +22,9 @@ namespace {
 
 // What a verb has printed is its result: one that nobody got is none.
 int written(int status) {
-  const bool is_flushed = std::fflush(stdout) == 0;
-  if (is_flushed && std::ferror(stdout) == 0) return status;
-  constexpr const char* what = "cannot write all of it to standard output";
-  const int failed = print_error(is_flushed ? fail(what).error() : fail_errno(errno, what).error());
+  const int code = output_error();
+  if (code == 0) return status;
+  const int failed = print_error(fail_errno(code, "cannot write to standard output").error());
   return status == 0 ? failed : status;
 }
 
@@ -37,7 +37,11 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return written(app.exit(error) == 0 ? 0 : 2);
+    std::ostringstream output, errors;  // CLI11's own would go past the escaped streams
+    const int status = app.exit(error, output, errors);
+    std::fputs(output.str().c_str(), stdout);
+    std::fputs(errors.str().c_str(), stderr);
+    return written(status == 0 ? 0 : 2);
   }
   // No probe of memory accounting: libbpf does it with an unsigned program.
   libbpf_set_memlock_rlim(0);
@@ -49,6 +53,7 @@ int run(int argc, char** argv) {
 }  // namespace bpfwarden::loader
 
 int main(int argc, char** argv) {
+  bpfwarden::loader::escape_standard_streams();
   try {
     return bpfwarden::loader::run(argc, argv);
   } catch (const std::exception& error) {
