@@ -1,13 +1,16 @@
 #include <bpf/bpf.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "loader/cli/cmd.h"
+#include "loader/cli/help.h"
 #include "loader/text/escaped_stream.h"
 
 namespace bpfwarden::loader {
@@ -28,20 +31,35 @@ int written(int status) {
   return status == 0 ? failed : status;
 }
 
+bool is_any(const CLI::App* /*verb*/) { return true; }
+
 int run(int argc, char** argv) {
-  CLI::App app("bpfwarden: decides which keys may put which BPF programs where");
+  CLI::App app("Decides which keys may put which BPF programs where.", "bpfwarden");
   app.set_version_flag("--version", "bpfwarden " BPFWARDEN_VERSION);
   app.require_subcommand(1);
   Command chosen;
-  for (const auto add : kVerbs) add(app, chosen);
+  app.formatter(help_format());
+  app.footer("`bpfwarden help VERB` says more of one.");
+  for (const Verb& verb : kVerbs) {
+    verb.add(app, chosen);
+    app.get_subcommands(is_any).back()->group(verb.group);
+  }
+  std::vector<std::string> given = arguments(argc, argv);
+  if (const std::string unknown = unknown_verb(app, given); !unknown.empty())
+    return print_error({0, unknown, "`bpfwarden --help` lists them"}), kWrongUse;
+  const std::string verb =
+      given.empty() || given.front().starts_with('-') ? "" : " " + given.front();
+  std::ranges::reverse(given);  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
+    app.parse(given);
   } catch (const CLI::ParseError& error) {
-    std::ostringstream output, errors;  // CLI11's own would go past the escaped streams
-    const int status = app.exit(error, output, errors);
-    std::fputs(output.str().c_str(), stdout);
-    std::fputs(errors.str().c_str(), stderr);
-    return written(status == 0 ? 0 : 2);
+    if (error.get_exit_code() != 0)
+      return print_error({0, error.what(), "`bpfwarden help" + verb + "` says how it is used"}),
+             kWrongUse;
+    std::ostringstream text;  // CLI11's own would go past the escaped streams
+    (void)app.exit(error, text, text);
+    std::fputs(text.str().c_str(), stdout);
+    return written(0);
   }
   // No probe of memory accounting: libbpf does it with an unsigned program.
   libbpf_set_memlock_rlim(0);

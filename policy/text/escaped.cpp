@@ -52,7 +52,7 @@ bool is_harmful(uint32_t point) {
 }
 
 std::string escape(uint32_t value) {
-  char text[8] = "";
+  char text[16] = "";
   std::snprintf(text, sizeof(text), "\\u%04x", value);
   return text;
 }
