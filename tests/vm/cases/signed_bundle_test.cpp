@@ -31,7 +31,9 @@ std::string issued_by(const Signer& ca, const test::TempDir& folder) {
   const std::string at = folder.path().string();
   must("cd " + at + " && bpfwarden keys new leaf --csr && openssl x509 -req -in leaf.csr -CA " +
        ca.certificate_file.string() + " -CAkey " + ca.key_file.string() +
-       " -CAcreateserial -days 9 -sha256 -out leaf.pem");
+       " -CAcreateserial -days 9 -sha256 -out leaf.pem -extfile " +
+       folder.write("extensions", "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+           .string());
   return at + "/leaf";
 }
 
