@@ -30,12 +30,14 @@ Result<std::vector<uint8_t>> encode(const CMS_ContentInfo* cms) {
   return der;
 }
 
+bool is_issued(const X509* signer) {
+  return X509_NAME_cmp(X509_get_subject_name(signer), X509_get_issuer_name(signer)) != 0;
+}
+
 // From a certificate that travels along, named by its issuer and serial number, the kernel finds
 // its way to the issuer (pkcs7_verify_sig_chain()); from a key identifier it does not.
 unsigned flags_for(const X509* signer) {
-  const bool is_issued =
-      X509_NAME_cmp(X509_get_subject_name(signer), X509_get_issuer_name(signer)) != 0;
-  return is_issued ? signer_flags : signer_flags | named_by_key_id;
+  return is_issued(signer) ? signer_flags : signer_flags | named_by_key_id;
 }
 
 }  // namespace
@@ -48,6 +50,11 @@ Result<std::vector<uint8_t>> sign_detached(std::span<const uint8_t> content, con
                 "issue it with the extension subjectKeyIdentifier = hash");
   const X509Ptr signer = from_der<X509Ptr, d2i_X509>(certificate.der);
   if (!signer) return fail_openssl(certificate.path + ": not an X.509 certificate");
+  if (is_issued(signer.get()) && X509_get0_authority_key_id(signer.get()) == nullptr)
+    return fail(certificate.path +
+                    ": the certificate has no authority key identifier, by which the "
+                    "kernel finds who issued it",
+                "issue it with the extension authorityKeyIdentifier = keyid");
   if (X509_check_private_key(signer.get(), key.get()) != 1)
     return fail_openssl("the private key does not belong to the certificate " + certificate.path,
                         "give the key and the certificate of one pair");

@@ -25,8 +25,8 @@ struct CmsInfo {
   std::string digest_algorithm;         // of the first signer, as OpenSSL writes it: "sha256"
 };
 
-// Errors: the key does not belong to the certificate; the certificate has no subject key id; the
-// key type cannot sign with SHA-256.
+// Errors: the key does not belong to the certificate; the certificate has no subject key id, or no
+// authority key id though it is issued; the key type cannot sign with SHA-256.
 [[nodiscard]] Result<std::vector<uint8_t>> sign_detached(std::span<const uint8_t> content,
                                                          const PrivateKey& key,
                                                          const Certificate& certificate);

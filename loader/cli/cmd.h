@@ -20,6 +20,11 @@ using Command = std::function<int()>;
 
 inline constexpr int kWrongUse = 2;  // wrong options, or a file that cannot be used at all
 
+struct Verb {
+  const char* group;  // of `bpfwarden --help`
+  void (*add)(CLI::App& app, Command& chosen);
+};
+
 #include "verbs.inc"
 
 // Prints the error and its hint on stderr; returns the exit code 1.

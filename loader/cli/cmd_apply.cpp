@@ -18,6 +18,7 @@ struct ApplyArguments {
   bool saved = false;
   bool json = false;
   bool only_preflight = false;
+  bool only_check = false;
   PreflightOptions preflight;
   ApplyOptions apply;
 };
@@ -47,13 +48,22 @@ int run_preflight(const CompiledPolicy& next, const EventSource& events) {
   return found->is_clean() ? 0 : 1;
 }
 
+// For configuration management: 0 nothing to do, 1 apply would change something.
+int run_check(const CheckedPolicy& next) {
+  const auto changes = would_change(next);
+  if (!changes) return print_error(changes.error()), kWrongUse;
+  std::puts(*changes ? "would change the active policy" : "this very policy is active");
+  return *changes ? 1 : 0;
+}
+
 int run_apply(ApplyArguments& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
-  if (!checked) return print_error(checked.error());
+  if (!checked) return print_error(checked.error()), options.only_check ? kWrongUse : 1;
   const auto not_found = find_on_host(*checked->compiled);
   if (!not_found) return print_error(not_found.error());
   std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
   const CompiledPolicy& compiled = *checked->compiled;
+  if (options.only_check) return run_check(*checked);
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
   if (auto fit = require_accepted(compiled, options.preflight); !fit)
     return print_error(fit.error());
@@ -79,6 +89,10 @@ void add_apply(CLI::App& app, Command& chosen) {
   add_accept_denials(*verb, options->preflight);
   verb->add_flag("--preflight", options->only_preflight,
                  "only list what it would refuse; exit 1 if there is anything")
+      ->excludes(saved);
+  verb->add_flag(
+          "--check", options->only_check,
+          "change nothing; exit 0 if this very policy is active, 1 if not, 2 if nobody can say")
       ->excludes(saved);
   verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml --confirm-within 10m");

@@ -33,7 +33,11 @@ FormatOutcome format(const std::string& file, const FmtArguments& options) {
     return FormatOutcome::failed;
   }
   const bool print = options.print || (file == kStandardStream && !options.check);
-  if (print) std::fputs(formatted->c_str(), stdout);
+  if (print)  // as it is, and not as others' text is shown
+    if (const Status written = write_output(kStandardStream, *formatted); !written) {
+      (void)print_error(written.error());
+      return FormatOutcome::failed;
+    }
   if (*formatted == source.text) return FormatOutcome::same;
   if (print) return FormatOutcome::changed;
   if (!options.check)

@@ -18,6 +18,7 @@
 #include "loader/rollout/status.h"
 #include "loader/rollout/status_json.h"
 #include "loader/rollout/status_screen.h"
+#include "loader/text/escaped_stream.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -78,11 +79,11 @@ void print_in_place(const std::vector<std::string>& lines, const Terminal& termi
   std::string frame = "\033[H";
   for (size_t i = 0; i < std::min(lines.size(), terminal.lines - 1); i++)
     frame += lines[i] + "\033[K\n";
-  std::fputs((frame + "\033[J").c_str(), stdout);
+  put_on_terminal(frame + "\033[J");
 }
 
 void print_block(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) std::puts(line.c_str());
+  for (const std::string& line : lines) put_on_terminal(line + "\n");
 }
 
 void wait_for(uint64_t seconds) {
@@ -102,13 +103,13 @@ int watch(const StatusArguments& options) {
     if (options.json) {
       print_json(*status, -1);
     } else if (terminal.is_one) {
-      if (is_first) std::fputs("\033[2J", stdout);
+      if (is_first) put_on_terminal("\033[2J");
       print_in_place(screen_of(*status, terminal), terminal);
     } else {
       if (!is_first) std::puts("");
       print_block(screen_of(*status, terminal));
     }
-    if (std::fflush(stdout) != 0) return 1;  // nobody reads any more
+    if (output_error() != 0) return 1;  // nobody reads any more
     wait_for(options.interval);
   }
   return 0;

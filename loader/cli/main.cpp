@@ -1,13 +1,17 @@
 #include <bpf/bpf.h>
 #include <CLI/CLI.hpp>
 
-#include <cerrno>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "loader/cli/cmd.h"
+#include "loader/cli/help.h"
+#include "loader/text/escaped_stream.h"
 
 namespace bpfwarden::loader {
 
@@ -21,23 +25,41 @@ namespace {
 
 // What a verb has printed is its result: one that nobody got is none.
 int written(int status) {
-  const bool is_flushed = std::fflush(stdout) == 0;
-  if (is_flushed && std::ferror(stdout) == 0) return status;
-  constexpr const char* what = "cannot write all of it to standard output";
-  const int failed = print_error(is_flushed ? fail(what).error() : fail_errno(errno, what).error());
+  const int code = output_error();
+  if (code == 0) return status;
+  const int failed = print_error(fail_errno(code, "cannot write to standard output").error());
   return status == 0 ? failed : status;
 }
 
+bool is_any(const CLI::App* /*verb*/) { return true; }
+
 int run(int argc, char** argv) {
-  CLI::App app("bpfwarden: decides which keys may put which BPF programs where");
+  CLI::App app("Decides which keys may put which BPF programs where.", "bpfwarden");
   app.set_version_flag("--version", "bpfwarden " BPFWARDEN_VERSION);
   app.require_subcommand(1);
   Command chosen;
-  for (const auto add : kVerbs) add(app, chosen);
+  app.formatter(help_format());
+  app.footer("`bpfwarden help VERB` says more of one.");
+  for (const Verb& verb : kVerbs) {
+    verb.add(app, chosen);
+    app.get_subcommands(is_any).back()->group(verb.group);
+  }
+  std::vector<std::string> given = arguments(argc, argv);
+  if (const std::string unknown = unknown_verb(app, given); !unknown.empty())
+    return print_error({0, unknown, "`bpfwarden --help` lists them"}), kWrongUse;
+  const std::string verb =
+      given.empty() || given.front().starts_with('-') ? "" : " " + given.front();
+  std::ranges::reverse(given);  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
+    app.parse(given);
   } catch (const CLI::ParseError& error) {
-    return written(app.exit(error) == 0 ? 0 : 2);
+    if (error.get_exit_code() != 0)
+      return print_error({0, error.what(), "`bpfwarden help" + verb + "` says how it is used"}),
+             kWrongUse;
+    std::ostringstream text;  // CLI11's own would go past the escaped streams
+    (void)app.exit(error, text, text);
+    std::fputs(text.str().c_str(), stdout);
+    return written(0);
   }
   // No probe of memory accounting: libbpf does it with an unsigned program.
   libbpf_set_memlock_rlim(0);
@@ -49,6 +71,7 @@ int run(int argc, char** argv) {
 }  // namespace bpfwarden::loader
 
 int main(int argc, char** argv) {
+  bpfwarden::loader::escape_standard_streams();
   try {
     return bpfwarden::loader::run(argc, argv);
   } catch (const std::exception& error) {

@@ -51,9 +51,7 @@ Result<KernelLists> read_all(const ListLinks& from) {
 Result<Fd> pinned_link(const char* name) {
   const std::string path = std::string(kPinFolder) + "/link_" + name;
   Fd link(bpf_obj_get(path.c_str()));
-  if (!link)
-    return fail_errno(errno, "cannot open " + path,
-                      "the pins are not whole: run `bpfwarden off`, then `bpfwarden apply POLICY`");
+  if (!link) return unopened_pin(errno, path);
   return link;
 }
 

@@ -58,9 +58,7 @@ std::string pin_path(const std::string& folder, const char* kind, const char* na
 Result<Fd> open_map(const Expected& expected) {
   const std::string path = pin_path(kPinFolder, "map_", expected.name);
   Fd map(bpf_obj_get(path.c_str()));
-  if (!map)
-    return fail_errno(errno, "cannot open " + path,
-                      "the pins are not whole: run `bpfwarden off`, then `bpfwarden apply POLICY`");
+  if (!map) return unopened_pin(errno, path);
   bpf_map_info info = {};
   uint32_t size = sizeof(info);
   if (bpf_map_get_info_by_fd(map.get(), &info, &size) != 0)
@@ -115,7 +113,39 @@ bool is_gone_soon(uint32_t program_id) {
   return false;
 }
 
+constexpr const char* kLookOnHost =
+    "look as root in the host's own mount namespace: nsenter --target 1 --mount bpfwarden status";
+
+bool is_hook_of_ours(uint32_t id) {
+  const Fd program(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  return program && bpf_prog_get_info_by_fd(program.get(), &info, &size) == 0 &&
+         info.type == BPF_PROG_TYPE_LSM && std::string_view(info.name).starts_with("warden_prog");
+}
+
+// Pins that are not seen do not say that there are none: another mount namespace has another
+// /sys/fs/bpf, each mount of a BPF file system is one of its own, and not everybody may ask.
+Status require_nothing_loaded() {
+  uint32_t id = 0;
+  while (bpf_prog_get_next_id(id, &id) == 0)
+    if (is_hook_of_ours(id))
+      return fail("a policy is active, but its pins are not in this /sys/fs/bpf", kLookOnHost);
+  if (errno == ENOENT) return {};
+  return fail_errno(errno, "nobody can say from here whether a policy is active", kLookOnHost);
+}
+
 }  // namespace
+
+std::unexpected<Error> unopened_pin(int code, const std::string& path) {
+  const bool is_broken = code == ENOENT;
+  const bool is_forbidden = code == EACCES || code == EPERM;
+  return fail_errno(code, "cannot open " + path,
+                    is_broken      ? "the pins are not whole: run `bpfwarden off`, then `bpfwarden "
+                                     "apply POLICY`"
+                    : is_forbidden ? "run as root; the policy is active all the same"
+                                   : "try again; the policy is active all the same");
+}
 
 Result<Lock> Lock::take() {
   Fd fd(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -127,8 +157,11 @@ Result<Lock> Lock::take() {
 
 Result<std::optional<PinnedMaps>> open_pins() {
   if (::access(kPinFolder, F_OK) != 0) {
-    if (errno == ENOENT) return std::nullopt;
-    return fail_errno(errno, std::string("cannot look into ") + kPinFolder, "run as root");
+    if (errno != ENOENT)
+      return fail_errno(errno, std::string("cannot look into ") + kPinFolder, "run as root");
+    if (Status none = require_nothing_loaded(); !none)
+      return std::unexpected(std::move(none).error());
+    return std::nullopt;
   }
   PinnedMaps pins;
   const std::pair<const Expected&, Fd&> wanted[] = {

@@ -47,8 +47,12 @@ struct PinnedMaps {
   Fd unjudged;
 };
 
-// Nothing if no warden is pinned. An Error if one is, and is not ours or not whole.
+// Nothing if no warden is there. An Error if one is pinned, and is not ours or not whole; if one is
+// loaded whose pins are not seen from here; or if nobody can say.
 [[nodiscard]] Result<std::optional<PinnedMaps>> open_pins();
+
+// Of a pin that could not be opened: only one that is missing says that the pins are not whole.
+[[nodiscard]] std::unexpected<Error> unopened_pin(int code, const std::string& path);
 
 // Pins every map and link of a loaded and attached skeleton, or none.
 [[nodiscard]] Status pin_all(const bpf_object_skeleton& skeleton);

@@ -7,6 +7,7 @@
 
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
+#include "loader/kernel/lockdown.h"
 #include "loader/kernel/pins.h"
 #include "warden.skel.h"
 
@@ -15,11 +16,19 @@ namespace {
 
 constexpr const char* kDoctor = "run `bpfwarden doctor`: it says what this kernel lacks";
 
+// The verifier would say it in twenty lines.
+Status require_kernel_reads() {
+  if (!forbids_kernel_reads(lockdown_modes())) return {};
+  return fail(std::string("lockdown: ") + kLockdownRefusal, kLockdownHint);
+}
+
 }  // namespace
 
 void Warden::Free::operator()(warden_bpf* skeleton) const { warden_bpf__destroy(skeleton); }
 
 Result<Warden> Warden::load() {
+  if (Status may_read = require_kernel_reads(); !may_read)
+    return std::unexpected(std::move(may_read).error());
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
@@ -29,6 +38,8 @@ Result<Warden> Warden::load() {
 }
 
 Result<Warden> Warden::load_lists() {
+  if (Status may_read = require_kernel_reads(); !may_read)
+    return std::unexpected(std::move(may_read).error());
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");

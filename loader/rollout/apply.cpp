@@ -212,6 +212,15 @@ Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options)
   return apply_locked(checked, options, false);
 }
 
+Result<bool> would_change(const CheckedPolicy& checked) {
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  if (!*active) return true;
+  if (auto whole = require_hooks(**active); !whole)
+    return std::unexpected(std::move(whole).error());
+  return !already_active(**active, *checked.compiled->image).has_value();
+}
+
 Result<bool> switch_off() {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());

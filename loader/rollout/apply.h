@@ -33,6 +33,9 @@ struct Applied {
 // A first policy that is to be confirmed falls back to itself in audit mode.
 [[nodiscard]] Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options);
 
+// Whether apply() would do anything: false where this very policy is active, with its keyring.
+[[nodiscard]] Result<bool> would_change(const CheckedPolicy& checked);
+
 // For those who hold the Lock and may take a version back.
 [[nodiscard]] Result<Applied> apply_locked(const CheckedPolicy& checked,
                                            const ApplyOptions& options, bool may_go_down);

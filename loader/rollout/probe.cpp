@@ -13,6 +13,7 @@
 #include "keyring/new_key.h"
 #include "keyring/x509.h"
 #include "loader/kernel/kernel_has.h"
+#include "loader/kernel/lockdown.h"
 #include "policy/lint/own_programs.h"
 
 namespace bpfwarden::loader {
@@ -41,16 +42,14 @@ Capability probe_lsm() {
   return result;
 }
 
-// The kernel part reads kernel memory, as every BPF LSM that looks at more than its arguments
-// (security_locked_down(LOCKDOWN_BPF_READ_KERNEL)).
 Capability probe_lockdown() {
-  const std::string modes = first_line("/sys/kernel/security/lockdown");
-  if (modes.find("[confidentiality]") == std::string::npos)
+  const std::string modes = lockdown_modes();
+  if (!forbids_kernel_reads(modes))
     return {.name = "lockdown", .detail = modes.empty() ? "none" : modes};
   return {.name = "lockdown",
           .finding = Finding::missing,
-          .detail = "confidentiality: no BPF program may read kernel memory",
-          .remedy = "boot with lockdown=integrity, the strictest under which BPF LSM can decide"};
+          .detail = kLockdownRefusal,
+          .remedy = kLockdownHint};
 }
 
 Capability probe_bpffs() {

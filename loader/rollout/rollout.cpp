@@ -110,7 +110,7 @@ Result<Promoted> promote(const PromoteOptions& options) {
   return Promoted{std::move(*policy), *applied};
 }
 
-Result<Promoted> rollback() {
+Result<Promoted> rollback(const ApplyOptions& options) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   auto active = require_active_policy();
@@ -121,8 +121,7 @@ Result<Promoted> rollback() {
   auto policy = load_policy(previous->image->policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
   policy->compiled->image = std::move(previous->image);  // it may be the audit form of its text
-  auto applied =
-      at_once ? return_to_fallback(*active) : apply_locked(*policy, {.confirm_within = 0}, true);
+  auto applied = at_once ? return_to_fallback(*active) : apply_locked(*policy, options, true);
   if (!applied) return std::unexpected(std::move(applied).error());
   return Promoted{std::move(*policy), *applied};
 }

@@ -33,7 +33,8 @@ struct PromoteOptions {
 [[nodiscard]] Result<Promoted> promote(const PromoteOptions& options);
 
 // Brings back what was active before: at once, by the very image, where the active policy awaits
-// confirmation; else from its copy, as a new generation. Versions may go down here.
-[[nodiscard]] Result<Promoted> rollback();
+// confirmation; else from its copy, as a new generation, which awaits it like any other that begins
+// to enforce. Versions may go down here.
+[[nodiscard]] Result<Promoted> rollback(const ApplyOptions& options);
 
 }  // namespace bpfwarden::loader

@@ -6,6 +6,7 @@
 #include "loader/text/kernel_text.h"
 #include "loader/text/time_text.h"
 #include "policy/text/date.h"
+#include "policy/text/escaped.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -199,9 +200,9 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
 string line_text(const ScreenLine& line, size_t columns, bool with_colour) {
   string label = line.label;
   label.resize(kLabelColumns, ' ');
-  string text = cut(line.text, columns == 0              ? 0
-                               : columns > kLabelColumns ? columns - kLabelColumns
-                                                         : 1);
+  string text = cut(policy::escaped(line.text), columns == 0              ? 0
+                                                : columns > kLabelColumns ? columns - kLabelColumns
+                                                                          : 1);
   if (with_colour && line.tone != Tone::plain) {
     text.insert(0, colour_of(line.tone));
     text += "\033[0m";

@@ -1,6 +1,7 @@
 // For several kernels: one program is loaded only where somebody asks for it, and stands first.
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
 
 SEC("?xdp") int spare(struct xdp_md* packet) { return XDP_ABORTED; }
 SEC("xdp") int pass_all(struct xdp_md* packet) { return XDP_PASS; }

@@ -1,6 +1,7 @@
+#include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-#include <linux/bpf.h>
 
 struct sock {
 } __attribute__((preserve_access_index));

@@ -1,5 +1,6 @@
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
 
 SEC("xdp") int next_one(struct xdp_md* packet) { return XDP_PASS; }
 

@@ -1,6 +1,7 @@
 // Programs by the dozen.
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
 
 #define ONE(number) \
   SEC("xdp") int program_##number(struct xdp_md* packet) { return XDP_PASS; }

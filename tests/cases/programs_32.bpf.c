@@ -1,3 +1,6 @@
 #include "programs.h"
 
-EIGHT(a) EIGHT(b) EIGHT(c) EIGHT(d)
+EIGHT(a)
+EIGHT(b)
+EIGHT(c)
+EIGHT(d)

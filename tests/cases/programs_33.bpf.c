@@ -1,3 +1,7 @@
 #include "programs.h"
 
-EIGHT(a) EIGHT(b) EIGHT(c) EIGHT(d) ONE(e0)
+EIGHT(a)
+EIGHT(b)
+EIGHT(c)
+EIGHT(d)
+ONE(e0)

@@ -22,6 +22,15 @@ std::string link_ids() {
       .output;
 }
 
+bool says(const Ran& ran, const std::string& text) {
+  return ran.output.find(text) != std::string::npos;
+}
+
+// Uid 65534.
+Ran as_nobody(const std::string& command) {
+  return run("busybox su -s /bin/sh nobody -c '" + command + "'");
+}
+
 }  // namespace
 
 TEST_CASE("allow_everything_in_audit_mode_and_say_what_enforce_would_refuse", "[vm][modes]") {
@@ -123,6 +132,36 @@ TEST_CASE("deny_goes_on_with_no_process_of_ours", "[vm][modes]") {
   CHECK(load({}).error == 0);
   CHECK(run("bpfwarden status").status == 1);
   CHECK(run("ls /sys/fs/bpf/bpfwarden").status != 0);
+}
+
+TEST_CASE("deny_goes_on_where_nobody_sees_the_pins", "[vm][modes]") {
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const auto elsewhere = [](const std::string& command) {
+    return run("busybox unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && " + command + "'");
+  };
+  for (const char* verb : {"status", "events", "metrics", "inventory", "confirm"}) {
+    const Ran ran = elsewhere(std::string("bpfwarden ") + verb);
+    INFO(verb << ": " << ran.output);
+    CHECK(ran.status == 1);
+    CHECK(says(ran, "not in this /sys/fs/bpf"));
+    CHECK_FALSE(says(ran, "bpfwarden off"));
+    CHECK_FALSE(says(ran, "off:"));
+  }
+  const Ran again = elsewhere("bpfwarden apply --confirm-within 0 " +
+                              warden.write_policy("audit", kRules, warden.version() + 1));
+  CHECK(again.status == 1);
+  CHECK(says(again, "not in this /sys/fs/bpf"));
+  CHECK(load({}).error == EPERM);
+
+  // Nor does who may not look learn that there is nothing, or how to end it.
+  for (const char* verb : {"status", "events", "inventory"}) {
+    const Ran ran = as_nobody(std::string("bpfwarden ") + verb);
+    INFO(verb << ": " << ran.output);
+    CHECK(ran.status == 1);
+    CHECK(says(ran, "as root"));
+    CHECK_FALSE(says(ran, "bpfwarden off"));
+  }
 }
 
 TEST_CASE("allow_programs_from_before", "[vm][bare][modes]") {

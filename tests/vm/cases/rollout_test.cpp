@@ -109,6 +109,21 @@ TEST_CASE(
   REQUIRE(run("bpfwarden rollback").status == 0);
   CHECK(status()["version"] == 2);
   CHECK(load({}).error == 0);
+
+  // Back into an enforcing policy is like any other way into one.
+  const std::string audit = warden.write_policy("audit", kPacketFilters, 3);
+  CHECK(run("bpfwarden apply --check " + audit).status == 1);
+  REQUIRE(run("bpfwarden apply " + audit).status == 0);
+  CHECK(run("bpfwarden apply --check " + audit).status == 0);
+  CHECK(run("bpfwarden apply --check /none.toml").status == 2);
+  CHECK(run("bpfwarden policy show").output == run("cat " + audit).output);
+  const Ran into = run("bpfwarden rollback");
+  CHECK(into.status == 0);
+  CHECK(says(into, "confirm"));
+  CHECK(status()["version"] == 2);
+  CHECK(status()["confirm_within"] > 200);
+  REQUIRE(run("bpfwarden confirm").status == 0);
+  CHECK(status()["confirm_within"] == 0);
 }
 
 TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][rollout][bare]") {

@@ -1,0 +1,24 @@
+// How `--help` looks: 80 columns, verbs in groups, and what exit codes mean.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class FormatterBase;
+}  // namespace CLI
+
+namespace bpfwarden::loader {
+
+[[nodiscard]] std::shared_ptr<CLI::FormatterBase> help_format();
+
+// `help VERB…` as `VERB… --help`; else the arguments as they are, without the program's name.
+[[nodiscard]] std::vector<std::string> arguments(int argc, char** argv);
+
+// What is wrong with the first argument, if it is no verb: with the nearest one that is. Else
+// empty.
+[[nodiscard]] std::string unknown_verb(const CLI::App& app, const std::vector<std::string>& given);
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,17 @@
+// Text of others made harmless for terminals, and for people who read what is there.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace bpfwarden::policy {
+
+// Control characters but tab and newline, marks that turn the direction of writing (Unicode Annex
+// 9), separators of lines and invisible characters become \uXXXX, as in JSON, whose strings may
+// hold them so; bytes that are no UTF-8 become \u00XX.
+[[nodiscard]] std::string escaped(std::string_view text);
+
+// How many bytes at the end of `text` begin a character that is not whole yet; 0 to 3.
+[[nodiscard]] size_t unfinished_bytes(std::string_view text);
+
+}  // namespace bpfwarden::policy
