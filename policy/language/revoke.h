@@ -12,8 +12,8 @@
 namespace bpfwarden::policy {
 
 // `sources` are what `policy` was parsed from. Adds `entry` (docs/policy.md, `revoked`) to
-// policy.keys[key] and raises the policy's version by one. Errors: the key is not written as a
-// table of its own, where a line could be added. What it returns has not been parsed.
+// policy.keys[key], in the spelling of its other settings, and raises the policy's version by one.
+// Errors: `sources` are others. What it returns has not been parsed.
 [[nodiscard]] Result<std::vector<SourceFile>> revoke(const Policy& policy,
                                                      std::vector<SourceFile> sources, size_t key,
                                                      const std::string& entry);
