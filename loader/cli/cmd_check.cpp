@@ -33,8 +33,10 @@ void print_files(const CheckedPolicy& checked) {
 void print(const std::string& file, const CheckedPolicy& checked) {
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stdout);
   if (!checked.compiled) return;
-  std::printf("%s: ok, %zu rules, %zu warnings\n", file.c_str(),
-              checked.compiled->policy.rules.size(), checked.diagnostics.size());
+  std::printf(
+      "%s: ok, %zu rules, %zu warnings%s\n", file.c_str(), checked.compiled->policy.rules.size(),
+      checked.diagnostics.size(),
+      checked.accepted == 0 ? "" : (", " + std::to_string(checked.accepted) + " accepted").c_str());
 }
 
 // Where the kernel's symbols can be read; what else the host has is for `apply` to look up.

@@ -172,6 +172,7 @@ CheckedPolicy check_policy(policy::ParseResult parsed) {
   }
   checked.diagnostics = policy::with_lint(std::move(checked.diagnostics), compiled->policy,
                                           *compiled->image, std::time(nullptr));
+  checked.accepted = policy::take_accepted(checked.diagnostics, compiled->policy);
   checked.compiled = std::move(*compiled);
   return checked;
 }

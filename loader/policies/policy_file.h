@@ -60,8 +60,9 @@ struct PolicySnapshot {
 struct CheckedPolicy {
   std::vector<policy::Diagnostic> diagnostics;  // of parsing, compiling and lint, sorted
   std::vector<policy::SourceFile> sources;
-  std::optional<CompiledPolicy> compiled;            // exactly if there is no error
-  PolicySnapshot snapshot;                           // of check_policy_file() and check_snapshot()
+  std::optional<CompiledPolicy> compiled;  // exactly if there is no error
+  PolicySnapshot snapshot;                 // of check_policy_file() and check_snapshot()
+  size_t accepted = 0;                     // warnings that the policy accepts, which are not told
   std::vector<policy::PassedOver> passed_over = {};  // of check_policy_file()
 };
 

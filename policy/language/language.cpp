@@ -55,6 +55,10 @@ const std::vector<Setting>& policy_settings() {
                "Programs that are denied before any rule is looked at: SHA-256 of their "
                "instructions.",
                "[\"sha256:0123…\"]"),
+      optional("accept", texts, "none",
+               "Warnings of `check` that are meant so, wherever they are drawn: each by its code "
+               "and, after a colon, why. `check` counts them.",
+               "[\"default-allow: until the inventory is done\"]"),
       optional("keys", tables, "none", "`[keys.NAME]`: whom the rules may trust.", "[keys.netops]"),
       optional("rules", tables, "none",
                "`[[rules]]`: at most 1,024, the first that matches decides.", "[[rules]]"),
@@ -161,6 +165,8 @@ const std::vector<Setting>& rule_settings() {
     all.push_back(optional("multithreaded-attach", word, "the policy's",
                            "For what an allow rule admits, whatever the policy says.", "\"detect\"",
                            spellings(kSharedAttachWords)));
+    all.push_back(optional("accept", texts, "none", "As in the policy, about this rule.",
+                           "[\"exempt-by-subject: the agent has no signature yet\"]"));
     all.push_back(optional("log", boolean, "true",
                            "`false`: what the rule admits is counted, but leaves no event. Denials "
                            "always leave one.",

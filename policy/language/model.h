@@ -108,6 +108,12 @@ struct PathPattern {
   bool is_prefix = false;  // a trailing `*` was given
 };
 
+// A warning that whoever wrote the policy knows of.
+struct AcceptedWarning {
+  std::string code;
+  SourceRange position;
+};
+
 struct Rule {
   std::string name;
   std::string description;
@@ -128,6 +134,7 @@ struct Rule {
   std::optional<Mode> mode;
   std::optional<SharedAttach> multithreaded_attach;
   bool log = true;  // false: what it admits leaves no event
+  std::vector<AcceptedWarning> accept = {};
   SourceRange position;
   std::vector<SettingPlace> settings;
 };
@@ -144,6 +151,7 @@ struct Policy {
   Tokens bpf_tokens = Tokens::allow;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
+  std::vector<AcceptedWarning> accept;      // wherever they are drawn
   std::vector<Key> keys;                    // in the order of the files
   std::vector<Rule> rules;                  // the first that matches decides
   std::vector<SettingPlace> settings;       // those of the first file

@@ -7,6 +7,7 @@
 #include "policy/language/read_conditions.h"
 #include "policy/language/read_keys.h"
 #include "policy/language/read_rule.h"
+#include "policy/language/warnings.h"
 #include "policy/language/words.h"
 
 namespace bpfwarden::policy {
@@ -70,6 +71,7 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
   if (const Entry* entry = fields.find("bpf-tokens"))
     policy.bpf_tokens = fields.word<Tokens>(*entry, kTokenWords).value_or(Tokens::allow);
   read_log(fields, policy, diagnostics);
+  policy.accept = read_accept(fields, diagnostics);
 }
 
 // Only the policy itself has settings that hold for the whole.
@@ -77,7 +79,7 @@ void refuse_settings(const Fields& fields, const Table& document, const std::vec
                      DiagnosticList& diagnostics) {
   for (const std::string_view name :
        {"name", "description", "version", "mode", "default", "multithreaded-attach", "bpf-tokens",
-        "log-allowed", "log-allowed-per-second"}) {
+        "log-allowed", "log-allowed-per-second", "accept"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =

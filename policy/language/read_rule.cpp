@@ -6,6 +6,7 @@
 #include "policy/language/fields.h"
 #include "policy/language/language.h"
 #include "policy/language/read_conditions.h"
+#include "policy/language/warnings.h"
 #include "policy/language/words.h"
 
 namespace bpfwarden::policy {
@@ -150,6 +151,7 @@ Rule read_rule(const Value& value, const std::vector<Key>& keys, DiagnosticList&
   read_conditions(fields, rule, diagnostics);
   if (const Entry* mode = fields.find("mode")) rule.mode = fields.word<Mode>(*mode, kModeWords);
   read_multithreaded_attach(fields, rule, diagnostics);
+  rule.accept = read_accept(fields, diagnostics);
   if (const Entry* log = fields.find("log")) rule.log = fields.boolean(*log).value_or(true);
   if (!rule.log && rule.action == Action::deny)
     diagnostics.error(place_of(rule.settings, "log", rule.position), "denials are always logged",

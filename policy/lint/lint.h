@@ -2,7 +2,7 @@
 //
 // Every lint is a warning with a code of its own, a place and a hint that says what to do. They
 // look at the model and at the compiled image, so that a warning is about what is decided, not
-// about how it is written. Nothing fails; lint_codes() is static data.
+// about how it is written. Nothing fails.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,10 @@
 
 #include "bpf-lsm/abi/image.h"
 #include "policy/language/model.h"
+#include "policy/language/warnings.h"
 #include "policy/text/diagnostic.h"
 
 namespace bpfwarden::policy {
-
-struct LintCode {
-  std::string_view code;
-  std::string_view meaning;  // one line
-};
-
-// Every code that a warning can have, in alphabetical order; `duplicate` comes from parse().
-[[nodiscard]] std::span<const LintCode> lint_codes();
 
 // `image` is compile()'s of `policy`; `now` is in Unix seconds. Adds warnings only.
 void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticList& diagnostics);
@@ -30,5 +23,9 @@ void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticLi
 // What parse() found and, with it, what lint() finds; sorted by file and position.
 [[nodiscard]] std::vector<Diagnostic> with_lint(std::vector<Diagnostic> found, const Policy& policy,
                                                 const bw_image& image, int64_t now);
+
+// Takes out of `found` what the policy accepts, and says of each acceptance that accepts nothing.
+// How many were taken out.
+[[nodiscard]] size_t take_accepted(std::vector<Diagnostic>& found, const Policy& policy);
 
 }  // namespace bpfwarden::policy

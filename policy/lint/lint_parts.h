@@ -30,4 +30,7 @@ void lint_loads(const Policy& policy, const bw_image& image, int64_t now,
 // "`tc`, `tcx/ingress`"
 [[nodiscard]] std::string list_families(const FamilySet& families);
 
+// By file and position; those of one position stay as they were found.
+void sort_by_place(std::vector<Diagnostic>& found, const Policy& policy);
+
 }  // namespace bpfwarden::policy

@@ -46,7 +46,9 @@ std::vector<Diagnostic> check_policy(ParseResult result) {
   if (!result.policy) return std::move(result.diagnostics);
   const auto image = compile(*result.policy, std::array<uint8_t, 32>{});
   REQUIRE(image.has_value());
-  return with_lint(std::move(result.diagnostics), *result.policy, **image, kNow);
+  auto found = with_lint(std::move(result.diagnostics), *result.policy, **image, kNow);
+  (void)take_accepted(found, *result.policy);
+  return found;
 }
 
 void check_file(const std::filesystem::path& path) {

@@ -69,7 +69,9 @@ TEST_CASE("the corpus draws every lint, each with a hint") {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string text = read_all(entry.path());
     if (!parse_text(text)) continue;
-    for (const Diagnostic& found : check_text(text)) {
+    std::vector<Diagnostic> all = check_text(text);
+    (void)take_accepted(all, must_parse(text));
+    for (const Diagnostic& found : all) {
       INFO(entry.path() << ": " << found.message);
       CHECK(std::ranges::count(lint_codes(), found.code, &LintCode::code) == 1);
       CHECK_FALSE(found.hint.empty());
@@ -301,4 +303,49 @@ TEST_CASE("a shadowed rule that still has an effect says which") {
         std::string::npos);
   CHECK(hint_of(rule("a", "deny = [\"xdp\"]") + rule("b", "deny = [\"xdp\"]")) ==
         "delete it, or move it up");
+}
+
+namespace {
+
+struct Taken {
+  size_t accepted = 0;
+  std::vector<Diagnostic> left;
+};
+
+Taken taken_from(const std::string& text) {
+  Taken taken = {.left = check_text(text)};
+  taken.accepted = take_accepted(taken.left, must_parse(text));
+  return taken;
+}
+
+const std::string kAgent =
+    "[[rules]]\nname = \"agent\"\nallow = [\"xdp\"]\nsignature = \"unsigned\"\n"
+    "exe = [\"/usr/bin/agent\"]\n";
+const std::string kOther =
+    "[[rules]]\nname = \"other\"\nallow = [\"tc\"]\nsignature = \"unsigned\"\n"
+    "exe = [\"/usr/bin/other\"]\n";
+
+}  // namespace
+
+TEST_CASE("a warning is accepted where it is drawn") {
+  const std::string accept = "accept = [\"exempt-by-subject: for now\"]\n";
+  const auto rules_told_of = [](const std::string& rest) {
+    std::string told;
+    for (const Diagnostic& one : taken_from(policy_of(rest, "enforce")).left)
+      if (one.code == "exempt-by-subject")
+        told += one.message.find("`agent`") != std::string::npos ? "a" : "o";
+    return told;
+  };
+  CHECK(rules_told_of(kAgent + kOther) == "ao");
+  CHECK(rules_told_of(kAgent + accept + kOther) == "o");  // and not the next one's
+  CHECK(rules_told_of(kAgent + kOther + accept) == "a");
+  CHECK(rules_told_of(accept + kAgent + kOther).empty());  // the policy's, wherever it is drawn
+  CHECK(taken_from(policy_of(accept + kAgent + kOther, "enforce")).accepted == 2);
+}
+
+TEST_CASE("an acceptance of nothing is a warning itself") {
+  const Taken taken =
+      taken_from(policy_of("accept = [\"rule-expired: old\"]\n" + kAgent, "enforce"));
+  CHECK(taken.accepted == 0);
+  REQUIRE(std::ranges::count(taken.left, "accepts-nothing", &Diagnostic::code) == 1);
 }

@@ -1,0 +1,61 @@
+#include "policy/language/warnings.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bpfwarden::policy {
+namespace {
+
+constexpr auto kCodes = std::to_array<LintCode>({
+    {"accepts-nothing", "a warning is accepted that the policy does not draw"},
+    {"ambiguous-at-load", "a load does not tell all attach points apart that the rule does"},
+    {"audit-hole", "a rule in audit mode lets through what no rule matches"},
+    {"ca-as-signer", "a CA certificate is trusted to sign programs itself"},
+    {"certificate-expires", "a certificate expires within 60 days"},
+    {"default-allow", "what no rule names is allowed"},
+    {"duplicate", "the same word stands twice in a list"},
+    {"exempt-by-subject", "a rule admits programs for who loads them, not for who signed them"},
+    {"issuer-not-ca", "the certificate of an issuer is not that of a CA"},
+    {"no-probe-rule", "the feature probes of libbpf and bpftool are refused"},
+    {"no-rules", "the policy has no rules"},
+    {"offset-at-attach", "the kernel knows a probe in a file by its offset alone"},
+    {"refuses-bpfwarden", "a rule refuses bpfwarden's own programs"},
+    {"revoked-key", "every certificate of a key is revoked"},
+    {"rule-expired", "a rule is past its date"},
+    {"rule-not-yet", "a rule begins more than a year from now"},
+    {"shadowed-rule", "earlier rules decide about all that the rule names"},
+    {"unsigned-powerful", "anybody's unsigned programs are allowed where they are powerful"},
+    {"unused-key", "no rule names the key"},
+    {"weak-key", "a key is shorter than NIST SP 800-57 asks for"},
+    {"whole-keyring", "every key in a keyring of the kernel is trusted"},
+});
+
+std::vector<std::string_view> codes() {
+  std::vector<std::string_view> all;
+  for (const LintCode& code : kCodes) all.push_back(code.code);
+  return all;
+}
+
+}  // namespace
+
+std::span<const LintCode> lint_codes() { return kCodes; }
+
+std::vector<AcceptedWarning> read_accept(const Fields& fields, DiagnosticList& diagnostics) {
+  std::vector<AcceptedWarning> accepted;
+  const Entry* entry = fields.find("accept");
+  const Array* texts = entry ? fields.strings(*entry) : nullptr;
+  if (!texts) return accepted;
+  const std::vector<std::string_view> known = codes();
+  for (const Value& value : *texts) {
+    const auto* text = std::get_if<std::string>(&value.data);
+    if (!text) continue;
+    const std::string code = text->substr(0, text->find(':'));
+    if (std::ranges::find(known, code) == known.end())
+      diagnostics.error(value.position, "there is no warning `" + code + "`",
+                        did_you_mean(code, known));
+    accepted.push_back({code, value.position});
+  }
+  return accepted;
+}
+
+}  // namespace bpfwarden::policy
