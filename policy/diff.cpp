@@ -4,8 +4,10 @@
 #include <map>
 #include <optional>
 
+#include "policy/diff_grid.h"
 #include "policy/diff_settings.h"
-#include "policy/diff_who.h"
+#include "policy/diff_witness.h"
+#include "policy/diff_words.h"
 #include "policy/explain.h"
 #include "policy/wording.h"
 
@@ -15,17 +17,6 @@ namespace {
 using std::string;
 
 using Pair = std::array<bw_decision, 2>;  // old, new
-
-Pair decide_pair(const DiffSides& sides, const AttachPoint& place, const WhoClass& who) {
-  Pair pair = {};
-  for (size_t i = 0; i < 2; i++) {
-    Situation situation = who.representatives[i];
-    situation.attach = place;
-    situation.guard = guard_of(place);
-    pair[i] = decide_on(sides[i].image, situation).last();
-  }
-  return pair;
-}
 
 std::optional<Change> change_of(const Pair& pair) {
   const auto& [before, after] = pair;
@@ -49,163 +40,157 @@ bool same_decider(const DiffSides& sides, const Pair& pair) {
   return pair[0].cause == pair[1].cause && name(0) == name(1);
 }
 
-// What is refused to whoever is alone is refused to threads, too.
-Pair decide_pair_for_threads(const DiffSides& sides, const Pair& pair, const WhoClass& who) {
-  Pair for_threads = pair;
-  for (size_t i = 0; i < 2; i++)
-    if (bw_refused(&pair[i]) == 0)
-      for_threads[i] = decide_for_threads(sides[i].image, pair[i], who.representatives[i].time);
-  return for_threads;
-}
+// ---- One class of attach points -----------------------------------------------------------------
 
-// ---- In words -----------------------------------------------------------------------------------
+// What makes changes at one place one: the answers, to threads as well where only those changed.
+struct FoundKey {
+  Change change;
+  bool is_for_threads;
+  std::array<std::tuple<int, int, int, int, int>, 2> answers;
 
-// "signed" options of one signer in one: "prog-only by x", "prog-used-maps by x" are "signed by x".
-std::vector<string> joined_signers(const std::vector<string>& values) {
-  std::vector<string> joined;
-  for (const string& value : values) {
-    const string only = "prog-only by ", used = "prog-used-maps by ";
-    if (value.starts_with(used)) {
-      const string twin = only + value.substr(used.size());
-      const auto found = std::find(joined.begin(), joined.end(), twin);
-      if (found != joined.end()) {
-        *found = "signed by " + value.substr(used.size());
-        continue;
-      }
+  auto operator<=>(const FoundKey&) const = default;
+};
+
+struct Found {
+  Pair pair, for_threads;
+  PropertyValues present;
+  double count = 0;
+  std::array<Situation, 2> example;
+  std::vector<size_t> example_values;  // by dimension: of the property
+};
+
+using FoundHere = std::map<FoundKey, Found>;
+
+class Changes {
+ public:
+  Changes(const DiffSides& sides, const std::vector<Property>& properties, const PlaceClass& place,
+        const PlaceGrid& grid, int64_t now)
+      : sides_(sides), properties_(properties), place_(place), grid_(grid), now_(now) {}
+
+  void add(const GridCell& cell, PolicyDiff& diff) {
+    Found found = found_in(cell);
+    const double count = cell.count * grid_.combinations;
+    const auto change = change_of(found.pair);
+    diff.changed += change ? count : 0;
+    diff.other_rule += !change && !same_decider(sides_, found.pair) ? count : 0;
+    const auto for_threads = change ? std::nullopt : change_of(found.for_threads);
+    if (!change && !for_threads) return;
+    FoundKey key = {change ? *change : *for_threads, !change, {}};
+    for (size_t i = 0; i < 2; i++) {
+      const bw_decision& one = found.pair[i];
+      key.answers[i] = {one.allow, one.mode, one.cause, one.rule,
+                        change ? 0 : found.for_threads[i].cause * 2 + found.for_threads[i].mode};
     }
-    joined.push_back(value);
+    const auto [entry, is_new] = found_.try_emplace(key, std::move(found));
+    entry->second.count += cell.count;
+    std::vector<Bits>& seen = seen_[key];
+    seen.resize(cell.values.size());
+    for (size_t i = 0; i < cell.values.size(); i++) add_seen(seen[i], cell.values[i]);
   }
-  return joined;
-}
 
-string values_text(const Property& property, const std::vector<string>& values) {
-  string text = property.name;
-  for (const string& value : joined_signers(values))
-    text += (text.empty() ? "" : text == property.name ? " " : ", ") + value;
-  return text;
-}
-
-// Empty: whatever it is.
-string property_text(const Property& property, const std::vector<bool>& present) {
-  std::vector<string> values;
-  for (size_t i = 0; i < present.size(); i++)
-    if (present[i]) values.push_back(property.values[i].text);
-  return values.size() == present.size() ? string() : values_text(property, values);
-}
-
-// The representative of a class.
-string example_text(const std::vector<Property>& properties, const WhoClass& who) {
-  string text;
-  for (size_t i = 0; i < properties.size(); i++)
-    text += (i == 0 ? "" : ", ") +
-            values_text(properties[i], {properties[i].values[who.example[i]].text});
-  return text;
-}
-
-double combinations(const std::vector<std::vector<bool>>& present) {
-  double product = 1;
-  for (const auto& values : present)
-    product *= static_cast<double>(std::count(values.begin(), values.end(), true));
-  return product;
-}
-
-// What the classes have in common: for each property the values that occur in them.
-std::vector<string> who_texts(const std::vector<Property>& properties,
-                              const std::vector<const WhoClass*>& classes) {
-  std::vector<std::vector<bool>> present;
-  for (const Property& property : properties) present.emplace_back(property.values.size());
-  double covered = 0;
-  bool is_exact = true;
-  for (const WhoClass* one : classes) {
-    is_exact = is_exact && one->is_exact;
-    covered += combinations(one->values);
-    for (size_t i = 0; i < present.size(); i++)
-      for (size_t n = 0; n < present[i].size(); n++)
-        if (one->values[i][n]) present[i][n] = true;
+  // By what they say: to be called once, at the end.
+  FoundHere take() {
+    for (auto& [key, found] : found_)
+      for (size_t i = 0; i < grid_.dimensions.size(); i++)
+        found.present.push_back(values_of(i, seen_[key][i]));
+    return std::move(found_);
   }
-  std::vector<string> texts;
-  for (size_t i = 0; i < present.size(); i++) {
-    string text = property_text(properties[i], present[i]);
-    if (!text.empty()) texts.push_back(std::move(text));
+
+ private:
+  static void add_seen(Bits& into, const Bits& bits) {
+    into.resize(bits.size());
+    for (size_t i = 0; i < bits.size(); i++) into[i] |= bits[i];
   }
-  if (!is_exact || covered < combinations(present))
-    texts.push_back("not in every combination, for example " +
-                    example_text(properties, *classes.front()));
-  return texts;
-}
+
+  // The values of the property that are among `seen`.
+  [[nodiscard]] PresentValues values_of(size_t dimension, const Bits& seen) const {
+    const PlaceDimension& known = grid_.dimensions[dimension];
+    const Property& property = properties_[known.property];
+    PresentValues present = {known.property, std::vector<bool>(property.values.size())};
+    for (size_t i = 0; i < known.classes.size(); i++)
+      if (has_bit(seen, i))
+        for (const uint32_t one : known.classes[i])
+          for (const uint32_t value : property.classes[one].values) present.values[value] = true;
+    return present;
+  }
+
+  [[nodiscard]] Found found_in(const GridCell& cell) const {
+    Found found;
+    for (Situation& situation : found.example) {
+      situation = situation_at(place_.representative);
+      situation.time = now_;
+    }
+    for (const Property& property : properties_)
+      for (size_t side = 0; property.must_be_said && side < 2; side++)
+        property.values.front().set(found.example[side], side);
+    for (size_t i = 0; i < cell.example.size(); i++) {
+      const PlaceDimension& dimension = grid_.dimensions[i];
+      const Property& property = properties_[dimension.property];
+      const size_t value =
+          property.classes[dimension.classes[cell.example[i]].front()].values.front();
+      found.example_values.push_back(value);
+      for (size_t side = 0; side < 2; side++)
+        property.values[value].set(found.example[side], side);
+    }
+    for (size_t i = 0; i < 2; i++)
+      found.pair[i] = decide_on(sides_[i].image, found.example[i]).last();
+    found.for_threads = found.pair;
+    for (size_t i = 0; i < 2; i++)  // what is refused to whoever is alone is refused to threads, too
+      if (bw_refused(&found.pair[i]) == 0)
+        found.for_threads[i] =
+            decide_for_threads(sides_[i].image, found.pair[i], found.example[i].time);
+    return found;
+  }
+
+  const DiffSides& sides_;
+  const std::vector<Property>& properties_;
+  const PlaceClass& place_;
+  const PlaceGrid& grid_;
+  int64_t now_;
+  FoundHere found_;
+  std::map<FoundKey, std::vector<Bits>> seen_;
+};
 
 // ---- Collected ----------------------------------------------------------------------------------
 
 // What makes changes one group.
-struct GroupKey {
-  Change change;
-  string before, after;
-  std::vector<string> who;
-
-  auto operator<=>(const GroupKey&) const = default;
-};
-
+using GroupKey = std::tuple<FoundKey, std::vector<string>>;
 using Groups = std::map<GroupKey, DiffGroup>;
-using Found = std::map<std::tuple<Change, string, string>, std::vector<const WhoClass*>>;
 
-struct FoundAt {
-  Found answers, threads;
-};
-
-struct AllGroups {
-  Groups answers, threads;
-};
-
-void find_for_threads(const DiffSides& sides, const Pair& pair, const WhoClass& who, Found& found) {
-  const Pair for_threads = decide_pair_for_threads(sides, pair, who);
-  const auto change = change_of(for_threads);
-  if (!change) return;
-  const auto text = [&](size_t i) {
-    return decision_text(sides[i], pair[i]) + ", " + threads_text(sides[i].image, for_threads[i]);
-  };
-  found[{*change, text(0), text(1)}].push_back(&who);
-}
-
-// The changes at one class of places, by what decided.
-FoundAt changes_at(const DiffSides& sides, const PlaceClass& place,
-                   const std::vector<WhoClass>& classes, PolicyDiff& diff) {
-  FoundAt found;
-  for (const WhoClass& who : classes) {
-    const Pair pair = decide_pair(sides, place.representative, who);
-    const auto change = change_of(pair);
-    diff.classes++;
-    diff.changed += change.has_value();
-    diff.other_rule += !change && !same_decider(sides, pair);
-    if (change)
-      found.answers[{*change, decision_text(sides[0], pair[0]), decision_text(sides[1], pair[1])}]
-          .push_back(&who);
-    else
-      find_for_threads(sides, pair, who, found.threads);
-  }
-  return found;
-}
-
-void add_to_groups(const std::vector<Property>& properties, const PlaceClass& place,
-                   const Found& found, Groups& groups) {
-  for (const auto& [what, classes] : found) {
-    const auto& [change, before, after] = what;
-    GroupKey key = {change, before, after, who_texts(properties, classes)};
-    DiffGroup& group = groups[key];
+void add_to_groups(const DiffSides& sides, const std::vector<Property>& properties,
+                   const PlaceClass& place, FoundHere found_here, Groups& groups) {
+  for (auto& [key, found] : found_here) {
+    std::vector<string> who =
+        who_texts(properties, found.present, found.count, found.example_values);
+    DiffGroup& group = groups[{key, who}];
     if (group.places.empty()) {
-      group = {change, {}, key.who, before, after, classes.front()->representatives};
-      for (Situation& situation : group.example) situation.attach = place.representative;
+      group.change = key.change;
+      group.who = std::move(who);
+      group.example = found.example;
+      std::array<string, 2> texts;
+      for (size_t i = 0; i < 2; i++) {
+        texts[i] = decision_text(sides[i], found.pair[i]);
+        if (key.is_for_threads)
+          texts[i] += ", " + threads_text(sides[i].image, found.for_threads[i]);
+      }
+      group.before = texts[0];
+      group.after = texts[1];
     }
     group.places.insert(group.places.end(), place.texts.begin(), place.texts.end());
+    group.more_places += place.more;
   }
 }
 
-std::vector<DiffGroup> sorted(Groups groups) {
-  std::vector<DiffGroup> all;
-  for (auto& [key, group] : groups) {
-    std::sort(group.places.begin(), group.places.end());
-    all.push_back(std::move(group));
+void add_groups(const DiffSides& sides, Groups groups, int64_t now, PolicyDiff& diff) {
+  while (!groups.empty()) {
+    auto node = groups.extract(groups.begin());
+    DiffGroup& group = node.mapped();
+    std::ranges::sort(group.places);
+    for (size_t i = 0; i < 2; i++)
+      group.witness[i] = explain_options(sides[i], group.example[i], now);
+    const bool is_for_threads = std::get<0>(node.key()).is_for_threads;
+    (is_for_threads ? diff.threads : diff.groups).push_back(std::move(group));
   }
-  return all;
 }
 
 std::vector<SettingChange> changed_settings(const DiffSides& sides, int64_t now) {
@@ -226,19 +211,23 @@ bool PolicyDiff::widens() const {
   return is_widened(groups) || is_widened(threads) || is_widened(settings);
 }
 
-Result<PolicyDiff> diff_policies(const DiffSides& sides, int64_t now) {
+PolicyDiff diff_policies(const DiffSides& sides, int64_t now, const DiffLimits& limits) {
   const std::vector<Property> properties = properties_of(sides, now);
+  const GridMaker grids(sides, properties);
   PolicyDiff diff;
-  AllGroups groups;
+  Groups groups;
+  SearchBudget budget{limits.steps};
   for (const PlaceClass& place : place_classes(sides)) {
-    const auto classes = who_classes(properties, place, now);
-    if (!classes) return std::unexpected(classes.error());
-    const FoundAt found = changes_at(sides, place, *classes, diff);
-    add_to_groups(properties, place, found.answers, groups.answers);
-    add_to_groups(properties, place, found.threads, groups.threads);
+    diff.classes += grids.combinations();
+    const auto grid = grids.at(place);
+    if (!grid) continue;
+    const double not_asked = budget.not_asked;
+    Changes here(sides, properties, place, *grid, now);
+    search(grid->grid, budget, [&](const GridCell& cell) { here.add(cell, diff); });
+    diff.not_asked += (budget.not_asked - not_asked) * grid->combinations;
+    add_to_groups(sides, properties, place, here.take(), groups);
   }
-  diff.groups = sorted(std::move(groups.answers));
-  diff.threads = sorted(std::move(groups.threads));
+  add_groups(sides, std::move(groups), now, diff);
   diff.settings = changed_settings(sides, now);
   return diff;
 }
