@@ -135,9 +135,9 @@ void print(const DiffArguments& options, const policy::PolicyDiff& diff) {
   if (diff.not_asked > 0)
     std::printf("%.2g%% of the classes were not asked about: it would have taken too long\n",
                 100 * diff.not_asked / diff.classes);
-  std::puts(diff.widens()         ? "a deny becomes an allow"
+  std::puts(diff.widens()        ? "a deny becomes an allow"
             : diff.not_asked > 0 ? "no deny becomes an allow, as far as was asked"
-                                  : "no deny becomes an allow");
+                                 : "no deny becomes an allow");
 }
 
 std::optional<CompiledPolicy> read(const std::string& file) {
@@ -165,8 +165,10 @@ int run_diff(const DiffArguments& options) {
 
 void add_diff(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<DiffArguments>();
-  CLI::App* verb = app.add_subcommand(
-      "diff", "Say which decisions change between two policies; exit 1 if a deny becomes an allow");
+  CLI::App* verb = app.add_subcommand("diff",
+                                      "Say which decisions change between two policies, each with "
+                                      "a load that shows it; exit 1 if a "
+                                      "deny becomes an allow, or if not all could be asked about");
   verb->add_option("old", options->before, "the policy as it was")->required();
   verb->add_option("new", options->after, "the policy as it is to be")->required();
   verb->add_flag("--json", options->json, "the changes as JSON");

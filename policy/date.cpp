@@ -15,7 +15,8 @@ std::string date_text(int64_t unix_seconds) {
   const std::chrono::sys_seconds moment{std::chrono::seconds(unix_seconds)};
   const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(moment));
   return std::to_string(static_cast<int>(date.year())) + "-" +
-         two_digits(static_cast<unsigned>(date.month())) + "-" + two_digits(static_cast<unsigned>(date.day()));
+         two_digits(static_cast<unsigned>(date.month())) + "-" +
+         two_digits(static_cast<unsigned>(date.day()));
 }
 
 std::string moment_text(int64_t unix_seconds) {

@@ -64,7 +64,7 @@ using FoundHere = std::map<FoundKey, Found>;
 class Changes {
  public:
   Changes(const DiffSides& sides, const std::vector<Property>& properties, const PlaceClass& place,
-        const PlaceGrid& grid, int64_t now)
+          const PlaceGrid& grid, int64_t now)
       : sides_(sides), properties_(properties), place_(place), grid_(grid), now_(now) {}
 
   void add(const GridCell& cell, PolicyDiff& diff) {
@@ -129,13 +129,13 @@ class Changes {
       const size_t value =
           property.classes[dimension.classes[cell.example[i]].front()].values.front();
       found.example_values.push_back(value);
-      for (size_t side = 0; side < 2; side++)
-        property.values[value].set(found.example[side], side);
+      for (size_t side = 0; side < 2; side++) property.values[value].set(found.example[side], side);
     }
     for (size_t i = 0; i < 2; i++)
       found.pair[i] = decide_on(sides_[i].image, found.example[i]).last();
     found.for_threads = found.pair;
-    for (size_t i = 0; i < 2; i++)  // what is refused to whoever is alone is refused to threads, too
+    for (size_t i = 0; i < 2;
+         i++)  // what is refused to whoever is alone is refused to threads, too
       if (bw_refused(&found.pair[i]) == 0)
         found.for_threads[i] =
             decide_for_threads(sides_[i].image, found.pair[i], found.example[i].time);

@@ -2,8 +2,8 @@
 //
 // All loads that the two can tell apart are classes: combinations of an attach point and of values
 // of properties. policy/diff_search.h finds which rules decide where, without going through the
-// classes one by one; what they decide is asked of decide_on(), and every difference has a load that
-// shows it. Only where a comparison would take too long are classes left out, and counted.
+// classes one by one; what they decide is asked of decide_on(), and every difference has a load
+// that shows it. Only where a comparison would take too long are classes left out, and counted.
 #pragma once
 
 #include <cstdint>

@@ -11,8 +11,8 @@ constexpr size_t kStages = 2;  // by bw_stage
 
 // Of one property, of one image at one stage: which rules ask about it, and for which values.
 struct Asked {
-  RuleWords always = all_rules();  // content with every value
-  RuleWords ever = {};             // content with some
+  RuleWords always = all_rules();              // content with every value
+  RuleWords ever = {};                         // content with some
   std::vector<std::vector<uint32_t>> classes;  // by rule that is not content with every one
 };
 
@@ -160,8 +160,7 @@ class GridMaker::Rules {
       if (is_item && has_rule(always_[side][stage], rule)) return true;
       if (has_rule(children, rule)) add(ItemKind::child, rule);
     }
-    const RuleWords with_mode =
-        both(named, either(words_of(image.audit), words_of(image.enforce)));
+    const RuleWords with_mode = both(named, either(words_of(image.audit), words_of(image.enforce)));
     for (uint32_t rule = 0; rule < image.rule_count; rule++)
       if (has_rule(with_mode, rule)) add(ItemKind::mode, rule);
     return false;
@@ -245,7 +244,8 @@ class GridMaker::Rules {
       order.emplace_back(asking, found.size());
       found.push_back(std::move(dimension));
     }
-    std::ranges::stable_sort(order, std::ranges::greater(), [](const auto& one) { return one.first; });
+    std::ranges::stable_sort(order, std::ranges::greater(),
+                             [](const auto& one) { return one.first; });
     for (const auto& [asking, number] : order) {
       made.grid.dimensions.push_back(std::move(found[number].first));
       made.dimensions.push_back(std::move(found[number].second));

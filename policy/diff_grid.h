@@ -1,7 +1,7 @@
 // Two policies at one class of attach points, as the lists of items of policy/diff_search.h.
 //
-// An item is what bw_decide() chooses between: that a digest is denied, a rule, that a rule admits a
-// loader for what it may load, a rule that gives the default its mode, the default. Which of them
+// An item is what bw_decide() chooses between: that a digest is denied, a rule, that a rule admits
+// a loader for what it may load, a rule that gives the default its mode, the default. Which of them
 // is chosen decides; what that means is left to decide_on().
 #pragma once
 

@@ -22,8 +22,7 @@ struct NameVerdicts {
 bw_match_sets looked_up(const bw_image& image, const AttachPoint& attach, bw_stage stage,
                         bw_dimension dimension) {
   bw_facts facts = facts_of(situation_at(attach), stage);
-  facts.load_class =
-      static_cast<uint16_t>(bw_class_of(&image, facts.prog_type, facts.attach_type));
+  facts.load_class = static_cast<uint16_t>(bw_class_of(&image, facts.prog_type, facts.attach_type));
   return bw_look_up(&image, &facts, dimension);
 }
 
@@ -95,6 +94,7 @@ size_t longest_name(const AttachFamily& family, bool is_place, const string& beg
 std::vector<Candidate> candidates(const DiffSides& sides, size_t number, bool is_place) {
   const AttachFamily& family = attach_families()[number];
   const Names names = names_in(sides, number, is_place);
+  if (is_place && names.empty()) return {{"", ""}};
   std::set<string> taken = names.exact;
   taken.insert(names.prefixes.begin(), names.prefixes.end());
   const auto fresh = [&](const string& beginning) {
@@ -103,7 +103,7 @@ std::vector<Candidate> candidates(const DiffSides& sides, size_t number, bool is
   std::map<string, string> found;
   for (const string& name : names.exact) found.emplace(name, name);
   for (const string& prefix : names.prefixes) found.emplace(fresh(prefix), prefix + "*");
-  if (is_place && !names.empty()) found.emplace("", "(unknown)");
+  if (is_place) found.emplace("", "(unknown)");
   if (!is_place && !names.empty() && family.target == Target::attach)
     found.emplace(kUnknownTarget, "(unknown)");
   found.emplace(fresh(is_place && family.place == Place::cgroup ? "/" : ""),
@@ -133,8 +133,7 @@ std::vector<NameClass> name_classes(const DiffSides& sides, size_t family, bool 
   for (Candidate& name :
        is_none ? std::vector<Candidate>{{}} : candidates(sides, family, is_place)) {
     const AttachPoint attach = {family, is_place ? "" : name.name, is_place ? name.name : ""};
-    const NameVerdicts verdicts =
-        look_up(sides, attach, is_place ? BW_NAME_PLACE : BW_NAME_TARGET);
+    const NameVerdicts verdicts = look_up(sides, attach, is_place ? BW_NAME_PLACE : BW_NAME_TARGET);
     const auto [entry, is_new] = known.emplace(verdicts, classes.size());
     if (is_new) classes.push_back({verdicts, {}});
     classes[entry->second].names.push_back(std::move(name));

@@ -47,8 +47,8 @@ Candidates in_order(const Candidates& all) {
   std::vector<size_t> ends;  // by length: the one with the smallest end
   std::vector<size_t> before(all.size(), all.size());
   for (size_t i = 0; i < all.size(); i++) {
-    const auto at = std::ranges::lower_bound(ends, all[i].second, {},
-                                             [&](size_t n) { return all[n].second; });
+    const auto at =
+        std::ranges::lower_bound(ends, all[i].second, {}, [&](size_t n) { return all[n].second; });
     if (at != ends.begin()) before[i] = *std::prev(at);
     if (at == ends.end())
       ends.push_back(i);
@@ -73,7 +73,8 @@ bool same_at_all_times(const std::vector<Property>& properties) {
 
 SameRules::SameRules(const DiffSides& sides, const std::vector<Property>& properties) {
   const bw_image &before = sides[0].image, &after = sides[1].image;
-  comparable_ = ((before.flags ^ after.flags) & BW_IMAGE_ATTACH) == 0 && same_at_all_times(properties);
+  comparable_ =
+      ((before.flags ^ after.flags) & BW_IMAGE_ATTACH) == 0 && same_at_all_times(properties);
   defaults_ = before.default_allow == after.default_allow && before.mode == after.mode &&
               ((before.flags ^ after.flags) & BW_IMAGE_DETECT) == 0;
   for (const Property& property : properties)

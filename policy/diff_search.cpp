@@ -52,8 +52,7 @@ void set_count(Span record, const Layout& layout, double count) {
 // Different states, each with the ways that lead to it. Not moved: its index refers to it.
 class Level {
  public:
-  explicit Level(const Layout& layout)
-      : layout_(layout), known_(16, HashAt{this}, EqualAt{this}) {}
+  explicit Level(const Layout& layout) : layout_(layout), known_(16, HashAt{this}, EqualAt{this}) {}
   Level(const Level&) = delete;
   Level& operator=(const Level&) = delete;
 
@@ -80,9 +79,7 @@ class Level {
 
  private:
   Span at(size_t number) { return Span(words_).subspan(number * layout_.size, layout_.size); }
-  [[nodiscard]] ConstSpan key_at(size_t number) const {
-    return (*this)[number].first(layout_.key);
-  }
+  [[nodiscard]] ConstSpan key_at(size_t number) const { return (*this)[number].first(layout_.key); }
 
   struct HashAt {
     const Level* level;
@@ -116,7 +113,8 @@ bool intersects(ConstSpan left, const Bits& right) {
 
 class GridSearch {
  public:
-  GridSearch(const Grid& grid, SearchBudget& budget, const std::function<void(const GridCell&)>& visit)
+  GridSearch(const Grid& grid, SearchBudget& budget,
+             const std::function<void(const GridCell&)>& visit)
       : grid_(grid), budget_(budget), visit_(visit), layout_(grid) {
     const size_t depth = grid.dimensions.size();
     settled_.assign(depth + 1, Bits(grid.words, ~uint64_t{0}));
@@ -175,8 +173,8 @@ class GridSearch {
   // on one side only, the sides may differ.
   [[nodiscard]] bool may_differ(ConstSpan record) const {
     const auto is_allowed = [&](const GridSide& side) {
-      const auto of_load = record.subspan(side.load.first_word,
-                                          side.load.end_word - side.load.first_word);
+      const auto of_load =
+          record.subspan(side.load.first_word, side.load.end_word - side.load.first_word);
       return std::ranges::all_of(of_load, [](uint64_t word) { return word == 0; });
     };
     return is_allowed(grid_.sides[0]) != is_allowed(grid_.sides[1]) ||
@@ -254,8 +252,7 @@ class GridSearch {
     return values;
   }
 
-  void add(std::vector<uint64_t>& record, size_t depth, double count, size_t example,
-           Level& next) {
+  void add(std::vector<uint64_t>& record, size_t depth, double count, size_t example, Level& next) {
     budget_.steps -= std::min<uint64_t>(budget_.steps, layout_.size);
     if (!may_differ(record)) return;
     set_count(record, layout_, count_in(record, layout_) * count);
@@ -282,7 +279,8 @@ class GridSearch {
     const Span seen =
         Span(record).subspan(layout_.seen[depth], (dimension.values.size() + 63) / 64);
     std::ranges::fill(seen, ~uint64_t{0});
-    if (dimension.values.size() % 64 != 0) seen.back() = ~(~uint64_t{0} << (dimension.values.size() % 64));
+    if (dimension.values.size() % 64 != 0)
+      seen.back() = ~(~uint64_t{0} << (dimension.values.size() % 64));
     for (const uint32_t i : apart) {
       seen[i / 64] &= ~(uint64_t{1} << (i % 64));
       count -= dimension.values[i].count;

@@ -55,9 +55,9 @@ struct Grid {
 
 // One combination of first matches.
 struct GridCell {
-  double count = 0;                // of combinations of values that lead to it
-  std::vector<Bits> values;        // by dimension: those that occur
-  std::vector<size_t> example;     // by dimension: values that lead to it together
+  double count = 0;             // of combinations of values that lead to it
+  std::vector<Bits> values;     // by dimension: those that occur
+  std::vector<size_t> example;  // by dimension: values that lead to it together
   uint8_t flags = 0;
 };
 

@@ -19,7 +19,8 @@ string unreadable_path() { return "/" + string(BW_NAME_SIZE, 'x'); }
 bool name_signer(const DiffSide& side, uint32_t slot, SituationSettings& settings) {
   if (slot == BW_SIGNER_UNKNOWN) return true;
   for (const Key& key : side.policy.keys)
-    if (const auto found = signer_slot(side.image, side.policy, key.name); found && *found == slot) {
+    if (const auto found = signer_slot(side.image, side.policy, key.name);
+        found && *found == slot) {
       settings.key = key.name;
       return true;
     }
@@ -44,7 +45,7 @@ bool is_as_unknown(const bw_image& image, uint32_t slot) {
 }
 
 std::optional<SituationSettings> explained_by(const DiffSide& side, const Situation& load,
-                                             int64_t now) {
+                                              int64_t now) {
   const Situation plain;
   SituationSettings settings;
   settings.attach = load.attach;
@@ -104,7 +105,8 @@ std::optional<std::vector<string>> explain_options(const DiffSide& side, const S
   if (!attach) return std::nullopt;
   settings->attach = *attach;
   const auto asked = situation_of(*settings, side.policy, side.image, now);
-  if (!asked || !is_same_answer(decide_on(side.image, *asked).last(), decide_on(side.image, load).last()))
+  if (!asked ||
+      !is_same_answer(decide_on(side.image, *asked).last(), decide_on(side.image, load).last()))
     return std::nullopt;
   return options;
 }

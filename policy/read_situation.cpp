@@ -68,8 +68,8 @@ void read_program(const Fields& fields, SituationSettings& settings) {
 }  // namespace
 
 std::vector<std::string_view> situation_names() {
-  return {"attach", "key", "certificate", "signature", "digest",  "origin", "uid",
-          "exe",    "cgroup", "sleepable", "delegated", "license", "time"};
+  return {"attach", "key",    "certificate", "signature", "digest",  "origin", "uid",
+          "exe",    "cgroup", "sleepable",   "delegated", "license", "time"};
 }
 
 void read_situation(const Fields& fields, SituationSettings& settings,

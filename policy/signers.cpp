@@ -91,9 +91,9 @@ Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::s
       if (certificate_text(one) == certificate) return slot_for(image, **key, certificate);
       known += (known.empty() ? "`" : ", `") + certificate_text(one) + "`";
     }
-  return fail("key `" + std::string(name) + "` has no certificate `" + std::string(certificate) +
-                  "`",
-              known.empty() ? "it has none at all" : "it has " + known);
+  return fail(
+      "key `" + std::string(name) + "` has no certificate `" + std::string(certificate) + "`",
+      known.empty() ? "it has none at all" : "it has " + known);
 }
 
 uint32_t slot_named(const bw_image& image, std::string_view name) {
