@@ -359,7 +359,7 @@ size_t check_against_loads(Dice& dice, const Side& before, const Side& after,
 TEST_CASE("no difference is left out, and none is made up") {
   Dice dice(test_seed());
   size_t same = 0, different = 0, met = 0;
-  for (int i = 0; i < 60; i++) {
+  for (int i = 0; i < 24; i++) {
     const PolicyText text = random_policy(dice);
     if (text.rules.size() < 2) continue;
     const PolicyText changed = dice.once_in(4) ? random_policy(dice) : edited(dice, text);
@@ -372,9 +372,9 @@ TEST_CASE("no difference is left out, and none is made up") {
     for (const DiffGroup& group : diff.groups) check_witnesses(before, after, group);
     met += check_against_loads(dice, before, after, diff, 300);
   }
-  CHECK(same > 3);
-  CHECK(different > 10);
-  CHECK(met > 50);
+  CHECK(same > 1);
+  CHECK(different > 6);
+  CHECK(met > 20);
 }
 
 TEST_CASE("the largest policies are compared in bounded time") {
@@ -385,6 +385,27 @@ TEST_CASE("the largest policies are compared in bounded time") {
   const PolicyDiff diff = diff_of(rules, rules);
   CHECK(diff.groups.empty());
   CHECK(diff.classes > double{BW_MAX_RULES});
+}
+
+TEST_CASE("a certificate less of a key is shown by that certificate") {
+  const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
+  const string rest = rule("allow=[\"xdp\"]\nsigned-by=[\"a\"]");
+  const PolicyDiff diff =
+      diff_of(Side(head + "keys.a.certificates=[\"one.pem\", \"two.pem\"]\n" + rest),
+              Side(head + "keys.a.certificates=[\"one.pem\"]\n" + rest));
+  REQUIRE(diff.groups.size() == 1);
+  CHECK(diff.groups[0].change == Change::narrowed);
+  CHECK(has(diff.groups[0].witness[0].value(), "--certificate"));
+  CHECK_FALSE(has(diff.groups[0].witness[1].value(), "--key"));
+}
+
+TEST_CASE("a target that cannot be found out is asked about") {
+  const string allow =
+      "[[rules]]\nname = \"s\"\nallow = [\"kprobe/*\"]\nsignature = \"unsigned\"\n";
+  const PolicyDiff diff = diff_of(rule("deny = [\"kprobe/tcp_connect\"]") + allow, allow);
+  CHECK(std::ranges::any_of(diff.groups, [](const DiffGroup& group) {
+    return group.places == std::vector<string>{"kprobe/(unknown)", "kprobe/tcp_connect"};
+  }));
 }
 
 TEST_CASE("what there is no time for is counted, and is no all-clear") {
