@@ -100,7 +100,7 @@ std::optional<std::vector<string>> explain_options(const DiffSide& side, const S
                                                    int64_t now) {
   auto settings = explained_by(side, load, now);
   if (!settings) return std::nullopt;
-  const auto options = spelled_options(*settings);
+  auto options = spelled_options(*settings);
   const auto attach = parse_attach_point(attach_point_text(load.attach));
   if (!attach) return std::nullopt;
   settings->attach = *attach;
