@@ -7,7 +7,7 @@
 
 #include "loader/cli/cmd.h"
 #include "loader/policies/policy_file.h"
-#include "policy/answers/diff.h"
+#include "policy/diff/diff.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -27,14 +27,21 @@ std::string joined(const std::vector<std::string>& words, const char* between) {
   return text;
 }
 
+nlohmann::json to_json(const std::array<std::optional<std::vector<std::string>>, 2>& witness) {
+  const auto one = [&](size_t i) { return witness[i] ? nlohmann::json(*witness[i]) : nullptr; };
+  return {{"old", one(0)}, {"new", one(1)}};
+}
+
 nlohmann::json to_json(const std::vector<policy::DiffGroup>& groups) {
   auto all = nlohmann::json::array();
   for (const policy::DiffGroup& group : groups)
     all.push_back({{"change", change_word(group.change)},
                    {"attach", group.places},
+                   {"attach_more", group.more_places},
                    {"who", group.who},
                    {"before", group.before},
-                   {"after", group.after}});
+                   {"after", group.after},
+                   {"witness", to_json(group.witness)}});
   return all;
 }
 
@@ -48,23 +55,55 @@ nlohmann::json to_json(const std::vector<policy::SettingChange>& settings) {
   return all;
 }
 
+// Counts may be larger than any integer; JSON does not mind.
+nlohmann::json whole_number(double count) {
+  constexpr double largest = 9e15;
+  if (count < largest) return static_cast<uint64_t>(count);
+  return count;
+}
+
 void print_json(const policy::PolicyDiff& diff) {
   const nlohmann::json whole = {{"groups", to_json(diff.groups)},
                                 {"threads", to_json(diff.threads)},
                                 {"settings", to_json(diff.settings)},
-                                {"classes", diff.classes},
-                                {"changed", diff.changed},
-                                {"other_rule", diff.other_rule},
+                                {"classes", whole_number(diff.classes)},
+                                {"changed", whole_number(diff.changed)},
+                                {"other_rule", whole_number(diff.other_rule)},
+                                {"not_asked", whole_number(diff.not_asked)},
                                 {"widens", diff.widens()}};
   std::puts(whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 constexpr size_t kShownPlaces = 12;  // --json has all
 
-std::string places_text(const std::vector<std::string>& places) {
-  if (places.size() <= kShownPlaces) return joined(places, ", ");
-  return joined({places.begin(), places.begin() + kShownPlaces}, ", ") + " and " +
-         std::to_string(places.size() - kShownPlaces) + " more";
+std::string places_text(const policy::DiffGroup& group) {
+  const auto& places = group.places;
+  const size_t shown = std::min(places.size(), kShownPlaces);
+  const size_t more = places.size() - shown + group.more_places;
+  const std::string text =
+      joined({places.begin(), places.begin() + static_cast<ptrdiff_t>(shown)}, ", ");
+  return more == 0 ? text : text + " and " + std::to_string(more) + " more";
+}
+
+// As a shell takes it.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+void print_witness(const DiffArguments& options, const policy::DiffGroup& group) {
+  for (size_t i = 0; i < 2; i++) {
+    std::string text = "explain has no words for the load that shows it";
+    if (group.witness[i]) {
+      text = "bpfwarden explain " + quoted(i == 0 ? options.before : options.after);
+      for (const std::string& word : *group.witness[i]) text += " " + quoted(word);
+    }
+    std::printf("    %s %s\n", i == 0 ? "shown by:" : "     and:", text.c_str());
+  }
 }
 
 void print_change(policy::Change change, const std::string& what, const std::string& before,
@@ -73,24 +112,32 @@ void print_change(policy::Change change, const std::string& what, const std::str
               before.c_str(), after.c_str());
 }
 
-void print(const std::vector<policy::DiffGroup>& groups, const char* how) {
-  for (const policy::DiffGroup& group : groups)
+void print(const DiffArguments& options, const std::vector<policy::DiffGroup>& groups,
+           const char* how) {
+  for (const policy::DiffGroup& group : groups) {
     print_change(group.change,
-                 places_text(group.places) + " — " +
+                 places_text(group) + " — " +
                      (group.who.empty() ? "whoever loads it" : joined(group.who, "; ")) + how,
                  group.before, group.after);
+    print_witness(options, group);
+  }
 }
 
-void print(const policy::PolicyDiff& diff) {
-  print(diff.groups, "");
-  print(diff.threads, "; attached by a process with threads");
+void print(const DiffArguments& options, const policy::PolicyDiff& diff) {
+  print(options, diff.groups, "");
+  print(options, diff.threads, "; attached by a process with threads");
   for (const policy::SettingChange& one : diff.settings)
     print_change(one.change, one.setting, one.before, one.after);
   std::printf(
-      "%zu of %zu classes of loads get another answer (%zu groups); %zu the same by another "
-      "rule\n%s\n",
-      diff.changed, diff.classes, diff.groups.size(), diff.other_rule,
-      diff.widens() ? "a deny becomes an allow" : "no deny becomes an allow");
+      "%.15g of %.15g classes of loads get another answer (%zu groups); %.15g the same by another "
+      "rule\n",
+      diff.changed, diff.classes, diff.groups.size(), diff.other_rule);
+  if (diff.not_asked > 0)
+    std::printf("%.2g%% of the classes were not asked about: it would have taken too long\n",
+                100 * diff.not_asked / diff.classes);
+  std::puts(diff.widens()        ? "a deny becomes an allow"
+            : diff.not_asked > 0 ? "no deny becomes an allow, as far as was asked"
+                                 : "no deny becomes an allow");
 }
 
 std::optional<CompiledPolicy> read(const std::string& file) {
@@ -107,23 +154,21 @@ int run_diff(const DiffArguments& options) {
   const auto diff = policy::diff_policies(
       {policy::DiffSide{before->policy, *before->image}, {after->policy, *after->image}},
       std::time(nullptr));
-  if (!diff) {
-    (void)print_error(diff.error());
-    return kWrongUse;
-  }
   if (options.json)
-    print_json(*diff);
+    print_json(diff);
   else
-    print(*diff);
-  return diff->widens() ? 1 : 0;
+    print(options, diff);
+  return diff.widens() || diff.not_asked > 0 ? 1 : 0;
 }
 
 }  // namespace
 
 void add_diff(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<DiffArguments>();
-  CLI::App* verb = app.add_subcommand(
-      "diff", "Say which decisions change between two policies; exit 1 if a deny becomes an allow");
+  CLI::App* verb = app.add_subcommand("diff",
+                                      "Say which decisions change between two policies, each with "
+                                      "a load that shows it; exit 1 if a "
+                                      "deny becomes an allow, or if not all could be asked about");
   verb->add_option("old", options->before, "the policy as it was")->required();
   verb->add_option("new", options->after, "the policy as it is to be")->required();
   verb->add_flag("--json", options->json, "the changes as JSON");

@@ -200,6 +200,7 @@ void add_facts(CLI::App& verb, CLI::Option* event, ExplainArguments& options) {
   };
   add("attach", "the attach point, such as xdp@eth0 or fentry/tcp_connect");
   add("key", "the key of the policy that signed");
+  add("certificate", "which of its certificates: sha256:FINGERPRINT; the first if not given");
   add("signature", "what the signature covers; prog-only if a key is given, else unsigned")
       ->check(one_of(policy::kSignatureWords));
   add("digest", "SHA-256 of the instructions; not given: not known");

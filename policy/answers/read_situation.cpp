@@ -47,6 +47,7 @@ void read_subject(const Fields& fields, SituationSettings& settings, DiagnosticL
     if (const string* text = entry ? fields.string(*entry) : nullptr) setting = *text;
   };
   text_of(fields.find("key"), settings.key);
+  text_of(fields.find("certificate"), settings.certificate);
   text_of(fields.find("exe"), settings.exe);
   text_of(fields.find("cgroup"), settings.cgroup);
   if (const Entry* entry = fields.find("uid")) read_uid(fields, *entry, settings, diagnostics);
@@ -67,8 +68,8 @@ void read_program(const Fields& fields, SituationSettings& settings) {
 }  // namespace
 
 std::vector<std::string_view> situation_names() {
-  return {"attach", "key",    "signature", "digest",    "origin",  "uid",
-          "exe",    "cgroup", "sleepable", "delegated", "license", "time"};
+  return {"attach", "key",    "certificate", "signature", "digest",  "origin", "uid",
+          "exe",    "cgroup", "sleepable",   "delegated", "license", "time"};
 }
 
 void read_situation(const Fields& fields, SituationSettings& settings,
@@ -87,14 +88,19 @@ Result<Situation> situation_of(const SituationSettings& settings, const Policy& 
   if (!settings.attach) return fail("no attach point is given", "add one, such as `xdp@eth0`");
   situation.attach = *settings.attach;
   situation.guard = guard_of(situation.attach);
+  situation.is_target_unknown = situation.attach.target == kUnknownTarget;
   const bool has_key = !settings.key.empty();
   situation.signature =
       settings.signature.value_or(has_key ? Signature::prog_only : Signature::unsigned_);
   if (has_key && situation.signature == Signature::unsigned_)
     return fail("a key is given, but the program is said to be unsigned",
                 "leave one of the two out");
+  if (!has_key && !settings.certificate.empty())
+    return fail("a certificate is given, but no key", "name the key that has it");
   if (has_key) {
-    const auto slot = signer_slot(image, policy, settings.key);
+    const auto slot = settings.certificate.empty()
+                          ? signer_slot(image, policy, settings.key)
+                          : signer_slot(image, policy, settings.key, settings.certificate);
     if (!slot) return std::unexpected(slot.error());
     situation.signer = *slot;
     if (*slot == BW_SIGNER_UNKNOWN) situation.revoked_key = settings.key;

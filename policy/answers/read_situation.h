@@ -14,7 +14,8 @@ namespace bpfwarden::policy {
 // What was said; the rest is filled in by situation_of().
 struct SituationSettings {
   std::optional<AttachPoint> attach;
-  std::string key;  // empty: nobody that the policy knows
+  std::string key;          // empty: nobody that the policy knows
+  std::string certificate;  // which one of the key, by its fingerprint; empty: the first
   std::optional<Signature> signature;
   std::optional<Origin> origin;
   std::optional<uint32_t> uid;
@@ -34,7 +35,8 @@ struct SituationSettings {
 void read_situation(const Fields& fields, SituationSettings& settings, DiagnosticList& diagnostics);
 
 // Without a signature: `prog-only` if a key is given, else `unsigned`. Without a time: `now`.
-// Errors: no attach point, a key that the policy does not have, a key without a signature.
+// Errors: no attach point, a key that the policy does not have, a key without a signature, a
+// certificate without a key or that the key does not have.
 [[nodiscard]] Result<Situation> situation_of(const SituationSettings& settings,
                                              const Policy& policy, const bw_image& image,
                                              int64_t now);

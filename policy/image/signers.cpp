@@ -10,15 +10,18 @@ uint32_t keyring_slot(const Key& key) {
   return key.keyring ? static_cast<uint32_t>(*key.keyring) : uint32_t{BW_SIGNER_UNKNOWN};
 }
 
-uint32_t slot_for(const bw_image& image, const Key& key) {
+// Of all certificates and issuers of the key, or of those that are called so.
+uint32_t slot_for(const bw_image& image, const Key& key, std::string_view only) {
   const uint32_t keyring = keyring_slot(key);
   if (is_whole_keyring(key)) return keyring;
   for (const CertificateInfo& certificate : key.certificates) {
+    if (!only.empty() && certificate_text(certificate) != only) continue;
     const bw_signed_by by = signed_by(kernel_key(certificate));
     const uint32_t slot = bw_find_signer(&image, &by, keyring);
     if (slot != BW_SIGNER_UNKNOWN) return slot;
   }
   for (const CertificateInfo& issuer : key.issuers) {
+    if (!only.empty() && certificate_text(issuer) != only) continue;
     const bw_signed_by by = issued_by(kernel_key(issuer), issuer.is_ca);
     const uint32_t slot = bw_find_signer(&image, &by, keyring);
     if (slot != BW_SIGNER_UNKNOWN) return slot;
@@ -26,7 +29,21 @@ uint32_t slot_for(const bw_image& image, const Key& key) {
   return BW_SIGNER_UNKNOWN;
 }
 
+Result<const Key*> key_named(const Policy& policy, std::string_view name) {
+  std::string known;
+  for (const Key& key : policy.keys) {
+    if (key.name == name) return &key;
+    known += (known.empty() ? "`" : ", `") + key.name + "`";
+  }
+  return fail("the policy has no key `" + std::string(name) + "`",
+              known.empty() ? "it has no keys at all" : "it has " + known);
+}
+
 }  // namespace
+
+std::string certificate_text(const CertificateInfo& certificate) {
+  return "sha256:" + certificate.fingerprint_hex;
+}
 
 bw_key kernel_key(std::span<const uint8_t> public_key, std::string_view algorithm) {
   bw_key key = {};
@@ -59,13 +76,24 @@ bw_signed_by issued_by(const bw_key& issuer, bool may_issue) {
 }
 
 Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::string_view name) {
+  const auto key = key_named(policy, name);
+  if (!key) return std::unexpected(key.error());
+  return slot_for(image, **key, {});
+}
+
+Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::string_view name,
+                             std::string_view certificate) {
+  const auto key = key_named(policy, name);
+  if (!key) return std::unexpected(key.error());
   std::string known;
-  for (const Key& key : policy.keys) {
-    if (key.name == name) return slot_for(image, key);
-    known += (known.empty() ? "`" : ", `") + key.name + "`";
-  }
-  return fail("the policy has no key `" + std::string(name) + "`",
-              known.empty() ? "it has no keys at all" : "it has " + known);
+  for (const auto* certificates : {&(*key)->certificates, &(*key)->issuers})
+    for (const CertificateInfo& one : *certificates) {
+      if (certificate_text(one) == certificate) return slot_for(image, **key, certificate);
+      known += (known.empty() ? "`" : ", `") + certificate_text(one) + "`";
+    }
+  return fail(
+      "key `" + std::string(name) + "` has no certificate `" + std::string(certificate) + "`",
+      known.empty() ? "it has none at all" : "it has " + known);
 }
 
 uint32_t slot_named(const bw_image& image, std::string_view name) {

@@ -30,6 +30,14 @@ namespace bpfwarden::policy {
 [[nodiscard]] Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy,
                                            std::string_view name);
 
+// A certificate by its fingerprint: `sha256:` and 64 hexadecimal digits.
+[[nodiscard]] std::string certificate_text(const CertificateInfo& certificate);
+
+// Likewise, of the key's certificates and issuers only the one of that fingerprint. Errors: the key
+// has none such.
+[[nodiscard]] Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy,
+                                           std::string_view name, std::string_view certificate);
+
 // Where only the name that an image gave a signer is left, as in an event: the first slot of that
 // name which counts; BW_SIGNER_UNKNOWN if there is none.
 [[nodiscard]] uint32_t slot_named(const bw_image& image, std::string_view name);

@@ -7,7 +7,12 @@
 //        policy_bench decide RULES HIT     1,000 decisions by a policy of so many rules; HIT:
 //        `last`,
 //                                          the last rule is the answer, or `none`
+//        policy_bench diff RULES EDIT      compare two policies of so many rules with eight digests
+//                                          each; EDIT: `some` rules are others, or `all`
+//        policy_bench diff-limited RULES EDIT   the same, within 200 MB of address space
+//        policy_bench diff-random PAIRS RULES   random pairs of up to so many rules, within 200 MB
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -19,9 +24,11 @@
 #include <string>
 
 #include "fake_reader.h"
+#include "policy/diff/diff.h"
 #include "policy/image/compile.h"
 #include "policy/image/signers.h"
 #include "policy/image/situation.h"
+#include "random_policy.h"
 
 // Known to valgrind by its name.
 extern "C" [[gnu::noinline]] void measured(const std::function<void()>& work) { work(); }
@@ -145,9 +152,113 @@ bool decide(size_t rules, bool hits) {
   return right == kDecisions;
 }
 
+// ---- Two policies -------------------------------------------------------------------------------
+
+constexpr rlim_t kMostAddresses = 200'000'000;
+
+bool limit_memory() {
+  const rlimit limit = {kMostAddresses, kMostAddresses};
+  return setrlimit(RLIMIT_AS, &limit) == 0;
+}
+
+struct Compared {
+  explicit Compared(const std::string& text)
+      : policy(parse_text(text).policy.value()),
+        image(std::move(compile(policy, std::array<uint8_t, 32>{}).value())) {}
+
+  Policy policy;
+  std::unique_ptr<bw_image> image;
+};
+
+std::string numbered_digest(size_t number) {
+  char digits[65];
+  std::snprintf(digits, sizeof(digits), "%064zx", number + 1);
+  return "\"sha256:" + std::string(digits) + "\", ";
+}
+
+// Rules for one place and for their own, by signer, user, executable, digest and date. The largest
+// has 8,000 digests, among other names.
+std::string digest_policy(size_t rules, const std::function<bool(size_t)>& is_other) {
+  constexpr size_t digests = 8, largest = 976, places = 48, users = 32;
+  std::string text;
+  for (size_t i = 0; i < rules; i++) {
+    text += "[[rules]]\nname=\"r" + std::to_string(i) + "\"\n" + (i % 5 == 3 ? "deny" : "allow") +
+            "=[\"" + (i % 2 == 0 ? "tp/*" : "fentry/f" + std::to_string(i % places) + "*") +
+            "\"]\n" + (i % 3 == 0 ? "signed-by=[\"netops\"]\n" : "signature=\"unsigned\"\n");
+    if (i % 4 == 1) text += "uid=[" + std::to_string(i * 7 % users) + "]\n";
+    if (i % 7 == 2) text += "exe=[\"/usr/bin/" + std::to_string(i * 5 % users) + "*\"]\n";
+    if (i % 11 == 0) text += "expires=2027-0" + std::to_string(2 + i % 7) + "-01\n";
+    text += "digests=[";
+    for (size_t n = is_other(i) ? 1 : 0; n < (i < largest ? digests : digests / 2); n++)
+      text += numbered_digest(digests * i + n);
+    text += "]\n";
+  }
+  return with_header(text);
+}
+
+// Prints what it found. False if a difference has no load that shows it, or something was left out.
+bool report_diff(const PolicyDiff& diff) {
+  size_t witnesses = 0;
+  for (const DiffGroup& group : diff.groups)
+    witnesses += group.witness[0].has_value() && group.witness[1].has_value();
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf(
+      "%zu differences, %zu of them with a load that shows it; %g%% of %g classes not asked "
+      "about; %ld KiB\n",
+      diff.groups.size(), witnesses, 100 * diff.not_asked / diff.classes, diff.classes,
+      usage.ru_maxrss);
+  return witnesses == diff.groups.size() && diff.not_asked == 0;
+}
+
+bool compare(size_t rules, bool all) {
+  constexpr size_t every = 97;
+  const Compared before(digest_policy(rules, [](size_t) { return false; }));
+  const Compared after(digest_policy(rules, [&](size_t i) { return all || i % every == 5; }));
+  PolicyDiff diff;
+  measured([&] {
+    diff = diff_policies(
+        {DiffSide{before.policy, *before.image}, DiffSide{after.policy, *after.image}}, kNow);
+  });
+  return report_diff(diff) && !diff.groups.empty();
+}
+
+// As random_policy() makes them, but of more rules.
+PolicyText larger_policy(Dice& dice, size_t rules) {
+  PolicyText text = random_policy(dice);
+  while (text.rules.size() < rules)
+    for (auto& rule : random_policy(dice).rules) text.rules.push_back(rule);
+  if (text.rules.size() > rules) text.rules.resize(rules);
+  for (size_t i = 0; i < text.rules.size(); i++)
+    text.rules[i][0] = "name = \"rule " + std::to_string(i) + "\"";
+  return text;
+}
+
+// Every other pair is a policy and an edit of it.
+bool compare_random(size_t pairs, size_t most) {
+  Dice dice(test_seed());
+  size_t good = 0;
+  for (size_t i = 0; i < pairs; i++) {
+    const PolicyText before = larger_policy(dice, 2 + dice.below(most - 1));
+    PolicyText after = larger_policy(dice, 2 + dice.below(most - 1));
+    if (i % 2 == 0) {
+      after = before;
+      for (size_t n = 0; n < 3 && after.rules.size() > 1; n++)
+        after.rules.erase(after.rules.begin() + static_cast<long>(dice.below(after.rules.size())));
+    }
+    const Compared one(before.text()), other(after.text());
+    std::printf("%zu and %zu rules: ", before.rules.size(), after.rules.size());
+    good += report_diff(
+        diff_policies({DiffSide{one.policy, *one.image}, DiffSide{other.policy, *other.image}}, 0));
+    std::fflush(stdout);
+  }
+  return good == pairs;
+}
+
 int usage() {
   std::fputs(
-      "usage: policy_bench largest | memory | garbage NUMBER SIZE | decide RULES last|none\n",
+      "usage: policy_bench largest | memory | garbage NUMBER SIZE | decide RULES last|none |\n"
+      "       diff RULES some|all | diff-limited RULES some|all | diff-random PAIRS RULES\n",
       stderr);
   return 2;
 }
@@ -159,6 +270,12 @@ int run(int argc, char** argv) {
   if (argc != 4) return usage();
   if (what == "garbage")
     return refuse_garbage(std::atoi(argv[2]), std::strtoul(argv[3], nullptr, 10)) ? 0 : 1;
+  const size_t number = std::strtoul(argv[2], nullptr, 10);
+  const bool all = std::strcmp(argv[3], "all") == 0;
+  if (what == "diff") return compare(number, all) ? 0 : 1;
+  if (what == "diff-limited") return limit_memory() && compare(number, all) ? 0 : 1;
+  if (what == "diff-random")
+    return limit_memory() && compare_random(number, std::strtoul(argv[3], nullptr, 10)) ? 0 : 1;
   if (what == "decide")
     return decide(std::strtoul(argv[2], nullptr, 10), std::strcmp(argv[3], "last") == 0) ? 0 : 1;
   return usage();

@@ -52,8 +52,8 @@ const Strings& probe_names() {
   return names;
 }
 
-const Strings& targets_of(const Dice& dice, const AttachFamily& family) {
-  return family.prog_type == BPF_PROG_TYPE_KPROBE && !dice.plain() ? probe_names() : target_names();
+const Strings& targets_of(const AttachFamily& family) {
+  return family.prog_type == BPF_PROG_TYPE_KPROBE ? probe_names() : target_names();
 }
 
 const Strings& devices() {
@@ -80,7 +80,7 @@ const AttachFamily& random_family(Dice& dice) {
                               "kprobe.multi", "syscall", "lsm_cgroup", "cgroup/connect4"};
   static const Strings respelt = {"ksyscall", "usdt", "kretsyscall"};
   if (dice.once_in(3)) return attach_families()[dice.below(attach_families().size())];
-  if (!dice.plain() && dice.once_in(5)) return attach_families()[*find_family(dice.pick(respelt))];
+  if (dice.once_in(5)) return attach_families()[*find_family(dice.pick(respelt))];
   return attach_families()[*find_family(dice.pick(hot))];
 }
 
@@ -104,7 +104,7 @@ string random_pattern(Dice& dice) {
   const AttachFamily& family = random_family(dice);
   string text(family.name);
   if (family.target != Target::none)
-    text += "/" + (dice.once_in(4) ? string("*") : random_match(dice, targets_of(dice, family)));
+    text += "/" + (dice.once_in(4) ? string("*") : random_match(dice, targets_of(family)));
   // A rule may pair only one lsm_cgroup target with a place: see read_rule.cpp.
   return family.name == "lsm_cgroup" ? text : text + random_place(dice, family);
 }
@@ -162,8 +162,7 @@ Strings random_keys(Dice& dice) {
                   "ca.issuer = [\"ca.pem\"]",
                   "narrow.certificates = [\"narrow.pem\"]",
                   "narrow.keyring = \"builtin\""};
-  if (!dice.plain() && dice.once_in(2))
-    keys.push_back(list("ca.revoked", {dice.pick(files), dice.pick(files)}));
+  if (dice.once_in(2)) keys.push_back(list("ca.revoked", {dice.pick(files), dice.pick(files)}));
   return keys;
 }
 
@@ -219,7 +218,7 @@ void random_attachment(Dice& dice, size_t family, Load& load) {
   AttachPoint point{family, {}, {}};
   const AttachFamily& kind = attach_families()[family];
   if (kind.target == Target::load) point.target = load.name;
-  if (kind.target == Target::attach) point.target = random_name(dice, targets_of(dice, kind));
+  if (kind.target == Target::attach) point.target = random_name(dice, targets_of(kind));
   if (kind.place != Place::none && !dice.once_in(6))
     point.place = random_name(dice, kind.place == Place::device ? devices() : paths());
   load.attach = point;

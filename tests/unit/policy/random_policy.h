@@ -15,20 +15,16 @@ namespace bpfwarden::policy::test {
 
 class Dice {
  public:
-  // `plain`: without revocations and probes by other spellings, whose classes diff does not get
-  // through in time.
-  explicit Dice(uint64_t seed, bool plain = false) : engine_(seed), plain_(plain) {}
+  explicit Dice(uint64_t seed) : engine_(seed) {}
   size_t below(size_t end) { return engine_() % end; }
   bool once_in(size_t n) { return below(n) == 0; }
   template <class T>
   const T& pick(const std::vector<T>& from) {
     return from[below(from.size())];
   }
-  [[nodiscard]] bool plain() const { return plain_; }
 
  private:
   std::mt19937_64 engine_;
-  bool plain_;
 };
 
 // A policy file in parts, so that a failing one can be made smaller.

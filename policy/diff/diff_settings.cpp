@@ -1,4 +1,4 @@
-#include "policy/answers/diff_settings.h"
+#include "policy/diff/diff_settings.h"
 
 #include "bpf-lsm/decide.h"
 

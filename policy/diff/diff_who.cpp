@@ -1,4 +1,4 @@
-#include "policy/answers/diff_who.h"
+#include "policy/diff/diff_who.h"
 
 #include <algorithm>
 #include <map>
@@ -15,51 +15,97 @@ namespace {
 
 using std::string;
 
-RuleWords looked_up(const bw_image& image, const Situation& situation, bw_dimension dimension,
-                    bool sure) {
-  const bw_facts facts = facts_of(situation, BW_STAGE_LOAD);
-  const bw_match_sets sets = bw_look_up(&image, &facts, dimension);
-  return words_of(image.vectors[sure ? sets.sure : sets.may]);
+using Set = std::function<void(Situation&, size_t side)>;
+
+Verdicts every_rule() {
+  Verdicts all;
+  for (RulePair* part : {&all.load, &all.attach})
+    for (RuleWords& rules : *part) rules = all_rules();
+  return all;
 }
 
-// A value on one dimension of names.
-PropertyValue named_value(const DiffSides& sides, bw_dimension dimension, string text,
-                          std::function<void(Situation&, size_t)> set) {
-  PropertyValue value = {std::move(text), std::move(set)};
+// Collects the values of one property.
+class Collector {
+ public:
+  Collector(Property::Kind kind, string name) {
+    property_.kind = kind;
+    property_.name = std::move(name);
+  }
+
+  void add(string text, Set set, const Verdicts& verdicts) {
+    const auto [entry, is_new] = known_.emplace(verdicts, property_.classes.size());
+    if (is_new) property_.classes.push_back({verdicts, {}});
+    property_.classes[entry->second].values.push_back(
+        static_cast<uint32_t>(property_.values.size()));
+    property_.values.push_back({std::move(text), std::move(set)});
+  }
+
+  Property take() { return std::move(property_); }
+
+ private:
+  Property property_;
+  std::map<Verdicts, size_t> known_;
+};
+
+bw_match_sets looked_up(const bw_image& image, const Situation& situation, bw_stage stage,
+                        bw_dimension dimension) {
+  const bw_facts facts = facts_of(situation, stage);
+  return bw_look_up(&image, &facts, dimension);
+}
+
+// A value on one dimension of names. Who cannot be identified at load meets no condition that is
+// left open: bw_match() asks for those that surely match.
+Verdicts named_verdicts(const DiffSides& sides, bw_dimension dimension, const Set& set) {
+  Verdicts verdicts;
   for (size_t i = 0; i < 2; i++) {
     Situation situation;
-    value.set(situation, i);
+    set(situation, i);
     const bw_image& image = sides[i].image;
-    if (dimension != BW_NAME_DIGEST) {
-      value.verdicts.who[i] = looked_up(image, situation, dimension, true);
-      value.verdicts.at_attach[i] = looked_up(image, situation, dimension, false);
-      continue;
-    }
-    value.verdicts.digest_sure[i] = looked_up(image, situation, dimension, true);
-    value.verdicts.digest_may[i] = looked_up(image, situation, dimension, false);
+    const bw_match_sets at_load = looked_up(image, situation, BW_STAGE_LOAD, dimension);
+    verdicts.load[i] = dimension == BW_NAME_DIGEST ? deciding_at_load(image, at_load)
+                                                   : words_of(image.vectors[at_load.sure]);
+    verdicts.attach[i] =
+        words_of(image.vectors[looked_up(image, situation, BW_STAGE_ATTACH, dimension).sure]);
     const bw_facts facts = facts_of(situation, BW_STAGE_LOAD);
-    value.verdicts.is_denied_digest[i] = bw_is_denied_digest(&image, &facts) != 0;
+    verdicts.is_denied_digest[i] =
+        static_cast<uint8_t>(dimension == BW_NAME_DIGEST && bw_is_denied_digest(&image, &facts));
   }
-  return value;
+  return verdicts;
+}
+
+void add_named(const DiffSides& sides, bw_dimension dimension, string text, const Set& set,
+               Collector& into) {
+  into.add(std::move(text), set, named_verdicts(sides, dimension, set));
 }
 
 Property path_values(const DiffSides& sides, bw_dimension dimension, string name,
                      std::vector<PathPattern> Rule::* patterns,
                      std::optional<string> Situation::* fact) {
-  std::map<string, string> found;
+  std::set<string> exact, prefixes;
   for (const DiffSide& side : sides)
     for (const Rule& rule : side.policy.rules)
       for (const PathPattern& pattern : rule.*patterns)
-        found.emplace(pattern.is_prefix ? fresh_name(pattern.text) : pattern.text,
-                      pattern.is_prefix ? pattern.text + "*" : pattern.text);
-  Property property = {std::move(name), {}};
-  if (found.empty()) return property;
-  found.emplace(fresh_name("/"), "any other");
+        (pattern.is_prefix ? prefixes : exact).insert(pattern.text);
+  std::set<string> taken = exact;
+  taken.insert(prefixes.begin(), prefixes.end());
+  std::map<string, string> found;
+  for (const string& path : exact) found.emplace(path, path);
+  for (const string& prefix : prefixes)
+    found.emplace(fresh_name(prefix, taken, BW_NAME_SIZE - 1), prefix + "*");
+  Collector values(Property::Kind::subject, std::move(name));
+  if (found.empty()) return values.take();
+  found.emplace(fresh_name("/", taken, BW_NAME_SIZE - 1), "any other");
   for (const auto& [path, text] : found)
-    property.values.push_back(named_value(
-        sides, dimension, text, [fact, value = path](Situation& s, size_t) { s.*fact = value; }));
-  property.values.push_back(named_value(sides, dimension, "one that cannot be read",
-                                        [fact](Situation& s, size_t) { (s.*fact).reset(); }));
+    add_named(
+        sides, dimension, text, [fact, value = path](Situation& s, size_t) { s.*fact = value; },
+        values);
+  add_named(
+      sides, dimension, "one that cannot be read",
+      [fact](Situation& s, size_t) { (s.*fact).reset(); }, values);
+  Property property = values.take();
+  const Verdicts unsaid = named_verdicts(sides, dimension, [](Situation&, size_t) {});
+  property.must_be_said = std::ranges::none_of(
+      property.classes, [&](const ValueClass& one) { return one.verdicts == unsaid; });
   return property;
 }
 
@@ -67,16 +113,17 @@ Property uid_values(const DiffSides& sides) {
   std::set<uint32_t> uids;
   for (const DiffSide& side : sides)
     for (const Rule& rule : side.policy.rules) uids.insert(rule.uids.begin(), rule.uids.end());
-  Property property = {"uid", {}};
-  if (uids.empty()) return property;
+  Collector values(Property::Kind::subject, "uid");
+  if (uids.empty()) return values.take();
   uint32_t other = 60'000;
   while (uids.contains(other)) other++;
   for (const uint32_t uid : uids)
-    property.values.push_back(named_value(sides, BW_NAME_UID, std::to_string(uid),
-                                          [uid](Situation& s, size_t) { s.uid = uid; }));
-  property.values.push_back(named_value(sides, BW_NAME_UID, "any other",
-                                        [other](Situation& s, size_t) { s.uid = other; }));
-  return property;
+    add_named(
+        sides, BW_NAME_UID, std::to_string(uid), [uid](Situation& s, size_t) { s.uid = uid; },
+        values);
+  add_named(
+      sides, BW_NAME_UID, "any other", [other](Situation& s, size_t) { s.uid = other; }, values);
+  return values.take();
 }
 
 Property digest_values(const DiffSides& sides) {
@@ -86,19 +133,21 @@ Property digest_values(const DiffSides& sides) {
     for (const Rule& rule : side.policy.rules)
       digests.insert(rule.digests.begin(), rule.digests.end());
   }
-  Property property = {"digest", {}};
-  if (digests.empty()) return property;
+  Collector values(Property::Kind::digest, "digest");
+  if (digests.empty()) return values.take();
   ProgramDigest other = {};
   while (digests.contains(other)) other.back()++;
   const auto add = [&](const ProgramDigest& digest, string text) {
-    property.values.push_back(named_value(sides, BW_NAME_DIGEST, std::move(text),
-                                          [digest](Situation& s, size_t) { s.digest = digest; }));
+    add_named(
+        sides, BW_NAME_DIGEST, std::move(text),
+        [digest](Situation& s, size_t) { s.digest = digest; }, values);
   };
   for (const ProgramDigest& digest : digests) add(digest, digest_text(digest));
   add(other, "any other");
-  property.values.push_back(named_value(sides, BW_NAME_DIGEST, "one that is not known",
-                                        [](Situation& s, size_t) { s.digest.reset(); }));
-  return property;
+  add_named(
+      sides, BW_NAME_DIGEST, "one that is not known",
+      [](Situation& s, size_t) { s.digest.reset(); }, values);
+  return values.take();
 }
 
 // Who may sign, the same for both images: by slot of each.
@@ -163,65 +212,64 @@ std::vector<SharedSigner> signer_values(const DiffSides& sides) {
   return found;
 }
 
-PropertyValue signer_value(const DiffSides& sides, Signature signature,
-                           const SharedSigner& signer) {
-  const bool is_signed = signature != Signature::unsigned_;
-  PropertyValue value;
-  value.text = is_signed ? string(signature_name(static_cast<bw_signature>(signature))) + " by " +
-                               signer.name
-                         : "unsigned";
-  value.set = [signature, signer](Situation& s, size_t side) {
-    s.signature = signature;
-    s.signer = signer.slots[side];
-  };
+Verdicts signer_verdicts(const DiffSides& sides, Signature signature, const SharedSigner& signer) {
+  Verdicts verdicts;
   for (size_t i = 0; i < 2; i++) {
     const bw_image& image = sides[i].image;
-    value.verdicts.who[i] = both(words_of(image.signature[static_cast<size_t>(signature)]),
-                                 words_of(image.signer[signer.slots[i]]));
-    value.verdicts.is_known_signer[i] = is_signed && signer.slots[i] != BW_SIGNER_UNKNOWN;
+    verdicts.load[i] = both(words_of(image.signature[static_cast<size_t>(signature)]),
+                            words_of(image.signer[signer.slots[i]]));
+    verdicts.is_known_signer[i] = static_cast<uint8_t>(signature != Signature::unsigned_ &&
+                                                       signer.slots[i] != BW_SIGNER_UNKNOWN);
   }
-  return value;
+  verdicts.attach = verdicts.load;
+  return verdicts;
 }
 
 Property signed_values(const DiffSides& sides) {
-  Property property = {"", {}};
-  const auto signers = signer_values(sides);
-  property.values.push_back(signer_value(sides, Signature::unsigned_, signers.front()));
-  for (const SharedSigner& signer : signers)
+  Collector values(Property::Kind::signer, "");
+  const auto add = [&](string text, Signature signature, const SharedSigner& signer) {
+    values.add(
+        std::move(text),
+        [signature, slots = signer.slots](Situation& s, size_t side) {
+          s.signature = signature;
+          s.signer = slots[side];
+        },
+        signer_verdicts(sides, signature, signer));
+  };
+  add("unsigned", Signature::unsigned_, {{}, {BW_SIGNER_UNKNOWN, BW_SIGNER_UNKNOWN}});
+  for (const SharedSigner& signer : signer_values(sides))
     for (const Signature signature : {Signature::prog_only, Signature::prog_used_maps})
-      property.values.push_back(signer_value(sides, signature, signer));
-  return property;
+      add(string(signature_name(static_cast<bw_signature>(signature))) + " by " + signer.name,
+          signature, signer);
+  return values.take();
 }
 
 Property origin_values(const DiffSides& sides) {
-  Property property = {"origin", {}};
+  Collector values(Property::Kind::program, "origin");
   for (const Origin origin : {Origin::user, Origin::loader}) {
-    PropertyValue value = {string(origin_name(static_cast<bw_origin>(origin))),
-                           [origin](Situation& s, size_t) { s.origin = origin; }};
+    Verdicts verdicts = every_rule();
     for (size_t i = 0; i < 2; i++)
-      value.verdicts.what[i] = words_of(sides[i].image.origin[static_cast<size_t>(origin)]);
-    property.values.push_back(std::move(value));
+      verdicts.load[i] = words_of(sides[i].image.origin[static_cast<size_t>(origin)]);
+    verdicts.attach = verdicts.load;
+    values.add(
+        string(origin_name(static_cast<bw_origin>(origin))),
+        [origin](Situation& s, size_t) { s.origin = origin; }, verdicts);
   }
-  return property;
+  return values.take();
 }
 
 Property trait_values(const DiffSides& sides, bw_trait trait, string name,
                       const std::function<void(Situation&, bool)>& set) {
-  Property property = {std::move(name), {}};
+  Collector values(Property::Kind::program, std::move(name));
   for (const bool truth : {false, true}) {
-    PropertyValue value = {truth ? "yes" : "no",
-                           [set, truth](Situation& s, size_t) { set(s, truth); }};
+    Verdicts verdicts = every_rule();
     for (size_t i = 0; i < 2; i++)
-      value.verdicts.what[i] = words_of(sides[i].image.trait[trait][truth]);
-    property.values.push_back(std::move(value));
+      verdicts.load[i] = words_of(sides[i].image.trait[trait][static_cast<size_t>(truth)]);
+    verdicts.attach = verdicts.load;
+    values.add(
+        truth ? "yes" : "no", [set, truth](Situation& s, size_t) { set(s, truth); }, verdicts);
   }
-  return property;
-}
-
-// Where no rule matches, the mode is that of the first in force with one of its own.
-void set_in_force(const bw_image& image, int64_t time, RuleWords& who, RuleWords& with_mode) {
-  who = words_of(*bw_in_force(&image, time));
-  with_mode = both(who, either(words_of(image.audit), words_of(image.enforce)));
+  return values.take();
 }
 
 Property time_values(const DiffSides& sides, int64_t now) {
@@ -229,36 +277,22 @@ Property time_values(const DiffSides& sides, int64_t now) {
   for (const DiffSide& side : sides)
     for (uint32_t i = 1; i < side.image.period_count; i++)
       if (side.image.periods[i].from > now) starts.insert(side.image.periods[i].from);
-  Property property = {"date", {}};
+  Collector values(Property::Kind::date, "date");
   for (const int64_t start : starts) {
-    PropertyValue value = {start == now ? "now" : "from " + date_text(start),
-                           [start](Situation& s, size_t) { s.time = start; }};
+    Verdicts verdicts;
     for (size_t i = 0; i < 2; i++) {
-      set_in_force(sides[i].image, start, value.verdicts.who[i], value.verdicts.with_mode[i]);
-      value.verdicts.enforces[i] = bw_enforces_at(&sides[i].image, start) != 0;
+      verdicts.load[i] = words_of(*bw_in_force(&sides[i].image, start));
+      verdicts.enforces[i] = static_cast<uint8_t>(bw_enforces_at(&sides[i].image, start));
     }
-    property.values.push_back(std::move(value));
+    verdicts.attach = verdicts.load;
+    values.add(
+        start == now ? "now" : "from " + moment_text(start),
+        [start](Situation& s, size_t) { s.time = start; }, verdicts);
   }
-  return property;
-}
-
-// A property that neither policy asks about is none.
-bool tells_nothing(const Property& property) {
-  return std::all_of(property.values.begin(), property.values.end(),
-                     [&](const PropertyValue& value) {
-                       return value.verdicts == property.values.front().verdicts;
-                     });
+  return values.take();
 }
 
 }  // namespace
-
-Verdicts every_rule() {
-  Verdicts all;
-  for (RulePair* part :
-       {&all.who, &all.what, &all.at_attach, &all.with_mode, &all.digest_sure, &all.digest_may})
-    for (RuleWords& rules : *part) rules.fill(~uint64_t{0});
-  return all;
-}
 
 std::vector<Property> properties_of(const DiffSides& sides, int64_t now) {
   std::vector<Property> all = {
@@ -277,7 +311,7 @@ std::vector<Property> properties_of(const DiffSides& sides, int64_t now) {
       path_values(sides, BW_NAME_CGROUP, "cgroup", &Rule::cgroups, &Situation::cgroup),
       digest_values(sides),
       time_values(sides, now)};
-  std::erase_if(all, tells_nothing);
+  std::erase_if(all, [](const Property& property) { return property.values.empty(); });
   return all;
 }
 

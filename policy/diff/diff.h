@@ -1,15 +1,17 @@
 // What changes between two policies: not their text, but their decisions.
 //
-// Every class of loads that the two can tell apart is decided by both images, with decide_on(), so
-// a difference that is not reported is none that the kernel part could make.
+// All loads that the two can tell apart are classes: combinations of an attach point and of values
+// of properties. policy/diff_search.h finds which rules decide where, without going through the
+// classes one by one; what they decide is asked of decide_on(), and every difference has a load
+// that shows it. Only where a comparison would take too long are classes left out, and counted.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/result.h"
-#include "policy/answers/diff_parts.h"
+#include "policy/diff/diff_parts.h"
 
 namespace bpfwarden::policy {
 
@@ -22,9 +24,12 @@ enum class Change : uint8_t {
 struct DiffGroup {
   Change change = Change::widened;
   std::vector<std::string> places;  // attach points, as patterns
+  size_t more_places = 0;           // beside those
   std::vector<std::string> who;     // properties, each with its values; none: whoever
   std::string before, after;        // "denied by the default, enforced"
   std::array<Situation, 2> example;
+  // The options of `explain` that show it, for each policy; none where it has no words for it.
+  std::array<std::optional<std::vector<std::string>>, 2> witness;
 };
 
 // A setting of the policy that is about no program.
@@ -38,14 +43,21 @@ struct PolicyDiff {
   std::vector<DiffGroup> groups;   // the widening ones first
   std::vector<DiffGroup> threads;  // likewise; the same answer, but another one to threads
   std::vector<SettingChange> settings;
-  size_t classes = 0;     // of loads, all that were compared
-  size_t changed = 0;     // those with another answer
-  size_t other_rule = 0;  // those with the same answer by another rule
+  double classes = 0;     // of loads
+  double changed = 0;     // those with another answer
+  double other_rule = 0;  // those with the same answer by another rule
+  double not_asked = 0;   // those that were left out
 
   [[nodiscard]] bool widens() const;
 };
 
-// Dates before `now` (Unix seconds) are left out. Errors: more classes than can be compared.
-[[nodiscard]] Result<PolicyDiff> diff_policies(const DiffSides& sides, int64_t now);
+struct DiffLimits {
+  // Words that a search may compute: what takes some ten seconds.
+  uint64_t steps = 4'000'000'000;
+};
+
+// Dates before `now` (Unix seconds) are left out.
+[[nodiscard]] PolicyDiff diff_policies(const DiffSides& sides, int64_t now,
+                                       const DiffLimits& limits = {});
 
 }  // namespace bpfwarden::policy

@@ -1,11 +1,11 @@
 // What the settings of two policies change, beside the answers that loads get: who may attach with
-// threads, and whether there may be BPF tokens. Internal to policy/answers/diff*.
+// threads, and whether there may be BPF tokens. Internal to policy/diff/diff*.
 #pragma once
 
 #include <array>
 #include <string>
 
-#include "policy/answers/diff_parts.h"
+#include "policy/diff/diff_parts.h"
 
 namespace bpfwarden::policy {
 
