@@ -1,4 +1,4 @@
-// A refusal as sentences, for the person who has to do something about it.
+// Refusals for the person who has to do something about them: in sentences, and as JSON.
 #pragma once
 
 #include <cstdint>

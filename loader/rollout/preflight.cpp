@@ -71,9 +71,9 @@ Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& f
 // of an attachment. Nothing for an event that is not understood, and where nothing is decided.
 std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image& image,
                                         uint32_t signer, int64_t now) {
-  nlohmann::json event = kind.event;
-  event["signer"] = nullptr;  // a name of the policy of then: the slot says who it is in this one
-  event["wall_time"] = now;
+  Event event = kind.event;
+  event.signer.clear();  // a name of the policy of then: the slot says who it is in this one
+  event.wall_time = now;
   auto situation = situation_of_event(event, {}, image, now);
   if (!situation) return std::nullopt;
   situation->signer = signer;

@@ -2,7 +2,6 @@
 // facts that a rule can ask for, so that another policy can decide about them.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/result.h"
@@ -11,7 +10,7 @@
 namespace bpfwarden::loader {
 
 struct RecordedKind {
-  nlohmann::json event;  // the last of them
+  Event event;  // the last of them
   policy::SeenLoad seen;
 };
 
