@@ -127,7 +127,8 @@ void advise_unknown_key(const policy::RecordedLoad& load, Advice& advice) {
 string place_of_rule(const Event& event) {
   if (event.rule.empty()) return "anywhere among the rules";
   const uint32_t line = event.rule_line.value_or(0);
-  return "above rule '" + event.rule + "'" + (line > 0 ? " (line " + std::to_string(line) + ")" : "") +
+  return "above rule '" + event.rule + "'" +
+         (line > 0 ? " (line " + std::to_string(line) + ")" : "") +
          ": the first rule that matches decides";
 }
 

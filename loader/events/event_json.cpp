@@ -169,9 +169,7 @@ class MemberReader {
   void fail_with(const char* name, const std::string& what) {
     done_ = fail("the event's `" + std::string(name) + "` " + what, kOneEvent);
   }
-  void wrong(const char* name, const char* type) {
-    fail_with(name, std::string("is not ") + type);
-  }
+  void wrong(const char* name, const char* type) { fail_with(name, std::string("is not ") + type); }
 
   const json& object_;
   Status done_;

@@ -35,8 +35,8 @@ Result<LogFile> open_log_file(std::string name) {
   return LogFile{std::move(name), std::move(file)};
 }
 
-// As EventFile rotates them, the newest first: so one that is renamed meanwhile is not left out, and
-// known when it is met again.
+// As EventFile rotates them, the newest first: so one that is renamed meanwhile is not left out,
+// and known when it is met again.
 Result<std::vector<LogFile>> open_log_files(const std::string& path) {
   std::vector<LogFile> files;
   std::set<std::pair<dev_t, ino_t>> met;
@@ -144,6 +144,12 @@ Result<std::vector<Event>> events_in_kernel(Summed which) {
     for (const bw_event& event : some)
       events.push_back(from_record(event, names.image(event.generation)));
   return events;
+}
+
+std::string unreadable_text(const EventWalk& walk) {
+  return "not read: " + std::to_string(walk.unreadable) +
+         (walk.unreadable == 1 ? " line of " : " lines of ") + walk.file +
+         (walk.unreadable == 1 ? " is no event; " : " are no events; ") + walk.first_problem;
 }
 
 Result<EventWalk> walk_events(const EventSource& source, const EventHandler& handle) {

@@ -1,6 +1,6 @@
-// The history: events from before this moment, those that `bpfwarden events --output FILE` has kept,
-// and those that are still in the kernel's buffers, read by somebody or not. Nothing is taken from
-// the stream.
+// The history: events from before this moment, those that `bpfwarden events --output FILE` has
+// kept, and those that are still in the kernel's buffers, read by somebody or not. Nothing is taken
+// from the stream.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,9 @@ struct EventWalk {
   std::string file;     // that was read; empty: none, only the kernel's buffer
   std::string sources;  // for people: "1204 events of /var/log/… and of the kernel's buffer"
 };
+
+// "not read: 2 lines of FILE are no events; FILE, line 7: ...", where there are such.
+[[nodiscard]] std::string unreadable_text(const EventWalk& walk);
 
 // Each event once. Errors: the file that was named cannot be read, or has lines of which none is an
 // event; errno of bpf(2).

@@ -108,8 +108,7 @@ string who_text(const Event& event) {
 
 string what_text(const Event& event) {
   if (event.hook == BW_HOOK_OBSERVED) return "to load a signed program";
-  if (event.hook == BW_HOOK_MAP_CREATE)
-    return "to create a map that a signature covers, writable";
+  if (event.hook == BW_HOOK_MAP_CREATE) return "to create a map that a signature covers, writable";
   if (event.hook == BW_HOOK_TOKEN_CREATE) return "to make a BPF token";
   if (event.hook == BW_HOOK_KEY)
     return "to change key " + std::to_string(event.key_serial) + " of bpfwarden's keyring";

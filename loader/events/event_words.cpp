@@ -45,9 +45,7 @@ constexpr std::pair<bw_hook, bw_hook> range_of(bw_hook) { return {BW_HOOK_PROG_L
 constexpr std::pair<Decision, Decision> range_of(Decision) {
   return {Decision::deny, Decision::allow};
 }
-constexpr std::pair<bw_mode, bw_mode> range_of(bw_mode) {
-  return {BW_MODE_AUDIT, BW_MODE_ENFORCE};
-}
+constexpr std::pair<bw_mode, bw_mode> range_of(bw_mode) { return {BW_MODE_AUDIT, BW_MODE_ENFORCE}; }
 constexpr std::pair<bw_cause, bw_cause> range_of(bw_cause) {
   return {bw_cause(0), bw_cause(BW_CAUSES - 1)};
 }

@@ -1,8 +1,8 @@
 #include "loader/events/refusals.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "loader/events/event_log.h"
 #include "loader/kernel/pins.h"
 #include "loader/text/moment.h"
 
@@ -44,17 +44,17 @@ std::vector<RefusalGroup> RefusalLog::latest(size_t limit) const {
   return all;
 }
 
-Result<RefusalLog> read_refusals(const RefusalSource& source) {
+Result<Refusals> read_refusals(const RefusalSource& source) {
   std::error_code error;
   const auto pins = open_pins();
   if (!source.file && pins && !*pins && !std::filesystem::exists(kEventLog, error))
     return fail("no policy is active, and no events are kept in " + std::string(kEventLog),
                 "run `bpfwarden apply POLICY` first, or name recorded events with --events FILE");
   RefusalLog log(source.since);
-  const auto done =
+  auto walk =
       walk_events({.file = source.file.value_or("")}, [&](const Event& event) { log.add(event); });
-  if (!done) return std::unexpected(done.error());
-  return log;
+  if (!walk) return std::unexpected(std::move(walk).error());
+  return Refusals{std::move(log), std::move(*walk)};
 }
 
 }  // namespace bpfwarden::loader

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "loader/events/event.h"
+#include "loader/events/event_log.h"
 
 namespace bpfwarden::loader {
 
@@ -44,8 +44,13 @@ struct RefusalSource {
   int64_t since = 0;
 };
 
+struct Refusals {
+  RefusalLog log;
+  EventWalk walk;  // what was read for it
+};
+
 // Without a file: kEventLog where it is there, then what the kernel still has; an event that is in
-// both counts once. Errors: the file cannot be read; there is neither a policy nor a file.
-[[nodiscard]] Result<RefusalLog> read_refusals(const RefusalSource& source);
+// both counts once. Errors: as of walk_events(); there is neither a policy nor a file.
+[[nodiscard]] Result<Refusals> read_refusals(const RefusalSource& source);
 
 }  // namespace bpfwarden::loader

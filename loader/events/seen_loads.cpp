@@ -38,8 +38,8 @@ SeenLoad describe(const Event& event, bw_cause cause) {
   seen.load.attach = event.attach;
   if (event.signature.known)
     seen.load.signature = static_cast<policy::Signature>(*event.signature.known);
-  seen.is_signed = seen.load.signature != policy::Signature::unsigned_ ||
-                   event.hook == BW_HOOK_OBSERVED;
+  seen.is_signed =
+      seen.load.signature != policy::Signature::unsigned_ || event.hook == BW_HOOK_OBSERVED;
   seen.load.program = event.program;
   seen.load.signer = event.signer;
   seen.load.digest = event.digest;
@@ -126,6 +126,8 @@ Result<SeenLoads> read_seen_events(const EventSource& source) {
   LoadCollector collector;
   auto walk = walk_events(source, [&](const Event& event) { collector.add(event); });
   if (!walk) return std::unexpected(std::move(walk).error());
+  if (walk->unreadable != 0)
+    walk->sources += " (" + std::to_string(walk->unreadable) + " lines of it are none)";
   return SeenLoads{collector.finish(), std::move(walk->sources)};
 }
 

@@ -40,8 +40,8 @@ json causes_to_json() {
 Result<RecordedEvents> read_recorded_events(const std::filesystem::path& path,
                                             const ReportSpan& span) {
   RecordedEvents events{EventTable(path.empty() ? read_cgroups() : CgroupPaths()), {}, {}};
-  const auto walk = walk_events({.file = path},
-                                [&](const Event& event) { add_event(event, span, events); });
+  const auto walk =
+      walk_events({.file = path}, [&](const Event& event) { add_event(event, span, events); });
   if (!walk) return std::unexpected(walk.error());
   events.recording.unreadable += walk->unreadable;
   if (walk->file.empty())

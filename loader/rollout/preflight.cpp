@@ -147,6 +147,7 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
   if (!kinds) return std::unexpected(kinds.error());
   found.recorded = judge_kinds(kinds->loads, *next.image, image, listed);
   found.attached = judge_kinds(kinds->attachments, *next.image, image, {});
+  if (kinds->walk.unreadable != 0) found.unreadable = unreadable_text(kinds->walk);
   if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
   return found;
 }
@@ -159,6 +160,7 @@ std::string preflight_text(const Preflight& found, size_t limit) {
     text += "not asked about: " + std::to_string(found.residents) +
             " programs from before the first policy, which run on; `bpfwarden inventory` lists "
             "them as resident\n";
+  if (!found.unreadable.empty()) text += found.unreadable + "\n";
   return text;
 }
 

@@ -60,12 +60,12 @@ class Kinds {
 
 Result<RecordedKinds> read_recorded_kinds(const EventSource& source) {
   Kinds loads, attachments;
-  const auto walk = walk_events(source, [&](const Event& event) {
+  auto walk = walk_events(source, [&](const Event& event) {
     loads.add(event, seen_load_of(event));
     attachments.add(event, seen_attachment_of(event));
   });
-  if (!walk) return std::unexpected(walk.error());
-  return RecordedKinds{loads.take(), attachments.take()};
+  if (!walk) return std::unexpected(std::move(walk).error());
+  return RecordedKinds{loads.take(), attachments.take(), std::move(*walk)};
 }
 
 }  // namespace bpfwarden::loader

@@ -17,6 +17,7 @@ struct RecordedKind {
 struct RecordedKinds {
   std::vector<RecordedKind> loads;
   std::vector<RecordedKind> attachments;
+  EventWalk walk;  // what was read for it
 };
 
 // Errors as of read_seen_events().

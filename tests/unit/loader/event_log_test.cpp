@@ -14,12 +14,13 @@ namespace bpfwarden::loader {
 TEST_CASE("kept events are read from the oldest file on") {
   const test::TempDir folder;
   const auto path = folder.path() / "events.jsonl";
-  auto file = EventFile::open({.path = path, .max_bytes = 60, .keep = 12});
+  auto file = EventFile::open({.path = path, .max_bytes = 75, .keep = 12});
   REQUIRE(file);
-  for (int i = 1; i <= 25; i++) REQUIRE(file->write(nlohmann::json({{"hook", "attach"}, {"sequence", i}}).dump()));
+  for (int i = 1; i <= 25; i++)
+    REQUIRE(file->write(nlohmann::json({{"hook", "attach"}, {"sequence", i}}).dump()));
   uint64_t next = 1;
-  const auto done = read_event_log(
-      path, [&](const Event& event) { CHECK(event.sequence == next++); });
+  const auto done =
+      read_event_log(path, [&](const Event& event) { CHECK(event.sequence == next++); });
   REQUIRE(done);
   CHECK(done->events == 25);
   CHECK(done->unreadable == 0);
@@ -27,7 +28,8 @@ TEST_CASE("kept events are read from the oldest file on") {
 
 TEST_CASE("half a line is counted and passed over") {
   const test::TempDir folder;
-  const auto path = folder.write("events.jsonl", "{\"hook\":\"attach\",\"sequence\":1}\n[]\n{\"seq");
+  const auto path =
+      folder.write("events.jsonl", "{\"hook\":\"attach\",\"sequence\":1}\n[]\n{\"seq");
   const auto done = read_event_log(path, [](const Event&) {});
   REQUIRE(done);
   CHECK(done->events == 1);
@@ -46,7 +48,8 @@ TEST_CASE("a log that is not there is an error that says who keeps one") {
 TEST_CASE("a file that was rotated meanwhile is read once, and none is left out") {
   const test::TempDir folder;
   const auto path = folder.write("events.jsonl", "{\"hook\":\"attach\",\"sequence\":1}\n");
-  std::filesystem::create_hard_link(path, path.string() + ".1");  // both names, as between two looks
+  std::filesystem::create_hard_link(path,
+                                    path.string() + ".1");  // both names, as between two looks
   folder.write("events.jsonl.2", "{\"hook\":\"attach\",\"sequence\":0}\n");
   std::vector<uint64_t> read;
   REQUIRE(read_event_log(path, [&](const Event& event) { read.push_back(event.sequence); }));

@@ -124,10 +124,8 @@ TEST_CASE("what is no event, or has no time, is not one") {
   CHECK_FALSE(table.add(event_of({{"hook", "bpf_prog_load"}})));
   CHECK_FALSE(event_from_json({{"hook", "bpf_prog_load"}, {"time", "noon"}}));
   CHECK(table.add(event_of({{"hook", "bpf_prog_load"}, {"wall_time", 1700000000}})));
-  for (const json& odd : json::array({{{"program", {{"a", 1}}}},
-                                      {{"uid", "x"}},
-                                      {{"sequence", -4}},
-                                      {{"almost", 7}}})) {
+  for (const json& odd : json::array(
+           {{{"program", {{"a", 1}}}}, {{"uid", "x"}}, {{"sequence", -4}}, {{"almost", 7}}})) {
     json whole = event(1);
     whole.update(odd);
     CHECK_FALSE(event_from_json(whole));

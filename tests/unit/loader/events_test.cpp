@@ -273,24 +273,27 @@ TEST_CASE("an attachment is told with its target, its place and its way") {
   const nlohmann::json json = event_to_json(event, nullptr);
   CHECK(json["hook"] == "attach");
   CHECK(json["route"] == "link-create");
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("DENIED: agent (/usr/bin/agent, uid 0, pid 42) tried to attach an "
-                               "unsigned program 'drop' to xdp@eth1 by link-create; it got EPERM: "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("DENIED: agent (/usr/bin/agent, uid 0, pid 42) tried to attach an "
+                        "unsigned program 'drop' to xdp@eth1 by link-create; it got EPERM: "));
   event.route = BW_ROUTE_TEST_RUN;
   CHECK_THAT(event_sentence(event, nullptr),
              ContainsSubstring(" tried to run an unsigned xdp@eth1 program 'drop'; it got "));
   event.refused = 0;
   event.error = 0;
   event.route = BW_ROUTE_DEVICE_RENAMED;
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("NO LONGER ALLOWED: agent (/usr/bin/agent, uid 0, pid 42) renamed the "
-                               "device of an unsigned program 'drop', now xdp@eth1; the program is "
-                               "still attached: "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("NO LONGER ALLOWED: agent (/usr/bin/agent, uid 0, pid 42) renamed the "
+                        "device of an unsigned program 'drop', now xdp@eth1; the program is "
+                        "still attached: "));
   event.route = BW_ROUTE_DEVICE_MOVED;
   CHECK(event_to_json(event, nullptr)["route"] == "device-moved");
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring(" moved the device of an unsigned program 'drop' into another network "
-                               "namespace, now xdp@eth1; "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring(" moved the device of an unsigned program 'drop' into another network "
+                        "namespace, now xdp@eth1; "));
   event.route = BW_ROUTE_DEVICE_JOINED;
   CHECK(event_to_json(event, nullptr)["route"] == "device-joined");
   CHECK_THAT(event_sentence(event, nullptr),
@@ -334,8 +337,9 @@ TEST_CASE("a difference of the staged policy about an attachment names that") {
   event.error = 0;
   event.active_allow = 1;
   CHECK(event_to_json(event, nullptr)["attach"] == "xdp@eth1");
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("the staged policy would REFUSE what the active one allowed: agent ("));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("the staged policy would REFUSE what the active one allowed: agent ("));
   CHECK_THAT(event_sentence(event, nullptr),
              ContainsSubstring(") asked to attach an unsigned program 'drop' to xdp@eth1 by "
                                "link-create: "));

@@ -20,11 +20,11 @@ EventTable events(size_t count, bool is_denied = false) {
   EventTable table;
   for (size_t i = 1; i <= count; i++)
     REQUIRE(table.add(event_of({{"sequence", i},
-                       {"wall_time", 1'700'000'000 + i},
-                       {"hook", "bpf_prog_load"},
-                       {"decision", is_denied || i == 1 ? "deny" : "allow"},
-                       {"program", kHostile},
-                       {"tgid", i}})));
+                                {"wall_time", 1'700'000'000 + i},
+                                {"hook", "bpf_prog_load"},
+                                {"decision", is_denied || i == 1 ? "deny" : "allow"},
+                                {"program", kHostile},
+                                {"tgid", i}})));
   return table;
 }
 
@@ -110,11 +110,11 @@ TEST_CASE("a page stays small, whatever the names: it then carries fewer events,
   for (size_t i = 1; i <= kMostEventsInPage; i++) {
     const std::string digest = keyring::hex(keyring::sha256(bytes_of(std::to_string(i))));
     REQUIRE(table.add(event_of({{"sequence", i},
-                       {"wall_time", 1'700'000'000 + i},
-                       {"hook", "bpf_prog_load"},
-                       {"decision", "allow"},
-                       {"digest", digest},
-                       {"loader_digest", digest.substr(32) + digest.substr(0, 32)}})));
+                                {"wall_time", 1'700'000'000 + i},
+                                {"hook", "bpf_prog_load"},
+                                {"decision", "allow"},
+                                {"digest", digest},
+                                {"loader_digest", digest.substr(32) + digest.substr(0, 32)}})));
   }
   const auto page = render_page({}, json::object(), table);
   REQUIRE(page);

@@ -275,8 +275,8 @@ TEST_CASE("each cause and each errno has something to do") {
   CHECK_FALSE(refusal_text({.event = Event(), .count = 1}, kNow).empty());
   const json sparse = {{"hook", "bpf_prog_load"}, {"decision", "deny"}, {"cause", "moonlight"}};
   CHECK(has(refusal_text(only(sparse), kNow), "why: moonlight (policy version 0)"));
-  for (const json& wrong : json::array(
-           {{{"almost", 7}}, {{"uid", "x"}}, {{"refused", 1}}, {{"exe", 3}}}))
+  for (const json& wrong :
+       json::array({{{"almost", 7}}, {{"uid", "x"}}, {{"refused", 1}}, {{"exe", 3}}}))
     CHECK_FALSE(event_from_json(with(refused(1), wrong)));
 }
 
@@ -285,9 +285,11 @@ TEST_CASE("recorded files are read with those that were rotated, broken lines le
   const auto path = folder.path() / "events.jsonl";
   std::ofstream(path.string() + ".1") << refused(1).dump() << "\n";
   std::ofstream(path) << refused(2).dump() << "\n{\"half\": \n";
-  const auto log = read_refusals({.file = path});
-  REQUIRE(log.has_value());
-  CHECK(log->latest(1).front().count == 2);
+  const auto read = read_refusals({.file = path});
+  REQUIRE(read.has_value());
+  CHECK(read->log.latest(1).front().count == 2);
+  CHECK(unreadable_text(read->walk) == "not read: 1 line of " + path.string() + " is no event; " +
+                                           path.string() + ", line 2: this is no JSON object");
   const auto none = read_refusals({.file = folder.path() / "none"});
   REQUIRE_FALSE(none.has_value());
   CHECK(has(none.error().hint, "bpfwarden events"));
