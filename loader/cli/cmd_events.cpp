@@ -4,12 +4,13 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
 #include "loader/cli/cmd.h"
 #include "loader/events/event_file.h"
+#include "loader/events/event_json.h"
+#include "loader/events/event_text.h"
 #include "loader/events/events.h"
 #include "loader/events/journal.h"
 
@@ -36,13 +37,12 @@ class Sink {
   Sink(const EventsArguments& options, std::optional<EventFile> file)
       : json_(options.json), journal_(options.journal), file_(std::move(file)) {}
 
-  void put(const bw_event& event, const bw_image* image) {
-    if (!file_ && !journal_)
-      return print(json_ ? event_to_json(event, image).dump() + "\n" : event_to_text(event, image));
-    const std::string line = event_to_json(event, image).dump();
+  void put(const Event& event) {
+    if (!file_ && !journal_) return print(json_ ? event_line(event) + "\n" : event_to_text(event));
+    const std::string line = event_line(event);
     if (file_) keep_trying(line, [&] { return file_->write(line); });
     if (!journal_) return;
-    const auto fields = journal_fields(event, image);
+    const auto fields = journal_fields(event);
     keep_trying(line, [&] { return send_to_journal(fields); });
   }
 
@@ -98,9 +98,7 @@ int run_events(const EventsArguments& options) {
   auto sink = open_sink(options);
   if (!sink) return print_error(sink.error());
   listen_for_the_end();
-  PolicyNames names(**pins);
-  auto reader = EventReader::open(
-      **pins, [&](const bw_event& event) { sink->put(event, names.image(event.generation)); });
+  auto reader = EventReader::open(**pins, [&](const Event& event) { sink->put(event); });
   if (!reader) return print_error(reader.error());
   if (options.follow) return follow(*reader);
   if (auto done = reader->read(0); !done) return print_error(done.error());

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cli/cmd.h"
+#include "loader/events/event_json.h"
 #include "loader/events/recorded_event.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/policy_file.h"

@@ -12,6 +12,7 @@
 #include "loader/bundles/run_bundle.h"
 #include "loader/bundles/skeleton_header.h"
 #include "loader/cli/cmd.h"
+#include "loader/events/event_text.h"
 #include "loader/events/event_window.h"
 #include "loader/events/events.h"
 #include "loader/kernel/pins.h"
@@ -112,10 +113,7 @@ class Explanation {
   // On stderr; the exit code.
   [[nodiscard]] int report_with(Error error) const {
     std::string why;
-    for (const bw_event& event : refusals()) {
-      PolicyNames names(*pins_);
-      why += event_to_text(event, names.image(event.generation));
-    }
+    for (const Event& event : refusals()) why += event_to_text(event);
     if (!why.empty()) error.hint.clear();
     const int code = print_error(error);
     std::fputs(why.c_str(), stderr);
@@ -123,12 +121,14 @@ class Explanation {
   }
 
  private:
-  [[nodiscard]] std::vector<bw_event> refusals() const {
-    if (!window_) return {};
-    std::vector<bw_event> events = window_->since_opened();
+  [[nodiscard]] std::vector<Event> refusals() const {
+    std::vector<Event> events;
+    if (!window_) return events;
+    PolicyNames names(*pins_);
     const auto pid = static_cast<uint32_t>(::getpid());
-    std::erase_if(events,
-                  [&](const bw_event& event) { return event.tgid != pid || event.refused == 0; });
+    for (const bw_event& record : window_->since_opened())
+      if (record.tgid == pid && record.refused != 0)
+        events.push_back(from_record(record, names.image(record.generation)));
     return events;
   }
 

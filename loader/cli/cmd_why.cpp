@@ -6,9 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cli/cmd.h"
+#include "loader/events/advice.h"
+#include "loader/events/event_json.h"
+#include "loader/events/event_text.h"
 #include "loader/events/refusal_text.h"
 #include "loader/events/refusals.h"
 #include "loader/text/moment.h"
+#include "loader/text/systemd_unit.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -29,9 +33,31 @@ void print_text(const RefusalLog& log, size_t limit) {
                 log.size());
 }
 
+nlohmann::json text_or_null(const std::string& text) {
+  return text.empty() ? nlohmann::json() : nlohmann::json(text);
+}
+
+nlohmann::json to_json(const RefusalGroup& group) {
+  const Event& event = group.event;
+  const Advice advice = advice_for(event);
+  return {{"count", group.count},
+          {"first", group.first},
+          {"last", group.last},
+          {"refused", event.refused},
+          {"unit", text_or_null(unit_of_cgroup(event.cgroup))},
+          {"who", who_text(event)},
+          {"what", what_text(event)},
+          {"outcome", outcome_text(event)},
+          {"why", reasons_of(event)},
+          {"do", advice.steps},
+          {"rule", text_or_null(advice.rule)},
+          {"place", text_or_null(advice.place)},
+          {"event", event_to_json(event)}};
+}
+
 void print_json(const RefusalLog& log, size_t limit) {
   auto list = nlohmann::json::array();
-  for (const RefusalGroup& group : log.latest(limit)) list.push_back(refusal_to_json(group));
+  for (const RefusalGroup& group : log.latest(limit)) list.push_back(to_json(group));
   std::puts(list.dump(2).c_str());
 }
 
@@ -41,12 +67,14 @@ int run_why(const WhyArguments& options) {
   if (!options.since.empty())
     source.since = parse_moment(options.since, std::time(nullptr) * kMicrosPerSecond).value_or(0) /
                    kMicrosPerSecond;
-  const auto log = read_refusals(source);
-  if (!log) return print_error(log.error());
+  const auto found = read_refusals(source);
+  if (!found) return print_error(found.error());
   if (options.json)
-    print_json(*log, options.last);
+    print_json(found->log, options.last);
   else
-    print_text(*log, options.last);
+    print_text(found->log, options.last);
+  if (found->walk.unreadable != 0)
+    std::fprintf(stderr, "%s\n", unreadable_text(found->walk).c_str());
   return 0;
 }
 

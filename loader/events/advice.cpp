@@ -2,10 +2,8 @@
 
 #include <array>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <utility>
 
-#include "loader/text/json_member.h"
 #include "policy/answers/rule_text.h"
 #include "policy/language/attach_pattern.h"
 #include "policy/language/words.h"
@@ -14,19 +12,17 @@
 namespace bpfwarden::loader {
 namespace {
 
-using nlohmann::json;
 using std::string;
 using std::string_view;
 
-policy::RecordedLoad load_of(const json& event) {
+policy::RecordedLoad load_of(const Event& event) {
   policy::RecordedLoad load;
-  load.attach = text_of(event, "attach");
-  load.program = text_of(event, "program");
-  load.signer = text_of(event, "signer");
-  load.digest = text_of(event, "digest");
-  const string signature = text_of(event, "signature");
-  for (const auto& [word, meaning] : policy::kSignatureWords)
-    if (word == signature) load.signature = meaning;
+  load.attach = event.attach;
+  load.program = event.program;
+  load.signer = event.signer;
+  load.digest = event.digest;
+  if (event.signature.known)
+    load.signature = static_cast<policy::Signature>(*event.signature.known);
   return load;
 }
 
@@ -36,7 +32,7 @@ bool is_signed(const policy::RecordedLoad& load) {
 
 // ---- Rejected by the kernel ---------------------------------------------------------------------
 
-string next_step_for_errno(int64_t error) {
+string next_step_for_errno(int32_t error) {
   static constexpr auto steps = std::to_array<std::pair<int, std::string_view>>({
       {ENOKEY,
        "The keyring that the load named has no key that made this signature. Name the signer's "
@@ -72,13 +68,12 @@ string next_step_for_errno(int64_t error) {
   return string(policy::next_step(BW_CAUSE_KERNEL_REJECTED));
 }
 
-void advise_rejected(const json& event, Advice& advice) {
-  const string wanted = text_of(event, "wanted_key");
-  if (!wanted.empty())
-    advice.steps.push_back("The missing key's id is " + wanted +
+void advise_rejected(const Event& event, Advice& advice) {
+  if (!event.wanted_key.empty())
+    advice.steps.push_back("The missing key's id is " + event.wanted_key +
                            ": `bpfwarden keys show CERT.pem` prints the subject_key_id and the "
                            "serial of a certificate to compare with.");
-  advice.steps.push_back(next_step_for_errno(number_of(event, "errno")));
+  advice.steps.push_back(next_step_for_errno(event.error));
 }
 
 // ---- Refused by the policy ----------------------------------------------------------------------
@@ -100,9 +95,8 @@ policy::RuleText digest_question(const policy::RecordedLoad& load) {
   return std::move(*rule);
 }
 
-void advise_unsigned(const json& event, const policy::RecordedLoad& load, Advice& advice) {
-  const auto almost = event.find("almost");
-  const bool a_key_is_enough = almost != event.end() && !almost->empty();
+void advise_unsigned(const Event& event, const policy::RecordedLoad& load, Advice& advice) {
+  const bool a_key_is_enough = !event.almost.empty();
   advice.steps.push_back("Sign it: " + sign_command(load) +
                          (a_key_is_enough
                               ? ", with a key that the rules above name."
@@ -130,15 +124,15 @@ void advise_unknown_key(const policy::RecordedLoad& load, Advice& advice) {
     advice.steps.emplace_back("Or admit exactly this program with the rule below.");
 }
 
-string place_of_rule(const json& event) {
-  const string rule = text_of(event, "rule");
-  if (rule.empty()) return "anywhere among the rules";
-  const int64_t line = number_of(event, "rule_line");
-  return "above rule '" + rule + "'" + (line > 0 ? " (line " + std::to_string(line) + ")" : "") +
+string place_of_rule(const Event& event) {
+  if (event.rule.empty()) return "anywhere among the rules";
+  const uint32_t line = event.rule_line.value_or(0);
+  return "above rule '" + event.rule + "'" +
+         (line > 0 ? " (line " + std::to_string(line) + ")" : "") +
          ": the first rule that matches decides";
 }
 
-void advise_rule(const json& event, Advice& advice) {
+void advise_rule(const Event& event, Advice& advice) {
   const policy::RecordedLoad load = load_of(event);
   if (!is_signed(load)) {
     advise_unsigned(event, load, advice);
@@ -157,8 +151,8 @@ void advise_rule(const json& event, Advice& advice) {
 
 // ---- Refused an attachment ----------------------------------------------------------------------
 
-string wish_of(const json& event, const policy::RecordedLoad& load) {
-  const bool is_run = text_of(event, "route") == "test-run";
+string wish_of(const Event& event, const policy::RecordedLoad& load) {
+  const bool is_run = event.route == BW_ROUTE_TEST_RUN;
   if (load.signer.empty()) return is_run ? "it may be run" : "it may be attached there";
   return "'" + load.signer + "' may " + (is_run ? "run it" : "attach it there");
 }
@@ -182,18 +176,18 @@ string detach_command(const policy::AttachPoint& point, bool has_joined) {
   return "`ip link del dev " + device + "`";
 }
 
-void advise_detaching(const json& event, Advice& advice) {
-  const auto point = policy::parse_attach_point(text_of(event, "attach"));
+void advise_detaching(const Event& event, Advice& advice) {
+  const auto point = policy::parse_attach_point(event.attach);
   string step = "It is still attached: `bpfwarden inventory` shows where";
   if (point && !point->place.empty())
     step += ". To take it away: `bpftool link detach id ID` if it is a link, else " +
-            detach_command(*point, text_of(event, "route") == "device-joined");
+            detach_command(*point, event.route == BW_ROUTE_DEVICE_JOINED);
   if (point && point->place.starts_with("netns:")) step += ", in that network namespace";
   advice.steps.push_back(step + ".");
 }
 
 // Its load went through, so a rule admits the program already: to somewhere else.
-void advise_attachment(const json& event, Advice& advice) {
+void advise_attachment(const Event& event, Advice& advice) {
   const policy::RecordedLoad load = load_of(event);
   const auto pattern = policy::pattern_for(load.attach);
   if (!pattern) {
@@ -212,12 +206,12 @@ void advise_attachment(const json& event, Advice& advice) {
 
 }  // namespace
 
-Advice advice_for(const json& event) {
+Advice advice_for(const Event& event) {
   Advice advice;
-  const bw_cause cause = policy::cause_named(text_of(event, "cause")).value_or(BW_CAUSES);
-  if (text_of(event, "route").starts_with("device-")) advise_detaching(event, advice);
+  const bw_cause cause = event.cause.known.value_or(BW_CAUSES);
+  if (is_after_move(event)) advise_detaching(event, advice);
   const bool is_up_to_rules = cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT;
-  if (is_up_to_rules && text_of(event, "hook") == "attach")
+  if (is_up_to_rules && event.hook == BW_HOOK_ATTACH)
     advise_attachment(event, advice);
   else if (is_up_to_rules)
     advise_rule(event, advice);

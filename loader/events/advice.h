@@ -2,9 +2,10 @@
 // missing.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include "loader/events/event.h"
 
 namespace bpfwarden::loader {
 
@@ -14,7 +15,7 @@ struct Advice {
   std::string place;               // where it goes
 };
 
-// `event`: one that is_refusal() (refusals.h).
-[[nodiscard]] Advice advice_for(const nlohmann::json& event);
+// `event`: one that is_refusal().
+[[nodiscard]] Advice advice_for(const Event& event);
 
 }  // namespace bpfwarden::loader

@@ -1,14 +1,12 @@
-// The stream of decisions: reads the kernel's ring buffers and says each record in words.
+// The stream of decisions: reads the kernel's ring buffers, and gives each record its names.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
-#include <string>
+#include <utility>
 
 #include "base/result.h"
-#include "bpf-lsm/abi/event.h"
+#include "loader/events/event.h"
 #include "loader/events/event_ring.h"
 #include "loader/kernel/pins.h"
 #include "loader/policies/publish.h"
@@ -18,24 +16,15 @@ namespace bpfwarden::loader {
 // Gives rules and keys their names, from the images that are still in the kernel. Borrows the pins.
 class PolicyNames {
  public:
-  explicit PolicyNames(const PinnedMaps& pins) : pins_(pins) {}
+  explicit PolicyNames(const PinnedMaps& pins) : pins_(&pins) {}
 
   // Null if the generation is no longer there.
   [[nodiscard]] const bw_image* image(uint64_t generation);
 
  private:
-  const PinnedMaps& pins_;
+  const PinnedMaps* pins_;
   std::map<uint64_t, std::unique_ptr<bw_image>> images_;
 };
-
-// `image` may be null: rules are then numbers.
-[[nodiscard]] nlohmann::json event_to_json(const bw_event& event, const bw_image* image);
-// One line: what happened, and why.
-[[nodiscard]] std::string event_sentence(const bw_event& event, const bw_image* image);
-// Several lines: what happened, why, and what to do next.
-[[nodiscard]] std::string event_to_text(const bw_event& event, const bw_image* image);
-
-using EventHandler = std::function<void(const bw_event&)>;
 
 // Consumes what is in the ring buffers: of what was allowed, and of denials. Both are one stream,
 // by their numbers; sums of denials follow. An event is read once.
@@ -50,12 +39,17 @@ class EventReader {
  private:
   EventReader(const PinnedMaps& pins, EventHandler handler, EventRing events, EventRing denials)
       : pins_(&pins),
+        names_(pins),
         handler_(std::move(handler)),
         events_(std::move(events)),
         denials_(std::move(denials)) {}
   [[nodiscard]] Status wait(int timeout_ms) const;
+  void handle(const bw_event& record) {
+    handler_(from_record(record, names_.image(record.generation)));
+  }
 
   const PinnedMaps* pins_;
+  PolicyNames names_;
   EventHandler handler_;
   EventRing events_, denials_;
 };

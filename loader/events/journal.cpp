@@ -13,16 +13,17 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "loader/events/events.h"
+#include "loader/events/event_json.h"
+#include "loader/events/event_text.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 constexpr const char* kSocket = "/run/systemd/journal/socket";
 
-int priority_of(const bw_event& event) {
-  if (event.refused != 0) return LOG_WARNING;
-  return event.allow != 0 && event.hook != BW_HOOK_STAGED ? LOG_INFO : LOG_NOTICE;
+int priority_of(const Event& event) {
+  if (event.refused) return LOG_WARNING;
+  return event.decision == Decision::allow && event.hook != BW_HOOK_STAGED ? LOG_INFO : LOG_NOTICE;
 }
 
 std::string field_name(std::string_view member) {
@@ -44,11 +45,11 @@ void add_field(const std::string& name, const nlohmann::json& value,
 
 }  // namespace
 
-std::vector<std::string> journal_fields(const bw_event& event, const bw_image* image) {
+std::vector<std::string> journal_fields(const Event& event) {
   std::vector<std::string> fields = {
-      "MESSAGE=" + event_sentence(event, image), std::string("MESSAGE_ID=") + kEventMessageId,
+      "MESSAGE=" + event_sentence(event), std::string("MESSAGE_ID=") + kEventMessageId,
       "PRIORITY=" + std::to_string(priority_of(event)), "SYSLOG_IDENTIFIER=bpfwarden"};
-  const nlohmann::json json = event_to_json(event, image);
+  const nlohmann::json json = event_to_json(event);
   for (const auto& [member, value] : json.items()) add_field(field_name(member), value, fields);
   return fields;
 }

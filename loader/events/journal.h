@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "bpf-lsm/abi/event.h"
-#include "bpf-lsm/abi/image.h"
+#include "loader/events/event.h"
 
 namespace bpfwarden::loader {
 
@@ -15,8 +14,8 @@ inline constexpr const char* kEventMessageId = "0b658fd86a0b4af8b66ddd8f86dc399b
 
 // "NAME=value": MESSAGE, MESSAGE_ID, PRIORITY, and each member of the event in JSON
 // (docs/events.md) as BPFWARDEN_ with its name in upper case; an array is a field for each element,
-// null is none. `image` may be null: rules are then numbers.
-[[nodiscard]] std::vector<std::string> journal_fields(const bw_event& event, const bw_image* image);
+// null is none.
+[[nodiscard]] std::vector<std::string> journal_fields(const Event& event);
 
 // Errors: no journal runs here.
 [[nodiscard]] Status find_journal();

@@ -1,77 +1,32 @@
 #include "loader/events/recorded_event.h"
 
-#include <limits>
+#include <optional>
+#include <string>
 
 #include "policy/image/signers.h"
 #include "policy/language/read_conditions.h"
-#include "policy/language/syntax_reader.h"
-#include "policy/language/words.h"
-#include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
 namespace {
 
-using nlohmann::json;
-
-constexpr const char* kOneEvent = "it must be one line of `bpfwarden events --json`";
-
-// No rule can ask for the last two, so the language has no words for them.
-constexpr auto kRecordedOrigins = std::to_array<std::pair<std::string_view, policy::Origin>>({
-    {"user", policy::Origin::user},
-    {"loader", policy::Origin::loader},
-    {"kernel", static_cast<policy::Origin>(BW_ORIGIN_KERNEL)},
-    {"resident", static_cast<policy::Origin>(BW_ORIGIN_RESIDENT)},
-});
-
+// One that is unknown is not guessed at.
 template <class T>
-std::optional<T> member(const json& event, const char* name) {
-  const auto found = event.find(name);
-  if (found == event.end() || found->is_null()) return std::nullopt;
-  return found->get<T>();
+Status require_known(const char* name, const Word<T>& word) {
+  if (!word.is_unknown()) return {};
+  return fail("the event's `" + std::string(name) + "` is unknown: `" + word.text + "`",
+              "it must be of this version: a line of `bpfwarden events --json`");
 }
 
-// The first word stands for a member that is not there. One that is unknown is not guessed at.
-template <class T, size_t size>
-Status read_word(const json& event, const char* name,
-                 const std::array<std::pair<std::string_view, T>, size>& words, T& value) {
-  const auto text = member<std::string>(event, name);
-  if (!text) {
-    value = words.front().second;
-    return {};
-  }
-  for (const auto& [spelling, meaning] : words) {
-    if (spelling != *text) continue;
-    value = meaning;
-    return {};
-  }
-  return fail("the event's `" + std::string(name) + "` is unknown: `" + *text + "`", kOneEvent);
+std::optional<std::string> if_known(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
 }
 
-Status read_uid(const json& event, std::optional<uint32_t>& uid) {
-  const auto number = member<int64_t>(event, "uid");
-  if (number && (*number < 0 || *number > std::numeric_limits<uint32_t>::max()))
-    return fail("the event's `uid` is no user id: " + std::to_string(*number), kOneEvent);
-  uid.reset();
-  if (number) uid = static_cast<uint32_t>(*number);
-  return {};
-}
-
-Status read_digest(const json& event, std::optional<policy::ProgramDigest>& digest) {
-  const auto text = member<std::string>(event, "digest");
-  if (!text) return {};
-  digest = policy::parse_digest("sha256:" + *text);
+Status read_digest(const Event& event, std::optional<policy::ProgramDigest>& digest) {
+  if (event.digest.empty()) return {};
+  digest = policy::parse_digest("sha256:" + event.digest);
   if (digest) return {};
-  return fail("the event's `digest` is none: `" + *text + "`", "it has 64 hexadecimal digits");
-}
-
-Status read_signer(const json& event, const policy::Policy& policy, const bw_image& image,
-                   uint32_t& signer) {
-  const auto key = member<std::string>(event, "signer");
-  if (!key) return {};
-  const auto slot = policy::signer_slot(image, policy, *key);
-  if (!slot) return std::unexpected(slot.error());
-  signer = *slot;
-  return {};
+  return fail("the event's `digest` is none: `" + event.digest + "`",
+              "it has 64 hexadecimal digits");
 }
 
 // What no fact of the event would bring back: the kernel part refused before any rule. Of the
@@ -99,80 +54,56 @@ bool is_guard(bw_cause cause) {
   }
 }
 
-Status read_guard(const json& event, bw_cause& guard) {
-  const auto text = member<std::string>(event, "cause");
-  if (!text) return {};
-  const auto cause = policy::cause_named(*text);
-  if (cause && is_guard(*cause)) guard = *cause;
-  if (cause) return {};
-  return fail("the event's `cause` is unknown: `" + *text + "`", kOneEvent);
-}
-
 // Events of loads say `kprobe/…` where only the attachment names a target, those of attachments
 // where that could not be found out.
-Status read_program(const json& event, policy::Situation& situation) {
-  const auto text = member<std::string>(event, "attach");
-  if (!text) return fail("the event is not about a program", "its `attach` says where it would go");
-  auto point = policy::parse_attach_point(*text);
+Status read_program(const Event& event, policy::Situation& situation) {
+  if (event.attach.empty())
+    return fail("the event is not about a program", "its `attach` says where it would go");
+  auto point = policy::parse_attach_point(event.attach);
   if (!point) return std::unexpected(std::move(point).error());
   situation.attach = std::move(*point);
-  situation.is_only_load = member<std::string>(event, "hook") != "attach";
+  situation.is_only_load = event.hook != BW_HOOK_ATTACH;
   situation.is_target_unknown = situation.attach.target == policy::kUnknownTarget;
-  if (Status read = read_word(event, "signature", policy::kSignatureWords, situation.signature);
-      !read)
-    return read;
-  situation.sleepable = member<bool>(event, "sleepable").value_or(false);
-  situation.delegated = member<bool>(event, "delegated").value_or(false);
-  situation.license = member<bool>(event, "gpl_compatible").value_or(true)
-                          ? policy::License::gpl_compatible
-                          : policy::License::proprietary;
+  if (Status known = require_known("signature", event.signature); !known) return known;
+  situation.signature =
+      static_cast<policy::Signature>(event.signature.known.value_or(BW_SIGNATURE_UNSIGNED));
+  situation.sleepable = event.sleepable;
+  situation.delegated = event.delegated;
+  situation.license =
+      event.gpl_compatible ? policy::License::gpl_compatible : policy::License::proprietary;
   return read_digest(event, situation.digest);
 }
 
-Status read_subject(const json& event, policy::Situation& situation) {
-  situation.exe = member<std::string>(event, "exe");
-  situation.cgroup = member<std::string>(event, "cgroup");
-  if (Status read = read_word(event, "origin", kRecordedOrigins, situation.origin); !read)
-    return read;
-  return read_uid(event, situation.uid);
+// No rule can ask for the kernel's own origins and for residents, so policies have no words for
+// them; the numbers are the same.
+Status read_subject(const Event& event, policy::Situation& situation) {
+  situation.exe = if_known(event.exe);
+  situation.cgroup = if_known(event.cgroup);
+  situation.uid = event.uid;
+  if (Status known = require_known("origin", event.origin); !known) return known;
+  situation.origin = static_cast<policy::Origin>(event.origin.known.value_or(BW_ORIGIN_USER));
+  return {};
 }
 
-Result<policy::Situation> read(const json& event, const policy::Policy& policy,
-                               const bw_image& image, int64_t now) {
+}  // namespace
+
+Result<policy::Situation> situation_of_event(const Event& event, const policy::Policy& policy,
+                                             const bw_image& image, int64_t now) {
   policy::Situation situation;
   if (Status program = read_program(event, situation); !program)
     return std::unexpected(std::move(program).error());
   if (Status subject = read_subject(event, situation); !subject)
     return std::unexpected(std::move(subject).error());
-  if (Status signer = read_signer(event, policy, image, situation.signer); !signer)
-    return std::unexpected(std::move(signer).error());
-  if (Status guard = read_guard(event, situation.guard); !guard)
-    return std::unexpected(std::move(guard).error());
-  situation.time = member<int64_t>(event, "wall_time").value_or(now);
-  return situation;
-}
-
-}  // namespace
-
-Result<json> read_event(const std::filesystem::path& path) {
-  auto text = policy::read_text(path);
-  if (!text) return std::unexpected(std::move(text).error().within(path.string()));
-  json event = json::parse(*text, nullptr, false);
-  if (event.is_object()) return event;
-  const auto first = json::parse(text->substr(0, text->find('\n')), nullptr, false);
-  if (first.is_object())
-    return fail(path.string() + " holds more than one event",
-                "take the line that you ask about, such as `sed -n 1p`");
-  return fail(path.string() + " holds no event", "record one with `bpfwarden events --json`");
-}
-
-Result<policy::Situation> situation_of_event(const json& event, const policy::Policy& policy,
-                                             const bw_image& image, int64_t now) {
-  try {
-    return read(event, policy, image, now);
-  } catch (const json::exception& error) {
-    return fail(std::string("the event cannot be read: ") + error.what(), kOneEvent);
+  if (!event.signer.empty()) {
+    const auto slot = policy::signer_slot(image, policy, event.signer);
+    if (!slot) return std::unexpected(slot.error());
+    situation.signer = *slot;
   }
+  if (Status known = require_known("cause", event.cause); !known)
+    return std::unexpected(std::move(known).error());
+  if (event.cause.known && is_guard(*event.cause.known)) situation.guard = *event.cause.known;
+  situation.time = event.wall_time.value_or(now);
+  return situation;
 }
 
 }  // namespace bpfwarden::loader

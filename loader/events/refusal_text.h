@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "loader/events/refusals.h"
@@ -11,6 +10,5 @@ namespace bpfwarden::loader {
 
 // Several lines: how often and when; who tried what; why not; what to do. `now`: Unix seconds.
 [[nodiscard]] std::string refusal_text(const RefusalGroup& group, int64_t now);
-[[nodiscard]] nlohmann::json refusal_to_json(const RefusalGroup& group);
 
 }  // namespace bpfwarden::loader

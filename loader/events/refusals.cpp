@@ -1,41 +1,35 @@
 #include "loader/events/refusals.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "loader/events/event_log.h"
 #include "loader/kernel/pins.h"
-#include "loader/text/json_member.h"
 #include "loader/text/moment.h"
 
 namespace bpfwarden::loader {
 namespace {
 
-using nlohmann::json;
-
 // What makes two events tell the same story. Process ids and versions of the policy do not.
-std::string story_of(const json& event) {
+std::string story_of(const Event& event) {
   std::string story;
-  for (const char* member : {"hook", "attach", "route", "program", "signature", "signer", "digest",
-                             "exe", "comm", "cgroup", "rule", "cause", "origin", "mode"})
-    story += text_of(event, member) + '\n';
-  for (const char* member : {"uid", "errno", "refused"})
-    if (const auto found = event.find(member); found != event.end()) story += found->dump() + '\n';
-  return story;
+  for (const std::string& part :
+       {event.hook.text, event.attach, event.route.text, event.program, event.signature.text,
+        event.signer, event.digest, event.exe, event.comm, event.cgroup, event.rule,
+        event.cause.text, event.origin.text, event.mode.text,
+        event.uid ? std::to_string(*event.uid) : "", std::to_string(event.error)})
+    story += part + '\n';
+  return story + (event.refused ? "refused" : "");
 }
 
 }  // namespace
 
-bool is_refusal(const json& event) {
-  return text_of(event, "decision") == "deny" && text_of(event, "hook") != "staged";
-}
-
-void RefusalLog::add(const json& event) {
+void RefusalLog::add(const Event& event) {
   if (!is_refusal(event)) return;
-  const int64_t time = parse_utc(text_of(event, "time")).value_or(0) / kMicrosPerSecond;
+  const int64_t time = event_time(event).value_or(0) / kMicrosPerSecond;
   if (time < since_) return;
   RefusalGroup& group = groups_[story_of(event)];
   if (group.count == 0) group.first = time;
-  group.count += count_of_event(event);
+  group.count += event.count;
   group.last = time;
   group.order = ++added_;
   group.event = event;
@@ -50,17 +44,17 @@ std::vector<RefusalGroup> RefusalLog::latest(size_t limit) const {
   return all;
 }
 
-Result<RefusalLog> read_refusals(const RefusalSource& source) {
+Result<Refusals> read_refusals(const RefusalSource& source) {
   std::error_code error;
   const auto pins = open_pins();
   if (!source.file && pins && !*pins && !std::filesystem::exists(kEventLog, error))
     return fail("no policy is active, and no events are kept in " + std::string(kEventLog),
                 "run `bpfwarden apply POLICY` first, or name recorded events with --events FILE");
   RefusalLog log(source.since);
-  const auto done =
-      walk_events({.file = source.file.value_or("")}, [&](const json& event) { log.add(event); });
-  if (!done) return std::unexpected(done.error());
-  return log;
+  auto walk =
+      walk_events({.file = source.file.value_or("")}, [&](const Event& event) { log.add(event); });
+  if (!walk) return std::unexpected(std::move(walk).error());
+  return Refusals{std::move(log), std::move(*walk)};
 }
 
 }  // namespace bpfwarden::loader

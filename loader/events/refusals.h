@@ -1,30 +1,25 @@
 // What was refused, or would have been: events of the past, those that repeat each other together.
-//
-// Events are as event_to_json() wrote them (docs/events.md). Plain data; owns what it holds.
+// Plain data; owns what it holds.
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
+#include "loader/events/event_log.h"
 
 namespace bpfwarden::loader {
 
 struct RefusalGroup {
-  nlohmann::json event;  // the latest
+  Event event;  // the latest
   uint64_t count = 0;
   int64_t first = 0;  // Unix seconds; 0 where an event has no time
   int64_t last = 0;
   uint64_t order = 0;  // of the latest, among all that were added
 };
-
-// Whether the event tells of something that was refused, or let through in audit mode only. What a
-// staged policy would do is neither.
-[[nodiscard]] bool is_refusal(const nlohmann::json& event);
 
 class RefusalLog {
  public:
@@ -32,7 +27,7 @@ class RefusalLog {
   explicit RefusalLog(int64_t since = 0) : since_(since) {}
 
   // Oldest first. An event that tells of no refusal is left out.
-  void add(const nlohmann::json& event);
+  void add(const Event& event);
 
   // The groups with the latest events, the latest first.
   [[nodiscard]] std::vector<RefusalGroup> latest(size_t limit) const;
@@ -49,8 +44,13 @@ struct RefusalSource {
   int64_t since = 0;
 };
 
+struct Refusals {
+  RefusalLog log;
+  EventWalk walk;  // what was read for it
+};
+
 // Without a file: kEventLog where it is there, then what the kernel still has; an event that is in
-// both counts once. Errors: the file cannot be read; there is neither a policy nor a file.
-[[nodiscard]] Result<RefusalLog> read_refusals(const RefusalSource& source);
+// both counts once. Errors: as of walk_events(); there is neither a policy nor a file.
+[[nodiscard]] Result<Refusals> read_refusals(const RefusalSource& source);
 
 }  // namespace bpfwarden::loader

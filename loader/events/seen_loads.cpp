@@ -2,19 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
-#include "loader/text/json_member.h"
 #include "loader/text/kernel_text.h"
 #include "policy/image/signers.h"
-#include "policy/language/words.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
 namespace {
 
-using nlohmann::json;
 using policy::Fate;
 using policy::SeenLoad;
 
@@ -23,53 +19,43 @@ bool is_up_to_rules(bw_cause cause) {
   return cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT || cause == BW_CAUSE_DENIED_DIGEST;
 }
 
-std::string objection_of(const json& event, bw_cause cause) {
-  if (text_of(event, "decision") != "deny") return {};
+std::string objection_of(const Event& event, bw_cause cause) {
+  if (event.decision != Decision::deny) return {};
   if (cause == BW_CAUSE_DEFAULT) return "the default";
-  if (cause == BW_CAUSE_RULE) return "rule '" + text_of(event, "rule") + "'";
+  if (cause == BW_CAUSE_RULE) return "rule '" + event.rule + "'";
   return std::string(policy::cause_text(cause));
 }
 
 // A program that came to be has an id in its event, or its digest was known before the verifier.
-Fate fate_of(const json& event, bw_cause cause) {
-  if (text_of(event, "decision") == "deny" && !is_up_to_rules(cause)) return Fate::barred;
-  if (is_true(event, "refused")) return Fate::refused;
-  const bool came_to_be = number_of(event, "program_id") != 0 || !text_of(event, "digest").empty();
-  return came_to_be ? Fate::ran : Fate::failed;
+Fate fate_of(const Event& event, bw_cause cause) {
+  if (event.decision == Decision::deny && !is_up_to_rules(cause)) return Fate::barred;
+  if (event.refused) return Fate::refused;
+  return event.program_id != 0 || !event.digest.empty() ? Fate::ran : Fate::failed;
 }
 
-SeenLoad describe(const json& event, const std::string& hook, bw_cause cause) {
+SeenLoad describe(const Event& event, bw_cause cause) {
   SeenLoad seen;
-  seen.load.attach = text_of(event, "attach");
-  for (const auto& [word, signature] : policy::kSignatureWords)
-    if (word == text_of(event, "signature")) seen.load.signature = signature;
-  seen.is_signed = seen.load.signature != policy::Signature::unsigned_ || hook == "observed";
-  seen.load.program = text_of(event, "program");
-  seen.load.signer = text_of(event, "signer");
-  seen.load.digest = text_of(event, "digest");
-  if (text_of(event, "origin") == "loader") seen.origin = policy::Origin::loader;
-  seen.by = text_of(event, "exe");
-  if (seen.by.empty()) seen.by = text_of(event, "comm");
+  seen.load.attach = event.attach;
+  if (event.signature.known)
+    seen.load.signature = static_cast<policy::Signature>(*event.signature.known);
+  seen.is_signed =
+      seen.load.signature != policy::Signature::unsigned_ || event.hook == BW_HOOK_OBSERVED;
+  seen.load.program = event.program;
+  seen.load.signer = event.signer;
+  seen.load.digest = event.digest;
+  if (event.origin == BW_ORIGIN_LOADER) seen.origin = policy::Origin::loader;
+  seen.by = event.exe.empty() ? event.comm : event.exe;
   seen.objection = objection_of(event, cause);
   seen.fate = fate_of(event, cause);
-  seen.count = count_of_event(event);
-  seen.last = number_of(event, "wall_time");
+  seen.count = event.count;
+  seen.last = event.wall_time.value_or(0);
   return seen;
-}
-
-std::optional<SeenLoad> read_load(const json& event) {
-  const std::string hook = text_of(event, "hook");
-  const auto cause = policy::cause_named(text_of(event, "cause"));
-  if (!cause || hook == "staged" || hook == "key_permission" || hook == "attach")
-    return std::nullopt;
-  if (text_of(event, "attach").empty() && hook != "observed") return std::nullopt;
-  return describe(event, hook, *cause);
 }
 
 // Adds up from time to time: a log holds millions of events about few programs.
 class LoadCollector {
  public:
-  void add(const json& event) {
+  void add(const Event& event) {
     if (auto load = seen_load_of(event)) loads_.push_back(std::move(*load));
     if (loads_.size() < 2 * kept_ + 10'000) return;
     loads_ = policy::merge_loads(std::move(loads_));
@@ -122,19 +108,26 @@ SeenLoad load_of(const ListedProgram& program, const bw_image* base) {
 
 }  // namespace
 
-std::optional<SeenLoad> seen_load_of(const json& event) { return read_load(event); }
+std::optional<SeenLoad> seen_load_of(const Event& event) {
+  if (!event.cause.known || event.hook == BW_HOOK_STAGED || event.hook == BW_HOOK_KEY ||
+      event.hook == BW_HOOK_ATTACH)
+    return std::nullopt;
+  if (event.attach.empty() && event.hook != BW_HOOK_OBSERVED) return std::nullopt;
+  return describe(event, *event.cause.known);
+}
 
-std::optional<SeenLoad> seen_attachment_of(const json& event) {
-  const std::string hook = text_of(event, "hook");
-  const auto cause = policy::cause_named(text_of(event, "cause"));
-  if (!cause || hook != "attach" || text_of(event, "attach").empty()) return std::nullopt;
-  return describe(event, hook, *cause);
+std::optional<SeenLoad> seen_attachment_of(const Event& event) {
+  if (!event.cause.known || event.hook != BW_HOOK_ATTACH || event.attach.empty())
+    return std::nullopt;
+  return describe(event, *event.cause.known);
 }
 
 Result<SeenLoads> read_seen_events(const EventSource& source) {
   LoadCollector collector;
-  auto walk = walk_events(source, [&](const json& event) { collector.add(event); });
+  auto walk = walk_events(source, [&](const Event& event) { collector.add(event); });
   if (!walk) return std::unexpected(std::move(walk).error());
+  if (walk->unreadable != 0)
+    walk->sources += " (" + std::to_string(walk->unreadable) + " lines of it are none)";
   return SeenLoads{collector.finish(), std::move(walk->sources)};
 }
 

@@ -2,7 +2,6 @@
 // buffer, and the programs that are there now. For `suggest` and for the preflight of a policy.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,11 +21,11 @@ struct SeenLoads {
 // Errors as of walk_events().
 [[nodiscard]] Result<SeenLoads> read_seen_events(const EventSource& source);
 
-// Nothing for events that are not about a load, and for members that no version writes so.
-[[nodiscard]] std::optional<policy::SeenLoad> seen_load_of(const nlohmann::json& event);
+// Nothing for events that are not about a load, and for causes that this version does not know.
+[[nodiscard]] std::optional<policy::SeenLoad> seen_load_of(const Event& event);
 
 // Likewise for an attachment or a run, which is no other load of its program.
-[[nodiscard]] std::optional<policy::SeenLoad> seen_attachment_of(const nlohmann::json& event);
+[[nodiscard]] std::optional<policy::SeenLoad> seen_attachment_of(const Event& event);
 
 // Programs in the kernel, without bpfwarden's own. `base` names who signed, by public key; may be
 // null.

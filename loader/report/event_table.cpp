@@ -2,46 +2,28 @@
 
 #include <algorithm>
 #include <functional>
-#include <nlohmann/json.hpp>
 
-#include "loader/text/json_member.h"
 #include "loader/text/systemd_unit.h"
 
 namespace bpfwarden::loader {
 namespace {
 
-using nlohmann::json;
-
-// As text, whatever it is: a recording may come from a later version.
-std::string shown_text(const json& event, std::string_view name) {
-  const auto found = event.find(name);
-  if (found == event.end() || found->is_null()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  return found->dump(-1, ' ', false, json::error_handler_t::replace);
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
+  return text;
 }
 
-// 0 for what is none.
-uint64_t unsigned_of(const json& event, std::string_view name) {
-  const auto found = event.find(name);
-  if (found == event.end() || !found->is_number_integer()) return 0;
-  return found->is_number_unsigned() || found->get<int64_t>() >= 0 ? found->get<uint64_t>() : 0;
+template <class Number>
+std::string text_or_none(const std::optional<Number>& number) {
+  return number ? std::to_string(*number) : "";
 }
 
-std::string lines_of(const json& event, std::string_view name) {
-  std::string lines;
-  const auto found = event.find(name);
-  if (found == event.end() || !found->is_array()) return lines;
-  for (const json& line : *found)
-    if (line.is_string()) lines += (lines.empty() ? "" : "\n") + line.get<std::string>();
-  return lines;
-}
-
-EventOutcome outcome_of(const json& event) {
-  const std::string hook = shown_text(event, "hook");
-  if (hook == "observed") return EventOutcome::rejected;
-  if (hook == "staged") return EventOutcome::staged;
-  if (is_true(event, "refused")) return EventOutcome::refused;
-  return shown_text(event, "decision") == "deny" ? EventOutcome::would_deny : EventOutcome::allowed;
+EventOutcome outcome_of(const Event& event) {
+  if (event.hook == BW_HOOK_OBSERVED) return EventOutcome::rejected;
+  if (event.hook == BW_HOOK_STAGED) return EventOutcome::staged;
+  if (event.refused) return EventOutcome::refused;
+  return event.decision == Decision::deny ? EventOutcome::would_deny : EventOutcome::allowed;
 }
 
 struct Starter {
@@ -110,33 +92,51 @@ uint32_t EventTable::number_of(std::string text) {
   return found->second;
 }
 
-uint32_t EventTable::shape_of(const json& event, EventOutcome outcome) {
-  std::string cgroup = shown_text(event, "cgroup");
-  if (cgroup.empty())
-    if (const auto known = cgroups_.find(unsigned_of(event, "cgroup_id")); known != cgroups_.end())
-      cgroup = known->second;
-  const std::string attach = shown_text(event, "attach"),
-                    signature = shown_text(event, "signature");
-  const Starter starter = starter_of(cgroup, shown_text(event, "exe"), shown_text(event, "comm"));
+std::string EventTable::cgroup_of(const Event& event) const {
+  if (!event.cgroup.empty()) return event.cgroup;
+  const auto known = cgroups_.find(event.cgroup_id);
+  return known != cgroups_.end() ? known->second : "";
+}
+
+uint32_t EventTable::shape_of(const Event& event, EventOutcome outcome) {
+  std::string cgroup = cgroup_of(event);
+  Starter starter = starter_of(cgroup, event.exe, event.comm);
   Shape shape = {};
   const auto set = [&](Field field, std::string text) {
     shape[static_cast<size_t>(field)] = number_of(std::move(text));
   };
-  for (const Field field :
-       {Field::hook, Field::active_decision, Field::decision, Field::error, Field::wanted_key,
-        Field::mode, Field::rule, Field::rule_line, Field::cause, Field::origin, Field::route,
-        Field::program, Field::digest, Field::loader_digest, Field::exe, Field::comm, Field::uid,
-        Field::policy_version, Field::policy_digest})
-    set(field, shown_text(event, field_name(field)));
   set(Field::outcome, std::string(outcome_name(outcome)));
-  set(Field::almost, lines_of(event, "almost"));
-  set(Field::signature, signature);
-  set(Field::vouch, vouch_of(signature, shown_text(event, "signer")));
-  set(Field::attach, attach);
-  set(Field::family, family_of(attach));
-  set(Field::unit, starter.name);
-  set(Field::unit_kind, starter.kind);
+  set(Field::hook, event.hook.text);
+  set(Field::active_decision, event.active_decision.text);
+  set(Field::decision, event.decision.text);
+  set(Field::error, std::to_string(event.error));
+  set(Field::wanted_key, event.wanted_key);
+  set(Field::mode, event.mode.text);
+  set(Field::rule, event.rule);
+  set(Field::rule_line, text_or_none(event.rule_line));
+  set(Field::cause, event.cause.text);
+  set(Field::almost, joined(event.almost));
+  set(Field::signature, event.signature.text);
+  set(Field::vouch, vouch_of(event.signature.text, event.signer));
+  set(Field::origin, event.origin.text);
+  set(Field::attach, event.attach);
+  set(Field::family, family_of(event.attach));
+  set(Field::route, event.route.text);
+  set(Field::program, event.program);
+  set(Field::digest, event.digest);
+  set(Field::loader_digest, event.loader_digest);
+  set(Field::unit, std::move(starter.name));
+  set(Field::unit_kind, std::move(starter.kind));
+  set(Field::exe, event.exe);
+  set(Field::comm, event.comm);
+  set(Field::uid, text_or_none(event.uid));
   set(Field::cgroup, std::move(cgroup));
+  set(Field::policy_version, std::to_string(event.policy_version));
+  set(Field::policy_digest, event.policy_digest);
+  return number_of_shape(shape, outcome);
+}
+
+uint32_t EventTable::number_of_shape(const Shape& shape, EventOutcome outcome) {
   const auto [found, is_new] = shape_numbers_.try_emplace(shape, shapes_.size());
   if (is_new) {
     shapes_.push_back(shape);
@@ -145,29 +145,17 @@ uint32_t EventTable::shape_of(const json& event, EventOutcome outcome) {
   return found->second;
 }
 
-bool EventTable::add(const json& event) {
+bool EventTable::add(const Event& event) {
   const auto time = event_time(event);
-  if (!time || shown_text(event, "hook").empty()) return false;
-  const auto small = [&](const char* name) {
-    return static_cast<uint32_t>(unsigned_of(event, name));
-  };
+  if (!time || event.hook.text.empty()) return false;
   entries_.push_back({.time = *time,
-                      .time_ns = unsigned_of(event, "time_ns"),
-                      .sequence = unsigned_of(event, "sequence"),
+                      .time_ns = event.time_ns,
+                      .sequence = event.sequence,
                       .shape = shape_of(event, outcome_of(event)),
-                      .program_id = small("program_id"),
-                      .tgid = small("tgid"),
-                      .count = count_of_event(event)});
+                      .program_id = event.program_id,
+                      .tgid = event.tgid,
+                      .count = event.count});
   return true;
-}
-
-// Events of earlier versions have whole seconds only.
-std::optional<Micros> event_time(const json& event) {
-  if (const auto time = parse_utc(shown_text(event, "time"))) return time;
-  const uint64_t seconds = unsigned_of(event, "wall_time");
-  constexpr uint64_t most = uint64_t{1} << 40;
-  if (seconds == 0 || seconds > most) return std::nullopt;
-  return static_cast<Micros>(seconds) * 1'000'000;
 }
 
 void EventTable::sort() { std::ranges::stable_sort(entries_, {}, &TableEntry::time); }

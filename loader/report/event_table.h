@@ -5,13 +5,13 @@
 #include <array>
 #include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "loader/events/event.h"
 #include "loader/inventory/link_target.h"
 #include "loader/text/moment.h"
 
@@ -83,8 +83,8 @@ class EventTable {
   // Names cgroups whose path an event lacks; only for events of this machine.
   explicit EventTable(CgroupPaths cgroups = {});
 
-  // False, and nothing is added: it is not an event, or has no time.
-  [[nodiscard]] bool add(const nlohmann::json& event);
+  // False, and nothing is added: it has no hook, or no time.
+  [[nodiscard]] bool add(const Event& event);
   // By time; of equal times the order stays.
   void sort();
 
@@ -103,7 +103,9 @@ class EventTable {
     size_t operator()(const Shape& shape) const;
   };
   [[nodiscard]] uint32_t number_of(std::string text);
-  [[nodiscard]] uint32_t shape_of(const nlohmann::json& event, EventOutcome outcome);
+  [[nodiscard]] std::string cgroup_of(const Event& event) const;
+  [[nodiscard]] uint32_t shape_of(const Event& event, EventOutcome outcome);
+  [[nodiscard]] uint32_t number_of_shape(const Shape& shape, EventOutcome outcome);
 
   CgroupPaths cgroups_;
   std::vector<std::string> texts_;
@@ -113,9 +115,6 @@ class EventTable {
   std::unordered_map<Shape, uint32_t, HashOfShape> shape_numbers_;
   std::vector<TableEntry> entries_;
 };
-
-// As the event tells it; nothing if it does not.
-[[nodiscard]] std::optional<Micros> event_time(const nlohmann::json& event);
 
 // How many events the numbers of these show to be missing: a gap is as many dropped. Numbers begin
 // anew after a boot, and after `bpfwarden off`.

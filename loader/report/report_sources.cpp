@@ -1,6 +1,5 @@
 #include "loader/report/report_sources.h"
 
-#include <set>
 #include <utility>
 
 #include "base/file.h"
@@ -13,55 +12,16 @@ namespace {
 
 using nlohmann::json;
 
-// Takes events in, of a span, each once.
-class Collector {
- public:
-  Collector(RecordedEvents& events, const ReportSpan& span) : events_(events), span_(span) {}
-
-  void add(const json& event) {
-    const auto time = event_time(event);
-    if (time && ((span_.since && *time < *span_.since) || (span_.until && *time > *span_.until))) {
-      events_.recording.outside++;
-      return;
-    }
-    if (!events_.table.add(event)) events_.recording.unreadable++;
-  }
-  // Of those in the kernel's buffer most are in the file already.
-  void add_unless_kept(const std::vector<json>& in_kernel) {
-    std::set<std::pair<uint64_t, uint64_t>> kept;
-    for (const TableEntry& entry : events_.table.entries())
-      kept.emplace(entry.time_ns, entry.sequence);
-    for (const json& event : in_kernel)
-      if (!kept.contains({event["time_ns"].get<uint64_t>(), event["sequence"].get<uint64_t>()}))
-        add(event);
-  }
-
- private:
-  RecordedEvents& events_;
-  const ReportSpan& span_;
-};
-
-Status read_file(const std::filesystem::path& path, Collector& collector, Recording& recording) {
-  const auto done = read_event_log(path, [&](const json& event) { collector.add(event); });
-  if (!done) return std::unexpected(done.error());
-  recording.unreadable += done->unreadable;
-  return {};
+bool is_within(const ReportSpan& span, Micros time) {
+  return (!span.since || time >= *span.since) && (!span.until || time <= *span.until);
 }
 
-Status read_machine(Collector& collector, RecordedEvents& events) {
-  std::error_code error;
-  const bool is_recorded = std::filesystem::exists(kEventLog, error);
-  if (is_recorded) {
-    if (Status done = read_file(kEventLog, collector, events.recording); !done) return done;
-  } else {
-    events.notes.push_back("There is no recording in " + std::string(kEventLog) +
-                           ": only events that are still in the kernel's buffer are counted. "
-                           "bpfwarden-events.service keeps all of them.");
-  }
-  const auto in_kernel = events_in_kernel(is_recorded ? Summed::untold : Summed::all);
-  if (!in_kernel) return std::unexpected(in_kernel.error());
-  collector.add_unless_kept(*in_kernel);
-  return {};
+void add_event(const Event& event, const ReportSpan& span, RecordedEvents& events) {
+  const auto time = event_time(event);
+  if (time && !is_within(span, *time))
+    events.recording.outside++;
+  else if (!events.table.add(event))
+    events.recording.unreadable++;
 }
 
 // Why, and what to do, for each cause that an event may name.
@@ -80,10 +40,14 @@ json causes_to_json() {
 Result<RecordedEvents> read_recorded_events(const std::filesystem::path& path,
                                             const ReportSpan& span) {
   RecordedEvents events{EventTable(path.empty() ? read_cgroups() : CgroupPaths()), {}, {}};
-  Collector collector(events, span);
-  const Status done =
-      path.empty() ? read_machine(collector, events) : read_file(path, collector, events.recording);
-  if (!done) return std::unexpected(done.error());
+  const auto walk =
+      walk_events({.file = path}, [&](const Event& event) { add_event(event, span, events); });
+  if (!walk) return std::unexpected(walk.error());
+  events.recording.unreadable += walk->unreadable;
+  if (walk->file.empty())
+    events.notes.push_back("There is no recording in " + std::string(kEventLog) +
+                           ": only events that are still in the kernel's buffer are counted. "
+                           "bpfwarden-events.service keeps all of them.");
   events.table.sort();
   return events;
 }

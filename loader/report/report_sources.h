@@ -33,7 +33,7 @@ struct RecordedEvents {
 };
 
 // Those of the file, or with an empty path those that this machine has kept and those in its
-// kernel. Errors: as read_event_log() and events_in_kernel().
+// kernel. Errors: as of walk_events().
 [[nodiscard]] Result<RecordedEvents> read_recorded_events(const std::filesystem::path& path,
                                                           const ReportSpan& span);
 

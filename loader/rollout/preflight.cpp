@@ -71,9 +71,9 @@ Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& f
 // of an attachment. Nothing for an event that is not understood, and where nothing is decided.
 std::optional<bw_decision> decide_again(const RecordedKind& kind, const bw_image& image,
                                         uint32_t signer, int64_t now) {
-  nlohmann::json event = kind.event;
-  event["signer"] = nullptr;  // a name of the policy of then: the slot says who it is in this one
-  event["wall_time"] = now;
+  Event event = kind.event;
+  event.signer.clear();  // a name of the policy of then: the slot says who it is in this one
+  event.wall_time = now;
   auto situation = situation_of_event(event, {}, image, now);
   if (!situation) return std::nullopt;
   situation->signer = signer;
@@ -147,6 +147,7 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
   if (!kinds) return std::unexpected(kinds.error());
   found.recorded = judge_kinds(kinds->loads, *next.image, image, listed);
   found.attached = judge_kinds(kinds->attachments, *next.image, image, {});
+  if (kinds->walk.unreadable != 0) found.unreadable = unreadable_text(kinds->walk);
   if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
   return found;
 }
@@ -159,6 +160,7 @@ std::string preflight_text(const Preflight& found, size_t limit) {
     text += "not asked about: " + std::to_string(found.residents) +
             " programs from before the first policy, which run on; `bpfwarden inventory` lists "
             "them as resident\n";
+  if (!found.unreadable.empty()) text += found.unreadable + "\n";
   return text;
 }
 

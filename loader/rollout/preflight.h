@@ -28,6 +28,7 @@ struct Preflight {
   std::vector<WouldRefuse> recorded;  // loads, each kind once
   std::vector<WouldRefuse> attached;  // recorded attachments and runs, likewise
   size_t residents = 0;               // from before the first policy: their loads were never seen
+  std::string unreadable;             // of the recording, in words; empty: all of it was read
 
   [[nodiscard]] bool is_clean() const {
     return running.empty() && recorded.empty() && attached.empty();

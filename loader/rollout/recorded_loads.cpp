@@ -1,35 +1,46 @@
 #include "loader/rollout/recorded_loads.h"
 
 #include <algorithm>
+#include <compare>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace bpfwarden::loader {
 namespace {
 
-using nlohmann::json;
-
 // What rules can ask for, and the program's name for people.
-constexpr const char* kFacts[] = {"attach",  "signature", "signer",    "digest",
-                                  "origin",  "uid",       "exe",       "cgroup",
-                                  "program", "sleepable", "delegated", "gpl_compatible"};
+struct Facts {
+  std::string attach, signature, signer, digest, origin;
+  std::optional<uint32_t> uid;
+  std::string exe, cgroup, program;
+  bool sleepable, delegated, gpl_compatible;
 
-std::string kind_of(const json& event) {
-  json facts = json::array();
-  for (const char* fact : kFacts) {
-    const auto found = event.find(fact);
-    facts.push_back(found == event.end() ? json() : *found);
-  }
-  return facts.dump(-1, ' ', false, json::error_handler_t::replace);
+  auto operator<=>(const Facts&) const = default;
+};
+
+Facts facts_of(const Event& event) {
+  return {.attach = event.attach,
+          .signature = event.signature.text,
+          .signer = event.signer,
+          .digest = event.digest,
+          .origin = event.origin.text,
+          .uid = event.uid,
+          .exe = event.exe,
+          .cgroup = event.cgroup,
+          .program = event.program,
+          .sleepable = event.sleepable,
+          .delegated = event.delegated,
+          .gpl_compatible = event.gpl_compatible};
 }
 
 // Those that went through, by kind.
 class Kinds {
  public:
-  void add(const json& event, const std::optional<policy::SeenLoad>& seen) {
+  void add(const Event& event, const std::optional<policy::SeenLoad>& seen) {
     if (!seen || seen->fate != policy::Fate::ran) return;
-    auto [entry, is_new] = kinds_.try_emplace(kind_of(event), RecordedKind{event, *seen});
+    auto [entry, is_new] = kinds_.try_emplace(facts_of(event), RecordedKind{event, *seen});
     if (is_new) return;
     entry->second.event = event;
     entry->second.seen.count += seen->count;
@@ -42,19 +53,19 @@ class Kinds {
   }
 
  private:
-  std::map<std::string, RecordedKind> kinds_;
+  std::map<Facts, RecordedKind> kinds_;
 };
 
 }  // namespace
 
 Result<RecordedKinds> read_recorded_kinds(const EventSource& source) {
   Kinds loads, attachments;
-  const auto walk = walk_events(source, [&](const json& event) {
+  auto walk = walk_events(source, [&](const Event& event) {
     loads.add(event, seen_load_of(event));
     attachments.add(event, seen_attachment_of(event));
   });
-  if (!walk) return std::unexpected(walk.error());
-  return RecordedKinds{loads.take(), attachments.take()};
+  if (!walk) return std::unexpected(std::move(walk).error());
+  return RecordedKinds{loads.take(), attachments.take(), std::move(*walk)};
 }
 
 }  // namespace bpfwarden::loader

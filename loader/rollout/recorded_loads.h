@@ -2,7 +2,6 @@
 // facts that a rule can ask for, so that another policy can decide about them.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/result.h"
@@ -11,13 +10,14 @@
 namespace bpfwarden::loader {
 
 struct RecordedKind {
-  nlohmann::json event;  // the last of them
+  Event event;  // the last of them
   policy::SeenLoad seen;
 };
 
 struct RecordedKinds {
   std::vector<RecordedKind> loads;
   std::vector<RecordedKind> attachments;
+  EventWalk walk;  // what was read for it
 };
 
 // Errors as of read_seen_events().

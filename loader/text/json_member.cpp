@@ -16,11 +16,6 @@ int64_t number_of(const json& object, std::string_view member) {
   return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
 }
 
-uint64_t count_of_event(const json& event) {
-  const int64_t count = number_of(event, "count");
-  return count > 0 ? static_cast<uint64_t>(count) : 1;
-}
-
 bool is_true(const json& object, std::string_view member) {
   const auto found = object.find(member);
   return found != object.end() && found->is_boolean() && found->get<bool>();

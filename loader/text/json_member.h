@@ -11,8 +11,6 @@ namespace bpfwarden::loader {
 // Empty, 0 and false for what is not there, null, or of another type.
 [[nodiscard]] std::string text_of(const nlohmann::json& object, std::string_view member);
 [[nodiscard]] int64_t number_of(const nlohmann::json& object, std::string_view member);
-// For how many decisions an event stands: 1, unless it is a sum of denials.
-[[nodiscard]] uint64_t count_of_event(const nlohmann::json& event);
 [[nodiscard]] bool is_true(const nlohmann::json& object, std::string_view member);
 
 }  // namespace bpfwarden::loader

@@ -1,5 +1,5 @@
 // How an event record is told: to scripts as JSON, to people in sentences.
-#include "loader/events/events.h"
+#include "loader/events/event.h"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
@@ -12,10 +12,15 @@
 #include <set>
 #include <sstream>
 
+#include "loader/events/event_json.h"
+#include "loader/events/event_text.h"
 #include "loader/events/journal.h"
+#include "loader/events/refusal_text.h"
+#include "loader/policies/publish.h"
 #include "policy/image/compile.h"
 #include "policy/language/attach_point.h"
 #include "policy/language/parse.h"
+#include "tests/unit/loader/event_of.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -107,16 +112,32 @@ bw_event refused_attachment(const std::string& family, const std::string& target
   return event;
 }
 
+// As the manager tells a record.
+nlohmann::json event_to_json(const bw_event& event, const bw_image* image) {
+  return event_to_json(from_record(event, image));
+}
+std::string event_sentence(const bw_event& event, const bw_image* image) {
+  return event_sentence(from_record(event, image));
+}
+std::string event_to_text(const bw_event& event, const bw_image* image) {
+  return event_to_text(from_record(event, image));
+}
+std::vector<std::string> journal_fields(const bw_event& event, const bw_image* image) {
+  return journal_fields(from_record(event, image));
+}
+
 }  // namespace
 
 TEST_CASE("a refusal says who, which rule came near, why, and what to do") {
   const auto names = image();
   const std::string text = event_to_text(refused_xdp(), names.get());
-  CHECK_THAT(text, ContainsSubstring("#7 DENIED: xdp program"));
-  CHECK_THAT(text, ContainsSubstring("agent (/usr/bin/agent, pid 42, uid 0), who got EPERM"));
+  CHECK_THAT(text, ContainsSubstring("#7 DENIED: agent (/usr/bin/agent, uid 0, pid 42) tried to "
+                                     "load an unsigned xdp program"));
+  CHECK_THAT(text, ContainsSubstring("; it got EPERM.\n"));
+  CHECK_THAT(text, ContainsSubstring("    why: no rule of the policy matched"));
   CHECK_THAT(text, ContainsSubstring("rule 'network' (line 10) allows it, but asks for signature "
                                      "prog-used-maps or more and a signer that it names"));
-  CHECK_THAT(text, ContainsSubstring("next: "));
+  CHECK_THAT(text, ContainsSubstring("    do:  Sign it: "));
 }
 
 TEST_CASE("a refused token is about no program") {
@@ -125,9 +146,10 @@ TEST_CASE("a refused token is about no program") {
   event.cause = BW_CAUSE_TOKEN_DENIED;
   const auto names = image();
   const std::string text = event_to_text(event, names.get());
-  CHECK_THAT(text, ContainsSubstring("#7 DENIED: a BPF token, by agent ("));
+  CHECK_THAT(text, ContainsSubstring("#7 DENIED: agent ("));
+  CHECK_THAT(text, ContainsSubstring(" tried to make a BPF token; it got EPERM."));
   CHECK_THAT(text, ContainsSubstring("why: the policy admits no BPF tokens"));
-  CHECK(text.find("signature:") == std::string::npos);
+  CHECK(text.find("signed") == std::string::npos);
   const auto object = event_to_json(event, names.get());
   CHECK(object["hook"] == "token-create");
   CHECK(object["cause"] == "token-denied");
@@ -170,16 +192,19 @@ TEST_CASE("a decision by a rule names it, and the signer") {
   CHECK(json["rule_line"] == 10);
   CHECK(json["signer"].is_string());
   const std::string text = event_to_text(event, names.get());
-  CHECK_THAT(text, ContainsSubstring("allowed: xdp"));
-  CHECK_THAT(text, ContainsSubstring("why: rule 'network' (line 10)"));
-  CHECK(text.find("next:") == std::string::npos);
+  CHECK_THAT(text, ContainsSubstring("allowed: agent (/usr/bin/agent, uid 0, pid 42) asked to load "
+                                     "a prog-used-maps signed (by "));
+  CHECK_THAT(text, ContainsSubstring(") xdp program 'drop"));
+  CHECK_THAT(text, ContainsSubstring("why: rule 'network' on line 10 decided"));
+  CHECK(text.find("do:") == std::string::npos);
+  CHECK(text.find("EPERM") == std::string::npos);
 }
 
 TEST_CASE("without its image an event still tells its rule's number") {
   bw_event event = refused_xdp();
   event.rule = 4;
   event.cause = BW_CAUSE_RULE;
-  CHECK_THAT(event_to_text(event, nullptr), ContainsSubstring("rule #5"));
+  CHECK_THAT(event_to_text(event, nullptr), ContainsSubstring("rule '#5' decided"));
   CHECK(event_to_json(event, nullptr)["rule"] == "#5");
 }
 
@@ -193,8 +218,9 @@ TEST_CASE("an event in the journal has each member in upper case, and a priority
   CHECK(has(event, "PRIORITY=4"));
   CHECK(has(event, "MESSAGE_ID=0b658fd86a0b4af8b66ddd8f86dc399b"));
   CHECK(has(event,
-            "MESSAGE=DENIED: xdp program 'drop?[2J', by agent (/usr/bin/agent, pid 42, uid 0), who "
-            "got EPERM: no rule of the policy matched, so its default decided"));
+            "MESSAGE=DENIED: agent (/usr/bin/agent, uid 0, pid 42) tried to load an unsigned xdp "
+            "program 'drop?[2J'; it got EPERM: no rule of the policy matched, so its default "
+            "decided (policy version 0)"));
   const nlohmann::json json = event_to_json(event, names.get());
   const auto fields = journal_fields(event, names.get());
   for (const auto& [member, value] : json.items()) {
@@ -247,29 +273,35 @@ TEST_CASE("an attachment is told with its target, its place and its way") {
   const nlohmann::json json = event_to_json(event, nullptr);
   CHECK(json["hook"] == "attach");
   CHECK(json["route"] == "link-create");
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("DENIED: attaching xdp@eth1 program 'drop' by link-create, by agent "
-                               "(/usr/bin/agent, pid 42, uid 0), who got EPERM: "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("DENIED: agent (/usr/bin/agent, uid 0, pid 42) tried to attach an "
+                        "unsigned program 'drop' to xdp@eth1 by link-create; it got EPERM: "));
   event.route = BW_ROUTE_TEST_RUN;
   CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("DENIED: running xdp@eth1 program 'drop' by test-run, by "));
+             ContainsSubstring(" tried to run an unsigned xdp@eth1 program 'drop'; it got "));
   event.refused = 0;
   event.error = 0;
   event.route = BW_ROUTE_DEVICE_RENAMED;
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("NO LONGER ALLOWED, but still attached: xdp@eth1 program 'drop', "
-                               "whose device was renamed, by agent (/usr/bin/agent, "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("NO LONGER ALLOWED: agent (/usr/bin/agent, uid 0, pid 42) renamed the "
+                        "device of an unsigned program 'drop', now xdp@eth1; the program is "
+                        "still attached: "));
   event.route = BW_ROUTE_DEVICE_MOVED;
   CHECK(event_to_json(event, nullptr)["route"] == "device-moved");
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("'drop', whose device went into another network namespace, by "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring(" moved the device of an unsigned program 'drop' into another network "
+                        "namespace, now xdp@eth1; "));
   event.route = BW_ROUTE_DEVICE_JOINED;
   CHECK(event_to_json(event, nullptr)["route"] == "device-joined");
   CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("'drop', which came with a bond, a shared block or an action that "
-                               "the device joined, by "));
+             ContainsSubstring(" joined a device to a bond, a shared block or an action with an "
+                               "unsigned program 'drop', now xdp@eth1; "));
   event.allow = 1;
-  CHECK_THAT(event_sentence(event, nullptr), ContainsSubstring("allowed: xdp@eth1 program"));
+  CHECK_THAT(event_sentence(event, nullptr), ContainsSubstring("allowed: agent ("));
+  CHECK_THAT(event_sentence(event, nullptr), ContainsSubstring(", now xdp@eth1: "));
   event.family = 0;
   CHECK(told(event) == "xdp");
   event.family = 255;
@@ -305,9 +337,12 @@ TEST_CASE("a difference of the staged policy about an attachment names that") {
   event.error = 0;
   event.active_allow = 1;
   CHECK(event_to_json(event, nullptr)["attach"] == "xdp@eth1");
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("the staged policy would REFUSE what the active one allowed: agent ("));
   CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("the staged policy would REFUSE what the active one allowed: "
-                               "attaching xdp@eth1 program 'drop' by link-create"));
+             ContainsSubstring(") asked to attach an unsigned program 'drop' to xdp@eth1 by "
+                               "link-create: "));
 }
 
 TEST_CASE("a difference of the staged policy is told with what the active one said") {
@@ -322,6 +357,37 @@ TEST_CASE("a difference of the staged policy is told with what the active one sa
   CHECK(json["active_decision"] == "allow");
   CHECK_THAT(event_to_text(event, nullptr),
              ContainsSubstring("the staged policy would REFUSE what the active one allowed"));
+}
+
+TEST_CASE("`events`, `run` and `why` tell a refusal in the same words") {
+  const auto names = image();
+  bw_event record = refused_xdp();
+  record.time_ns = boot_time_ns();
+  const Event event = from_record(record, names.get());
+  RefusalLog log;
+  log.add(event_of(event_to_json(event)));  // as it comes back from a recording
+  const std::string why = refusal_text(log.latest(1).front(), 0);
+  CHECK_THAT(why, ContainsSubstring("\n  " + deed_text(event) + ".\n"));
+  CHECK_THAT(why, ContainsSubstring(explanation_text(event, "  ")));
+  CHECK_THAT(event_to_text(event), ContainsSubstring(deed_text(event) + ".\n"));
+  CHECK_THAT(event_to_text(event), ContainsSubstring(explanation_text(event, "    ")));
+  CHECK_THAT(event_sentence(event), ContainsSubstring(deed_text(event)));
+}
+
+TEST_CASE("who lost a race, or went by a way that no hook judged, was killed") {
+  bw_event event = refused_attachment("xdp", "", "eth1");
+  event.error = 0;
+  event.cause = BW_CAUSE_ATTACH_RACE;
+  CHECK_THAT(event_sentence(event, nullptr), ContainsSubstring("and its process was killed: "));
+  event.cause = BW_CAUSE_UNJUDGED_ROUTE;
+  event.route = BW_ROUTE_UNJUDGED;
+  set_text(event.place, "bpf(99, 0x1)");
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring(" by a way that no hook judged, bpf(99, 0x1); its process was "
+                               "killed: "));
+  event.hook = BW_HOOK_SUM;
+  CHECK_THAT(event_sentence(event, nullptr),
+             ContainsSubstring("DENIED: what so many tried that no more is known of it: "));
 }
 
 }  // namespace bpfwarden::loader

@@ -8,6 +8,7 @@
 
 #include "loader/rollout/preflight.h"
 #include "tests/unit/keyring/test_keys.h"
+#include "tests/unit/loader/event_of.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -57,10 +58,10 @@ CompiledPolicy compiled(const std::string& rules) {
 }  // namespace
 
 TEST_CASE("an attachment is no other load of its program") {
-  CHECK(seen_load_of(let_through("bpf_prog_load", "xdp")).has_value());
-  CHECK_FALSE(seen_load_of(let_through("attach", "xdp@eth0")).has_value());
-  CHECK_FALSE(seen_attachment_of(let_through("bpf_prog_load", "xdp")).has_value());
-  const auto attached = seen_attachment_of(let_through("attach", "xdp@eth0"));
+  CHECK(seen_load_of(event_of(let_through("bpf_prog_load", "xdp"))).has_value());
+  CHECK_FALSE(seen_load_of(event_of(let_through("attach", "xdp@eth0"))).has_value());
+  CHECK_FALSE(seen_attachment_of(event_of(let_through("bpf_prog_load", "xdp"))).has_value());
+  const auto attached = seen_attachment_of(event_of(let_through("attach", "xdp@eth0")));
   REQUIRE(attached.has_value());
   CHECK(attached->load.attach == "xdp@eth0");
   CHECK(attached->fate == policy::Fate::ran);

@@ -6,6 +6,7 @@
 
 #include "loader/report/report_inventory.h"
 #include "loader/report/report_sources.h"
+#include "tests/unit/loader/event_of.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -34,7 +35,7 @@ json event(uint64_t sequence, json facts) {
 
 RecordedEvents recorded(const std::vector<json>& all) {
   RecordedEvents events{EventTable(), {}, {}};
-  for (const json& one : all) REQUIRE(events.table.add(one));
+  for (const json& one : all) REQUIRE(events.table.add(event_of(one)));
   events.table.sort();
   return events;
 }

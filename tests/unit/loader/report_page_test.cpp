@@ -7,6 +7,7 @@
 
 #include "keyring/x509.h"
 #include "loader/report/report_assets.h"
+#include "tests/unit/loader/event_of.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -18,12 +19,12 @@ constexpr const char* kHostile = "</script><img src=x onerror=alert(1)>{{EVENTS}
 EventTable events(size_t count, bool is_denied = false) {
   EventTable table;
   for (size_t i = 1; i <= count; i++)
-    REQUIRE(table.add({{"sequence", i},
-                       {"wall_time", 1'700'000'000 + i},
-                       {"hook", "bpf_prog_load"},
-                       {"decision", is_denied || i == 1 ? "deny" : "allow"},
-                       {"program", kHostile},
-                       {"tgid", i}}));
+    REQUIRE(table.add(event_of({{"sequence", i},
+                                {"wall_time", 1'700'000'000 + i},
+                                {"hook", "bpf_prog_load"},
+                                {"decision", is_denied || i == 1 ? "deny" : "allow"},
+                                {"program", kHostile},
+                                {"tgid", i}})));
   return table;
 }
 
@@ -108,12 +109,12 @@ TEST_CASE("a page stays small, whatever the names: it then carries fewer events,
   EventTable table;
   for (size_t i = 1; i <= kMostEventsInPage; i++) {
     const std::string digest = keyring::hex(keyring::sha256(bytes_of(std::to_string(i))));
-    REQUIRE(table.add({{"sequence", i},
-                       {"wall_time", 1'700'000'000 + i},
-                       {"hook", "bpf_prog_load"},
-                       {"decision", "allow"},
-                       {"digest", digest},
-                       {"loader_digest", digest.substr(32) + digest.substr(0, 32)}}));
+    REQUIRE(table.add(event_of({{"sequence", i},
+                                {"wall_time", 1'700'000'000 + i},
+                                {"hook", "bpf_prog_load"},
+                                {"decision", "allow"},
+                                {"digest", digest},
+                                {"loader_digest", digest.substr(32) + digest.substr(0, 32)}})));
   }
   const auto page = render_page({}, json::object(), table);
   REQUIRE(page);

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "loader/events/event_json.h"
 #include "loader/events/recorded_event.h"
 #include "loader/policies/test_output.h"
 #include "policy/answers/explain.h"
@@ -23,6 +24,14 @@ policy::Policy two_rules() {
       "[[rules]]\nname=\"one\"\nallow=[\"xdp\"]\nsigned-by=[\"distro\"]\n"
       "[[rules]]\nname=\"two\"\ndeny=[\"tc\", \"tcx/*\", \"netkit/*\"]\n";
   return policy::parse({{"edge.toml", text}}, {}, 0).policy.value();
+}
+
+Result<policy::Situation> situation_of_event(const nlohmann::json& object,
+                                             const policy::Policy& policy, const bw_image& image,
+                                             int64_t now) {
+  const auto event = event_from_json(object);
+  if (!event) return std::unexpected(event.error());
+  return situation_of_event(*event, policy, image, now);
 }
 
 std::vector<TestedFile> results() {

@@ -10,6 +10,7 @@
 #include "loader/events/refusals.h"
 #include "loader/text/time_text.h"
 #include "tests/unit/keyring/test_keys.h"
+#include "tests/unit/loader/event_of.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -52,9 +53,11 @@ json with(json event, const json& changes) {
   return event;
 }
 
+Advice advice_for(const json& event) { return advice_for(event_of(event)); }
+
 RefusalGroup only(const json& event) {
   RefusalLog log;
-  log.add(event);
+  log.add(event_of(event));
   REQUIRE(log.size() == 1);
   return log.latest(1).front();
 }
@@ -73,27 +76,27 @@ std::string all_steps(const Advice& advice) {
 
 TEST_CASE("refusals that repeat each other are one group, the latest first") {
   RefusalLog log;
-  log.add(refused(1, "2027-01-15T07:00:00.000000Z"));
-  log.add(with(refused(2), {{"attach", "tc"}}));
-  log.add(refused(3, "2027-01-15T07:59:00.000000Z"));
-  log.add(with(refused(4), {{"decision", "allow"}, {"refused", false}}));
-  log.add(with(refused(5), {{"hook", "staged"}}));
+  log.add(event_of(refused(1, "2027-01-15T07:00:00.000000Z")));
+  log.add(event_of(with(refused(2), {{"attach", "tc"}})));
+  log.add(event_of(refused(3, "2027-01-15T07:59:00.000000Z")));
+  log.add(event_of(with(refused(4), {{"decision", "allow"}, {"refused", false}})));
+  log.add(event_of(with(refused(5), {{"hook", "staged"}})));
   REQUIRE(log.size() == 2);
   const auto groups = log.latest(5);
   CHECK(groups[0].count == 2);
   CHECK(groups[0].first == kNow - 3'600);
   CHECK(groups[0].last == kNow - 60);
-  CHECK(groups[0].event["sequence"] == 3);
-  CHECK(groups[1].event["attach"] == "tc");
+  CHECK(groups[0].event.sequence == 3);
+  CHECK(groups[1].event.attach == "tc");
   CHECK(log.latest(1).size() == 1);
   RefusalLog recent(kNow - 600);
-  recent.add(refused(1, "2027-01-15T07:00:00.000000Z"));
+  recent.add(event_of(refused(1, "2027-01-15T07:00:00.000000Z")));
   CHECK(recent.size() == 0);
 }
 
 TEST_CASE("a refusal is told in sentences: who, what, when, why") {
   RefusalLog log;
-  for (int i = 1; i <= 14; i++) log.add(refused(i));
+  for (int i = 1; i <= 14; i++) log.add(event_of(refused(i)));
   const std::string text = refusal_text(log.latest(1).front(), kNow);
   CHECK(text.starts_with("14 times since " + local_time(kNow - 180) + ", last " +
                          local_time(kNow - 180) + " (3 minutes ago)\n"));
@@ -209,11 +212,11 @@ TEST_CASE("advice for a device that was renamed or moved: how to take its progra
 TEST_CASE("an attachment by another way, or elsewhere, is another story") {
   const json event = with(refused(1), {{"hook", "attach"}, {"route", "netlink"}});
   RefusalLog log;
-  log.add(event);
-  log.add(with(event, {{"route", "link-create"}}));
-  log.add(with(event, {{"attach", "xdp@eth1"}}));
-  log.add(refused(4));
-  log.add(event);
+  log.add(event_of(event));
+  log.add(event_of(with(event, {{"route", "link-create"}})));
+  log.add(event_of(with(event, {{"attach", "xdp@eth1"}})));
+  log.add(event_of(refused(4)));
+  log.add(event_of(event));
   CHECK(log.size() == 4);
 }
 
@@ -269,9 +272,12 @@ TEST_CASE("each cause and each errno has something to do") {
                             "of a later version"})
     CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());
   CHECK_FALSE(advice_for(json::object()).steps.empty());
-  CHECK_FALSE(refusal_text({.event = json::object(), .count = 1}, kNow).empty());
-  const json wrong = with(refused(1), {{"almost", 7}, {"uid", "x"}, {"refused", 1}, {"exe", 3}});
-  CHECK_FALSE(refusal_text(only(wrong), kNow).empty());
+  CHECK_FALSE(refusal_text({.event = Event(), .count = 1}, kNow).empty());
+  const json sparse = {{"hook", "bpf_prog_load"}, {"decision", "deny"}, {"cause", "moonlight"}};
+  CHECK(has(refusal_text(only(sparse), kNow), "why: moonlight (policy version 0)"));
+  for (const json& wrong :
+       json::array({{{"almost", 7}}, {{"uid", "x"}}, {{"refused", 1}}, {{"exe", 3}}}))
+    CHECK_FALSE(event_from_json(with(refused(1), wrong)));
 }
 
 TEST_CASE("recorded files are read with those that were rotated, broken lines left out") {
@@ -279,9 +285,11 @@ TEST_CASE("recorded files are read with those that were rotated, broken lines le
   const auto path = folder.path() / "events.jsonl";
   std::ofstream(path.string() + ".1") << refused(1).dump() << "\n";
   std::ofstream(path) << refused(2).dump() << "\n{\"half\": \n";
-  const auto log = read_refusals({.file = path});
-  REQUIRE(log.has_value());
-  CHECK(log->latest(1).front().count == 2);
+  const auto read = read_refusals({.file = path});
+  REQUIRE(read.has_value());
+  CHECK(read->log.latest(1).front().count == 2);
+  CHECK(unreadable_text(read->walk) == "not read: 1 line of " + path.string() + " is no event; " +
+                                           path.string() + ", line 2: this is no JSON object");
   const auto none = read_refusals({.file = folder.path() / "none"});
   REQUIRE_FALSE(none.has_value());
   CHECK(has(none.error().hint, "bpfwarden events"));

@@ -1,0 +1,174 @@
+#include "loader/events/event_text.h"
+
+#include <cstring>
+#include <sstream>
+
+#include "loader/events/advice.h"
+#include "loader/text/systemd_unit.h"
+#include "policy/text/wording.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+using std::string;
+
+string signed_text(const Event& event) {
+  if (event.signature == BW_SIGNATURE_UNSIGNED || event.signature.text.empty())
+    return "an unsigned";
+  return "a " + event.signature.text + " signed (by " +
+         (event.signer.empty() ? "a key unknown here" : event.signer) + ")";
+}
+
+string move_text(const Event& event, const string& named) {
+  const string program = signed_text(event) + named;
+  if (event.route == BW_ROUTE_DEVICE_RENAMED)
+    return "renamed the device of " + program + ", now " + event.attach;
+  if (event.route == BW_ROUTE_DEVICE_JOINED)
+    return "joined a device to a bond, a shared block or an action with " + program + ", now " +
+           event.attach;
+  return "moved the device of " + program + " into another network namespace, now " + event.attach;
+}
+
+// Somebody wanted the link of one who won a race, or to get at who attaches.
+bool is_reach(const Event& event) {
+  return event.cause == BW_CAUSE_ATTACH_RACE && event.error != 0;
+}
+
+string way_text(const Event& event) {
+  if (event.route == BW_ROUTE_UNJUDGED)
+    return " by a way that no hook judged" +
+           (event.system_call.empty() ? "" : ", " + event.system_call);
+  return event.route.text.empty() ? "" : " by " + event.route.text;
+}
+
+string attachment_text(const Event& event, const string& named) {
+  if (is_after_move(event)) return move_text(event, named);
+  if (is_reach(event)) return "to reach for the attachment of " + signed_text(event) + named;
+  if (event.route == BW_ROUTE_TEST_RUN)
+    return "to run " + signed_text(event) + " " + event.attach + named;
+  return "to attach " + signed_text(event) + named + " to " + event.attach + way_text(event);
+}
+
+string error_name(int32_t error) {
+  const char* name = ::strerrorname_np(error);
+  return name != nullptr ? name : std::to_string(error);
+}
+
+// What the staged policy says, and what the active one did.
+string difference_text(const Event& event) {
+  string text = "the staged policy would ";
+  text += event.decision == Decision::allow ? "allow"
+          : event.mode == BW_MODE_AUDIT     ? "report"
+                                            : "REFUSE";
+  text += " what the active one ";
+  if (event.active_refused.value_or(false)) return text + "refused";
+  return text + (event.active_decision == Decision::allow ? "allowed" : "let through");
+}
+
+string verdict_text(const Event& event) {
+  if (event.hook == BW_HOOK_OBSERVED) return "REJECTED BY THE KERNEL";
+  if (event.hook == BW_HOOK_STAGED) return difference_text(event);
+  if (event.refused) return "DENIED";
+  if (event.decision != Decision::deny) return "allowed";
+  return is_after_move(event) ? "NO LONGER ALLOWED" : "would be DENIED";
+}
+
+string cause_text_of(const Event& event) {
+  return event.cause.known ? string(policy::cause_text(*event.cause.known)) : event.cause.text;
+}
+
+void append_list(const string& margin, const char* label, const std::vector<string>& lines,
+                 string& text) {
+  string head = label;
+  for (const string& line : lines) {
+    text += margin + head + line + "\n";
+    head.assign(std::strlen(label), ' ');
+  }
+}
+
+string indented(const string& margin, const string& block) {
+  string text;
+  std::istringstream lines(block);
+  for (string line; std::getline(lines, line);) text += margin + "  " + line + "\n";
+  return text;
+}
+
+}  // namespace
+
+string who_text(const Event& event) {
+  const string unit = unit_of_cgroup(event.cgroup);
+  string text = event.comm.empty() ? "somebody" : event.comm;
+  text += " (";
+  if (!unit.empty()) text += unit + ", ";
+  if (unit.empty() && event.cgroup.size() > 1) text += "cgroup " + event.cgroup + ", ";
+  if (!event.exe.empty()) text += event.exe + ", ";
+  return text + "uid " + std::to_string(event.uid.value_or(0)) + ", pid " +
+         std::to_string(event.tgid) + ")";
+}
+
+string what_text(const Event& event) {
+  if (event.hook == BW_HOOK_OBSERVED) return "to load a signed program";
+  if (event.hook == BW_HOOK_MAP_CREATE) return "to create a map that a signature covers, writable";
+  if (event.hook == BW_HOOK_TOKEN_CREATE) return "to make a BPF token";
+  if (event.hook == BW_HOOK_KEY)
+    return "to change key " + std::to_string(event.key_serial) + " of bpfwarden's keyring";
+  const string named = event.program.empty() ? " program" : " program '" + event.program + "'";
+  if (is_attachment(event)) return attachment_text(event, named);
+  if (is_reach(event)) return "to reach for the attachment of " + signed_text(event) + named;
+  return "to load " + signed_text(event) + " " + event.attach + named;
+}
+
+string outcome_text(const Event& event) {
+  if (is_after_move(event)) return "the program is still attached";
+  if (!event.refused) return "it was let through in audit mode only";
+  if (event.cause == BW_CAUSE_ATTACH_RACE && !is_reach(event))
+    return "it was attached, and its process was killed";
+  if (event.cause == BW_CAUSE_UNJUDGED_ROUTE && event.error == 0) return "its process was killed";
+  const string got = error_name(event.error);
+  return event.hook == BW_HOOK_OBSERVED ? "the kernel itself refused it with " + got
+                                        : "it got " + got;
+}
+
+string deed_text(const Event& event) {
+  if (event.hook == BW_HOOK_SUM) return "what so many tried that no more is known of it";
+  const char* verb = is_after_move(event) ? " " : is_refusal(event) ? " tried " : " asked ";
+  return who_text(event) + verb + what_text(event) +
+         (is_refusal(event) ? "; " + outcome_text(event) : "");
+}
+
+std::vector<string> reasons_of(const Event& event) {
+  const string version = " (policy version " + std::to_string(event.policy_version) + ")";
+  const uint32_t line = event.rule_line.value_or(0);
+  std::vector<string> reasons;
+  if (event.rule.empty())
+    reasons.push_back(cause_text_of(event) + version);
+  else
+    reasons.push_back("rule '" + event.rule + "'" +
+                      (line > 0 ? " on line " + std::to_string(line) : "") + " decided" + version);
+  reasons.insert(reasons.end(), event.almost.begin(), event.almost.end());
+  return reasons;
+}
+
+string event_sentence(const Event& event) {
+  return verdict_text(event) + ": " + deed_text(event) + ": " + reasons_of(event).front();
+}
+
+string explanation_text(const Event& event, const string& margin) {
+  string text;
+  append_list(margin, "why: ", reasons_of(event), text);
+  if (!is_refusal(event)) return text;
+  const Advice advice = advice_for(event);
+  append_list(margin, "do:  ", advice.steps, text);
+  if (!advice.rule.empty())
+    text += margin + "the rule, " + advice.place + ":\n\n" + indented(margin, advice.rule);
+  return text;
+}
+
+string event_to_text(const Event& event) {
+  const string number = event.sequence != 0 ? "#" + std::to_string(event.sequence)
+                                            : std::to_string(event.count) + " times";
+  return number + " " + verdict_text(event) + ": " + deed_text(event) + ".\n" +
+         explanation_text(event, "    ");
+}
+
+}  // namespace bpfwarden::loader
