@@ -34,6 +34,7 @@ int run_show() {
 void add_policy(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand("policy", "Print the active policy, as it was written");
   verb->require_subcommand(1);
+  verb->footer("example: bpfwarden policy show");
   CLI::App* show = verb->add_subcommand("show", "Print the active policy, as it was written");
   show->footer("example: bpfwarden policy show >policy.toml");
   show->callback([&chosen] { chosen = run_show; });

@@ -34,7 +34,7 @@ each_verb_has_an_example() {
   local verb
   for verb in "$source"/loader/cli/cmd_*.cpp; do
     verb=${verb##*/cmd_} verb=${verb%.cpp}
-    "$bpfwarden" "$verb" --help | grep -q 'example: bpfwarden '"$verb" || { echo "$verb"; return 1; }
+    "$bpfwarden" "$verb" --help | tr '\n' ' ' | grep -q 'example: *bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
 }
 sarif_is_valid() {
