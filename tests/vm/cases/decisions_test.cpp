@@ -305,7 +305,9 @@ TEST_CASE(
   CHECK(refused.status == 1);
   CHECK(refused.output.find("Operation not permitted") != std::string::npos);
   CHECK(refused.output.find("why: rule 'no xdp today'") != std::string::npos);
-  CHECK(refused.output.find("next: ") != std::string::npos);
+  CHECK(refused.output.find(" tried to load ") != std::string::npos);
+  CHECK(refused.output.find("; it got EPERM.") != std::string::npos);
+  CHECK(refused.output.find("do:  ") != std::string::npos);
   CHECK(refusal(warden)["rule"] == "no xdp today");  // the stream still has it
   const std::string bundle = bundle_of("connects"), links = "/sys/fs/bpf/test-links";
   const Ran admitted = run("bpfwarden run " + bundle + " --attach --link-pin " + links);
