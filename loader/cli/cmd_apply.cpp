@@ -65,8 +65,9 @@ int run_apply(ApplyArguments& options) {
   const CompiledPolicy& compiled = *checked->compiled;
   if (options.only_check) return run_check(*checked);
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
-  if (auto fit = require_accepted(compiled, options.preflight); !fit)
-    return print_error(fit.error());
+  const auto taken_away = require_accepted(compiled, options.preflight);
+  if (!taken_away) return print_error(taken_away.error());
+  std::fputs(taken_away->c_str(), stderr);
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
   print_applied(compiled, *applied, options.json);

@@ -1,5 +1,6 @@
 // bpfwarden promote: make the staged policy the active one.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <memory>
 
 #include "loader/cli/cmd.h"
@@ -18,6 +19,7 @@ struct PromoteArguments {
 int run_promote(const PromoteArguments& options) {
   const auto promoted = promote(options.promote);
   if (!promoted) return print_error(promoted.error());
+  std::fputs(promoted->taken_away.c_str(), stderr);
   print_applied(*promoted->policy.compiled, promoted->applied, options.json);
   return 0;
 }

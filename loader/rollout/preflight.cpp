@@ -4,6 +4,7 @@
 #include <cstring>
 #include <ctime>
 #include <set>
+#include <span>
 
 #include "keyring/x509.h"
 #include "loader/events/recorded_event.h"
@@ -35,6 +36,21 @@ uint32_t signer_in(const bw_image& image, const bw_image* active, const std::str
   return signer_in(image, record);
 }
 
+bool revokes(const bw_image& image, const __u64* key_digest) {
+  return std::ranges::any_of(std::span(image.signers, image.signer_count), [&](const auto& signer) {
+    return signer.kind == BW_SIGNER_REVOKED && bw_same_digest(signer.key_digest, key_digest) != 0;
+  });
+}
+
+bool revokes(const bw_image& image, const bw_image* active, const std::string& name) {
+  if (active == nullptr) return false;
+  const uint32_t known = policy::slot_named(*active, name);
+  if (known == BW_SIGNER_UNKNOWN) return false;
+  bw_program record = {};
+  std::memcpy(record.signer_key, active->signers[known].key_digest, BW_DIGEST_SIZE);
+  return revokes(image, record.signer_key);
+}
+
 std::string reason_of(const bw_image& image, const bw_decision& decision) {
   if (decision.rule >= image.rule_count)
     return std::string(policy::cause_text(static_cast<bw_cause>(decision.cause)));
@@ -60,8 +76,9 @@ Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& f
     bw_decision decision = {};
     bw_decide(&image, &facts, &decision);
     if (bw_refused(&decision) == 0) continue;
-    found.running.push_back({program.record.program_id, program.name, program.attach,
-                             program.record.signer_name, reason_of(image, decision)});
+    auto& list = revokes(image, program.record.signer_key) ? found.revoked : found.running;
+    list.push_back({program.record.program_id, program.name, program.attach,
+                    program.record.signer_name, reason_of(image, decision)});
     listed.emplace(program.attach, program.record.signer_name, digest_of(facts));
   }
   return {};
@@ -88,7 +105,8 @@ bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now
 }
 
 std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds, const bw_image& next,
-                                     const bw_image* active, const Listed& listed) {
+                                     const bw_image* active, const Listed& listed,
+                                     std::vector<WouldRefuse>& revoked) {
   std::vector<WouldRefuse> refused;
   const int64_t now = std::time(nullptr);
   for (const RecordedKind& kind : kinds) {
@@ -97,8 +115,9 @@ std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds, con
     const auto decision = decide_again(kind, next, signer_in(next, active, load.signer), now);
     if (!decision || bw_refused(&*decision) == 0) continue;
     if (active != nullptr && is_refused_by(*active, kind, now)) continue;
-    refused.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
-                       kind.seen.by, kind.seen.count, kind.seen.last});
+    auto& list = revokes(next, active, load.signer) ? revoked : refused;
+    list.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
+                    kind.seen.by, kind.seen.count, kind.seen.last});
   }
   return refused;
 }
@@ -132,6 +151,15 @@ std::string list_text(const std::string& what, const std::vector<WouldRefuse>& l
   return text;
 }
 
+// What is meant to be refused, in its own words.
+std::string revoked_text(const std::vector<WouldRefuse>& list, size_t limit) {
+  if (list.empty()) return {};
+  std::string text = "takes away by a revocation (what runs goes on, and is not loaded again):\n";
+  for (size_t i = 0; i < list.size() && i < limit; i++) text += line_of(list[i]);
+  if (list.size() > limit) text += "  and " + std::to_string(list.size() - limit) + " more\n";
+  return text;
+}
+
 }  // namespace
 
 Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& events) {
@@ -145,8 +173,8 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
       return std::unexpected(std::move(done).error());
   const auto kinds = read_recorded_kinds(events);
   if (!kinds) return std::unexpected(kinds.error());
-  found.recorded = judge_kinds(kinds->loads, *next.image, image, listed);
-  found.attached = judge_kinds(kinds->attachments, *next.image, image, {});
+  found.recorded = judge_kinds(kinds->loads, *next.image, image, listed, found.revoked);
+  found.attached = judge_kinds(kinds->attachments, *next.image, image, {}, found.revoked);
   if (kinds->walk.unreadable != 0) found.unreadable = unreadable_text(kinds->walk);
   if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
   return found;
@@ -156,6 +184,7 @@ std::string preflight_text(const Preflight& found, size_t limit) {
   std::string text = list_text("programs that run", found.running, limit) +
                      list_text("kinds of loads that were recorded", found.recorded, limit) +
                      list_text("kinds of attachments that were recorded", found.attached, limit);
+  text += revoked_text(found.revoked, limit);
   if (found.residents != 0)
     text += "not asked about: " + std::to_string(found.residents) +
             " programs from before the first policy, which run on; `bpfwarden inventory` lists "
@@ -164,11 +193,11 @@ std::string preflight_text(const Preflight& found, size_t limit) {
   return text;
 }
 
-Status require_accepted(const CompiledPolicy& next, const PreflightOptions& options) {
-  if (options.accept_denials) return {};
+Result<std::string> require_accepted(const CompiledPolicy& next, const PreflightOptions& options) {
+  if (options.accept_denials) return std::string();
   const auto found = preflight(next, options.events);
   if (!found) return std::unexpected(found.error());
-  if (found->is_clean()) return {};
+  if (found->is_clean()) return revoked_text(found->revoked, kListedDenials);
   return fail("the policy " + preflight_text(*found) + "nothing was changed",
               "change the policy (`bpfwarden suggest` writes one that admits them), or give "
               "--accept-denials: what runs goes on, but cannot be loaded, or attached, again");

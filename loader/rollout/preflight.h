@@ -27,6 +27,7 @@ struct Preflight {
   std::vector<WouldRefuse> running;
   std::vector<WouldRefuse> recorded;  // loads, each kind once
   std::vector<WouldRefuse> attached;  // recorded attachments and runs, likewise
+  std::vector<WouldRefuse> revoked;   // of all of these, whose key `next` revokes: as is meant
   size_t residents = 0;               // from before the first policy: their loads were never seen
   std::string unreadable;             // of the recording, in words; empty: all of it was read
 
@@ -52,7 +53,9 @@ inline constexpr size_t kListedDenials = 20;
 [[nodiscard]] std::string preflight_text(const Preflight& found, size_t limit = kListedDenials);
 
 // Before `next` is made active: an Error with the list where it would refuse something, unless
-// that is accepted.
-[[nodiscard]] Status require_accepted(const CompiledPolicy& next, const PreflightOptions& options);
+// that is accepted. What its revocations take away is refused on purpose: that list is returned, to
+// be told.
+[[nodiscard]] Result<std::string> require_accepted(const CompiledPolicy& next,
+                                                   const PreflightOptions& options);
 
 }  // namespace bpfwarden::loader

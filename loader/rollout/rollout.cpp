@@ -103,11 +103,11 @@ Result<Promoted> promote(const PromoteOptions& options) {
   // What there is not was told when it was staged.
   if (auto found = find_on_host(*policy->compiled); !found)
     return std::unexpected(std::move(found).error());
-  if (auto fit = require_accepted(*policy->compiled, options.preflight); !fit)
-    return std::unexpected(std::move(fit).error());
+  auto taken_away = require_accepted(*policy->compiled, options.preflight);
+  if (!taken_away) return std::unexpected(std::move(taken_away).error());
   auto applied = apply_locked(*policy, options.apply, false);
   if (!applied) return std::unexpected(std::move(applied).error());
-  return Promoted{std::move(*policy), *applied};
+  return Promoted{std::move(*policy), *applied, std::move(*taken_away)};
 }
 
 Result<Promoted> rollback(const ApplyOptions& options) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "loader/rollout/apply.h"
@@ -22,6 +23,7 @@ namespace bpfwarden::loader {
 struct Promoted {
   CheckedPolicy policy;
   Applied applied;
+  std::string taken_away = {};  // by its revocations, to be told (require_accepted())
 };
 
 struct PromoteOptions {

@@ -307,7 +307,12 @@ TEST_CASE(
   CHECK(revoked.output.find("(xdp), by rule 'team' of policy version " +
                             std::to_string(warden.version())) != std::string::npos);
   CHECK(run("bpfwarden run " + bundle).status == 0);  // not yet applied
-  REQUIRE(run("bpfwarden apply --accept-denials " + warden.policy_file()).status == 0);
+  // That it refuses what runs is what a revocation is for.
+  const Ran applied = run("bpfwarden apply " + warden.policy_file());
+  INFO(applied.output);
+  REQUIRE(applied.status == 0);
+  CHECK(applied.output.find("takes away by a revocation") != std::string::npos);
+  CHECK(applied.output.find("xdp, signed by netops") != std::string::npos);
   const Ran own = run("bpfwarden run " + bundle);
   INFO(own.output);
   CHECK(own.status == 1);
