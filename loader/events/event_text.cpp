@@ -79,17 +79,20 @@ string cause_text_of(const Event& event) {
 
 void append_list(const string& margin, const char* label, const std::vector<string>& lines,
                  string& text) {
-  string head = label;
+  string head = margin + label;
   for (const string& line : lines) {
-    text += margin + head + line + "\n";
-    head.assign(std::strlen(label), ' ');
+    text += head;
+    text += line;
+    text += '\n';
+    head.assign(margin.size() + std::strlen(label), ' ');
   }
 }
 
 string indented(const string& margin, const string& block) {
   string text;
   std::istringstream lines(block);
-  for (string line; std::getline(lines, line);) text += margin + "  " + line + "\n";
+  for (string line; std::getline(lines, line);)
+    text.append(margin).append("  ").append(line + "\n");
   return text;
 }
 
