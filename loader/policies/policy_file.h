@@ -63,7 +63,7 @@ struct CheckedPolicy {
   std::optional<CompiledPolicy> compiled;  // exactly if there is no error
   PolicySnapshot snapshot;                 // of check_policy_file() and check_snapshot()
   size_t accepted = 0;                     // warnings that the policy accepts, which are not told
-  std::vector<policy::PassedOver> passed_over = {};  // of check_policy_file()
+  std::vector<policy::PassedOver> passed_over;  // of check_policy_file()
 };
 
 // All that can be said about a policy without a kernel. What keeps it from being compiled is an

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <ctime>
 #include <set>
-#include <span>
 
 #include "keyring/x509.h"
 #include "loader/events/recorded_event.h"
@@ -36,19 +35,24 @@ uint32_t signer_in(const bw_image& image, const bw_image* active, const std::str
   return signer_in(image, record);
 }
 
-bool revokes(const bw_image& image, const __u64* key_digest) {
-  return std::ranges::any_of(std::span(image.signers, image.signer_count), [&](const auto& signer) {
-    return signer.kind == BW_SIGNER_REVOKED && bw_same_digest(signer.key_digest, key_digest) != 0;
+// A certificate of that key is taken out, or issued and no longer trusted.
+bool revokes(const policy::Policy& next, const __u64* key_digest) {
+  const auto is_of_key = [&](const policy::CertificateInfo& certificate) {
+    return std::memcmp(certificate.key_digest.data(), key_digest, BW_DIGEST_SIZE) == 0;
+  };
+  return std::ranges::any_of(next.keys, [&](const policy::Key& key) {
+    return std::ranges::any_of(key.revoked, is_of_key) ||
+           std::ranges::any_of(key.withdrawn, is_of_key);
   });
 }
 
-bool revokes(const bw_image& image, const bw_image* active, const std::string& name) {
+bool revokes(const policy::Policy& next, const bw_image* active, const std::string& name) {
   if (active == nullptr) return false;
   const uint32_t known = policy::slot_named(*active, name);
   if (known == BW_SIGNER_UNKNOWN) return false;
   bw_program record = {};
   std::memcpy(record.signer_key, active->signers[known].key_digest, BW_DIGEST_SIZE);
-  return revokes(image, record.signer_key);
+  return revokes(next, record.signer_key);
 }
 
 std::string reason_of(const bw_image& image, const bw_decision& decision) {
@@ -66,8 +70,9 @@ std::string digest_of(const bw_facts& facts) {
   return digest.known != 0 ? keyring::hex({digest.bytes, BW_DIGEST_SIZE}) : "";
 }
 
-Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& found,
+Status judge_running(const PinnedMaps& pins, const CompiledPolicy& next, Preflight& found,
                      Listed& listed) {
+  const bw_image& image = *next.image;
   auto programs = read_provenance(pins);
   if (!programs) return std::unexpected(std::move(programs).error());
   for (const AdmittedProgram& program : *programs) {
@@ -76,7 +81,7 @@ Status judge_running(const PinnedMaps& pins, const bw_image& image, Preflight& f
     bw_decision decision = {};
     bw_decide(&image, &facts, &decision);
     if (bw_refused(&decision) == 0) continue;
-    auto& list = revokes(image, program.record.signer_key) ? found.revoked : found.running;
+    auto& list = revokes(next.policy, program.record.signer_key) ? found.revoked : found.running;
     list.push_back({program.record.program_id, program.name, program.attach,
                     program.record.signer_name, reason_of(image, decision)});
     listed.emplace(program.attach, program.record.signer_name, digest_of(facts));
@@ -104,9 +109,10 @@ bool is_refused_by(const bw_image& active, const RecordedKind& kind, int64_t now
   return decision && bw_refused(&*decision) != 0;
 }
 
-std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds, const bw_image& next,
-                                     const bw_image* active, const Listed& listed,
-                                     std::vector<WouldRefuse>& revoked) {
+std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds,
+                                     const CompiledPolicy& policy, const bw_image* active,
+                                     const Listed& listed, std::vector<WouldRefuse>& revoked) {
+  const bw_image& next = *policy.image;
   std::vector<WouldRefuse> refused;
   const int64_t now = std::time(nullptr);
   for (const RecordedKind& kind : kinds) {
@@ -115,7 +121,7 @@ std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds, con
     const auto decision = decide_again(kind, next, signer_in(next, active, load.signer), now);
     if (!decision || bw_refused(&*decision) == 0) continue;
     if (active != nullptr && is_refused_by(*active, kind, now)) continue;
-    auto& list = revokes(next, active, load.signer) ? revoked : refused;
+    auto& list = revokes(policy.policy, active, load.signer) ? revoked : refused;
     list.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
                     kind.seen.by, kind.seen.count, kind.seen.last});
   }
@@ -169,12 +175,12 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
   if (!active) return std::unexpected(active.error());
   const bw_image* image = *active ? (*active)->generation.image.get() : nullptr;
   if (image != nullptr)
-    if (Status done = judge_running((*active)->pins, *next.image, found, listed); !done)
+    if (Status done = judge_running((*active)->pins, next, found, listed); !done)
       return std::unexpected(std::move(done).error());
   const auto kinds = read_recorded_kinds(events);
   if (!kinds) return std::unexpected(kinds.error());
-  found.recorded = judge_kinds(kinds->loads, *next.image, image, listed, found.revoked);
-  found.attached = judge_kinds(kinds->attachments, *next.image, image, {}, found.revoked);
+  found.recorded = judge_kinds(kinds->loads, next, image, listed, found.revoked);
+  found.attached = judge_kinds(kinds->attachments, next, image, {}, found.revoked);
   if (kinds->walk.unreadable != 0) found.unreadable = unreadable_text(kinds->walk);
   if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
   return found;

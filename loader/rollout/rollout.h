@@ -23,7 +23,7 @@ namespace bpfwarden::loader {
 struct Promoted {
   CheckedPolicy policy;
   Applied applied;
-  std::string taken_away = {};  // by its revocations, to be told (require_accepted())
+  std::string taken_away;  // by its revocations, to be told (require_accepted())
 };
 
 struct PromoteOptions {

@@ -13,7 +13,7 @@ namespace {
 // A character may come in two parts: stdio writes what its buffer holds.
 struct Escaped {
   int fd;
-  std::string unfinished = {};
+  std::string unfinished;
   int error = 0;  // the first one
 };
 

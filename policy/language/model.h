@@ -81,8 +81,9 @@ struct Key {
   std::optional<SystemKeyring> keyring;
   std::vector<CertificateInfo> certificates;  // without the revoked ones
   std::vector<CertificateInfo> issuers;
-  std::vector<CertificateInfo> revoked;  // issued ones that are no longer trusted
-  SourceRange position;                  // of the name
+  std::vector<CertificateInfo> revoked;    // issued ones that are no longer trusted
+  std::vector<CertificateInfo> withdrawn;  // certificates that `revoked` has taken out
+  SourceRange position;                    // of the name
   std::vector<SettingPlace> settings;
 };
 
@@ -134,7 +135,7 @@ struct Rule {
   std::optional<Mode> mode;
   std::optional<SharedAttach> multithreaded_attach;
   bool log = true;  // false: what it admits leaves no event
-  std::vector<AcceptedWarning> accept = {};
+  std::vector<AcceptedWarning> accept;
   SourceRange position;
   std::vector<SettingPlace> settings;
 };

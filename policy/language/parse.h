@@ -36,7 +36,7 @@ struct ParseResult {
   std::optional<Policy> policy;         // exactly if there is no error
   std::vector<Diagnostic> diagnostics;  // sorted by file and position
   std::vector<SourceFile> sources;      // what was parsed, for render_all() and for the digest
-  std::vector<PassedOver> passed_over = {};
+  std::vector<PassedOver> passed_over;
 
   [[nodiscard]] explicit operator bool() const { return policy.has_value(); }
 };

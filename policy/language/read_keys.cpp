@@ -1,6 +1,7 @@
 #include "policy/language/read_keys.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <set>
 #include <tuple>
@@ -99,11 +100,14 @@ void revoke_fingerprint(const Value& value, const string& written, Key& key,
                         DiagnosticList& diagnostics) {
   const string wanted = written.substr(kFingerprint.size());
   const auto same = [&](const CertificateInfo& info) { return info.fingerprint_hex == wanted; };
-  if (std::erase_if(key.certificates, same) == 0)
+  const auto withdrawn = std::ranges::stable_partition(key.certificates, std::not_fn(same));
+  key.withdrawn.insert(key.withdrawn.end(), withdrawn.begin(), withdrawn.end());
+  if (withdrawn.empty())
     diagnostics.error(value.position,
                       "no certificate of key `" + key.name + "` has that fingerprint",
                       "`bpfwarden check` names a certificate by SHA-256 of its DER form, in small "
                       "hexadecimal digits; for one that `issuer` issued, name its file");
+  key.certificates.erase(withdrawn.begin(), withdrawn.end());
 }
 
 void read_revoked(const Value& value, const CertificateSetting& setting, Key& key,
