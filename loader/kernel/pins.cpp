@@ -103,10 +103,9 @@ Status remove_folder(const char* folder) {
 }
 
 // A program's id is freed once its link has been released.
-bool is_gone_soon(uint32_t program_id) {
+bool is_gone_within(uint32_t program_id, std::chrono::milliseconds limit) {
   constexpr auto step = std::chrono::milliseconds(10);
-  constexpr int steps = 1000;
-  for (int i = 0; i < steps; i++) {
+  for (auto waited = step - step; waited < limit; waited += step) {
     if (!Fd(bpf_prog_get_fd_by_id(program_id))) return true;
     std::this_thread::sleep_for(step);
   }
@@ -125,11 +124,13 @@ bool is_hook_of_ours(uint32_t id) {
 }
 
 // Pins that are not seen do not say that there are none: another mount namespace has another
-// /sys/fs/bpf, each mount of a BPF file system is one of its own, and not everybody may ask.
+// /sys/fs/bpf, each mount of a BPF file system is one of its own, and not everybody may ask. Hooks
+// whose pins have just been removed are still there for a moment.
 Status require_nothing_loaded() {
+  constexpr auto moment = std::chrono::seconds(1);
   uint32_t id = 0;
   while (bpf_prog_get_next_id(id, &id) == 0)
-    if (is_hook_of_ours(id))
+    if (is_hook_of_ours(id) && !is_gone_within(id, moment))
       return fail("a policy is active, but its pins are not in this /sys/fs/bpf", kLookOnHost);
   if (errno == ENOENT) return {};
   return fail_errno(errno, "nobody can say from here whether a policy is active", kLookOnHost);
@@ -229,7 +230,7 @@ Status remove_pins(const std::vector<uint32_t>& others) {
   programs.insert(programs.end(), others.begin(), others.end());
   if (auto removed = remove_folder(kPinFolder); !removed) return removed;
   for (const uint32_t id : programs)
-    if (!is_gone_soon(id))
+    if (!is_gone_within(id, std::chrono::seconds(10)))
       return fail(
           "program " + std::to_string(id) + " is still in the kernel: another process holds it",
           "find it with `bpftool prog show id " + std::to_string(id) + "` and end it");
