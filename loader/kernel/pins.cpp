@@ -105,7 +105,7 @@ Status remove_folder(const char* folder) {
 // A program's id is freed once its link has been released.
 bool is_gone_within(uint32_t program_id, std::chrono::milliseconds limit) {
   constexpr auto step = std::chrono::milliseconds(10);
-  for (auto waited = step - step; waited < limit; waited += step) {
+  for (auto waited = std::chrono::milliseconds(0); waited < limit; waited += step) {
     if (!Fd(bpf_prog_get_fd_by_id(program_id))) return true;
     std::this_thread::sleep_for(step);
   }
