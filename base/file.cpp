@@ -40,14 +40,8 @@ class TemporaryFile {
   Fd fd_;
 };
 
-bool write_all(int fd, std::span<const uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-  return true;
+std::string_view as_text(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 // A pipe with somebody at its other end: what has not been written yet is waited for.
@@ -92,7 +86,8 @@ Status write_file(const std::filesystem::path& path, std::span<const uint8_t> by
                   unsigned rename_flags) {
   TemporaryFile file(path);
   if (file.fd() < 0) return fail_errno(errno, path.string() + ": cannot create a file beside it");
-  if (!write_all(file.fd(), bytes) || ::fchmod(file.fd(), mode) != 0 || ::fsync(file.fd()) != 0)
+  if (!write_all(file.fd(), as_text(bytes)) || ::fchmod(file.fd(), mode) != 0 ||
+      ::fsync(file.fd()) != 0)
     return fail_errno(errno, path.string() + ": cannot write");
   if (!file.rename_to(path, rename_flags))
     return fail_errno(errno, path.string() + ": cannot be put into place");
@@ -106,13 +101,13 @@ Status write_file(const std::filesystem::path& path, std::span<const uint8_t> by
 // Into what is no regular file.
 Status write_through(const std::filesystem::path& path, std::span<const uint8_t> bytes) {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd || !write_all(fd.get(), bytes))
+  if (!fd || !write_all(fd.get(), as_text(bytes)))
     return fail_errno(errno, path.string() + ": cannot write");
   return {};
 }
 
 Status write_standard_output(std::span<const uint8_t> bytes) {
-  if (std::fflush(stdout) != 0 || !write_all(STDOUT_FILENO, bytes))
+  if (std::fflush(stdout) != 0 || !write_all(STDOUT_FILENO, as_text(bytes)))
     return fail_errno(errno, "cannot write to standard output");
   return {};
 }
@@ -158,6 +153,16 @@ Result<std::vector<uint8_t>> read_file(const std::filesystem::path& path, size_t
 Result<std::vector<uint8_t>> read_input(const std::filesystem::path& path, size_t limit) {
   return path == kStandardStream ? read_all(STDIN_FILENO, "standard input", limit)
                                  : read_file(path, limit);
+}
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return true;
 }
 
 Status replace_file(const std::filesystem::path& path, std::span<const uint8_t> bytes,

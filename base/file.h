@@ -33,6 +33,9 @@ inline constexpr std::string_view kStandardStream = "-";
 // of editors, FIFOs and devices (a link to /dev/null masks a file) are; nothing else.
 [[nodiscard]] std::optional<std::string> why_not_read(const std::filesystem::path& path);
 
+// Over short writes and EINTR. False: errno of write(2), and some of it may have been written.
+[[nodiscard]] bool write_all(int fd, std::string_view text);
+
 // Makes `path` hold exactly `bytes`: a temporary file beside it, fsync(2), rename(2).
 // A reader, or a crash at any point, meets the old file or the whole new one. On failure `path` is
 // as it was and the temporary file is gone. Errors: errno of the call that failed.

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "base/file.h"
+
 namespace bpfwarden::loader {
 namespace {
 
@@ -21,17 +23,6 @@ Result<Fd> open_for_append(const std::filesystem::path& path) {
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, kMode));
   if (!fd) return fail_errno(errno, "cannot open " + path.string());
   return fd;
-}
-
-// Errors: errno of write(2); some of it may have been written.
-Status write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t done = ::write(fd, text.data(), text.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return fail_errno(errno, "cannot write");
-    text.remove_prefix(static_cast<size_t>(done));
-  }
-  return {};
 }
 
 }  // namespace
@@ -66,11 +57,11 @@ Status EventFile::write(std::string_view line) {
   const std::string whole = std::string(line) + "\n";
   if (size_ != 0 && size_ + whole.size() > options_.max_bytes)
     if (Status done = rotate(); !done) return done;
-  Status written = write_all(fd_.get(), whole);
-  if (!written) {
+  if (!write_all(fd_.get(), whole)) {
+    const int code = errno;
     if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0)
       return fail_errno(errno, options_.path.string() + " ends in half a line");
-    return std::unexpected(std::move(written).error().within(options_.path.string()));
+    return fail_errno(code, options_.path.string() + ": cannot write");
   }
   size_ += whole.size();
   return {};

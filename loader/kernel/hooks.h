@@ -35,7 +35,7 @@ struct Hooks {
 [[nodiscard]] std::string missing_hooks_text(const Hooks& hooks);
 
 inline constexpr const char* kMissingHooksHint =
-    "find out who took them away; a reboot brings them back without a gap, `bpfwarden off && "
-    "bpfwarden apply POLICY` with one: in between nothing is decided";
+    "find out who took them away; a reboot brings them back with the saved policy, `bpfwarden off "
+    "&& bpfwarden apply POLICY` at once: until it is applied, nothing is decided";
 
 }  // namespace bpfwarden::loader

@@ -147,9 +147,10 @@ std::string line_of(const WouldRefuse& one) {
   return "  " + text + ": " + one.why + "\n";
 }
 
-std::string list_text(const std::string& what, const std::vector<WouldRefuse>& list, size_t limit) {
+std::string list_text(const std::string& headline, const std::vector<WouldRefuse>& list,
+                      size_t limit) {
   if (list.empty()) return {};
-  std::string text = "would refuse " + std::to_string(list.size()) + " of the " + what + ":\n";
+  std::string text = headline + ":\n";
   for (size_t i = 0; i < list.size() && i < limit; i++) text += line_of(list[i]);
   if (list.size() > limit)
     text += "  and " + std::to_string(list.size() - limit) +
@@ -157,13 +158,15 @@ std::string list_text(const std::string& what, const std::vector<WouldRefuse>& l
   return text;
 }
 
+std::string refused_text(const std::string& what, const std::vector<WouldRefuse>& list,
+                         size_t limit) {
+  return list_text("would refuse " + std::to_string(list.size()) + " of the " + what, list, limit);
+}
+
 // What is meant to be refused, in its own words.
 std::string revoked_text(const std::vector<WouldRefuse>& list, size_t limit) {
-  if (list.empty()) return {};
-  std::string text = "takes away by a revocation (what runs goes on, and is not loaded again):\n";
-  for (size_t i = 0; i < list.size() && i < limit; i++) text += line_of(list[i]);
-  if (list.size() > limit) text += "  and " + std::to_string(list.size() - limit) + " more\n";
-  return text;
+  return list_text("takes away by a revocation (what runs goes on, and is not loaded again)", list,
+                   limit);
 }
 
 }  // namespace
@@ -187,9 +190,9 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
 }
 
 std::string preflight_text(const Preflight& found, size_t limit) {
-  std::string text = list_text("programs that run", found.running, limit) +
-                     list_text("kinds of loads that were recorded", found.recorded, limit) +
-                     list_text("kinds of attachments that were recorded", found.attached, limit);
+  std::string text = refused_text("programs that run", found.running, limit) +
+                     refused_text("kinds of loads that were recorded", found.recorded, limit) +
+                     refused_text("kinds of attachments that were recorded", found.attached, limit);
   text += revoked_text(found.revoked, limit);
   if (found.residents != 0)
     text += "not asked about: " + std::to_string(found.residents) +

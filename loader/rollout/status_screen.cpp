@@ -92,10 +92,7 @@ void add_totals(const bw_counters& counters, Lines& lines) {
 void add_missing_hooks(const Hooks& hooks, Lines& lines) {
   if (hooks.missing.empty()) return;
   lines.push_back({"hooks", missing_hooks_text(hooks), Tone::alarm});
-  lines.push_back({"",
-                   "a reboot brings them back without a gap; `bpfwarden off && bpfwarden apply "
-                   "POLICY` with one",
-                   Tone::alarm});
+  lines.push_back({"", "`bpfwarden doctor` says how they come back", Tone::alarm});
 }
 
 // Likewise. There may be many.

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <string>
 
+#include "base/file.h"
 #include "policy/text/escaped.h"
 
 namespace bpfwarden::loader {
@@ -20,13 +21,7 @@ struct Escaped {
 Escaped output = {.fd = STDOUT_FILENO}, errors = {.fd = STDERR_FILENO};
 
 void put(Escaped& to, std::string_view text) {
-  while (!text.empty() && to.error == 0) {
-    const ssize_t done = ::write(to.fd, text.data(), text.size());
-    if (done >= 0)
-      text.remove_prefix(static_cast<size_t>(done));
-    else if (errno != EINTR)
-      to.error = errno;
-  }
+  if (to.error == 0 && !write_all(to.fd, text)) to.error = errno;
 }
 
 // cookie_write_function_t: 0 is an error.

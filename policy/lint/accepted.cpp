@@ -31,12 +31,6 @@ class Tables {
   std::vector<SourceRange> begins_;
 };
 
-SourceRange place_of(const Diagnostic& diagnostic, const Policy& policy) {
-  const auto file = std::ranges::find(policy.files, diagnostic.file);
-  return {diagnostic.line, diagnostic.column, diagnostic.width,
-          static_cast<uint32_t>(file - policy.files.begin())};
-}
-
 }  // namespace
 
 size_t take_accepted(std::vector<Diagnostic>& found, const Policy& policy) {

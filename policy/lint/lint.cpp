@@ -29,13 +29,17 @@ void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticLi
   lint_loads(policy, image, now, diagnostics);
 }
 
+SourceRange place_of(const Diagnostic& diagnostic, const Policy& policy) {
+  const auto file = std::ranges::find(policy.files, diagnostic.file);
+  return {diagnostic.line, diagnostic.column, diagnostic.width,
+          static_cast<uint32_t>(file - policy.files.begin())};
+}
+
 void sort_by_place(std::vector<Diagnostic>& found, const Policy& policy) {
-  const auto place = [&](const Diagnostic& one) {
-    const auto file = std::find(policy.files.begin(), policy.files.end(), one.file);
-    return std::tuple(file - policy.files.begin(), one.line, one.column);
-  };
-  std::stable_sort(found.begin(), found.end(),
-                   [&](const auto& left, const auto& right) { return place(left) < place(right); });
+  std::ranges::stable_sort(found, {}, [&](const Diagnostic& one) {
+    const SourceRange place = place_of(one, policy);
+    return std::tuple(place.file, place.line, place.column);
+  });
 }
 
 std::vector<Diagnostic> with_lint(std::vector<Diagnostic> found, const Policy& policy,

@@ -30,6 +30,9 @@ void lint_loads(const Policy& policy, const bw_image& image, int64_t now,
 // "`tc`, `tcx/ingress`"
 [[nodiscard]] std::string list_families(const FamilySet& families);
 
+// Where a diagnostic about one of the policy's files stands.
+[[nodiscard]] SourceRange place_of(const Diagnostic& diagnostic, const Policy& policy);
+
 // By file and position; those of one position stay as they were found.
 void sort_by_place(std::vector<Diagnostic>& found, const Policy& policy);
 

@@ -26,13 +26,16 @@ void must(const std::string& command) {
   REQUIRE(ran.status == 0);
 }
 
-// A key of `keys new --csr`, whose certificate `ca` issues with openssl.
+// A key of `keys new --csr`, whose certificate `ca` issues as docs/signing.md says.
 std::string issued_by(const Signer& ca, const test::TempDir& folder) {
   const std::string at = folder.path().string();
   must("cd " + at + " && bpfwarden keys new leaf --csr && openssl x509 -req -in leaf.csr -CA " +
        ca.certificate_file.string() + " -CAkey " + ca.key_file.string() +
        " -CAcreateserial -days 9 -sha256 -out leaf.pem -extfile " +
-       folder.write("extensions", "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+       folder
+           .write("extensions",
+                  "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+                  "keyUsage=critical,digitalSignature\n")
            .string());
   return at + "/leaf";
 }
