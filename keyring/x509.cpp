@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "base/file.h"
+#include "keyring/kernel_parser.h"
 #include "keyring/openssl.h"
 
 namespace bpfwarden::keyring {
@@ -133,6 +134,8 @@ Result<Certificate> describe(X509* cert, const std::string& path) {
   auto algorithm = kernel_algorithm(cert, facts);
   if (!algorithm) return std::unexpected(std::move(algorithm.error()));
   facts.kernel_algorithm = std::move(*algorithm);
+  if (Status taken = require_parsed_by_kernel(cert); !taken)
+    return std::unexpected(std::move(taken).error());
   return facts;
 }
 

@@ -1,4 +1,6 @@
 // bpfwarden apply: make a policy the active one.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -9,6 +11,7 @@
 #include "loader/policies/policy_store.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
+#include "loader/rollout/widening.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -59,15 +62,24 @@ int run_check(const CheckedPolicy& next) {
 int run_apply(ApplyArguments& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) return print_error(checked.error()), options.only_check ? kWrongUse : 1;
+  const bool changes = !options.saved && !options.only_check && !options.only_preflight;
+  // Before names of this host are added, which the file of the active policy has none of either.
+  const std::string widens = changes ? widening_line(*checked->compiled, options.file) : "";
   const auto not_found = find_on_host(*checked->compiled);
   if (!not_found) return print_error(not_found.error());
-  std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
+  // At boot devices and modules are still to come.
+  if (!options.saved) std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
   const CompiledPolicy& compiled = *checked->compiled;
   if (options.only_check) return run_check(*checked);
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
   const auto taken_away = require_accepted(compiled, options.preflight);
   if (!taken_away) return print_error(taken_away.error());
   std::fputs(taken_away->c_str(), stderr);
+  std::fputs(widens.c_str(), stderr);
+  if (::isatty(STDERR_FILENO) != 0)
+    options.apply.progress = [](const std::string& what) {
+      std::fprintf(stderr, "%s...\n", what.c_str());
+    };
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
   print_applied(compiled, *applied, options.json);

@@ -7,14 +7,17 @@
 
 #include "loader/cli/cmd.h"
 #include "loader/policies/diagnostic_output.h"
+#include "loader/policies/host_targets.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/policy_file.h"
+#include "policy/lint/lint.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 struct CheckArguments {
   std::vector<std::string> files;
+  std::string btf;  // empty: the host's
   std::string format = "text";
   bool json = false;  // short for --format json
   bool fail_on_warn = false;
@@ -39,13 +42,27 @@ void print(const std::string& file, const CheckedPolicy& checked) {
       checked.accepted == 0 ? "" : (", " + std::to_string(checked.accepted) + " accepted").c_str());
 }
 
-// Where the kernel's symbols can be read; what else the host has is for `apply` to look up.
-void add_host_warnings(CheckedPolicy& checked) {
-  if (!checked.compiled || !names_functions(checked.compiled->policy)) return;
+// Quiet where the host has no BTF; with --btf the host is not asked.
+Result<std::optional<TargetNames>> names_at_hand(const CheckArguments& options) {
+  if (!options.btf.empty()) return targets_of_btf(options.btf);
+  auto host = targets_of_host();
+  if (!host) return std::nullopt;
+  return std::move(*host);
+}
+
+// Of the names, and where the kernel's symbols can be read; what else the host has is for `apply`
+// to look up.
+void add_host_warnings(CheckedPolicy& checked, const std::optional<TargetNames>& names) {
+  if (!checked.compiled || !names) return;
+  std::ranges::move(missing_targets(checked.compiled->policy, *names),
+                    std::back_inserter(checked.diagnostics));
+  if (!names->is_host || !names_functions(checked.compiled->policy)) return;
   const auto symbols = KernelSymbols::read(kKernelSymbols);
   if (!symbols) return;
-  if (auto found = find_functions(*checked.compiled, *symbols))
-    std::ranges::move(*found, std::back_inserter(checked.diagnostics));
+  auto found = find_functions(*checked.compiled, *symbols);
+  if (!found) return;
+  checked.accepted += policy::drop_accepted(*found, checked.compiled->policy);
+  std::ranges::move(*found, std::back_inserter(checked.diagnostics));
 }
 
 bool is_good(const CheckedPolicy& checked, const CheckArguments& options) {
@@ -65,11 +82,13 @@ std::string encoded(const std::vector<policy::Diagnostic>& found, DiagnosticForm
 
 int check(const CheckArguments& options) {
   const DiagnosticFormat format = format_of(options);
+  const auto names = names_at_hand(options);
+  if (!names) return print_error(names.error()), kWrongUse;
   std::vector<policy::Diagnostic> found;
   bool ok = true;
   for (const std::string& file : options.files) {
     CheckedPolicy checked = check_policy_file(file);
-    add_host_warnings(checked);
+    add_host_warnings(checked, *names);
     ok = is_good(checked, options) && ok;
     if (format == DiagnosticFormat::text && options.verbose) print_files(checked);
     if (format == DiagnosticFormat::text)
@@ -90,6 +109,8 @@ void add_check(CLI::App& app, Command& chosen) {
   verb->add_option("--format", options->format, "how to print what is found")
       ->check(CLI::IsMember({"text", "json", "github", "sarif"}));
   verb->add_flag("--json", options->json, "short for --format json");
+  verb->add_option("--btf", options->btf,
+                   "the BTF of the kernel that the policy is for; without: this host's");
   verb->add_flag("--fail-on-warn", options->fail_on_warn, "exit with 1 if there are warnings");
   verb->add_flag("--verbose", options->verbose,
                  "name the files that were read, and those beside them that were not");

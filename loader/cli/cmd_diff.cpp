@@ -4,16 +4,20 @@
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "loader/cli/cmd.h"
+#include "loader/policies/active_policy.h"
 #include "loader/policies/policy_file.h"
+#include "loader/policies/policy_store.h"
 #include "policy/diff/diff.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 struct DiffArguments {
-  std::string before, after;
+  std::string before, after;  // with `active`, one of them: the policy as it is to be
+  bool active = false;
   bool json = false;
 };
 
@@ -55,6 +59,13 @@ nlohmann::json to_json(const std::vector<policy::SettingChange>& settings) {
   return all;
 }
 
+nlohmann::json to_json(const std::vector<policy::HeaderChange>& header) {
+  auto all = nlohmann::json::array();
+  for (const policy::HeaderChange& one : header)
+    all.push_back({{"setting", one.setting}, {"before", one.before}, {"after", one.after}});
+  return all;
+}
+
 // Counts may be larger than any integer; JSON does not mind.
 nlohmann::json whole_number(double count) {
   constexpr double largest = 9e15;
@@ -63,7 +74,8 @@ nlohmann::json whole_number(double count) {
 }
 
 void print_json(const policy::PolicyDiff& diff) {
-  const nlohmann::json whole = {{"groups", to_json(diff.groups)},
+  const nlohmann::json whole = {{"header", to_json(diff.header)},
+                                {"groups", to_json(diff.groups)},
                                 {"threads", to_json(diff.threads)},
                                 {"settings", to_json(diff.settings)},
                                 {"classes", whole_number(diff.classes)},
@@ -99,7 +111,9 @@ void print_witness(const DiffArguments& options, const policy::DiffGroup& group)
   for (size_t i = 0; i < 2; i++) {
     std::string text = "explain has no words for the load that shows it";
     if (group.witness[i]) {
-      text = "bpfwarden explain " + quoted(i == 0 ? options.before : options.after);
+      const bool is_active = i == 0 && options.active;
+      text = "bpfwarden explain " +
+             (is_active ? "ACTIVE" : quoted(i == 0 ? options.before : options.after));
       for (const std::string& word : *group.witness[i]) text += " " + quoted(word);
     }
     std::printf("    %s %s\n", i == 0 ? "shown by:" : "     and:", text.c_str());
@@ -124,6 +138,8 @@ void print(const DiffArguments& options, const std::vector<policy::DiffGroup>& g
 }
 
 void print(const DiffArguments& options, const policy::PolicyDiff& diff) {
+  for (const policy::HeaderChange& one : diff.header)
+    std::printf("%s: %s -> %s\n", one.setting.c_str(), one.before.c_str(), one.after.c_str());
   print(options, diff.groups, "");
   print(options, diff.threads, "; attached by a process with threads");
   for (const policy::SettingChange& one : diff.settings)
@@ -147,8 +163,17 @@ std::optional<CompiledPolicy> read(const std::string& file) {
   return std::nullopt;
 }
 
+// As it was applied, whatever has become of its file.
+std::optional<CompiledPolicy> read_active() {
+  const auto active = require_active_policy();
+  if (!active) return print_error(active.error()), std::nullopt;
+  auto stored = load_policy(active->generation.image->policy_digest);
+  if (!stored) return print_error(stored.error()), std::nullopt;
+  return std::move(stored->compiled);
+}
+
 int run_diff(const DiffArguments& options) {
-  const auto before = read(options.before);
+  auto before = options.active ? read_active() : read(options.before);
   const auto after = read(options.after);
   if (!before || !after) return kWrongUse;
   const auto diff = policy::diff_policies(
@@ -169,11 +194,19 @@ void add_diff(CLI::App& app, Command& chosen) {
                                       "Say which decisions change between two policies, each with "
                                       "a load that shows it; exit 1 if a "
                                       "deny becomes an allow, or if not all could be asked about");
-  verb->add_option("old", options->before, "the policy as it was")->required();
-  verb->add_option("new", options->after, "the policy as it is to be")->required();
+  verb->add_option("old", options->before, "the policy as it was; with --active, left out")
+      ->required();
+  verb->add_option("new", options->after, "the policy as it is to be");
+  verb->add_flag("--active", options->active,
+                 "compare with the active policy (ACTIVE: the output of `bpfwarden policy show`)");
   verb->add_flag("--json", options->json, "the changes as JSON");
   verb->footer("example: bpfwarden diff policy-v1.toml policy-v2.toml");
-  verb->callback([options, &chosen] { chosen = [options] { return run_diff(*options); }; });
+  verb->callback([options, &chosen] {
+    if (!options->active && options->after.empty()) throw CLI::RequiredError("new");
+    if (options->active && !options->after.empty()) throw CLI::ExcludesError("--active", "old");
+    if (options->active) std::swap(options->before, options->after);
+    chosen = [options] { return run_diff(*options); };
+  });
 }
 
 }  // namespace bpfwarden::loader

@@ -15,6 +15,8 @@
 #include "loader/policies/policy_file.h"
 #include "loader/policies/revoke_key.h"
 #include "loader/rollout/status.h"
+#include "policy/answers/rule_text.h"
+#include "policy/answers/suggest_text.h"
 #include "policy/text/date.h"
 
 namespace bpfwarden::loader {
@@ -236,8 +238,11 @@ int run_new(NewOptions& options) {
   if (options.wanted.is_request)
     std::puts("next: have it signed by your CA, and name the CA's certificate as `issuer`");
   else
-    std::printf("next: in the policy, [keys.%s] certificates = [\"%s\"]\n", options.name.c_str(),
-                certificate.c_str());
+    std::printf(
+        "next: put this into the policy\n\n%s\ncertificates = [%s]\n",
+        policy::key_header(options.name).c_str(),
+        policy::toml_string(std::filesystem::absolute(certificate).lexically_normal().string())
+            .c_str());
   return 0;
 }
 
