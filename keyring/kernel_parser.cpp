@@ -21,6 +21,7 @@ constexpr int kMaxKeyId = 127;
 
 // x509_note_sig_algo(): what a certificate may itself be signed with.
 constexpr auto kSignatures = std::to_array<string_view>({
+    "1.2.840.113549.1.1.5",     // sha1WithRSAEncryption
     "1.2.840.113549.1.1.11",    // sha256WithRSAEncryption
     "1.2.840.113549.1.1.12",    // sha384WithRSAEncryption
     "1.2.840.113549.1.1.13",    // sha512WithRSAEncryption
@@ -28,6 +29,7 @@ constexpr auto kSignatures = std::to_array<string_view>({
     "2.16.840.1.101.3.4.3.14",  // RSA with SHA3-256
     "2.16.840.1.101.3.4.3.15",  // RSA with SHA3-384
     "2.16.840.1.101.3.4.3.16",  // RSA with SHA3-512
+    "1.2.840.10045.4.1",        // ecdsa-with-SHA1
     "1.2.840.10045.4.3.1",      // ecdsa-with-SHA224
     "1.2.840.10045.4.3.2",      // ecdsa-with-SHA256
     "1.2.840.10045.4.3.3",      // ecdsa-with-SHA384
@@ -121,9 +123,13 @@ Status require_own_signature(X509* certificate) {
     return {};
   EVP_PKEY* key = X509_get0_pubkey(certificate);
   if (key == nullptr) return {};  // an algorithm that this OpenSSL lacks
+  int hash = NID_undef;
+  if (OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &hash, nullptr) != 1 ||
+      hash == NID_undef)
+    return {};  // likewise
   const int verified = X509_verify(certificate, key);
   ERR_clear_error();
-  if (verified == 1) return {};
+  if (verified != 0) return {};  // below 0: it could not try
   return fail("it names itself as its issuer, and its own key has not signed it",
               "have it issued anew by a CA with another name, or with an authority key identifier");
 }

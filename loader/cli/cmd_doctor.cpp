@@ -8,6 +8,7 @@
 
 #include "loader/cli/cmd.h"
 #include "loader/kernel/hooks.h"
+#include "loader/rollout/boot_options.h"
 #include "loader/rollout/probe.h"
 
 namespace bpfwarden::loader {
@@ -60,10 +61,36 @@ std::optional<Capability> look_at_hooks() {
   return Capability{"hooks", Finding::missing, missing_hooks_text(*hooks), kMissingHooksHint};
 }
 
+// Shows what to change for the next boot, or changes it.
+int run_fix(bool writes) {
+  const std::string option = lsm_option(active_modules());
+  if (option.empty()) {
+    std::puts("nothing to fix: bpf is among the security modules, or they cannot be read");
+    return 0;
+  }
+  const auto changes = boot_changes("/", option);
+  if (changes.empty()) {
+    std::printf("no boot loader is known here; add to the kernel's command line:\n  %s\n",
+                option.c_str());
+    return 1;
+  }
+  for (const BootChange& change : changes) {
+    std::printf("%s: %s\n%s\nthen: %s\n\n", change.loader.c_str(), change.file.c_str(),
+                change.after.c_str(), change.then.c_str());
+    if (!writes) continue;
+    if (Status written = write_boot_change(change); !written) return print_error(written.error());
+  }
+  std::puts(writes ? "written; what was there is kept as FILE.before-bpfwarden"
+                   : "nothing was changed: `bpfwarden doctor --fix --write` does it");
+  return 0;
+}
+
 int run_doctor(bool as_json) {
   auto found = probe_kernel();
   found.push_back(probe_algorithms());
-  if (auto hooks = look_at_hooks()) found.insert(found.begin(), std::move(*hooks));
+  auto hooks = look_at_hooks();
+  if (!hooks && first_missing(found) == nullptr) found.push_back(probe_by_trying());
+  if (hooks) found.insert(found.begin(), std::move(*hooks));
   if (as_json)
     print_json(found);
   else
@@ -74,12 +101,22 @@ int run_doctor(bool as_json) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Command& chosen) {
-  auto json = std::make_shared<bool>(false);
+  struct Arguments {
+    bool json = false, fix = false, write = false;
+  };
+  auto options = std::make_shared<Arguments>();
   CLI::App* verb =
       app.add_subcommand("doctor", "Say what this kernel can enforce and what it lacks");
-  verb->add_flag("--json", *json, "the findings as JSON");
+  verb->add_flag("--json", options->json, "the findings as JSON");
+  auto* fix = verb->add_flag("--fix", options->fix,
+                             "show what to change for GRUB, systemd-boot or BLS entries");
+  verb->add_flag("--write", options->write, "and change it, keeping a copy")->needs(fix);
   verb->footer("example: bpfwarden doctor");
-  verb->callback([json, &chosen] { chosen = [json] { return run_doctor(*json); }; });
+  verb->callback([options, &chosen] {
+    chosen = [options] {
+      return options->fix ? run_fix(options->write) : run_doctor(options->json);
+    };
+  });
 }
 
 }  // namespace bpfwarden::loader

@@ -31,7 +31,9 @@ nlohmann::json to_json(const SuggestedPolicy& suggested) {
                     {"by", one.load.by},
                     {"events", one.load.count},
                     {"why", one.why}});
-  return {{"policy", suggested.name},
+  return {{"kept_rules", suggested.kept_rules},
+          {"changes", suggested.changes},
+          {"policy", suggested.name},
           {"version", suggested.version},
           {"text", suggested.text},
           {"rules", rules},
@@ -42,6 +44,11 @@ nlohmann::json to_json(const SuggestedPolicy& suggested) {
 void print_summary(const SuggestArguments& options, const SuggestedPolicy& suggested) {
   const policy::Suggestion& suggestion = suggested.suggestion;
   const std::string& output = options.request.output;
+  for (const std::string& change : suggested.changes) std::fprintf(stderr, "%s\n", change.c_str());
+  for (const policy::SuggestedRule& rule : suggestion.rules)
+    if (suggested.kept_rules > 0) std::fprintf(stderr, "added: %s\n", rule.text.name.c_str());
+  if (suggested.kept_rules > 0)
+    std::fprintf(stderr, "kept: all %zu rules that there were\n", suggested.kept_rules);
   std::fprintf(stderr, "%s%zu rules; %zu kinds of loads are not admitted%s\n",
                output.empty() ? "" : ("wrote " + output + ": ").c_str(), suggestion.rules.size(),
                suggestion.left.size(),
@@ -85,7 +92,8 @@ void add_sources(CLI::App& verb, SuggestArguments& options) {
 void add_suggest(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<SuggestArguments>();
   CLI::App* verb = app.add_subcommand(
-      "suggest", "Write the smallest policy that admits what was seen, by key, then by digest");
+      "suggest",
+      "Write a policy that admits what was seen: the active one, with the rules that it lacks");
   add_sources(*verb, *options);
   verb->add_option("--mode", options->mode, "of the policy (audit)")
       ->check(CLI::IsMember({"audit", "enforce"}));
