@@ -185,9 +185,9 @@ recipes_are_good() {
   [ "$("$bpfwarden" recipes | wc -l)" = "$(ls "$source"/examples/recipes/*.toml | wc -l)" ] && exits 2 "$bpfwarden" recipes sytemd
 }
 diff_tells_of_the_header() {
-  sed 's/^version.*/version = 99/; s/^mode .*/mode = "enforce"/' "$policies/v1.toml" >"$work/v99.toml" && cp -r "$policies/certs" "$work/" 2>/dev/null
+  sed 's/^version.*/version = 99/; s/^mode .*/mode = "audit"/' "$policies/v1.toml" >"$work/v99.toml" && cp -r "$policies/certs" "$work/" 2>/dev/null
   "$bpfwarden" diff "$policies/v1.toml" "$work/v99.toml" >"$work/diff"
-  grep -q '^version: .* -> 99$' "$work/diff" && grep -q '^mode: audit -> enforce$' "$work/diff"
+  grep -q '^version: .* -> 99$' "$work/diff" && grep -q '^mode: enforce -> audit$' "$work/diff"
 }
 new_key_prints_what_to_paste() {
   (cd "$work" && "$bpfwarden" keys new pasted) | sed '1,/^$/d' >"$work/pasted.toml" &&
