@@ -123,11 +123,11 @@ Status require_own_signature(X509* certificate) {
     return {};
   EVP_PKEY* key = X509_get0_pubkey(certificate);
   if (key == nullptr) return {};  // an algorithm that this OpenSSL lacks
-  int hash = NID_undef;
-  if (OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &hash, nullptr) != 1 ||
+  int hash = NID_undef, algorithm = NID_undef;
+  if (OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &hash, &algorithm) != 1 ||
       hash == NID_undef)
     return {};  // likewise
-  const int verified = X509_verify(certificate, key);
+  const int verified = algorithm == EVP_PKEY_base_id(key) ? X509_verify(certificate, key) : 0;
   ERR_clear_error();
   if (verified != 0) return {};  // below 0: it could not try
   return fail("it names itself as its issuer, and its own key has not signed it",
