@@ -85,20 +85,6 @@ static __noinline bool is_of_others_run(__u64 map) {
   return (!note || note->loader_aux != made->loader_aux) && keeps_maps();
 }
 
-// By its number, or where it is pinned. What makes it comes here, too. From another process: see
-// file_received.bpf.h.
-SEC("lsm/bpf_map")
-int BPF_PROG(give_map, struct bpf_map* map, unsigned int mode, int ret) {
-  return ret ? ret : is_of_others_run((__u64)map) ? -ENOENT : 0;
-}
-
-SEC("lsm/bpf_map_free")
-int BPF_PROG(forget_map, struct bpf_map* map) {
-  __u64 key = (__u64)map;
-  bpf_map_delete_elem(&loader_maps, &key);
-  return 0;
-}
-
 // ---- Who uses them ------------------------------------------------------------------------------
 
 static __always_inline bool is_of_run(__u64 map, __u32 loader_id) {

@@ -2,7 +2,7 @@
 // the notes that the hooks of one task leave each other within one bpf(2) call.
 #pragma once
 
-#include "bpf-lsm/kernel_memory.bpf.h"
+#include "bpf-lsm/kernel/kernel_memory.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -142,7 +142,7 @@ struct attachment {
   __u8 compared;    // and of how the staged policy differs
   __u8 quiet;       // only asked for: no event, no refusal
   __u8 is_alias;    // what `target` names may have another name, too
-  // What the kernel makes of it is looked at, too: see attach_watch.bpf.h.
+  // What the kernel makes of it is looked at, too: see attach/watch.bpf.h.
   __u8 watched;
   __u8 shared;       // for the caller shares its file descriptors
   __u8 any_program;  // which descriptor is the program's is not known

@@ -1,9 +1,9 @@
 // What the warden knows of a program, and refusals that need no rule.
 #pragma once
 
+#include "bpf-lsm/events/report.bpf.h"
 #include "bpf-lsm/facts.bpf.h"
 #include "bpf-lsm/judge.bpf.h"
-#include "bpf-lsm/report.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
 static __always_inline struct bw_program* new_draft(struct task_note* note) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/facts.bpf.h"
-#include "bpf-lsm/key_types.bpf.h"
+#include "bpf-lsm/kernel/key_types.bpf.h"
 
 static __always_inline bool is_public_key(const struct key* key) {
   static const char expected[] = "public_key";

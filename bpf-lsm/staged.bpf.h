@@ -2,9 +2,9 @@
 // would have decided otherwise, an event says so.
 #pragma once
 
+#include "bpf-lsm/events/report.bpf.h"
 #include "bpf-lsm/facts.bpf.h"
 #include "bpf-lsm/judge.bpf.h"
-#include "bpf-lsm/report.bpf.h"
 
 static __always_inline __u32 wanted_facts(const struct bw_image* image) {
   const struct bw_image* staged = staged_image();

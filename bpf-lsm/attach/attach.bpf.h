@@ -76,6 +76,12 @@ static __always_inline void judge_as_alias(struct task_note* note, const struct 
   record->decision = *other;
 }
 
+// The program becomes active at no place in particular: by what it was loaded for.
+static __always_inline void take_point_of_load(struct attachment* at, struct bpf_prog* prog) {
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) at->probe = 1 + BW_PROBE_KPROBE;
+  at->attach_type = BPF_CORE_READ(prog, expected_attach_type);
+}
+
 // As compare() at load. Of an attachment with many targets one difference is told.
 static __always_inline void compare_attachment(struct bw_program* record, struct task_note* note,
                                                struct bpf_prog* prog) {

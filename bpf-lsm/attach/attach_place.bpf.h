@@ -2,6 +2,7 @@
 // stays unknown.
 #pragma once
 
+#include "bpf-lsm/kernel/net_types.bpf.h"
 #include "bpf-lsm/open_file.bpf.h"
 
 extern const void init_net __ksym __weak;

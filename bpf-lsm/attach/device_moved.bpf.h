@@ -234,16 +234,3 @@ static __always_inline int judge_device(void* context, enum bw_route route) {
   end_again(note);
   return 0;
 }
-
-// Also where it gets the name that it has.
-SEC("fexit/netif_change_name")
-int BPF_PROG(device_renamed, struct net_device* device, const char* name, int ret) {
-  return ret ? 0 : judge_device(ctx, BW_ROUTE_DEVICE_RENAMED);
-}
-
-// Also when a namespace ends and its devices fall back to init's, by a worker of the kernel.
-SEC("fexit/__dev_change_net_namespace")
-int BPF_PROG(device_moved, struct net_device* device, struct net* net, const char* pattern,
-             int ifindex, void* extack, int ret) {
-  return ret ? 0 : judge_device(ctx, BW_ROUTE_DEVICE_MOVED);
-}

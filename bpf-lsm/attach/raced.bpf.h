@@ -3,7 +3,7 @@
 // program, which keeps its mark while it lives.
 #pragma once
 
-#include "bpf-lsm/inventory.bpf.h"
+#include "bpf-lsm/open_file.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
 
 // Whether the route leaves a link, which can be taken over.

@@ -5,7 +5,7 @@
 // killed. It is an alarm and no wall: the kernel may skip a tracing program.
 #pragma once
 
-#include "bpf-lsm/attach/attach_watch.bpf.h"
+#include "bpf-lsm/attach/race.bpf.h"
 
 #define SETTLING_NS 5000000000ULL  // that calls may take which began under another policy
 #define BY_PATH (NO_DESCRIPTOR - 1)
@@ -97,18 +97,3 @@ static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
 static __always_inline int see_inlined(__u32 fd, struct bpf_prog* prog) {
   return watched_attachment(prog) ? see_known(fd, prog) : require_judged(fd, prog);
 }
-
-// Three functions turn a descriptor into a program. The kernel's compiler has put the first into
-// the other two, and of those the second into its callers in kernel/bpf/syscall.c.
-SEC("fexit/__bpf_prog_get")
-int BPF_PROG(see_static_get, __u32 fd) { return see_inlined(fd, returned(ctx)); }
-
-SEC("fexit/bpf_prog_get")
-int BPF_PROG(see_get, __u32 fd) { return see_program(fd, returned(ctx)); }
-
-SEC("fexit/bpf_prog_get_type_dev")
-int BPF_PROG(see_get_type, __u32 fd) { return see_program(fd, returned(ctx)); }
-
-// Of xt_bpf (kernel/bpf/inode.c). lsm/bpf_prog has been asked about it, and has noted it.
-SEC("fexit/bpf_prog_get_type_path")
-int BPF_PROG(see_path) { return require_judged(BY_PATH, returned(ctx)); }

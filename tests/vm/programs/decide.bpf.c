@@ -1,6 +1,6 @@
 // bw_find_signer() and bw_decide() in the kernel, by themselves: questions and an image in,
 // decisions out. The test compares them with what the same headers say in the manager.
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/bpf_types.bpf.h"
 
 #include <bpf/bpf_helpers.h>
 

@@ -1,9 +1,9 @@
-// bpf(2): links, attachments, runs, and maps that hold programs.
+// bpf(2): links, attachments and runs.
 #pragma once
 
-#include "bpf-lsm/attach/attach_multi.bpf.h"
-#include "bpf-lsm/attach/attach_nothing.bpf.h"
+#include "bpf-lsm/attach/bpf_targets.bpf.h"
 #include "bpf-lsm/attach/probe_files.bpf.h"
+#include "bpf-lsm/attach/raw_tracepoint.bpf.h"
 
 static const __u64 kDeviceTypes = ONE_TYPE(BPF_PROG_TYPE_XDP) | ONE_TYPE(BPF_PROG_TYPE_SCHED_CLS);
 static const __u64 kCgroupTypes =
@@ -18,8 +18,6 @@ static __always_inline bool goes_to_cgroup(struct bpf_prog* prog) {
   return is_of(prog, kCgroupTypes) || (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_LSM)) &&
                                        BPF_CORE_READ(prog, expected_attach_type) == BPF_LSM_CGROUP);
 }
-
-// ---- Links and attachments ----------------------------------------------------------------------
 
 // The function of another program that freplace is to replace. Returns what is known of the
 // program.
@@ -185,185 +183,4 @@ static __always_inline int judge_iterator(struct task_note* note, union bpf_attr
   if (!prog || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
   take_point_of_load(&note->attachment, prog);
   return judge_program(prog);
-}
-
-// ---- Maps of programs ---------------------------------------------------------------------------
-
-// struct bpf_devmap_val and struct bpf_cpumap_val: a number, then the program's descriptor.
-static __always_inline __u32 program_in(__u32 map_type, const __u32* value) {
-  __u32 first = value[0], second = value[1];
-  barrier_var(first);  // or clang chooses between their addresses, which the verifier refuses
-  barrier_var(second);
-  return map_type == BPF_MAP_TYPE_PROG_ARRAY ? first : second;
-}
-
-// Whether the map takes a program: as the kernel will ask, or as far as it does before.
-static __always_inline bool takes(struct bpf_map* map, struct bpf_prog* prog) {
-  const __u32 type = BPF_CORE_READ(map, map_type);
-  const struct bpf_map_owner* owner = BPF_CORE_READ(map, owner);
-  if (type == BPF_MAP_TYPE_PROG_ARRAY)
-    return !owner || is_of(prog, ONE_TYPE(BPF_CORE_READ(owner, type) & 63));
-  const __u32 wanted = type == BPF_MAP_TYPE_CPUMAP ? BPF_XDP_CPUMAP : BPF_XDP_DEVMAP;
-  return is_of(prog, ONE_TYPE(BPF_PROG_TYPE_XDP)) &&
-         BPF_CORE_READ(prog, expected_attach_type) == wanted;
-}
-
-// The kernel reads the new value once more, from memory where anybody may write meanwhile, and what
-// it has read no hook sees. So every program that the caller holds, and the map takes, must be
-// allowed there. Of those that are, nothing is told.
-__noinline int judge_every_fitting(__u64 address) {
-  struct bpf_map* map = (struct bpf_map*)address;
-  struct task_note* note = task_note(0);
-  struct bpf_prog* judged = 0;
-  __u32 from = 0;
-  int i;
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  bpf_for(i, 0, MAX_HELD) {
-    const int fd = next_held(from, ~0ULL);
-    if (fd < 0) return 0;
-    if (fd >= MAX_HELD) return refuse_blind(BW_HOOK_ATTACH);
-    from = (__u32)fd + 1;
-    struct bpf_prog* prog = program_of((__u32)fd);
-    if (!prog || prog == judged || !takes(map, prog)) continue;
-    take_point_of_load(&note->attachment, prog);
-    note->attachment.quiet = 1;
-    judge_attachment((__u64)prog);
-    note->attachment.quiet = 0;
-    if (bw_refused(&note->draft.decision) && judge_attachment((__u64)prog)) return -EPERM;
-    judged = prog;
-  }
-  return 0;
-}
-
-static __always_inline bool judge_fitting(struct bpf_map* map) {
-  return judge_every_fitting((__u64)map);
-}
-
-// The program runs where others hand packets or calls on to it: at no place in particular.
-static __always_inline int judge_map_update(struct task_note* note, union bpf_attr* attr,
-                                            bool kernel) {
-  struct bpf_map* map = map_of(attr->map_fd);
-  const bool is_shared = shares_files();
-  __u32 value[2] = {}, size = sizeof(value);
-  if (is_shared) watch_any(note);
-  if (!map) return 0;
-  note->attachment.types = ~0ULL;  // whatever does not fit the kernel will not take
-  const __u32 type = BPF_CORE_READ(map, map_type);
-  if (type == BPF_MAP_TYPE_STRUCT_OPS)
-    return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_STRUCT_OPS));
-  if (type == BPF_MAP_TYPE_PROG_ARRAY)
-    size = sizeof(__u32);
-  else if (type != BPF_MAP_TYPE_DEVMAP && type != BPF_MAP_TYPE_DEVMAP_HASH &&
-           type != BPF_MAP_TYPE_CPUMAP)
-    return 0;
-  else if (BPF_CORE_READ(map, value_size) < sizeof(value))
-    return 0;  // numbers alone
-  const void* from = (const void*)attr->value;
-  const long unread =
-      kernel ? bpf_probe_read_kernel(value, size, from) : bpf_copy_from_user(value, size, from);
-  struct bpf_prog* prog = unread ? 0 : program_of(program_in(type, value));
-  if (is_shared && !may_watch()) return refuse_shared(prog);
-  if (!kernel && !is_shared && judge_fitting(map)) return -EPERM;
-  if (!prog) return 0;
-  if (is_shared && !hold_to_end(note)) return refuse_shared(prog);
-  note->attachment.awaits = WATCH_PROGRAM;
-  take_point_of_load(&note->attachment, prog);
-  return judge_program(prog);
-}
-
-static __always_inline enum bw_route route_of(int command) {
-  switch (command) {
-    case BPF_LINK_CREATE:
-      return BW_ROUTE_LINK_CREATE;
-    case BPF_LINK_UPDATE:
-      return BW_ROUTE_LINK_UPDATE;
-    case BPF_PROG_ATTACH:
-      return BW_ROUTE_PROG_ATTACH;
-    case BPF_RAW_TRACEPOINT_OPEN:
-      return BW_ROUTE_RAW_TRACEPOINT_OPEN;
-    case BPF_PROG_TEST_RUN:
-      return BW_ROUTE_TEST_RUN;
-    case BPF_ITER_CREATE:
-      return BW_ROUTE_ITER_CREATE;
-    case BPF_MAP_UPDATE_ELEM:
-      return BW_ROUTE_MAP_UPDATE;
-    default:
-      return BW_ROUTE_NONE;
-  }
-}
-
-static __always_inline bool holds_programs(struct bpf_map* map) {
-  const __u32 type = map ? BPF_CORE_READ(map, map_type) : 0;
-  return type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_DEVMAP ||
-         type == BPF_MAP_TYPE_DEVMAP_HASH || type == BPF_MAP_TYPE_CPUMAP ||
-         type == BPF_MAP_TYPE_STRUCT_OPS;
-}
-
-// By which the call names its program; of an iterator, the link that has it. Of maps see
-// is_other_map().
-static __always_inline __u32 descriptor_of(enum bw_route route, union bpf_attr* attr) {
-  switch (route) {
-    case BW_ROUTE_LINK_CREATE:
-      return attr->link_create.prog_fd;
-    case BW_ROUTE_LINK_UPDATE:
-      return attr->link_update.new_prog_fd;
-    case BW_ROUTE_PROG_ATTACH:
-      return attr->attach_bpf_fd;
-    case BW_ROUTE_RAW_TRACEPOINT_OPEN:
-      return attr->raw_tracepoint.prog_fd;
-    case BW_ROUTE_TEST_RUN:
-      return attr->test.prog_fd;
-    default:
-      return attr->iter_create.link_fd;
-  }
-}
-
-// Whether there is a program that the call could make active, or a map of them.
-static __always_inline bool has_program(enum bw_route route, union bpf_attr* attr) {
-  if (route == BW_ROUTE_MAP_UPDATE) return holds_programs(map_of(attr->map_fd));
-  const __u32 fd = descriptor_of(route, attr);
-  if (route == BW_ROUTE_ITER_CREATE) return link_of(fd);
-  return program_of(fd) || is_struct_ops(map_of(fd));
-}
-
-// A call that names nothing is not judged.
-static __always_inline bool is_about_nothing(enum bw_route route, union bpf_attr* attr) {
-  if (route == BW_ROUTE_MAP_UPDATE) return !has_program(route, attr);
-  if (!shares_files()) return !task_note(0) && !has_program(route, attr);
-  return !has_program(route, attr) && passes_unjudged(descriptor_of(route, attr));
-}
-
-// Of what a program of its own makes active. A global function, which the verifier walks through
-// once, however the call came here; `address` is that of the attributes.
-__noinline int judge_by_route(__u64 address, __u32 route) {
-  union bpf_attr* attr = bpf_core_cast((const void*)address, union bpf_attr);
-  struct task_note* note = task_note(0);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  switch (route) {
-    case BW_ROUTE_LINK_CREATE:
-      return judge_link(note, attr);
-    case BW_ROUTE_LINK_UPDATE:
-      return judge_link_update(note, attr);
-    case BW_ROUTE_PROG_ATTACH:
-      return judge_prog_attach(note, attr);
-    case BW_ROUTE_RAW_TRACEPOINT_OPEN:
-      return judge_raw_tracepoint(note, attr);
-    case BW_ROUTE_TEST_RUN:
-      return judge_run(note, attr);
-    default:
-      return judge_iterator(note, attr);
-  }
-}
-
-// Reads the caller's memory, so its hook may sleep. `address` is that of the attributes.
-static __always_inline int judge_call(int command, union bpf_attr* attr, __u64 address,
-                                      bool kernel) {
-  const enum bw_route route = route_of(command);
-  if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
-  if (is_about_nothing(route, attr))
-    return route == BW_ROUTE_MAP_UPDATE ? 0 : answer_nothing(descriptor_of(route, attr));
-  struct task_note* note = new_attachment(route);
-  if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  if (route == BW_ROUTE_MAP_UPDATE) return judge_map_update(note, attr, kernel);
-  return judge_by_route(address, route) ? -EPERM : 0;
 }

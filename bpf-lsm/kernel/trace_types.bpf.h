@@ -1,7 +1,7 @@
 // Types of the kernel's tracing, as kernel_types.bpf.h has the others: what perf events observe.
 #pragma once
 
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/bpf_types.bpf.h"
 
 // include/linux/trace_events.h
 enum {

@@ -2,7 +2,8 @@
 // rules of nftables.
 #pragma once
 
-#include "bpf-lsm/attach/attach_other.bpf.h"
+#include "bpf-lsm/attach/held_programs.bpf.h"
+#include "bpf-lsm/capable.bpf.h"
 
 // One more than there is room for stands for all that are left: of any type, anywhere.
 __noinline int note_destination(__u64 types, __u32 ifindex) {

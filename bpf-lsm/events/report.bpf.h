@@ -2,8 +2,8 @@
 // record of what was allowed that finds no room is counted as dropped, a denial is summed up.
 #pragma once
 
-#include "bpf-lsm/denials.bpf.h"
-#include "bpf-lsm/tally.bpf.h"
+#include "bpf-lsm/events/denials.bpf.h"
+#include "bpf-lsm/events/tally.bpf.h"
 
 #define EPERM 1
 #define ENOKEY 126

@@ -1,7 +1,7 @@
 // Types of the kernel's keys and signatures, as kernel_types.bpf.h has the others.
 #pragma once
 
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/kernel_types.bpf.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

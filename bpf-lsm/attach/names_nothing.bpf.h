@@ -8,7 +8,7 @@
 // a descriptor, by which loaders find out what a kernel can do.
 #pragma once
 
-#include "bpf-lsm/attach/attach_watch.bpf.h"
+#include "bpf-lsm/attach/watch.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
 
 static __always_inline bool can_be_descriptor(__u32 fd) { return (__s32)fd >= 0; }

@@ -1,10 +1,11 @@
 // Who reaches for a process that attaches from what others can change, and is killed if they do
-// (attach_watch.bpf.h). From when the call is judged to its end, and from then on if it was killed,
+// (watch.bpf.h). From when the call is judged to its end, and from then on if it was killed,
 // nobody attaches to the process: who does could write what it reads, hold it at its end
 // (PTRACE_O_TRACEEXIT), or take its descriptors.
 #pragma once
 
-#include "bpf-lsm/attach/attach_watch.bpf.h"
+#include "bpf-lsm/attach/raced.bpf.h"
+#include "bpf-lsm/attach/watch.bpf.h"
 
 enum {
   PTRACE_MODE_ATTACH = 2,

@@ -4,7 +4,7 @@
 // the verifier, as before: global functions are handed addresses.
 #pragma once
 
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/bpf_types.bpf.h"
 
 #include <bpf/bpf_helpers.h>
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "bpf-lsm/abi/summary.h"
-#include "bpf-lsm/counters.bpf.h"
-#include "bpf-lsm/describe.bpf.h"
+#include "bpf-lsm/events/counters.bpf.h"
+#include "bpf-lsm/events/describe.bpf.h"
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -3,14 +3,9 @@
 #pragma once
 
 #include "bpf-lsm/abi/inventory.h"
-#include "bpf-lsm/facts.bpf.h"
-#include "bpf-lsm/trace_types.bpf.h"
-
-extern const void bpf_prog_fops __ksym __weak;
-extern const void bpf_link_fops __ksym __weak;
-extern const void bpf_link_fops_poll __ksym __weak;
-extern const void perf_fops __ksym __weak;
-extern const void socket_file_ops __ksym __weak;
+#include "bpf-lsm/kernel/net_types.bpf.h"
+#include "bpf-lsm/kernel/trace_types.bpf.h"
+#include "bpf-lsm/open_file.bpf.h"
 
 // Name the types in the object's BTF, as event_type does.
 const struct bw_listed_program* listed_program_type __attribute__((unused));
@@ -106,10 +101,6 @@ int list_links(struct bpf_iter__bpf_link* ctx) {
   listed.place = link_place(link);
   bpf_seq_write(ctx->meta->seq, &listed, sizeof(listed));
   return 0;
-}
-
-static __always_inline bool is_link(const void* operations) {
-  return operations == &bpf_link_fops || operations == &bpf_link_fops_poll;
 }
 
 static __always_inline void list_holder(struct bpf_iter__task_file* ctx,
