@@ -113,12 +113,10 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
       .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_KERNEL_REJECTED, .rule = BW_NO_RULE};
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
-  struct bw_event* event = new_event(BW_HOOK_OBSERVED, true);
-  count(&refused, true, false);
-  if (!event) {
-    sum_up(BW_HOOK_OBSERVED, generation, word_of(&refused), 0, (__u32)error << SUM_ERROR);
-    return;
-  }
+  count(&refused, true);
+  struct bw_event* event =
+      begin_event(BW_HOOK_OBSERVED, generation, &refused, 0, (__u32)error << SUM_ERROR);
+  if (!event) return;
   event->refused = 1;
   event->error = error;
   event->generation = generation;
@@ -129,7 +127,7 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
   describe_task(event, note);
   event->wanted_key_length = note->wanted_key_length;
   __builtin_memcpy(event->wanted_key, note->wanted_key, sizeof(event->wanted_key));
-  bpf_ringbuf_submit(event, 0);
+  end_event(event);
 }
 
 // The end of a load, by whichever entry of the system call. If it carried a signature and failed

@@ -2,12 +2,8 @@
 // if no other task shares its table: see shares_files().
 #pragma once
 
+#include "bpf-lsm/answer.bpf.h"
 #include "bpf-lsm/facts.bpf.h"
-
-#define ENOENT 2
-#define EBADF 9
-#define EAGAIN 11
-#define EINVAL 22
 
 extern const void bpf_map_fops __ksym __weak;
 extern const void bpf_prog_fops __ksym __weak;

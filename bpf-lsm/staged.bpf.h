@@ -40,15 +40,16 @@ static __always_inline void describe_difference(struct bw_event* event,
 __noinline int tell_difference(__u64 staged_generation, __u64 aux, __u32 was_refused) {
   struct task_note* note = task_note(0);
   const struct bw_image* staged = image_of(staged_generation);
-  struct bw_event* event = note && staged ? new_event(BW_HOOK_STAGED, false) : 0;
-  if (!event) {
+  if (!note || !staged) {
     count_dropped();
     return 0;
   }
+  struct bw_event* event = begin_event(BW_HOOK_STAGED, staged_generation, 0, 0, 0);
+  if (!event) return 0;
   describe_load(event, note, &note->draft, staged, aux);
   describe_difference(event, staged, note);
   event->active_refused = was_refused;
-  bpf_ringbuf_submit(event, 0);
+  end_event(event);
   return 0;
 }
 

@@ -148,7 +148,7 @@ __noinline int conclude_shared(__u64 address) {
 }
 
 static __always_inline int refuse_shared(struct bpf_prog* prog) {
-  return conclude_shared((__u64)prog) ? -EPERM : 0;
+  return error_of(conclude_shared((__u64)prog));
 }
 
 // What was noted of the program at its load, into note->draft. False if nothing was.
@@ -198,5 +198,5 @@ __noinline int judge_attachment(__u64 address) {
 }
 
 static __always_inline int judge_program(struct bpf_prog* prog) {
-  return judge_attachment((__u64)prog) ? -EPERM : 0;
+  return error_of(judge_attachment((__u64)prog));
 }

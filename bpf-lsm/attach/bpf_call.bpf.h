@@ -99,5 +99,5 @@ static __always_inline int judge_call(int command, union bpf_attr* attr, __u64 a
   struct task_note* note = new_attachment(route);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   if (route == BW_ROUTE_MAP_UPDATE) return judge_map_update(note, attr, kernel);
-  return judge_by_route(address, route) ? -EPERM : 0;
+  return error_of(judge_by_route(address, route));
 }

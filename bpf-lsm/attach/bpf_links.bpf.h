@@ -90,7 +90,7 @@ static __always_inline int judge_struct_ops(struct task_note* note, __u32 fd) {
   note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
   watch_object(note, fd, map);
   note->attachment.attach_type = BPF_STRUCT_OPS;
-  return is_struct_ops(map) && judge_operations((__u64)map) ? -EPERM : 0;
+  return error_of(is_struct_ops(map) && judge_operations((__u64)map));
 }
 
 static __always_inline int judge_link(struct task_note* note, union bpf_attr* attr) {

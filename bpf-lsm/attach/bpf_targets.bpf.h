@@ -74,7 +74,7 @@ __noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind
 
 static __always_inline int judge_each(__u64 address, __u64 array, __u32 count,
                                       enum listed_target kind) {
-  return judge_targets(address, array, count, kind) ? -EPERM : 0;
+  return error_of(judge_targets(address, array, count, kind));
 }
 
 static __always_inline int judge_kprobes(struct task_note* note, struct bpf_prog* prog,

@@ -18,7 +18,7 @@ __noinline int judge_everywhere(__u64 address) {
   int i;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.told = 0;
-  if (!note->destination_count) return judge_attachment(address) ? -EPERM : 0;
+  if (!note->destination_count) return judge_attachment(address);
   bpf_for(i, 0, (int)note->destination_count) {
     const struct destination* to = &note->destinations[i & (MAX_DESTINATIONS - 1)];
     if (!goes_there(prog, to)) continue;
@@ -58,6 +58,4 @@ __noinline int judge_held(__u64 types) {
   return 0;
 }
 
-static __always_inline int judge_held_programs(__u64 types) {
-  return judge_held(types) ? -EPERM : 0;
-}
+static __always_inline int judge_held_programs(__u64 types) { return error_of(judge_held(types)); }

@@ -4,7 +4,8 @@
 #include "bpf-lsm/attach/attach.bpf.h"
 
 // Outside of bpf(2), only xt_bpf comes here: with a program that a rule of iptables names by its
-// path, within setsockopt(2) or a message of netlink. So it is judged on the very program that the table gets.
+// path, within setsockopt(2) or a message of netlink. So it is judged on the very program that the
+// table gets.
 SEC("lsm/bpf_prog")
 int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
   struct task_note* note = task_note(0);
@@ -19,5 +20,5 @@ int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
   at->shared = 0;
   const int error = judge_attachment(address);
   at->shared = shared;
-  return error ? -EPERM : 0;
+  return error_of(error);
 }

@@ -24,13 +24,10 @@ static __always_inline void describe_race(struct task_note* note, const struct b
 static __always_inline void report_race(struct task_note* note, const struct bw_image* image,
                                         struct bpf_prog* prog) {
   const struct bw_program* record = &note->draft;
-  struct bw_event* event = new_event(BW_HOOK_ATTACH, true);
-  count(&record->decision, false, false);
-  if (!event) {
-    sum_up(BW_HOOK_ATTACH, record->generation, word_of(&record->decision), aux_of(prog),
-           SUM_DRAFT | SUM_EXE);
-    return;
-  }
+  count(&record->decision, false);
+  struct bw_event* event = begin_event(BW_HOOK_ATTACH, record->generation, &record->decision,
+                                       aux_of(prog), SUM_DRAFT | SUM_EXE);
+  if (!event) return;
   event->refused = bw_refused(&record->decision);
   describe_program(event, record);
   describe_policy(event, image);
@@ -38,7 +35,7 @@ static __always_inline void report_race(struct task_note* note, const struct bw_
   __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
   if (prog)
     bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
-  bpf_ringbuf_submit(event, 0);
+  end_event(event);
 }
 
 // The attachment is not the one that was judged. Once for each call.

@@ -34,7 +34,7 @@ static __always_inline int judge_reach(const struct task_note* note) {
   const struct bw_image* image = active_image(&generation);
   if (!decides_at_attach(image)) return 0;
   if (!bw_enforces_at(image, bpf_ktime_get_tai_ns() / 1000000000)) return 0;
-  return refuse_taking(note->attachment.program_aux, note->attachment.route) ? -EPERM : 0;
+  return error_of(refuse_taking(note->attachment.program_aux, note->attachment.route));
 }
 
 SEC("lsm/ptrace_access_check")

@@ -46,14 +46,13 @@ static __always_inline void count_minute(const struct bw_decision* decision, boo
 }
 
 // Atomic although per CPU: another task may interrupt this one in the middle of an addition.
-static __always_inline void count(const struct bw_decision* decision, bool observed, bool dropped) {
+static __always_inline void count(const struct bw_decision* decision, bool observed) {
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
   if (!now) return;
   add_one(observed ? &now->observed : &now->decided);
   if (!observed && bw_refused(decision)) add_one(&now->refused);
   if (!observed && !decision->allow && decision->mode == BW_MODE_AUDIT) add_one(&now->would_deny);
   if (observed || !decision->allow) count_minute(decision, observed);
-  if (dropped) add_one(&now->dropped);
 }
 
 static __always_inline void count_quiet(void) {

@@ -57,8 +57,7 @@ static __always_inline struct bw_event* reserve_event(bool is_denial) {
   return bpf_ringbuf_reserve(&denials, sizeof(struct bw_event), 0);
 }
 
-// Null if there is no room. Then a denial is to be summed up, and has no number of its own; what
-// was allowed leaves a gap.
+// Null if there is no room. A denial has no number of its own then; what was allowed leaves a gap.
 static __always_inline struct bw_event* new_event(enum bw_hook hook, bool is_denial) {
   struct bw_event* event = reserve_event(is_denial);
   if (!event && is_denial) return 0;
@@ -182,3 +181,24 @@ static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u
   if (note) read_cgroup_of_task(note);
   add_to_sum(hook, generation, word, aux, known);
 }
+
+// ---- Begin and end ------------------------------------------------------------------------------
+
+// The event of a decision, to be filled in and ended by end_event(). `aux`: see aux_of(). `known`:
+// SUM_*, what else is known of a denial. Null if there is no room: then all is done already, a
+// denial is summed up, and what was allowed counts as dropped. `decision` may be null: of an event
+// that is about no decision of its own.
+static __always_inline struct bw_event* begin_event(enum bw_hook hook, __u64 generation,
+                                                    const struct bw_decision* decision, __u64 aux,
+                                                    __u32 known) {
+  const bool is_denial = decision && !decision->allow;
+  struct bw_event* event = new_event(hook, is_denial);
+  if (event) return event;
+  if (is_denial)
+    sum_up(hook, generation, word_of(decision), aux, known);
+  else
+    count_dropped();
+  return 0;
+}
+
+static __always_inline void end_event(struct bw_event* event) { bpf_ringbuf_submit(event, 0); }

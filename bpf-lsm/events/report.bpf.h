@@ -2,18 +2,16 @@
 // record of what was allowed that finds no room is counted as dropped, a denial is summed up.
 #pragma once
 
+#include "bpf-lsm/answer.bpf.h"
 #include "bpf-lsm/events/denials.bpf.h"
 #include "bpf-lsm/events/tally.bpf.h"
-
-#define EPERM 1
-#define ENOKEY 126
 
 // Whether the policy wants no event of it. Counted then.
 static __always_inline bool is_silent(const struct bw_image* image,
                                       const struct bw_decision* decision) {
   const bool quiet = is_quiet(image, decision);
   if (!quiet && !is_withheld(image, decision)) return false;
-  count(decision, false, false);
+  count(decision, false);
   if (quiet)
     count_quiet();
   else
@@ -30,19 +28,15 @@ static __always_inline int report(enum bw_hook hook, struct task_note* note,
   const bool refused = bw_refused(&record->decision);
   tally(note, record);
   if (is_silent(image, &record->decision)) return 0;
-  const bool is_denial = !record->decision.allow;
-  struct bw_event* event = new_event(hook, is_denial);
-  count(&record->decision, false, !event && !is_denial);
-  if (event) {
-    event->refused = refused;
-    event->error = refused ? EPERM : 0;
-    describe_load(event, note, record, image, aux);
-    event->mode = told_mode;
-    bpf_ringbuf_submit(event, 0);
-  } else if (is_denial) {
-    sum_up(hook, record->generation, word_of(&record->decision), aux,
-           (image ? SUM_DRAFT : 0) | (refused ? EPERM << SUM_ERROR : 0));
-  }
+  count(&record->decision, false);
+  const __u32 known = (image ? SUM_DRAFT : 0) | (refused ? EPERM << SUM_ERROR : 0);
+  struct bw_event* event = begin_event(hook, record->generation, &record->decision, aux, known);
+  if (!event) return refused;
+  event->refused = refused;
+  event->error = refused ? EPERM : 0;
+  describe_load(event, note, record, image, aux);
+  event->mode = told_mode;
+  end_event(event);
   return refused;
 }
 
@@ -51,13 +45,6 @@ __noinline int report_draft(__u32 hook, __u64 generation, __u64 aux, __u32 told_
   struct task_note* note = task_note(0);
   if (!note) return 1;
   return report(hook, note, &note->draft, image_of(generation), aux, told_mode);
-}
-
-// What a hook must return. Clang must not know that a global function returns 0 or 1 only, for the
-// verifier does not.
-static __always_inline int error_of(int refused) {
-  barrier_var(refused);
-  return refused ? -EPERM : 0;
 }
 
 // Reports the decision in note->draft, and returns what the hook must return.
@@ -87,7 +74,7 @@ static __always_inline bool waits_for_digest(const struct bw_program* record,
 static __always_inline int postpone(struct task_note* note, const struct bw_image* image,
                                     struct bpf_prog* prog) {
   tally(note, &note->draft);
-  count(&note->draft.decision, false, false);
+  count(&note->draft.decision, false);
   if (is_withheld(image, &note->draft.decision)) {
     count_withheld();
     return 0;
@@ -103,21 +90,17 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
 __noinline int tell_postponed_as(const struct bw_program* record) {
   struct task_note* note = task_note(0);
   if (!note || !record) return 0;
-  const bool is_denial = !record->decision.allow;
-  struct bw_event* event = new_event(BW_HOOK_PROG_LOAD, is_denial);
   note->postponed_aux = 0;
   count_postponed(-1ULL);
-  if (!event && !is_denial) count_dropped();
-  if (!event && is_denial)
-    sum_up(BW_HOOK_PROG_LOAD, record->generation, word_of(&record->decision), 0,
-           SUM_DRAFT | SUM_NAME | SUM_EXE);
+  struct bw_event* event = begin_event(BW_HOOK_PROG_LOAD, record->generation, &record->decision, 0,
+                                       SUM_DRAFT | SUM_NAME | SUM_EXE);
   if (!event) return 0;
   describe_program(event, record);
   describe_policy(event, image_of(record->generation));
   describe_task(event, note);
   __builtin_memcpy(event->program_name, note->postponed_name, BW_PROG_NAME_SIZE);
   __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
-  bpf_ringbuf_submit(event, 0);
+  end_event(event);
   return 0;
 }
 
