@@ -24,15 +24,15 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
   struct task_note* note = task_note(is_signed ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
   if (!note) return;
   tell_postponed(note, &note->draft);
-  note->attachment.watched = 0;
+  note->attachment.watch.on = 0;
   note->attachment.route = BW_ROUTE_NONE;
-  note->command = (__u32)command;
-  note->call = call_stamp();
+  note->call.command = (__u32)command;
+  note->call.stamp = call_stamp();
   if (!kernel) end_run(note);
   if (is_load) {
-    note->signed_load = is_signed;
-    note->signed_by.evidence = BW_EVIDENCE_NONE;
-    note->wanted_key_length = 0;
+    note->signature.under_way = is_signed;
+    note->signature.by.evidence = BW_EVIDENCE_NONE;
+    note->signature.wanted_key_length = 0;
   }
 }
 
@@ -66,7 +66,7 @@ SEC("lsm/bpf_prog_load")
 int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (note) note->signed_load = 0;  // from here on a failure is not the signature's
+  if (note) note->signature.under_way = 0;  // from here on a failure is not the signature's
   if (ret) return ret;
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_PROG_LOAD);
@@ -100,7 +100,7 @@ SEC("lsm/bpf_prog_free")
 int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
   struct task_note* note = task_note(0);
-  if (note && note->postponed_aux == key) tell_postponed(note, &note->draft);
+  if (note && note->later.aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
   bpf_map_delete_elem(&unjudged, &key);
   forget_growing(key);
@@ -125,8 +125,8 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
   event->cause = refused.cause;
   describe_policy(event, image);
   describe_task(event, note);
-  event->wanted_key_length = note->wanted_key_length;
-  __builtin_memcpy(event->wanted_key, note->wanted_key, sizeof(event->wanted_key));
+  event->wanted_key_length = note->signature.wanted_key_length;
+  __builtin_memcpy(event->wanted_key, note->signature.wanted_key, sizeof(event->wanted_key));
   end_event(event);
 }
 
@@ -138,8 +138,8 @@ int BPF_PROG(observe_load) {
   struct task_note* note = task_note(0);
   if (!note) return 0;
   tell_postponed(note, &note->draft);  // of a program that is freed later
-  if (!note->signed_load) return 0;
-  note->signed_load = 0;
+  if (!note->signature.under_way) return 0;
+  note->signature.under_way = 0;
   if (ret < 0) report_rejection(note, -ret);
   return 0;
 }

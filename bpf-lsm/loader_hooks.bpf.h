@@ -25,17 +25,17 @@ int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
   if (!loader || !may_vouch(loader, prog)) return 0;
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!note) return 0;
-  note->loader_signature = loader->facts.signature;
-  note->loader_signer = loader->facts.signer;
-  note->loader_key_serial = loader->key_serial;
-  note->loader_id = loader->program_id;
-  note->loader_generation = loader->generation;
-  note->loader_staged_signer = loader->staged_signer;
-  note->loader_staged_generation = loader->staged_generation;
-  __builtin_memcpy(note->loader_signer_key, loader->signer_key, sizeof(note->loader_signer_key));
-  __builtin_memcpy(note->loader_digest, loader->facts.names[BW_NAME_DIGEST].bytes,
-                   sizeof(note->loader_digest));
-  note->loader_aux = key;
+  note->run.signature = loader->facts.signature;
+  note->run.signer = loader->facts.signer;
+  note->run.key_serial = loader->key_serial;
+  note->run.id = loader->program_id;
+  note->run.generation = loader->generation;
+  note->run.staged_signer = loader->staged_signer;
+  note->run.staged_generation = loader->staged_generation;
+  __builtin_memcpy(note->run.signer_key, loader->signer_key, sizeof(note->run.signer_key));
+  __builtin_memcpy(note->run.digest, loader->facts.names[BW_NAME_DIGEST].bytes,
+                   sizeof(note->run.digest));
+  note->run.aux = key;
   return 0;
 }
 

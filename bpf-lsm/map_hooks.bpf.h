@@ -16,9 +16,9 @@ SEC("lsm/bpf_map_create")
 int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
              bool kernel, int ret) {
   if (ret) return ret;
-  const struct task_note* run = kernel ? task_note(0) : 0;
-  if (run && run->loader_aux && run->loader_signature != BW_SIGNATURE_UNSIGNED &&
-      !note_loader_map((__u64)map, run->loader_aux, run->loader_id, false))
+  const struct task_note* note = kernel ? task_note(0) : 0;
+  if (note && note->run.aux && note->run.signature != BW_SIGNATURE_UNSIGNED &&
+      !note_loader_map((__u64)map, note->run.aux, note->run.id, false))
     return refuse_map(BW_CAUSE_TABLE_FULL, kernel);
   if (!BW_KERNEL_HAS(exclusive_maps)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;

@@ -7,16 +7,16 @@ SEC("fexit/verify_signature")
 int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_signature* sig,
              int ret) {
   struct task_note* note = task_note(0);
-  if (!note || !note->signed_load) return 0;
-  note->signed_by.evidence = BW_EVIDENCE_NONE;
+  if (!note || !note->signature.under_way) return 0;
+  note->signature.by.evidence = BW_EVIDENCE_NONE;
   if (ret || !is_public_key(key)) return 0;
   const struct public_key* public = BPF_CORE_READ(key, payload.data[0]);
-  note_public_key(&note->signed_by.verified, public);
-  if (!note->signed_by.verified.length) return 0;
-  note->signed_by.may_issue = may_issue(public);
-  note->verified_sig = (__u64)sig;
-  note->key_serial = key->serial;
-  note->signed_by.evidence = BW_EVIDENCE_VERIFIED;
+  note_public_key(&note->signature.by.verified, public);
+  if (!note->signature.by.verified.length) return 0;
+  note->signature.by.may_issue = may_issue(public);
+  note->signature.verified_sig = (__u64)sig;
+  note->signature.key_serial = key->serial;
+  note->signature.by.evidence = BW_EVIDENCE_VERIFIED;
   return 0;
 }
 
@@ -24,17 +24,17 @@ int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_s
 SEC("fexit/pkcs7_validate_trust")
 int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, int ret) {
   struct task_note* note = task_note(0);
-  if (!note || !note->signed_load) return 0;
+  if (!note || !note->signature.under_way) return 0;
   if (ret == -ENOKEY) note_wanted_key(note, message);
-  if (ret || note->signed_by.evidence != BW_EVIDENCE_VERIFIED) return 0;
+  if (ret || note->signature.by.evidence != BW_EVIDENCE_VERIFIED) return 0;
   struct pkcs7_signed_info* info = message->signed_infos;
   if (!info || BPF_CORE_READ(info, next)) return 0;
   struct x509_certificate* signer = BPF_CORE_READ(info, signer);
-  if ((__u64)BPF_CORE_READ(info, sig) == note->verified_sig) {
-    note->signed_by.chain_length = 0;
-    note->signed_by.evidence = BW_EVIDENCE_SOLE_SIGNER;
+  if ((__u64)BPF_CORE_READ(info, sig) == note->signature.verified_sig) {
+    note->signature.by.chain_length = 0;
+    note->signature.by.evidence = BW_EVIDENCE_SOLE_SIGNER;
   } else if (signer && note_chain(note, signer)) {
-    note->signed_by.evidence = BW_EVIDENCE_ISSUER;
+    note->signature.by.evidence = BW_EVIDENCE_ISSUER;
   }
   return 0;
 }

@@ -17,19 +17,19 @@ static __always_inline __u32 staged_signer(const struct bw_image* staged,
                                            __s32 keyring_id) {
   if (record->flags & BW_PROGRAM_SIGNED) return find_signer(staged, keyring_id);
   if (record->facts.origin != BW_ORIGIN_LOADER) return BW_SIGNER_UNKNOWN;
-  if (note->loader_staged_generation == staged->generation) return note->loader_staged_signer;
-  return bw_signer_by_digest(staged, note->loader_signer_key);
+  if (note->run.staged_generation == staged->generation) return note->run.staged_signer;
+  return bw_signer_by_digest(staged, note->run.signer_key);
 }
 
 // What the event of the active decision becomes.
 static __always_inline void describe_difference(struct bw_event* event,
                                                 const struct bw_image* staged,
                                                 const struct task_note* note) {
-  const struct bw_decision* would = &note->staged_decision;
+  const struct bw_decision* would = &note->second.decision;
   event->active_allow = event->allow;
   event->active_rule = event->rule;
   event->generation = staged->generation;
-  event->signer = note->staged_facts.signer;
+  event->signer = note->second.facts.signer;
   event->allow = would->allow;
   event->mode = would->mode;
   event->rule = would->rule;
@@ -62,10 +62,10 @@ static __always_inline void report_difference(const struct bw_program* record,
 // Whether the staged policy decides likewise.
 static __always_inline bool judge_staged(const struct bw_program* record,
                                          const struct bw_image* staged, struct task_note* note) {
-  const struct bw_decision *is = &record->decision, *would = &note->staged_decision;
-  note->staged_facts = record->facts;
-  note->staged_facts.signer = record->staged_signer;
-  judge(staged, &note->staged_facts, &note->staged_decision);
+  const struct bw_decision *is = &record->decision, *would = &note->second.decision;
+  note->second.facts = record->facts;
+  note->second.facts.signer = record->staged_signer;
+  judge(staged, &note->second.facts, &note->second.decision);
   return is->allow == would->allow && bw_refused(is) == bw_refused(would);
 }
 

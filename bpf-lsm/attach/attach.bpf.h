@@ -31,9 +31,9 @@ static __always_inline struct task_note* new_attachment(enum bw_route route) {
   tell_postponed(note, &note->draft);
   __builtin_memset(&note->attachment, 0, sizeof(note->attachment));
   note->attachment.route = route;
-  note->attachment.program_fd = NO_DESCRIPTOR;
-  note->call = call_stamp();
-  note->destination_count = 0;
+  note->attachment.watch.program_fd = NO_DESCRIPTOR;
+  note->call.stamp = call_stamp();
+  note->destinations.count = 0;
   return note;
 }
 
@@ -68,10 +68,10 @@ static __always_inline void set_facts(struct bw_program* record, const struct bw
 // allows this name. Judged as if the name were unknown, which meets just those rules.
 static __always_inline void judge_as_alias(struct task_note* note, const struct bw_image* image,
                                            struct bw_program* record) {
-  struct bw_decision* other = &note->staged_decision;
-  note->staged_facts = record->facts;
-  forget(&note->staged_facts.names[BW_NAME_TARGET]);
-  judge(image, &note->staged_facts, other);
+  struct bw_decision* other = &note->second.decision;
+  note->second.facts = record->facts;
+  forget(&note->second.facts.names[BW_NAME_TARGET]);
+  judge(image, &note->second.facts, other);
   if (!record->decision.allow || other->allow || other->rule >= record->decision.rule) return;
   record->decision = *other;
 }
@@ -136,7 +136,7 @@ __noinline int conclude_shared(__u64 address) {
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   if (!decides_at_attach(image)) return 0;
-  note->attachment.watched = 0;
+  note->attachment.watch.on = 0;
   if (prog) {
     describe_unknown(record, prog);
     set_facts(record, image, &note->attachment);
@@ -184,14 +184,14 @@ __noinline int judge_attachment(__u64 address) {
   const struct attachment* at = &note->attachment;
   const struct bw_image* image = active_image(&generation);
   const bool is_known = recall(note, prog);
-  if (!is_known && at->shared && !(image && (image->flags & BW_IMAGE_DETECT)))
+  if (!is_known && at->watch.shared && !(image && (image->flags & BW_IMAGE_DETECT)))
     return at->quiet ? 0 : refuse_shared(prog);
   if (!is_known) return judge_unknown(note, prog);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   judge_at(note, image, generation);
   compare_attachment(record, note, prog);
   if (!decides_at_attach(image)) return 0;
-  if (at->shared && !at->quiet && !bw_refused(&record->decision) &&
+  if (at->watch.shared && !at->quiet && !bw_refused(&record->decision) &&
       !bw_detects(image, &record->decision))
     return refuse_shared(prog);
   return conclude_attachment(record, note, image, prog);

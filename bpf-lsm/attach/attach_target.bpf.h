@@ -50,8 +50,8 @@ static __always_inline void name_user_string(const void* user, struct bw_name* t
 // see judge_as_alias().
 static __always_inline void name_probed(struct task_note* note, const struct path* path) {
   const int flags = name_file((__u64)BPF_CORE_READ(path, dentry));
-  note->file_name = note->found;
-  if (flags & FILE_DELETED) forget(&note->file_name);
+  note->probed_file = note->paths.found;
+  if (flags & FILE_DELETED) forget(&note->probed_file);
   if (flags & FILE_LINKED) note->attachment.is_alias = 1;
 }
 
@@ -93,7 +93,7 @@ static __always_inline void name_uprobe(struct task_note* note, struct attachmen
   at->on_return = BPF_CORE_READ(uprobe, consumer.ret_handler) != 0;
   if (at->grows) return;
   name_probed(note, (void*)uprobe + bpf_core_field_offset(struct trace_uprobe, path));
-  at->target = note->file_name;
+  at->target = note->probed_file;
   add_offset(&at->target, BPF_CORE_READ(uprobe, offset));
 }
 

@@ -87,7 +87,7 @@ static __always_inline bool is_struct_ops(struct bpf_map* map) {
 static __always_inline int judge_struct_ops(struct task_note* note, __u32 fd) {
   struct bpf_map* map = map_of(fd);
   if (!may_name(note, NO_DESCRIPTOR, 0)) return refuse_shared(0);
-  note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
+  note->attachment.watch.awaits = 0;  // nothing makes a program of a descriptor here
   watch_object(note, fd, map);
   note->attachment.attach_type = BPF_STRUCT_OPS;
   return error_of(is_struct_ops(map) && judge_operations((__u64)map));
@@ -148,9 +148,9 @@ static __always_inline void name_raw_tracepoint(struct task_note* note, struct b
   const bool is_anywhere = is_allowed_anywhere(note, prog);
   at->more = 0;
   if (!is_anywhere && !watch_memory(WATCH_OBJECT)) at->guard = BW_CAUSE_MISSING_FACT;
-  name_user_string((const void*)attr->raw_tracepoint.name, &note->found);
+  name_user_string((const void*)attr->raw_tracepoint.name, &note->paths.found);
   own_tracepoint();
-  at->target = note->found;
+  at->target = note->paths.found;
 }
 
 static __always_inline int judge_raw_tracepoint(struct task_note* note, union bpf_attr* attr) {
@@ -178,7 +178,7 @@ static __always_inline int judge_iterator(struct task_note* note, union bpf_attr
   struct bpf_link* link = link_of(fd);
   struct bpf_prog* prog = link ? BPF_CORE_READ(link, prog) : 0;
   if (!may_name(note, fd, prog)) return refuse_shared(prog);
-  note->attachment.awaits = 0;  // nothing makes a program of a descriptor here
+  note->attachment.watch.awaits = 0;  // nothing makes a program of a descriptor here
   watch_object(note, fd, link);
   if (!prog || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
   take_point_of_load(&note->attachment, prog);

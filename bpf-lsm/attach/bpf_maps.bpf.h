@@ -61,7 +61,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   __u32 value[2] = {}, size = sizeof(value);
   if (is_shared) watch_any(note);
   if (!map) return 0;
-  note->attachment.types = ~0ULL;  // whatever does not fit the kernel will not take
+  note->attachment.watch.types = ~0ULL;  // whatever does not fit the kernel will not take
   const __u32 type = BPF_CORE_READ(map, map_type);
   if (type == BPF_MAP_TYPE_STRUCT_OPS)
     return judge_held_programs(ONE_TYPE(BPF_PROG_TYPE_STRUCT_OPS));
@@ -80,7 +80,7 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   if (!kernel && !is_shared && judge_fitting(map)) return -EPERM;
   if (!prog) return 0;
   if (is_shared && !hold_to_end(note)) return refuse_shared(prog);
-  note->attachment.awaits = WATCH_PROGRAM;
+  note->attachment.watch.awaits = WATCH_PROGRAM;
   take_point_of_load(&note->attachment, prog);
   return judge_program(prog);
 }

@@ -16,7 +16,7 @@ enum {
 // What an array of the caller's names.
 enum listed_target { LISTED_NAME, LISTED_ADDRESS, LISTED_OFFSET, LISTED_BTF_ID };
 
-// note->file_name is the file that offsets are in.
+// note->probed_file is the file that offsets are in.
 __noinline int name_listed(__u64 prog, __u64 array, __u32 index, __u32 kind) {
   struct task_note* note = task_note(0);
   const __u32 size = kind == LISTED_BTF_ID ? sizeof(__u32) : sizeof(__u64);
@@ -30,7 +30,7 @@ __noinline int name_listed(__u64 prog, __u64 array, __u32 index, __u32 kind) {
   } else if (kind == LISTED_ADDRESS) {
     name_function(value);
   } else if (kind == LISTED_OFFSET) {
-    *target = note->file_name;
+    *target = note->probed_file;
     add_offset(target, value);
   } else {
     name_btf_id((struct bpf_prog*)prog, value, target);
@@ -95,7 +95,7 @@ static __always_inline bool sees_first_root(struct task_note* note) {
   const struct task_struct* task = bpf_get_current_task_btf();
   if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != first_mount_namespace()) return false;
   name_file((__u64)BPF_CORE_READ(task, fs, root.dentry));
-  return note->found.known && note->found.length == 1;
+  return note->paths.found.known && note->paths.found.length == 1;
 }
 
 static __always_inline bool is_by_descriptor(union bpf_attr* attr) {
@@ -107,7 +107,7 @@ static __always_inline bool is_by_descriptor(union bpf_attr* attr) {
 // that has another name, too: see judge_as_alias(). Which one it was is seen in the link: see
 // watch_memory().
 static __always_inline void name_probed_file(struct task_note* note, union bpf_attr* attr) {
-  struct bw_name* name = &note->file_name;
+  struct bw_name* name = &note->probed_file;
   forget(name);
   if (is_by_descriptor(attr)) {
     struct file* file = open_file(attr->link_create.uprobe_multi.path_fd);

@@ -11,5 +11,5 @@ static __always_inline void take_destination(struct task_note* note, const struc
   struct attachment* at = &note->attachment;
   at->attach_type = to->attach_type;
   forget(&at->place);
-  if (to->ifindex) name_device_in(note->net, to->ifindex);
+  if (to->ifindex) name_device_in(note->destinations.net, to->ifindex);
 }

@@ -88,15 +88,15 @@ static __always_inline struct task_note* begin_again(enum bw_route route) {
     count_dropped();
     return 0;
   }
-  note->under_way = note->attachment;
-  note->destinations_under_way = note->destination_count;
+  note->attachment_saved = note->attachment;
+  note->destinations.count_saved = note->destinations.count;
   new_attachment(route);
   return note;
 }
 
 static __always_inline void end_again(struct task_note* note) {
-  note->attachment = note->under_way;
-  note->destination_count = note->destinations_under_way;
+  note->attachment = note->attachment_saved;
+  note->destinations.count = note->destinations.count_saved;
 }
 
 static __always_inline void judge_again_as(struct task_note* note, __u32 attach_type,

@@ -18,9 +18,9 @@ __noinline int judge_everywhere(__u64 address) {
   int i;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.told = 0;
-  if (!note->destination_count) return judge_attachment(address);
-  bpf_for(i, 0, (int)note->destination_count) {
-    const struct destination* to = &note->destinations[i & (MAX_DESTINATIONS - 1)];
+  if (!note->destinations.count) return judge_attachment(address);
+  bpf_for(i, 0, (int)note->destinations.count) {
+    const struct destination* to = &note->destinations.to[i & (MAX_DESTINATIONS - 1)];
     if (!goes_there(prog, to)) continue;
     take_destination(note, to);
     note->attachment.told = 0;
@@ -43,7 +43,7 @@ __noinline int judge_held(__u64 types) {
     note_exe(note);
   }
   const bool is_refused = is_shared && !may_watch();
-  note->attachment.types |= types;
+  note->attachment.watch.types |= types;
   bpf_for(i, 0, MAX_HELD) {
     const int fd = next_held(from, types);
     if (fd < 0) return 0;

@@ -10,13 +10,13 @@ __noinline int note_destination(__u64 types, __u32 ifindex) {
   struct task_note* note = task_note(0);
   int i;
   if (!note) return 0;
-  bpf_for(i, 0, (int)note->destination_count) {
-    const struct destination* known = &note->destinations[i & (MAX_DESTINATIONS - 1)];
+  bpf_for(i, 0, (int)note->destinations.count) {
+    const struct destination* known = &note->destinations.to[i & (MAX_DESTINATIONS - 1)];
     if (known->types == types && known->ifindex == ifindex) return 0;
   }
-  const bool is_full = note->destination_count >= MAX_DESTINATIONS;
-  const __u32 last = is_full ? MAX_DESTINATIONS - 1 : note->destination_count++;
-  struct destination* to = &note->destinations[last & (MAX_DESTINATIONS - 1)];
+  const bool is_full = note->destinations.count >= MAX_DESTINATIONS;
+  const __u32 last = is_full ? MAX_DESTINATIONS - 1 : note->destinations.count++;
+  struct destination* to = &note->destinations.to[last & (MAX_DESTINATIONS - 1)];
   to->types = is_full ? ~0ULL : types;
   to->ifindex = is_full ? 0 : ifindex;
   to->attach_type = to->types == ONE_TYPE(BPF_PROG_TYPE_XDP) ? BPF_XDP : 0;
@@ -28,7 +28,7 @@ __noinline int note_destination(__u64 types, __u32 ifindex) {
 // The kernel makes a program of the descriptor, and only compares it: no alarm about that.
 static __always_inline int let_compare(void) {
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
-  if (note) note->attachment.types = ONE_TYPE(BPF_PROG_TYPE_XDP);
+  if (note) note->attachment.watch.types = ONE_TYPE(BPF_PROG_TYPE_XDP);
   return 0;
 }
 
@@ -47,7 +47,7 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   if (!types || (protocol != BW_NETLINK_NETFILTER && holds_none(types))) return 0;
   struct task_note* note = new_attachment(BW_ROUTE_NETLINK);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
-  note->net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
+  note->destinations.net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
   bw_types_in_buffer(data, length, protocol, 1);
   return judge_held_programs(types);
 }

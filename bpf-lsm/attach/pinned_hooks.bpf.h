@@ -15,10 +15,10 @@ int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
   if (at->route != BW_ROUTE_SETSOCKOPT && at->route != BW_ROUTE_NETLINK) return 0;
   if (!asks_at_attach()) return 0;
   if (bpf_get_func_arg(ctx, 0, &address)) return -EPERM;
-  at->program_aux = (__u64)BPF_CORE_READ(prog, aux);
-  const __u8 shared = at->shared;
-  at->shared = 0;
+  at->watch.program_aux = (__u64)BPF_CORE_READ(prog, aux);
+  const __u8 shared = at->watch.shared;
+  at->watch.shared = 0;
   const int error = judge_attachment(address);
-  at->shared = shared;
+  at->watch.shared = shared;
   return error_of(error);
 }

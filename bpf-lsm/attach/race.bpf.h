@@ -32,7 +32,7 @@ static __always_inline void report_race(struct task_note* note, const struct bw_
   describe_program(event, record);
   describe_policy(event, image);
   describe_task(event, note);
-  __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
+  __builtin_memcpy(event->exe, note->later.exe, BW_EXE_SIZE);
   if (prog)
     bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
   end_event(event);
@@ -45,14 +45,14 @@ __noinline int answer_race(__u64 address) {
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
   if (!note || !image) return 0;
-  note->attachment.watched = 0;
+  note->attachment.watch.on = 0;
   describe_race(note, image, prog);
   note->draft.generation = generation;
   tally(note, &note->draft);
   report_race(note, image, prog);
   if (!bw_refused(&note->draft.decision)) return 0;
   if (prog) mark_raced((__u64)BPF_CORE_READ(prog, aux), note->attachment.route);
-  mark_raced(note->attachment.program_aux, note->attachment.route);
+  mark_raced(note->attachment.watch.program_aux, note->attachment.route);
   if (!bpf_send_signal(SIGKILL)) note->condemned = 1;
   return 0;
 }
@@ -62,7 +62,7 @@ static __always_inline bool is_error(const void* returned) { return (__u64)retur
 static __always_inline struct attachment* watched_attachment(const void* found) {
   struct task_note* note = task_note(0);
   __u64 generation = 0;
-  if (!note || !note->attachment.watched || is_error(found)) return 0;
+  if (!note || !note->attachment.watch.on || is_error(found)) return 0;
   return decides_at_attach(active_image(&generation)) ? &note->attachment : 0;
 }
 
@@ -71,7 +71,7 @@ static __always_inline bool admits_there(struct task_note* note, const struct bw
                                          __u64 generation) {
   judge_at(note, image, generation);
   return !bw_refused(&note->draft.decision) &&
-         (!note->attachment.shared || bw_detects(image, &note->draft.decision));
+         (!note->attachment.watch.shared || bw_detects(image, &note->draft.decision));
 }
 
 // Whether the program may be attached at note->attachment by a caller that is watched.
@@ -84,11 +84,11 @@ __noinline int admits_watched(__u64 address) {
   struct attachment* at = &note->attachment;
   int i;
   if (!recall(note, prog))
-    return is_resident(prog) && (!at->shared || (image->flags & BW_IMAGE_DETECT));
+    return is_resident(prog) && (!at->watch.shared || (image->flags & BW_IMAGE_DETECT));
   if (at->route == BW_ROUTE_MAP_UPDATE) take_point_of_load(at, prog);
-  if (!note->destination_count) return admits_there(note, image, generation);
-  bpf_for(i, 0, (int)note->destination_count) {
-    const struct destination* to = &note->destinations[i & (MAX_DESTINATIONS - 1)];
+  if (!note->destinations.count) return admits_there(note, image, generation);
+  bpf_for(i, 0, (int)note->destinations.count) {
+    const struct destination* to = &note->destinations.to[i & (MAX_DESTINATIONS - 1)];
     if (!goes_there(prog, to)) continue;
     take_destination(note, to);
     if (!admits_there(note, image, generation)) return 0;
@@ -100,13 +100,14 @@ __noinline int admits_watched(__u64 address) {
 // beside.
 static __always_inline int see_known(__u32 fd, struct bpf_prog* prog) {
   struct attachment* at = watched_attachment(prog);
-  if (!at || at->any_program) return 0;
+  if (!at || at->watch.any_program) return 0;
   const __u64 aux = (__u64)BPF_CORE_READ(prog, aux);
-  const bool is_program = fd == at->program_fd;
-  const bool is_object = (at->awaits & WATCH_OBJECT) && fd == at->object_fd;
+  const bool is_program = fd == at->watch.program_fd;
+  const bool is_object = (at->watch.awaits & WATCH_OBJECT) && fd == at->watch.object_fd;
   if (!is_program && !is_object) return 0;
-  at->seen |= is_program ? WATCH_PROGRAM : WATCH_OBJECT;
-  return aux == (is_program ? at->program_aux : at->object) ? 0 : answer_race((__u64)prog);
+  at->watch.seen |= is_program ? WATCH_PROGRAM : WATCH_OBJECT;
+  return aux == (is_program ? at->watch.program_aux : at->watch.object) ? 0
+                                                                        : answer_race((__u64)prog);
 }
 
 // An update of a map that held no programs when the hook saw it. It does now: somebody has put
@@ -124,9 +125,9 @@ static __always_inline void watch_other_map(void) {
 
 static __always_inline int see_object(__u32 fd, const void* object) {
   struct attachment* at = watched_attachment(object);
-  if (!at || !(at->awaits & WATCH_OBJECT) || fd != at->object_fd) return 0;
-  at->seen |= WATCH_OBJECT;
-  return (__u64)object == at->object ? 0 : answer_race(0);
+  if (!at || !(at->watch.awaits & WATCH_OBJECT) || fd != at->watch.object_fd) return 0;
+  at->watch.seen |= WATCH_OBJECT;
+  return (__u64)object == at->watch.object ? 0 : answer_race(0);
 }
 
 // What the function returns, as an address and not as the pointer that the verifier knows it for:
@@ -141,10 +142,10 @@ static __always_inline void* returned(void* context) {
 static int end_watch(struct bpf_map* map, void* key, void* value) {
   struct task_note* note = task_note(0);
   forget_end();
-  if (note) note->attachment.held_to_end = 0;
-  if (!note || !note->attachment.watched) return 0;
+  if (note) note->attachment.watch.held_to_end = 0;
+  if (!note || !note->attachment.watch.on) return 0;
   const struct attachment* at = &note->attachment;
-  if (result_of_call() >= 0 && (at->awaits & ~at->seen)) answer_race(0);
-  note->attachment.watched = 0;
+  if (result_of_call() >= 0 && (at->watch.awaits & ~at->watch.seen)) answer_race(0);
+  note->attachment.watch.on = 0;
   return 0;
 }

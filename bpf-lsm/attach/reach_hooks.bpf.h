@@ -24,7 +24,7 @@ static __always_inline const struct task_note* note_of_watched(struct task_struc
   struct task_struct* thread;
   bpf_for_each(task, thread, leader, BPF_TASK_ITER_PROC_THREADS) {
     const struct task_note* note = bpf_task_storage_get(&notes, thread, 0, 0);
-    if (note && (note->condemned || note->attachment.held_to_end)) return note;
+    if (note && (note->condemned || note->attachment.watch.held_to_end)) return note;
   }
   return 0;
 }
@@ -34,7 +34,7 @@ static __always_inline int judge_reach(const struct task_note* note) {
   const struct bw_image* image = active_image(&generation);
   if (!decides_at_attach(image)) return 0;
   if (!bw_enforces_at(image, bpf_ktime_get_tai_ns() / 1000000000)) return 0;
-  return error_of(refuse_taking(note->attachment.program_aux, note->attachment.route));
+  return error_of(refuse_taking(note->attachment.watch.program_aux, note->attachment.route));
 }
 
 SEC("lsm/ptrace_access_check")

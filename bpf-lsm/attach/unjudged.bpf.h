@@ -26,10 +26,10 @@ static __always_inline bool is_inert(__s64 command) {
 static __always_inline bool is_judged(const struct task_note* note, __u32 fd, __u64 aux,
                                       struct bpf_prog* prog) {
   const struct attachment* at = &note->attachment;
-  if (at->route == BW_ROUTE_NONE) return is_inert(note->command);
-  if (fd == BY_PATH) return aux == at->program_aux;
-  if (at->types) return is_of(prog, at->types);
-  return fd != at->program_fd || aux == at->program_aux;
+  if (at->route == BW_ROUTE_NONE) return is_inert(note->call.command);
+  if (fd == BY_PATH) return aux == at->watch.program_aux;
+  if (at->watch.types) return is_of(prog, at->watch.types);
+  return fd != at->watch.program_fd || aux == at->watch.program_aux;
 }
 
 // A call that is under way while a policy becomes active was judged by the one before, which may
@@ -79,7 +79,7 @@ static __always_inline int require_judged(__u32 fd, struct bpf_prog* prog) {
   __u64 generation = 0;
   if (is_error(prog) || !decides_at_attach(active_image(&generation))) return 0;
   const struct task_note* note = task_note(0);
-  const bool is_known = note && note->call == call_stamp();
+  const bool is_known = note && note->call.stamp == call_stamp();
   const __u64 aux = (__u64)BPF_CORE_READ(prog, aux);
   if (is_known ? is_judged(note, fd, aux, prog) : is_inert(bpf_command())) return 0;
   return is_resident(prog) || !is_settled() ? 0 : answer_unjudged((__u64)prog, fd);
@@ -89,8 +89,8 @@ static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
   if (is_other_map(prog)) watch_other_map();
   struct attachment* at = watched_attachment(prog);
   if (!at) return require_judged(fd, prog);
-  if (!at->any_program) return see_known(fd, prog);
-  at->seen |= WATCH_PROGRAM;
+  if (!at->watch.any_program) return see_known(fd, prog);
+  at->watch.seen |= WATCH_PROGRAM;
   return admits_watched((__u64)prog) ? 0 : answer_race((__u64)prog);
 }
 

@@ -50,7 +50,7 @@ static __noinline bool may_watch(void) {
          shares_within_process();
 }
 
-static __always_inline void note_exe(struct task_note* note) { read_exe(note, note->exe); }
+static __always_inline void note_exe(struct task_note* note) { read_exe(note, note->later.exe); }
 
 static int end_watch(struct bpf_map* map, void* key, void* value);
 
@@ -58,22 +58,22 @@ static int end_watch(struct bpf_map* map, void* key, void* value);
 // reach_hooks.bpf.h.
 static __always_inline bool hold_to_end(struct task_note* note) {
   if (!await_end(end_watch)) return false;
-  note->attachment.held_to_end = 1;
+  note->attachment.watch.held_to_end = 1;
   return true;
 }
 
 // Which program is judged, and by which number the kernel is going to find it.
 static __always_inline void note_program(struct task_note* note, __u32 fd, struct bpf_prog* prog) {
-  note->attachment.program_fd = fd;
-  note->attachment.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
+  note->attachment.watch.program_fd = fd;
+  note->attachment.watch.program_aux = prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
 }
 
 // Of the program that is noted. False: to be refused.
 static __always_inline bool watch(struct task_note* note) {
   if (!may_watch() || !hold_to_end(note)) return false;
   note_exe(note);
-  note->attachment.watched = note->attachment.shared = 1;
-  note->attachment.awaits = WATCH_PROGRAM;
+  note->attachment.watch.on = note->attachment.watch.shared = 1;
+  note->attachment.watch.awaits = WATCH_PROGRAM;
   return true;
 }
 
@@ -96,25 +96,25 @@ static __noinline bool watch_memory(__u8 awaits) {
   struct task_note* note = task_note(0);
   if (!note) return false;
   struct attachment* at = &note->attachment;
-  at->awaits |= awaits;
-  if (at->watched) return true;
+  at->watch.awaits |= awaits;
+  if (at->watch.on) return true;
   if (!dies_when_killed() || !hold_to_end(note)) return false;
   note_exe(note);
-  at->watched = 1;
+  at->watch.on = 1;
   return true;
 }
 
 // Of whatever program the call finds, where no hook can read which: whether any may be attached so
 // or not.
 static __always_inline void watch_any(struct task_note* note) {
-  note->exe[0] = 0;
-  note->attachment.watched = note->attachment.shared = 1;
-  note->attachment.any_program = 1;
+  note->later.exe[0] = 0;
+  note->attachment.watch.on = note->attachment.watch.shared = 1;
+  note->attachment.watch.any_program = 1;
 }
 
 // What the program goes to.
 static __always_inline void watch_object(struct task_note* note, __u32 fd, const void* object) {
-  note->attachment.object_fd = fd;
-  note->attachment.object = (__u64)object;
-  note->attachment.awaits |= WATCH_OBJECT;
+  note->attachment.watch.object_fd = fd;
+  note->attachment.watch.object = (__u64)object;
+  note->attachment.watch.awaits |= WATCH_OBJECT;
 }

@@ -30,13 +30,13 @@ int BPF_PROG(see_tracepoint, struct tracepoint* point) {
   struct task_note* note = task_note(0);
   struct attachment* at = watched_attachment(point);
   if (!note || !at || at->route != BW_ROUTE_RAW_TRACEPOINT_OPEN) return 0;
-  if (!(at->awaits & WATCH_OBJECT)) return 0;  // a program whose load has named its target
-  struct bw_name* actual = &note->found;
+  if (!(at->watch.awaits & WATCH_OBJECT)) return 0;  // a program whose load has named its target
+  struct bw_name* actual = &note->paths.found;
   const char* name = BPF_CORE_READ(point, name);
   forget(actual);
   set_length(actual, bpf_probe_read_kernel_str(actual->bytes, BW_NAME_SIZE, name));
   own_tracepoint();
-  at->seen |= WATCH_OBJECT;
+  at->watch.seen |= WATCH_OBJECT;
   for (int i = 0; i < BW_NAME_WORDS; i++)
     if (actual->words[i] != at->target.words[i]) return answer_race(0);
   return 0;
@@ -47,7 +47,7 @@ SEC("fentry/bpf_link_settle")
 int BPF_PROG(see_link_settle, struct bpf_link_primer* primer) {
   struct bpf_link* link = BPF_CORE_READ(primer, link);
   struct attachment* at = watched_attachment(link);
-  if (!at || !(at->awaits & WATCH_TARGETS)) return 0;
-  at->seen |= WATCH_TARGETS;
+  if (!at || !(at->watch.awaits & WATCH_TARGETS)) return 0;
+  at->watch.seen |= WATCH_TARGETS;
   return admits_targets((__u64)link) ? 0 : answer_race((__u64)BPF_CORE_READ(link, prog));
 }

@@ -30,7 +30,7 @@ static __always_inline void name_probed_offset(struct task_note* note,
   struct bpf_uprobe* uprobe =
       (void*)BPF_CORE_READ(link, uprobes) + (__u64)index * bpf_core_type_size(struct bpf_uprobe);
   name_probed(note, (void*)link + bpf_core_field_offset(struct bpf_uprobe_multi_link, path));
-  note->attachment.target = note->file_name;
+  note->attachment.target = note->probed_file;
   add_offset(&note->attachment.target, BPF_CORE_READ(uprobe, offset));
 }
 

@@ -73,8 +73,8 @@ static __always_inline struct bw_event* new_event(enum bw_hook hook, bool is_den
 // What is known of a denial beside its decision.
 enum {
   SUM_DRAFT = 1,   // its record: note->draft
-  SUM_NAME = 2,    // the program's name: note->postponed_name
-  SUM_EXE = 4,     // who: note->exe
+  SUM_NAME = 2,    // the program's name: note->later.name
+  SUM_EXE = 4,     // who: note->later.exe
   SUM_ERROR = 16,  // from this bit on: the errno that the caller gets
 };
 
@@ -83,7 +83,7 @@ static __always_inline void name_summed(char* name, const struct task_note* note
   if (aux)
     bpf_probe_read_kernel(name, BW_PROG_NAME_SIZE, ((struct bpf_prog_aux*)aux)->name);
   else if (note && (known & SUM_NAME))
-    __builtin_memcpy(name, note->postponed_name, BW_PROG_NAME_SIZE);
+    __builtin_memcpy(name, note->later.name, BW_PROG_NAME_SIZE);
 }
 
 static __always_inline void add_to_rest(const struct bw_decision* decision) {
@@ -107,10 +107,10 @@ static __always_inline void describe_first(struct bw_event* event, const struct 
   event->cause = decision->cause;
   describe_policy(event, image_of(key->generation));
   describe_caller(event);
-  if (note && note->joined.known && !event->cgroup[0])
-    __builtin_memcpy(event->cgroup, note->joined.bytes, BW_NAME_SIZE);
+  if (note && note->paths.joined.known && !event->cgroup[0])
+    __builtin_memcpy(event->cgroup, note->paths.joined.bytes, BW_NAME_SIZE);
   __builtin_memcpy(event->program_name, key->program_name, BW_PROG_NAME_SIZE);
-  if (note && (known & SUM_EXE)) __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
+  if (note && (known & SUM_EXE)) __builtin_memcpy(event->exe, note->later.exe, BW_EXE_SIZE);
 }
 
 // Finds its sum, or begins it: then `*is_first`.
@@ -153,7 +153,8 @@ __noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, _
   if (!is_first) return 0;
   describe_first(&sum->first, note, &key, &decision, known);
   sum->first.error = known >> SUM_ERROR;
-  if (note && note->found.known) __builtin_memcpy(sum->first.exe, note->found.bytes, BW_NAME_SIZE);
+  if (note && note->paths.found.known)
+    __builtin_memcpy(sum->first.exe, note->paths.found.bytes, BW_NAME_SIZE);
   barrier();
   *(volatile __u32*)&sum->first.abi = BW_EVENT_ABI;
   return 0;
@@ -173,7 +174,7 @@ static __always_inline __u64 word_of(const struct bw_decision* decision) {
 
 // The paths of executable and cgroup are read here, not one call deeper: there is room for no more
 // on the stack, and before Linux 7.2 the verifier takes no more than eight calls. The cgroup's
-// last: it stays in note->joined, through which both are made.
+// last: it stays in note->paths.joined, through which both are made.
 static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux,
                                    __u32 known) {
   struct task_note* note = task_note(0);

@@ -6,7 +6,8 @@
 static __always_inline void describe_cgroup(struct bw_event* event, struct task_note* note) {
   if (!note || event->cgroup[0]) return;
   read_cgroup_of_task(note);
-  if (note->joined.known) __builtin_memcpy(event->cgroup, note->joined.bytes, BW_NAME_SIZE);
+  if (note->paths.joined.known)
+    __builtin_memcpy(event->cgroup, note->paths.joined.bytes, BW_NAME_SIZE);
 }
 
 static __always_inline void describe_caller(struct bw_event* event) {

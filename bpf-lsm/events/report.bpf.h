@@ -80,9 +80,9 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
     return 0;
   }
   count_postponed(1);
-  bpf_probe_read_kernel(note->postponed_name, BW_PROG_NAME_SIZE, prog->aux->name);
-  read_exe(note, note->exe);
-  note->postponed_aux = (__u64)prog->aux;
+  bpf_probe_read_kernel(note->later.name, BW_PROG_NAME_SIZE, prog->aux->name);
+  read_exe(note, note->later.exe);
+  note->later.aux = (__u64)prog->aux;
   return 0;
 }
 
@@ -90,7 +90,7 @@ static __always_inline int postpone(struct task_note* note, const struct bw_imag
 __noinline int tell_postponed_as(const struct bw_program* record) {
   struct task_note* note = task_note(0);
   if (!note || !record) return 0;
-  note->postponed_aux = 0;
+  note->later.aux = 0;
   count_postponed(-1ULL);
   struct bw_event* event = begin_event(BW_HOOK_PROG_LOAD, record->generation, &record->decision, 0,
                                        SUM_DRAFT | SUM_NAME | SUM_EXE);
@@ -98,13 +98,13 @@ __noinline int tell_postponed_as(const struct bw_program* record) {
   describe_program(event, record);
   describe_policy(event, image_of(record->generation));
   describe_task(event, note);
-  __builtin_memcpy(event->program_name, note->postponed_name, BW_PROG_NAME_SIZE);
-  __builtin_memcpy(event->exe, note->exe, BW_EXE_SIZE);
+  __builtin_memcpy(event->program_name, note->later.name, BW_PROG_NAME_SIZE);
+  __builtin_memcpy(event->exe, note->later.exe, BW_EXE_SIZE);
   end_event(event);
   return 0;
 }
 
 static __always_inline void tell_postponed(const struct task_note* note,
                                            const struct bw_program* record) {
-  if (note && note->postponed_aux) tell_postponed_as(record);
+  if (note && note->later.aux) tell_postponed_as(record);
 }

@@ -2,7 +2,7 @@
 // atomically: a count is never lost, and a load costs far more than the addition.
 #pragma once
 
-#include "bpf-lsm/maps.bpf.h"
+#include "bpf-lsm/note.bpf.h"
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
