@@ -80,7 +80,7 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   name_decision(record, image);
   compare_load(record, note, prog, attr->keyring_id);
   if (!bw_refused(&record->decision)) remember(record, image, prog);
-  if (waits_for_digest(record, image)) return postpone(note, image, prog);
+  if (waits_for_verifier(record, image)) return postpone(note, image, prog);
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
 

@@ -132,6 +132,7 @@ static __always_inline int look_at(struct bw_program* known, struct bpf_prog* pr
   else if (loads)
     __sync_fetch_and_or(&known->standing, BW_STANDING_CONFIRMED);
   if (!loads) return refused ? conclude(BW_HOOK_PROG, look, image, prog) : 0;
+  if (!refused) known->program_id = look->program_id;  // told of what goes through
   if (note->later.aux == (__u64)prog->aux) tell_postponed(note, changed ? known : look);
   const int error = changed ? conclude(BW_HOOK_PROG, look, image, prog) : 0;
   compare_settled(look, note, prog);

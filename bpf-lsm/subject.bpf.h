@@ -109,6 +109,24 @@ static __always_inline void mark_deleted(struct bw_name* name) {
   name->length = start + sizeof(deleted) - 1;
 }
 
+// An executable that has no path, for it never was in a folder: `memfd:NAME (deleted)`, as the
+// kernel prints it but for the slash that would make a path of it. Only told: to rules it has no
+// name.
+static __always_inline void tell_nameless(struct bw_name* name, struct dentry* entry) {
+  static const char kind[] = "memfd:";
+  const __u32 room = BW_NAME_SIZE - 16;  // for what follows
+  if (BPF_CORE_READ(entry, d_parent) != entry) return;
+  const long size = bpf_probe_read_kernel_str(name->bytes, room, BPF_CORE_READ(entry, d_name.name));
+  if (size < (long)sizeof(kind) || size > room ||
+      __builtin_memcmp(name->bytes, kind, sizeof(kind) - 1)) {
+    forget(name);
+    return;
+  }
+  name->length = size - 1;
+  name->known = 1;
+  mark_deleted(name);
+}
+
 // That of the calling task, into note->paths.found. What is decided by is looked for each time.
 // What is only told may be what was found before: root can have another file in the place of the
 // executable without running it (PR_SET_MM_EXE_FILE), and in that way a basis come again. A global
@@ -128,10 +146,12 @@ __noinline int name_exe(__u32 is_told) {
   else
     find_exe(note, image, &now);
   if (flags_of_file((struct dentry*)now.entry) & FILE_DELETED) mark_deleted(&note->paths.found);
+  if (is_told && !note->paths.found.known)
+    tell_nameless(&note->paths.found, (struct dentry*)now.entry);
   return 0;
 }
 
-// For an event: empty where the host has no such file.
+// For an event: empty where the host has no such file, and it is no memfd.
 static __always_inline void read_exe(struct task_note* note, char* exe) {
   exe[0] = 0;
   if (!note) return;

@@ -54,20 +54,19 @@ static __always_inline int conclude(enum bw_hook hook, const struct bw_program* 
 }
 
 // ---- Postponed ----------------------------------------------------------------------------------
-// The digest of most programs is known only once the verifier is done with them. So the event of a
-// load that goes through waits for it: until lsm/bpf_prog, or to the end of the call, where the
-// verifier says no. It is counted meanwhile, so that none is missing unnoticed.
+// Only once the verifier is done with it has a program its number, and most of them their digest.
+// So the event of a load that is let through waits for both: until lsm/bpf_prog, or to the end of
+// the call, where the verifier says no. It is counted meanwhile, so that none is missing unnoticed.
 
 static __always_inline void count_postponed(__u64 more) {
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
   if (now) __sync_fetch_and_add(&now->postponed, more);
 }
 
-static __always_inline bool waits_for_digest(const struct bw_program* record,
-                                             const struct bw_image* image) {
+static __always_inline bool waits_for_verifier(const struct bw_program* record,
+                                               const struct bw_image* image) {
   if (record->decision.cause == BW_CAUSE_TABLE_FULL) return false;  // lsm/bpf_prog finds no record
-  return !record->facts.names[BW_NAME_DIGEST].known && !bw_refused(&record->decision) &&
-         !is_quiet(image, &record->decision);
+  return !bw_refused(&record->decision) && !is_quiet(image, &record->decision);
 }
 
 // In the place of conclude(), for the load in note->draft.

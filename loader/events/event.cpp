@@ -122,7 +122,8 @@ bw_facts facts_of(const bw_event& event) {
     facts.family = static_cast<uint8_t>(*family);
     set_text(facts.names[BW_NAME_PLACE], event.place);
   }
-  set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
+  if (event.exe[0] == '/')  // else no path: see bw_event.exe
+    set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
   set_name(facts.names[BW_NAME_CGROUP], event.cgroup, ::strnlen(event.cgroup, BW_NAME_SIZE));
   set_name(facts.names[BW_NAME_UID], &event.uid, sizeof(event.uid));
   if (!hex_or_empty(event.digest).empty())
