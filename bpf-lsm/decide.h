@@ -241,29 +241,28 @@ BW_INLINE int bw_admits(const struct bw_image* image, const struct bw_facts* fac
 
 // A denial that no rule makes. It is enforced as soon as anything is: by the policy's mode alone,
 // it would be the way past every rule that is past its trial.
-BW_INLINE void bw_deny(const struct bw_image* image, __s64 time, __u32 cause,
-                       struct bw_decision* decision) {
-  decision->allow = 0;
-  decision->reserved = 0;
-  decision->rule = BW_NO_RULE;
-  decision->cause = (__u8)cause;
-  decision->mode = bw_enforces_at(image, time) ? BW_MODE_ENFORCE : BW_MODE_AUDIT;
+BW_INLINE struct bw_decision bw_denial(const struct bw_image* image, __s64 time, __u32 cause) {
+  struct bw_decision decision = {};
+  decision.rule = BW_NO_RULE;
+  decision.cause = (__u8)cause;
+  decision.mode = bw_enforces_at(image, time) ? BW_MODE_ENFORCE : BW_MODE_AUDIT;
+  return decision;
 }
 
 // First match wins. What is known only at attach may still match: such an allow rule admits the
 // load if it stands before the first rule that matches for certain. Where no rule matches, the mode
 // is that of the first rule in force which names the attach point and has a mode of its own
 // (docs/adr/0003): a rule past its trial is enforced for everyone who tries its attach points.
-BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
-                         struct bw_decision* decision) {
+BW_INLINE struct bw_decision bw_decide(const struct bw_image* image, struct bw_facts* facts) {
+  struct bw_decision decision = {};
   struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
   int n;
   facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
-  decision->load_class = facts->load_class;
   const __u32 fixed = bw_fixed_cause(image, facts);
   if (fixed != BW_CAUSE_RULE) {
-    bw_deny(image, facts->time, fixed, decision);
-    return;
+    decision = bw_denial(image, facts->time, fixed);
+    decision.load_class = facts->load_class;
+    return decision;
   }
 
   bw_for(n, BW_NAMES) {
@@ -271,20 +270,21 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
     if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);
   }
   bw_match(image, facts, &first);
-  decision->reserved = 0;
-  decision->rule = BW_NO_RULE;
-  decision->cause = BW_CAUSE_RULE;
+  decision.load_class = facts->load_class;
+  decision.rule = BW_NO_RULE;
+  decision.cause = BW_CAUSE_RULE;
   if (first.may_allow != BW_NO_RULE && first.may_allow <= first.sure) first.sure = first.may_allow;
   if (first.sure == BW_NO_RULE) {
-    decision->cause = BW_CAUSE_DEFAULT;
-    decision->allow = image->default_allow == 1;
-    decision->mode = bw_mode_of(image, first.own_mode);
-    return;
+    decision.cause = BW_CAUSE_DEFAULT;
+    decision.allow = image->default_allow == 1;
+    decision.mode = bw_mode_of(image, first.own_mode);
+    return decision;
   }
-  decision->rule = (__u16)first.sure;
+  decision.rule = (__u16)first.sure;
   // That a signed loader runs is part of the load of its children.
-  decision->allow = (__u8)(first.sure == first.child || bw_admits(image, facts, first.sure));
-  decision->mode = bw_mode_of(image, first.sure);
+  decision.allow = (__u8)(first.sure == first.child || bw_admits(image, facts, first.sure));
+  decision.mode = bw_mode_of(image, first.sure);
+  return decision;
 }
 
 #ifndef __bpf__

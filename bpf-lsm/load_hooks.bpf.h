@@ -76,7 +76,7 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   gather(record, prog, attr, kernel, image, wanted_facts(image), note);
   record->loading_task = (__u64)bpf_get_current_task_btf();
   note_open(record, image);
-  judge(image, &record->facts, &record->decision);
+  record->decision = judge(image, &record->facts);
   name_decision(record, image);
   compare_load(record, note, prog, attr->keyring_id);
   if (!bw_refused(&record->decision)) remember(record, image, prog);

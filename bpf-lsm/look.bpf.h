@@ -86,7 +86,7 @@ static __always_inline bool decides_anew(struct bw_program* look, struct bpf_pro
   }
   gather_rest(look, prog);
   move_to(look, image, generation);
-  judge(image, &look->facts, &look->decision);
+  look->decision = judge(image, &look->facts);
   name_decision(look, image);
   return now->allow != before.allow || now->rule != before.rule || now->mode != before.mode ||
          now->cause != before.cause;

@@ -109,8 +109,7 @@ struct attachment {
   __u8 more;        // further targets of this attachment follow
   __u8 told;        // an event tells of it
   __u8 compared;    // and of how the staged policy differs
-  __u8 quiet;       // only asked for: no event, no refusal
-  __u16 reserved;
+  __u8 reserved[3];
   __u32 attach_type;
   __u32 guard;  // enum bw_cause: what is wrong with the attachment whatever the rules say; or 0
   struct watch_note watch;

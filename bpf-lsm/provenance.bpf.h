@@ -37,7 +37,7 @@ static __always_inline void deny_now(const struct bw_image* image, enum bw_cause
                                      struct bw_program* record) {
   record->facts.guard = cause;
   record->facts.time = bpf_ktime_get_tai_ns() / 1000000000;
-  bw_deny(image, record->facts.time, cause, &record->decision);
+  record->decision = bw_denial(image, record->facts.time, cause);
 }
 
 static __always_inline int refuse_by(const struct bw_image* image, enum bw_cause cause,

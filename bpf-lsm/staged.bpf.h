@@ -65,7 +65,7 @@ static __always_inline bool judge_staged(const struct bw_program* record,
   const struct bw_decision *is = &record->decision, *would = &note->second.decision;
   note->second.facts = record->facts;
   note->second.facts.signer = record->staged_signer;
-  judge(staged, &note->second.facts, &note->second.decision);
+  note->second.decision = judge(staged, &note->second.facts);
   return is->allow == would->allow && bw_refused(is) == bw_refused(would);
 }
 

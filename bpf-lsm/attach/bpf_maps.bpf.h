@@ -40,10 +40,8 @@ __noinline int judge_every_fitting(__u64 address) {
     struct bpf_prog* prog = program_of((__u32)fd);
     if (!prog || prog == judged || !takes(map, prog)) continue;
     take_point_of_load(&note->attachment, prog);
-    note->attachment.quiet = 1;
-    judge_attachment((__u64)prog);
-    note->attachment.quiet = 0;
-    if (bw_refused(&note->draft.decision) && judge_attachment((__u64)prog)) return -EPERM;
+    const struct bw_decision verdict = weigh(prog);
+    if (bw_refused(&verdict) && judge_attachment((__u64)prog)) return -EPERM;
     judged = prog;
   }
   return 0;

@@ -42,10 +42,8 @@ __noinline int name_listed(__u64 prog, __u64 array, __u32 index, __u32 kind) {
 // admits of an unknown one it admits of all.
 static __always_inline bool is_allowed_anywhere(struct task_note* note, struct bpf_prog* prog) {
   if (decides_at_attach(staged_image())) return false;
-  note->attachment.more = note->attachment.quiet = 1;
-  judge_attachment((__u64)prog);
-  note->attachment.quiet = 0;
-  return note->draft.decision.allow;
+  note->attachment.more = 1;
+  return weigh(prog).allow;
 }
 
 __noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind) {

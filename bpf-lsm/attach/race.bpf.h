@@ -66,12 +66,16 @@ static __always_inline struct attachment* watched_attachment(const void* found) 
   return decides_at_attach(active_image(&generation)) ? &note->attachment : 0;
 }
 
-// Whether the program of note->draft may be attached by this caller, where it goes.
+// Whether the program may be attached by this caller, where it goes.
 static __always_inline bool admits_there(struct task_note* note, const struct bw_image* image,
-                                         __u64 generation) {
-  judge_at(note, image, generation);
-  return !bw_refused(&note->draft.decision) &&
-         (!note->attachment.watch.shared || bw_detects(image, &note->draft.decision));
+                                         struct bpf_prog* prog) {
+  const struct bw_decision verdict = weigh(prog);
+  return !bw_refused(&verdict) && (!note->attachment.watch.shared || bw_detects(image, &verdict));
+}
+
+static __always_inline bool has_record(struct bpf_prog* prog) {
+  const __u64 key = (__u64)BPF_CORE_READ(prog, aux);
+  return bpf_map_lookup_elem(&programs, &key);
 }
 
 // Whether the program may be attached at note->attachment by a caller that is watched.
@@ -83,15 +87,15 @@ __noinline int admits_watched(__u64 address) {
   if (!note || !image) return 0;
   struct attachment* at = &note->attachment;
   int i;
-  if (!recall(note, prog))
+  if (!has_record(prog))
     return is_resident(prog) && (!at->watch.shared || (image->flags & BW_IMAGE_DETECT));
   if (at->route == BW_ROUTE_MAP_UPDATE) take_point_of_load(at, prog);
-  if (!note->destinations.count) return admits_there(note, image, generation);
+  if (!note->destinations.count) return admits_there(note, image, prog);
   bpf_for(i, 0, (int)note->destinations.count) {
     const struct destination* to = &note->destinations.to[i & (MAX_DESTINATIONS - 1)];
     if (!goes_there(prog, to)) continue;
     take_destination(note, to);
-    if (!admits_there(note, image, generation)) return 0;
+    if (!admits_there(note, image, prog)) return 0;
   }
   return 1;
 }

@@ -6,6 +6,7 @@
 #include "bpf-lsm/abi/summary.h"
 #include "bpf-lsm/events/counters.bpf.h"
 #include "bpf-lsm/events/describe.bpf.h"
+#include "bpf-lsm/judge.bpf.h"
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -127,10 +128,9 @@ static __always_inline struct bw_summary* summary_of(const struct bw_summary_key
 // A global function, which the verifier walks through once.
 __noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, __u32 known) {
   struct task_note* note = task_note(0);
-  struct bw_decision decision;
+  const struct bw_decision decision = decision_of(word);
   struct bw_summary_key key = {.generation = generation, .hook = hook};
   bool is_first = false;
-  __builtin_memcpy(&decision, &word, sizeof(decision));
   key.rule = decision.rule;
   key.cause = decision.cause;
   key.mode = decision.mode;
@@ -164,12 +164,6 @@ __noinline int add_to_sum(__u32 hook, __u64 generation, __u64 word, __u64 aux, _
 // global functions are handed addresses.
 static __always_inline __u64 aux_of(struct bpf_prog* prog) {
   return prog ? (__u64)BPF_CORE_READ(prog, aux) : 0;
-}
-
-static __always_inline __u64 word_of(const struct bw_decision* decision) {
-  __u64 word;
-  __builtin_memcpy(&word, decision, sizeof(word));
-  return word;
 }
 
 // The paths of executable and cgroup are read here, not one call deeper: there is room for no more

@@ -78,8 +78,7 @@ Status judge_running(const PinnedMaps& pins, const CompiledPolicy& next, Preflig
   for (const AdmittedProgram& program : *programs) {
     bw_facts facts = program.record.facts;
     facts.signer = signer_in(image, program.record);
-    bw_decision decision = {};
-    bw_decide(&image, &facts, &decision);
+    const bw_decision decision = bw_decide(&image, &facts);
     if (bw_refused(&decision) == 0) continue;
     auto& list = revokes(next.policy, program.record.signer_key) ? found.revoked : found.running;
     list.push_back({program.record.program_id, program.name, program.attach,

@@ -42,7 +42,7 @@ int decide_batch(struct bw_batch* batch) {
     struct bw_decision* decision = bpf_map_lookup_elem(&decisions, &n);
     if (!question || !decision) return 1;
     question->facts.signer = bw_find_signer(policy, &question->signed_by, question->keyring);
-    bw_decide(policy, &question->facts, decision);
+    *decision = bw_decide(policy, &question->facts);
     batch->decided++;
   }
   return 0;
