@@ -50,7 +50,7 @@ class OwnCgroup {
 };
 
 std::string digest_of(const Load& request) {
-  return "sha256:" + keyring::hex(keyring::sha256(request.insns));
+  return "sha256:" + hex(keyring::sha256(request.insns));
 }
 
 }  // namespace
