@@ -7,7 +7,7 @@ namespace bpfwarden::loader {
 
 CLI::AsNumberWithUnit as_seconds() {
   static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
-  return {units, CLI::AsNumberWithUnit::CASE_SENSITIVE};
+  return CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE);
 }
 
 void add_confirm_within(CLI::App& verb, ApplyOptions& options) {

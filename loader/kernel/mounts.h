@@ -7,8 +7,8 @@
 
 namespace bpfwarden::loader {
 
-// In the order of /proc/self/mounts (getmntent(3), which undoes its escapes); nothing if that cannot
-// be read.
+// In the order of /proc/self/mounts (getmntent(3), which undoes its escapes); nothing if that
+// cannot be read.
 [[nodiscard]] std::vector<std::string> mounted(std::string_view type);
 
 }  // namespace bpfwarden::loader

@@ -386,8 +386,9 @@ TEST_CASE("who lost a race, or went by a way that no hook judged, was killed") {
              ContainsSubstring(" by a way that no hook judged, bpf(99, 0x1); its process was "
                                "killed: "));
   event.hook = BW_HOOK_SUM;
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("DENIED: too many denials to tell apart, so only their number is known: "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("DENIED: too many denials to tell apart, so only their number is known: "));
 }
 
 }  // namespace bpfwarden::loader
