@@ -1,5 +1,6 @@
 // bpfwarden explain: what a policy says to a load or an attachment, and why.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <map>
@@ -112,18 +113,52 @@ json to_json(const policy::Explanation& explanation, const policy::Situation& si
   return {{"decision", last.allow != 0 ? "allow" : "deny"},
           {"refused", bw_refused(&last) != 0},
           {"effect", policy::effect_text(last)},
-          {"attach", policy::attach_point_text(situation.attach)},
-          {"attach_seen", policy::attach_point_text(policy::as_seen(situation.attach))},
+          {"attach_seen", policy::attach_point_text(policy::as_seen(situation.attach).front())},
           {"lacks_attach", explanation.lacks_attach},
           {"stages", stages}};
 }
 
-// With what the kernel will see, where libbpf has a name of its own for that.
-std::string attach_text(const policy::AttachPoint& attach) {
-  std::string text = policy::attach_point_text(attach);
-  if (policy::is_seen_as_another(attach.family))
-    text += ", which the kernel sees as " + policy::attach_point_text(policy::as_seen(attach));
-  return text;
+// One way in which the kernel may see what was asked about, and the answer to it.
+struct Way {
+  policy::Situation situation;
+  policy::Explanation explanation;
+};
+
+std::vector<Way> ways_of(const policy::Situation& situation, const bw_image& image) {
+  std::vector<Way> ways;
+  for (policy::Situation& seen : policy::as_seen(situation)) {
+    auto explanation = policy::explain(image, seen);
+    ways.push_back({std::move(seen), std::move(explanation)});
+  }
+  return ways;
+}
+
+// All ways of it, with what the kernel sees where libbpf has a name of its own for that.
+void print_ways(const policy::Situation& asked, const std::vector<Way>& ways,
+                const policy::Policy& policy) {
+  for (const Way& way : ways) {
+    std::string text = policy::attach_point_text(asked.attach);
+    if (policy::is_seen_as_another(asked.attach.family))
+      text += ", which the kernel sees as " + policy::attach_point_text(way.situation.attach);
+    if (ways.size() > 1 && &way != &ways.front()) text += " with current versions of libbpf";
+    std::printf("%s: %s", text.c_str(), policy::to_text(way.explanation, policy).c_str());
+  }
+}
+
+bool is_refused(const Way& way) { return way.explanation.decision().allow == 0; }
+
+// The answer to the first way that is refused, or to the first; `ways` has all of them.
+json to_json(const policy::Situation& asked, const std::vector<Way>& ways,
+             const policy::Policy& policy) {
+  const auto refused = std::ranges::find_if(ways, is_refused);
+  const Way& told = refused == ways.end() ? ways.front() : *refused;
+  json answer = to_json(told.explanation, told.situation, policy);
+  answer["attach"] = policy::attach_point_text(asked.attach);
+  answer["ways"] = json::array();
+  for (const Way& way : ways)
+    answer["ways"].push_back({{"attach_seen", policy::attach_point_text(way.situation.attach)},
+                              {"decision", is_refused(way) ? "deny" : "allow"}});
+  return answer;
 }
 
 // What no rule can allow, and whether it is refused where that policy is in force.
@@ -174,13 +209,12 @@ int run_explain(const ExplainArguments& options) {
     (void)print_error(situation.error());
     return kWrongUse;
   }
-  const auto explanation = policy::explain(*compiled->image, *situation);
+  const std::vector<Way> ways = ways_of(*situation, *compiled->image);
   if (options.json)
-    std::puts(to_json(explanation, *situation, compiled->policy).dump(2).c_str());
+    std::puts(to_json(*situation, ways, compiled->policy).dump(2).c_str());
   else
-    std::printf("%s: %s", attach_text(situation->attach).c_str(),
-                policy::to_text(explanation, compiled->policy).c_str());
-  return explanation.decision().allow != 0 ? 0 : 1;
+    print_ways(*situation, ways, compiled->policy);
+  return std::ranges::any_of(ways, is_refused) ? 1 : 0;
 }
 
 // An empty text is more likely a script's unset variable than a fact.

@@ -22,7 +22,7 @@ struct InspectArguments {
 };
 
 std::string digest_of(std::span<const uint8_t> bytes) {
-  return "sha256:" + keyring::hex(keyring::sha256(bytes));
+  return "sha256:" + hex(keyring::sha256(bytes));
 }
 
 // What the signature names; `algorithm` is the digest's.
@@ -35,7 +35,7 @@ json signature_of(std::span<const uint8_t> der, const std::vector<uint8_t>& cont
     return one;
   }
   one["signers"] = info->signers;
-  one["key_id"] = keyring::hex(info->subject_key_id);
+  one["key_id"] = hex(info->subject_key_id);
   one["algorithm"] = info->digest_algorithm;
   return one;
 }
@@ -69,7 +69,7 @@ json certificate_of(const keyring::Bundle& bundle) {
       keyring::parse_certificates(bundle.certificate_der, "the bundle's certificate");
   if (!parsed) return {{"problem", parsed.error().message}};
   return {{"subject", parsed->front().subject},
-          {"fingerprint", "sha256:" + keyring::hex(parsed->front().fingerprint)}};
+          {"fingerprint", "sha256:" + hex(parsed->front().fingerprint)}};
 }
 
 json to_json(const keyring::Bundle& bundle) {

@@ -22,10 +22,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string fingerprint_of(const keyring::Certificate& certificate) {
-  return "sha256:" + keyring::hex(certificate.fingerprint);
-}
-
 const char* trust_word(uint32_t kind) {
   return kind == BW_SIGNER_ISSUER ? "issuer" : kind == BW_SIGNER_REVOKED ? "revoked" : "signs";
 }
@@ -33,14 +29,14 @@ const char* trust_word(uint32_t kind) {
 // ---- list ---------------------------------------------------------------------------------------
 
 void add_certificates(json& list, const policy::Key& key, uint32_t kind,
-                      const std::vector<policy::CertificateInfo>& certificates) {
-  for (const policy::CertificateInfo& info : certificates)
+                      const std::vector<Certificate>& certificates) {
+  for (const Certificate& info : certificates)
     list.push_back({{"key", key.name},
                     {"trust", trust_word(kind)},
                     {"subject", info.subject},
                     {"algorithm", info.kernel_algorithm},
                     {"ends", policy::date_text(info.not_after)},
-                    {"fingerprint", "sha256:" + info.fingerprint_hex},
+                    {"fingerprint", fingerprint_text(info)},
                     {"file", info.path}});
 }
 
@@ -64,7 +60,7 @@ json keys_of_image(const bw_image& image) {
                     {"trust", trust_word(signer.kind)},
                     {"algorithm", reinterpret_cast<const char*>(signer.algorithm)},
                     {"ends", signer.not_after != 0 ? policy::date_text(signer.not_after) : ""},
-                    {"public_key", "sha256:" + keyring::hex(signer.key_digest)}});
+                    {"public_key", "sha256:" + hex(signer.key_digest)}});
   }
   return list;
 }
@@ -124,23 +120,23 @@ void add_list(CLI::App& keys, Command& chosen) {
 // ---- show, fingerprint --------------------------------------------------------------------------
 
 int for_each_certificate(const std::vector<std::string>& files,
-                         const std::function<void(const keyring::Certificate&)>& show) {
+                         const std::function<void(const Certificate&)>& show) {
   for (const std::string& file : files) {
     const auto certificates = keyring::read_certificates(file);
     if (!certificates) return print_error(certificates.error());
-    for (const keyring::Certificate& certificate : *certificates) show(certificate);
+    for (const Certificate& certificate : *certificates) show(certificate);
   }
   return 0;
 }
 
-json to_json(const keyring::Certificate& certificate) {
+json to_json(const Certificate& certificate) {
   return {{"file", certificate.path},
           {"subject", certificate.subject},
           {"issuer", certificate.issuer},
           {"serial", certificate.serial_hex},
-          {"fingerprint", fingerprint_of(certificate)},
-          {"public_key", "sha256:" + keyring::hex(keyring::sha256(certificate.public_key))},
-          {"subject_key_id", keyring::hex(certificate.subject_key_id)},
+          {"fingerprint", fingerprint_text(certificate)},
+          {"public_key", "sha256:" + hex(keyring::sha256(certificate.public_key))},
+          {"subject_key_id", hex(certificate.subject_key_id)},
           {"algorithm", certificate.kernel_algorithm},
           {"bits", certificate.bits},
           {"ca", certificate.is_ca},
@@ -148,7 +144,7 @@ json to_json(const keyring::Certificate& certificate) {
           {"ends", policy::date_text(certificate.not_after)}};
 }
 
-void show(const keyring::Certificate& certificate, bool as_json) {
+void show(const Certificate& certificate, bool as_json) {
   const json all = to_json(certificate);
   if (as_json) return void(std::puts(all.dump().c_str()));
   std::printf("%s\n", certificate.path.c_str());
@@ -186,8 +182,8 @@ void add_fingerprint(CLI::App& keys, Command& chosen) {
   verb->footer("example: bpfwarden keys fingerprint netops.pem");
   verb->callback([options, &chosen] {
     chosen = [options] {
-      return for_each_certificate(options->files, [](const keyring::Certificate& one) {
-        std::printf("%s  %s\n", fingerprint_of(one).c_str(), one.path.c_str());
+      return for_each_certificate(options->files, [](const Certificate& one) {
+        std::printf("%s  %s\n", fingerprint_text(one).c_str(), one.path.c_str());
       });
     };
   });
@@ -294,7 +290,9 @@ int run_revoke(const RevokeOptions& options) {
               static_cast<unsigned long long>(revoked->version), options.policy.c_str());
   const auto pins = open_pins();
   if (!pins) return print_error(pins.error()), 0;  // the policy is written all the same
-  if (!*pins) return std::puts("no policy is active here: what it has admitted is not known"), 0;
+  if (!*pins)
+    return std::puts("no policy is active here, so there is no list of programs that it admitted"),
+           0;
   auto programs = read_provenance(**pins);
   if (!programs) return print_error(programs.error()), 0;
   if (revoked->is_issued)

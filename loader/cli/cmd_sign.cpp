@@ -51,7 +51,7 @@ Status fill(
 
 // Made elsewhere, from what --emit-tbs wrote: taken only if it fits.
 Result<Bytes> read_signature(const Bytes& content, const std::string& file,
-                             const keyring::Certificate& signer) {
+                             const Certificate& signer) {
   auto der = read_file(file, kMaxSignature);
   if (!der) return der;
   if (Status good = keyring::verify_detached(content, *der, signer); !good) {
@@ -72,13 +72,13 @@ Result<keyring::Bundle> unsigned_bundle(const std::string& object, bool prog_onl
 
 // Who signs: a key at hand, or nobody but the files of signatures.
 struct Hand {
-  keyring::Certificate certificate;
+  Certificate certificate;
   std::optional<keyring::PrivateKey> key;
 };
 
 // Bundles are seldom signed where they run, so what this kernel lacks is worth a word and no more;
 // read_certificates() has refused what no kernel verifies.
-void warn_of_algorithm(const keyring::Certificate& certificate) {
+void warn_of_algorithm(const Certificate& certificate) {
   const Status answer = keyring::ask_kernel_for(certificate);
   if (answer || (answer.error().code != ENOENT && answer.error().code != ENOPKG)) return;
   std::fprintf(
@@ -120,7 +120,7 @@ nlohmann::json to_json(const std::string& file, const keyring::Bundle& bundle) {
           {"signature", is_loader ? "prog-used-maps" : "prog-only"},
           {"programs", bundle.programs.size()},
           {"self_check", !bundle.self_check_signature.empty()},
-          {"digest", keyring::hex(keyring::sha256(bundle.insns))}};
+          {"digest", hex(keyring::sha256(bundle.insns))}};
 }
 
 // Beside a bundle on standard output, on stderr.

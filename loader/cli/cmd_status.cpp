@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "loader/cli/cmd.h"
+#include "loader/cli/options.h"
 #include "loader/rollout/status.h"
 #include "loader/rollout/status_json.h"
 #include "loader/rollout/status_screen.h"
@@ -129,7 +130,6 @@ int run_status(const StatusArguments& options) {
 }  // namespace
 
 void add_status(CLI::App& app, Command& chosen) {
-  static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
   auto options = std::make_shared<StatusArguments>();
   CLI::App* verb = app.add_subcommand("status",
                                       "Say which policy is active and what became of the last "
@@ -138,7 +138,7 @@ void add_status(CLI::App& app, Command& chosen) {
   verb->add_flag("--json", options->json, "as JSON");
   auto* watch = verb->add_flag("-w,--watch", options->watch, "again and again, until interrupted");
   verb->add_option("--interval", options->interval, "how often (2s)")
-      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->transform(as_seconds())
       ->check(CLI::Range(uint64_t{1}, uint64_t{86'400}))
       ->needs(watch);
   verb->footer("example: bpfwarden status --watch");

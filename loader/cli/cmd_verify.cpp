@@ -54,11 +54,11 @@ nlohmann::json to_json(const Verified& verified, const VerifyArguments& options)
           {"signature", "good"},
           {"covers", coverage_text(verified, options)},
           {"signer", verified.signer.signer().subject},
-          {"fingerprint", "sha256:" + keyring::hex(verified.signer.signer().fingerprint)},
+          {"fingerprint", "sha256:" + hex(verified.signer.signer().fingerprint)},
           {"issued_by", verified.signer.below.empty()
                             ? nlohmann::json()
                             : nlohmann::json(verified.signer.trusted.subject)},
-          {"digest", "sha256:" + keyring::hex(keyring::sha256(verified.bundle.insns))},
+          {"digest", "sha256:" + hex(keyring::sha256(verified.bundle.insns))},
           {"decisions", decisions},
           {"admitted", verified.is_admitted()}};
 }
@@ -79,8 +79,8 @@ void print(const Verified& verified, const VerifyArguments& options) {
 }
 
 // Exit code 2 and a message where the files themselves are wrong.
-std::optional<std::vector<keyring::Certificate>> certificates_of(const VerifyArguments& options,
-                                                                 Verified& verified) {
+std::optional<std::vector<Certificate>> certificates_of(const VerifyArguments& options,
+                                                        Verified& verified) {
   if (options.policy.empty()) {
     auto read = keyring::read_certificates(options.certificate);
     if (read) return std::move(*read);

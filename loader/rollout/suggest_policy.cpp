@@ -129,7 +129,7 @@ Status require_good(const SuggestedPolicy& suggested, const std::string& output,
   certificates.checked_at = std::time(nullptr);
   const CheckedPolicy checked = check_snapshot(certificates);
   if (!checked.compiled)
-    return fail("what was seen does not make a policy:\n" +
+    return fail("no policy can be made of the loads that were seen:\n" +
                     policy::render_all(checked.diagnostics, checked.sources),
                 "suggest from fewer events: --events FILE; or with --no-inventory");
   for (const policy::SuggestedRule& rule : suggested.suggestion.rules)

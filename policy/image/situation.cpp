@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "policy/image/family_table.h"
+#include "policy/text/wording.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -44,11 +46,8 @@ void set_names(const Situation& situation, const AttachPoint& attach, bw_stage s
     set_name(facts.names[BW_NAME_DIGEST], situation.digest->data(), situation.digest->size());
 }
 
-// These are about an attachment alone.
 bool is_guard_at(bw_stage stage, bw_cause guard) {
-  return stage == BW_STAGE_ATTACH ||
-         (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS &&
-          guard != BW_CAUSE_ATTACH_RACE && guard != BW_CAUSE_PROBE_GROWS);
+  return stage == BW_STAGE_ATTACH || cause_class(guard) != CauseClass::attach_guard;
 }
 
 }  // namespace
@@ -60,8 +59,15 @@ bw_cause guard_of(const AttachPoint& attach) {
   return is_bypass ? BW_CAUSE_LSM_BYPASS : BW_CAUSE_RULE;
 }
 
+std::vector<Situation> as_seen(const Situation& situation) {
+  std::vector<Situation> ways;
+  for (AttachPoint& attach : as_seen(situation.attach))
+    ways.emplace_back(situation).attach = std::move(attach);
+  return ways;
+}
+
 bw_facts facts_of(const Situation& situation, bw_stage stage) {
-  const AttachPoint attach = as_seen(situation.attach);
+  const AttachPoint attach = as_seen(situation.attach).front();
   const AttachFamily& family = attach_families()[attach.family];
   bw_facts facts = {};
   facts.prog_type = family.prog_type;

@@ -83,7 +83,7 @@ nlohmann::json last_xdp(Warden& warden) {
 }
 
 std::string digest_of(const Load& request) {
-  return "sha256:" + keyring::hex(keyring::sha256(request.insns));
+  return "sha256:" + hex(keyring::sha256(request.insns));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/verified.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -96,7 +97,7 @@ TEST_CASE(
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
   test::TestKey made = test::make_key({.common_name = "netops", .subject_key_id = false});
-  const std::string id = keyring::hex(warden.netops().certificate.subject_key_id);
+  const std::string id = hex(warden.netops().certificate.subject_key_id);
   test::add_extension(made.cert.get(), NID_subject_key_identifier, id.c_str());
   test::require(X509_sign(made.cert.get(), made.key.get(), EVP_sha256()));
   Signer twin("netops");
@@ -302,7 +303,7 @@ TEST_CASE(
     REQUIRE(made.status == 0);
     return bundle;
   };
-  const Ran refused = run("bpfwarden run " + bundle_of("xdp_pass"));
+  const Ran refused = run_as_verified(warden, bundle_of("xdp_pass"));
   INFO(refused.output);
   CHECK(refused.status == 1);
   CHECK(refused.output.find("Operation not permitted") != std::string::npos);
@@ -312,7 +313,7 @@ TEST_CASE(
   CHECK(refused.output.find("do:  ") != std::string::npos);
   CHECK(refusal(warden)["rule"] == "no xdp today");  // the stream still has it
   const std::string bundle = bundle_of("connects"), links = "/sys/fs/bpf/test-links";
-  const Ran admitted = run("bpfwarden run " + bundle + " --attach --link-pin " + links);
+  const Ran admitted = run_as_verified(warden, bundle, "--attach --link-pin " + links);
   INFO(admitted.output);
   CHECK(admitted.status == 0);
   // Its exit code tells of what bpftool itself was refused beside it.

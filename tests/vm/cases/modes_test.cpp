@@ -15,15 +15,9 @@ allow = ["socket"]
 signed-by = ["netops"]
 )";
 
-nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
-
 std::string link_ids() {
   return run("for l in /sys/fs/bpf/bpfwarden/link_*; do bpftool -j link show pinned $l; done")
       .output;
-}
-
-bool says(const Ran& ran, const std::string& text) {
-  return ran.output.find(text) != std::string::npos;
 }
 
 // Uid 65534.

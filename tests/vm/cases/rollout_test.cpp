@@ -29,12 +29,6 @@ allow = ["xdp"]
 signature = "unsigned"
 )";
 
-nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
-
-bool says(const Ran& ran, const std::string& text) {
-  return ran.output.find(text) != std::string::npos;
-}
-
 // Past the deadline, by a good margin.
 void wait_until_returned() {
   for (int i = 0; i < 600 && status()["returned"] != true; i++)

@@ -60,10 +60,16 @@ Ran run(const std::string& command) {
   return ran;
 }
 
-keyring::KeySerial make_ring(const keyring::Certificate& certificate) {
+bool says(const std::string& output, const std::string& text) { return output.contains(text); }
+
+bool says(const Ran& ran, const std::string& text) { return says(ran.output, text); }
+
+nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
+
+keyring::KeySerial make_ring(const Certificate& certificate) {
   const std::vector<uint8_t>& der = certificate.der;
   // A ring of the same description would take the place of the other.
-  const std::string name = "scene:" + keyring::hex(certificate.fingerprint);
+  const std::string name = "scene:" + hex(certificate.fingerprint);
   const auto ring = static_cast<keyring::KeySerial>(::syscall(
       SYS_add_key, "keyring", name.c_str(), nullptr, size_t{0}, KEY_SPEC_SESSION_KEYRING));
   if (ring < 0 ||

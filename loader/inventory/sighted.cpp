@@ -1,4 +1,4 @@
-#include "loader/inventory/attached.h"
+#include "loader/inventory/sighted.h"
 
 #include <bpf/bpf.h>
 

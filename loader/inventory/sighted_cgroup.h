@@ -2,11 +2,11 @@
 // told where it was attached and not wherever it is in effect (kernel/bpf/cgroup.c).
 #pragma once
 
-#include "loader/inventory/attached.h"
 #include "loader/inventory/link_target.h"
+#include "loader/inventory/sighted.h"
 
 namespace bpfwarden::loader {
 
-[[nodiscard]] AttachedList read_attached_to_cgroups(const CgroupPaths& cgroups);
+[[nodiscard]] Sightings sightings_on_cgroups(const CgroupPaths& cgroups);
 
 }  // namespace bpfwarden::loader

@@ -1,4 +1,4 @@
-#include "loader/inventory/attached_net.h"
+#include "loader/inventory/sighted_net.h"
 
 #include <linux/bpf.h>
 #include <linux/if_link.h>
@@ -28,7 +28,7 @@ constexpr auto kOfDevices = std::to_array<Numbered>({{BPF_TCX_INGRESS, "tcx/ingr
 constexpr auto kOfNamespaces =
     std::to_array<Numbered>({{BPF_FLOW_DISSECTOR, "flow_dissector"}, {BPF_SK_LOOKUP, "sk_lookup"}});
 
-void add_xdp(const nlattr& xdp, const Device& device, uint64_t network, AttachedList& list) {
+void add_xdp(const nlattr& xdp, const Device& device, uint64_t network, Sightings& list) {
   nested_attributes(xdp, [&](const nlattr& attribute) {
     for (const Numbered& mode : kXdpModes)
       if (mnl_attr_get_type(&attribute) == mode.number && number_of(attribute) != 0)
@@ -67,7 +67,7 @@ Bonding bonding_of(const NetlinkMessage& link) {
 
 // A bond has its devices run its program in their drivers, of which they themselves say nothing.
 void add_enslaved(const std::vector<Device>& devices, const std::map<uint32_t, Bonding>& bonding,
-                  uint64_t network, AttachedList& list) {
+                  uint64_t network, Sightings& list) {
   for (const Device& device : devices) {
     const auto master = bonding.find(bonding.at(device.index).master);
     if (master == bonding.end() || !master->second.is_bond || master->second.program_id == 0)
@@ -81,7 +81,7 @@ void add_enslaved(const std::vector<Device>& devices, const std::map<uint32_t, B
   }
 }
 
-std::vector<Device> read_devices(Netlink& netlink, uint64_t network, AttachedList& list) {
+std::vector<Device> read_devices(Netlink& netlink, uint64_t network, Sightings& list) {
   const auto links = netlink.dump(RTM_GETLINK, [](nlmsghdr* header) {
     auto* body = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
     body->ifi_family = AF_UNSPEC;
@@ -107,7 +107,7 @@ std::vector<Device> read_devices(Netlink& netlink, uint64_t network, AttachedLis
   return devices;
 }
 
-void add_of_device(const Device& device, AttachedList& list) {
+void add_of_device(const Device& device, Sightings& list) {
   for (const Numbered& type : kOfDevices) {
     const auto queried = query_programs(static_cast<int>(device.index), type.number);
     if (!queried) {
@@ -125,7 +125,7 @@ void add_of_device(const Device& device, AttachedList& list) {
   }
 }
 
-void add_of_namespace(const NetworkNamespace& where, AttachedList& list) {
+void add_of_namespace(const NetworkNamespace& where, Sightings& list) {
   for (const Numbered& type : kOfNamespaces) {
     const auto queried = query_programs(where.fd.get(), type.number);
     if (!queried) {
@@ -142,7 +142,7 @@ void add_of_namespace(const NetworkNamespace& where, AttachedList& list) {
   }
 }
 
-void look_around(const NetworkNamespace& where, AttachedList& list) {
+void look_around(const NetworkNamespace& where, Sightings& list) {
   add_of_namespace(where, list);
   auto netlink = Netlink::open();
   if (!netlink) {
@@ -156,18 +156,18 @@ void look_around(const NetworkNamespace& where, AttachedList& list) {
 
 }  // namespace
 
-AttachedList read_attached_to_networks() {
-  AttachedList all;
+Sightings sightings_on_networks() {
+  Sightings all;
   const auto spaces = find_network_namespaces();
   if (!spaces) {
     all.missed.push_back(spaces.error());
     return all;
   }
   for (const NetworkNamespace& space : *spaces) {
-    AttachedList here;
+    Sightings here;
     if (auto seen = visit_network(space, [&] { look_around(space, here); }); !seen)
       all.missed.push_back(std::move(seen).error());
-    for (Attached& one : here.found) {
+    for (Sighting& one : here.found) {
       one.network = space.name;
       all.found.push_back(std::move(one));
     }

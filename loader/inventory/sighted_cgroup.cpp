@@ -1,4 +1,4 @@
-#include "loader/inventory/attached_cgroup.h"
+#include "loader/inventory/sighted_cgroup.h"
 
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -20,7 +20,7 @@ std::string attach_text(const policy::AttachFamily& family, const std::string& p
   return (is_lsm ? "" : std::string(family.name)) + "@" + path;
 }
 
-void query_cgroup(const Fd& cgroup, uint64_t id, const std::string& path, AttachedList& list) {
+void query_cgroup(const Fd& cgroup, uint64_t id, const std::string& path, Sightings& list) {
   for (const policy::AttachFamily& family : policy::attach_families()) {
     if (family.place != policy::Place::cgroup) continue;
     const auto queried = query_programs(cgroup.get(), family.attach_type);
@@ -40,8 +40,8 @@ void query_cgroup(const Fd& cgroup, uint64_t id, const std::string& path, Attach
 
 }  // namespace
 
-AttachedList read_attached_to_cgroups(const CgroupPaths& cgroups) {
-  AttachedList list;
+Sightings sightings_on_cgroups(const CgroupPaths& cgroups) {
+  Sightings list;
   for (const auto& [id, path] : cgroups) {
     const Fd cgroup(::open((cgroup_root() + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (cgroup) query_cgroup(cgroup, id, path, list);  // else it went away

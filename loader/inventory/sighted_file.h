@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "bpf-lsm/abi/inventory.h"
-#include "loader/inventory/attached.h"
+#include "loader/inventory/sighted.h"
 
 namespace bpfwarden::loader {
 
-[[nodiscard]] AttachedList read_attached_to_files(const std::vector<bw_listed_holder>& holders);
+[[nodiscard]] Sightings sightings_on_files(const std::vector<bw_listed_holder>& holders);
 
 }  // namespace bpfwarden::loader

@@ -1,5 +1,5 @@
-// Where the kernel says that programs are, link or no link: what attached_net, attached_cgroup,
-// attached_map and attached_file find, and how a link and such a place are told to be one.
+// Where the kernel says that programs are, link or no link: what sighted_net, sighted_cgroup,
+// sighted_map and sighted_file find, and how a link and such a place are told to be one.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace bpfwarden::loader {
 
 // One program at one place.
-struct Attached {
+struct Sighting {
   uint32_t program_id = 0;
   std::string key;          // names the place; the link that holds a program there has the same
   std::string kind;         // as bpftool and libbpf name types of links, or of maps
@@ -22,8 +22,8 @@ struct Attached {
 };
 
 // What can be looked at, and for the rest why not: errno of the call that failed.
-struct AttachedList {
-  std::vector<Attached> found;
+struct Sightings {
+  std::vector<Sighting> found;
   std::vector<Error> missed;
 };
 

@@ -1,4 +1,4 @@
-#include "loader/inventory/attached_map.h"
+#include "loader/inventory/sighted_map.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -58,7 +58,7 @@ Entries read_entries(const Map& map) {
   return entries;
 }
 
-void add_entries(const Map& map, AttachedList& list) {
+void add_entries(const Map& map, Sightings& list) {
   for (const auto& [program, count] : read_entries(map))
     list.found.push_back({.program_id = program,
                           .key = {},
@@ -79,7 +79,7 @@ constexpr auto kOfSockets =
                             {BPF_SK_SKB_STREAM_VERDICT, "sk_skb/stream_verdict"},
                             {BPF_SK_SKB_VERDICT, "sk_skb/verdict"}});
 
-void add_of_sockmap(const Map& map, AttachedList& list) {
+void add_of_sockmap(const Map& map, Sightings& list) {
   for (const Verdict& verdict : kOfSockets) {
     const auto queried = query_programs(map.fd.get(), verdict.type);
     if (!queried) {
@@ -96,7 +96,7 @@ void add_of_sockmap(const Map& map, AttachedList& list) {
   }
 }
 
-void add_struct_ops(const Map& map, StructOps& types, AttachedList& list) {
+void add_struct_ops(const Map& map, StructOps& types, Sightings& list) {
   const auto members = types.members_of(map.fd, map.info);
   if (!members) {
     list.missed.push_back(Error(members.error()).within(map_text(map.info)));
@@ -112,7 +112,7 @@ void add_struct_ops(const Map& map, StructOps& types, AttachedList& list) {
                           .needs_link = members->needs_link});
 }
 
-void look_into(const Map& map, StructOps& types, AttachedList& list) {
+void look_into(const Map& map, StructOps& types, Sightings& list) {
   switch (map.info.type) {
     case BPF_MAP_TYPE_SOCKMAP:
     case BPF_MAP_TYPE_SOCKHASH:
@@ -131,8 +131,8 @@ void look_into(const Map& map, StructOps& types, AttachedList& list) {
 
 }  // namespace
 
-AttachedList read_attached_to_maps() {
-  AttachedList list;
+Sightings sightings_on_maps() {
+  Sightings list;
   StructOps types;
   for (uint32_t id = 0; bpf_map_get_next_id(id, &id) == 0;) {
     Map map = {.info = {}, .fd = Fd(bpf_map_get_fd_by_id(id))};

@@ -3,10 +3,10 @@
 // find_network_namespaces() finds.
 #pragma once
 
-#include "loader/inventory/attached.h"
+#include "loader/inventory/sighted.h"
 
 namespace bpfwarden::loader {
 
-[[nodiscard]] AttachedList read_attached_to_networks();
+[[nodiscard]] Sightings sightings_on_networks();
 
 }  // namespace bpfwarden::loader

@@ -1,4 +1,4 @@
-#include "loader/inventory/attached_file.h"
+#include "loader/inventory/sighted_file.h"
 
 #include <bpf/bpf.h>
 #include <unistd.h>
@@ -51,7 +51,7 @@ std::string name_event(const bw_listed_holder& holder) {
   return errno == EOPNOTSUPP ? event_text({}) : std::string();
 }
 
-void add_events(const std::vector<bw_listed_holder>& holders, AttachedList& list) {
+void add_events(const std::vector<bw_listed_holder>& holders, Sightings& list) {
   std::set<uint64_t> seen;
   for (const bw_listed_holder& holder : holders) {
     if (holder.held != BW_HELD_EVENT || seen.contains(holder.object)) continue;
@@ -68,7 +68,7 @@ void add_events(const std::vector<bw_listed_holder>& holders, AttachedList& list
 }
 
 // A server can have a thousand sockets with the same program: they are counted, not listed.
-void add_sockets(const std::vector<bw_listed_holder>& holders, AttachedList& list) {
+void add_sockets(const std::vector<bw_listed_holder>& holders, Sightings& list) {
   struct Sockets {
     std::set<uint64_t> inodes;
     std::string process;
@@ -96,8 +96,8 @@ void add_sockets(const std::vector<bw_listed_holder>& holders, AttachedList& lis
 
 }  // namespace
 
-AttachedList read_attached_to_files(const std::vector<bw_listed_holder>& holders) {
-  AttachedList list;
+Sightings sightings_on_files(const std::vector<bw_listed_holder>& holders) {
+  Sightings list;
   add_events(holders, list);
   add_sockets(holders, list);
   return list;

@@ -3,10 +3,10 @@
 // registered, with a link or without.
 #pragma once
 
-#include "loader/inventory/attached.h"
+#include "loader/inventory/sighted.h"
 
 namespace bpfwarden::loader {
 
-[[nodiscard]] AttachedList read_attached_to_maps();
+[[nodiscard]] Sightings sightings_on_maps();
 
 }  // namespace bpfwarden::loader
