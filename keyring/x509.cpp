@@ -200,8 +200,10 @@ Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> byt
 
 Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
   const auto bytes = read_file(path, max_certificate_size);
-  if (!bytes) return std::unexpected(bytes.error());
-  return parse_certificates(*bytes, path.string());
+  if (!bytes) return unreadable(bytes.error());
+  auto certificates = parse_certificates(*bytes, path.string());
+  if (!certificates) return unreadable(std::move(certificates).error());
+  return certificates;
 }
 
 }  // namespace bpfwarden::keyring

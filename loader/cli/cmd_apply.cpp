@@ -33,7 +33,8 @@ Result<CheckedPolicy> read_saved(ApplyArguments& options) {
 Result<CheckedPolicy> read_file(const ApplyArguments& options) {
   CheckedPolicy checked = check_policy_file(options.file);
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
-  if (!checked.compiled) return fail("the policy has errors; nothing was changed", "correct them");
+  if (!checked.compiled)
+    return unreadable(fail("the policy has errors; nothing was changed", "correct them"));
   return checked;
 }
 

@@ -18,7 +18,7 @@ namespace bpfwarden::loader {
 int print_error(const Error& error) {
   std::fprintf(stderr, "bpfwarden: error: %s\n", error.message.c_str());
   if (!error.hint.empty()) std::fprintf(stderr, "  hint: %s\n", error.hint.c_str());
-  return 1;
+  return error.is_unreadable ? kWrongUse : 1;
 }
 
 namespace {
