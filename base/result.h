@@ -14,9 +14,9 @@
 namespace bpfwarden {
 
 struct Error {
-  int code = 0;         // errno value as the kernel gave it, positive; 0 where there is none
-  std::string message;  // what went wrong, no trailing newline
-  std::string hint;     // what the user can do next; may be empty
+  int code = 0;                // errno value as the kernel gave it, positive; 0 where there is none
+  std::string message;         // what went wrong, no trailing newline
+  std::string hint;            // what the user can do next; may be empty
   bool is_unreadable = false;  // what was given to read is not what it should be (exit status 2)
 
   // Puts "context: " in front of the message.

@@ -91,7 +91,7 @@ fmt_keeps_mode_link_and_comments() {
     [ "$(stat -c %a "$work/raw.toml")" = 640 ] && [ -L "$work/link.toml" ] && exits 0 "$bpfwarden" fmt --check "$work/raw.toml"
 }
 fmt_leaves_what_is_no_toml() {
-  printf 'schema = \n' >"$work/no.toml" && exits 1 "$bpfwarden" fmt "$work/no.toml" 2>"$work/why" &&
+  printf 'schema = \n' >"$work/no.toml" && exits 2 "$bpfwarden" fmt "$work/no.toml" 2>"$work/why" &&
     grep -q 'no.toml:1:' "$work/why" && [ "$(cat "$work/no.toml")" = "schema = " ]
 }
 completed() { # WORDS...: what bash offers for the last one
@@ -194,7 +194,7 @@ signs_what_it_says() {
     --cert "$work/signer.pem" -o "$work/c.bundle" --json | jq -e '.signature == "prog-used-maps"'
 }
 refuses_and_leaves_nothing() {
-  exits 1 "$bpfwarden" sign "$examples/xdp_bare.bpf.o" --key /nonexistent --cert /nonexistent -o "$work/x.bundle" &&
+  exits 2 "$bpfwarden" sign "$examples/xdp_bare.bpf.o" --key /nonexistent --cert /nonexistent -o "$work/x.bundle" &&
     [ ! -e "$work/x.bundle" ]
 }
 
@@ -213,7 +213,7 @@ report_needs_events() { exits 1 "$bpfwarden" report --events "$work/none.jsonl" 
 a_failed_report_leaves_the_page() {
   echo before >"$work/kept.html"
   echo '{}' >"$work/wrong.json"
-  exits 1 reports --html "$work/kept.html" --inventory "$work/wrong.json" && [ "$(cat "$work/kept.html")" = before ]
+  exits 2 reports --html "$work/kept.html" --inventory "$work/wrong.json" && [ "$(cat "$work/kept.html")" = before ]
 }
 
 check "no verb is wrong usage" exits 2 "$bpfwarden"

@@ -191,7 +191,7 @@ NEVER = {  # verb: status, and why
 }
 BEFORE = {  # such a verb can do its work; next.toml has a new version each time
     "!promote": "stage next.toml", "!confirm": "apply next.toml --confirm-within 10m",
-    "!off": "apply next.toml --confirm-within 0",
+    "!off": "apply next.toml --confirm-within 0", "!events": "run xdp.bpfsig",
 }
 
 
@@ -270,9 +270,9 @@ def prepare(folder: str, program: str) -> None:
     os.makedirs(folder, exist_ok=True)
     os.chdir(folder)
     shutil.copy(program, "xdp_pass.bpf.o")
-    for name in ("netops", "stranger"):
+    for name, bundle in (("netops", "xdp"), ("stranger", "stranger")):
         run(["keys", "new", name])
-    run(["sign", "xdp_pass.bpf.o", "--key", "stranger.key", "--cert", "stranger.pem", "-o", "stranger.bpfsig"])
+        run(f"sign xdp_pass.bpf.o --key {name}.key --cert {name}.pem -o {bundle}.bpfsig".split())
     for number, name in enumerate(("old", "one", "two"), 1):
         write(f"{name}.toml", POLICY.format(version=number, mode="enforce", allow="xdp"))
     write("revoking.toml", POLICY.format(version=1, mode="enforce", allow="xdp"))
