@@ -16,6 +16,7 @@ KINDS = [
     (r"sha256:(?!0{64})[0-9a-f]{8,64}", "<digest>"),
     (r"\b[0-9a-f]{40,64}\b", "<hex>"),
     (r"\b(pid|program|link|keyring|loader|serial|id) \d+", r"\1 <number>"),
+    (r"^\d+ more kinds: `bpfwarden why --last \d+`", "<more>"),
     (r"^\d+ +(?=\S)", "<number> "),
 ]
 
