@@ -33,7 +33,8 @@ Result<CheckedPolicy> read_saved(ApplyArguments& options) {
 Result<CheckedPolicy> read_file(const ApplyArguments& options) {
   CheckedPolicy checked = check_policy_file(options.file);
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
-  if (!checked.compiled) return fail("the policy has errors; nothing was changed", "correct them");
+  if (!checked.compiled)
+    return unreadable(fail("the policy has errors; nothing was changed", "correct them"));
   return checked;
 }
 
@@ -58,7 +59,10 @@ int run_check(const CheckedPolicy& next) {
 
 int run_apply(ApplyArguments& options) {
   auto checked = options.saved ? read_saved(options) : read_file(options);
-  if (!checked) return print_error(checked.error()), options.only_check ? kWrongUse : 1;
+  if (!checked) {
+    const int status = print_error(checked.error());
+    return options.only_check ? kWrongUse : status;
+  }
   const auto not_found = find_on_host(*checked->compiled);
   if (!not_found) return print_error(not_found.error());
   std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);

@@ -17,20 +17,20 @@ struct FmtArguments {
   bool print = false;
 };
 
-enum class FormatOutcome : uint8_t { same, changed, failed };
+enum class FormatOutcome : uint8_t { same, changed, failed, unreadable };
 
 FormatOutcome format(const std::string& file, const FmtArguments& options) {
   auto text = policy::read_text(file);
   if (!text) {
     (void)print_error(text.error());
-    return FormatOutcome::failed;
+    return FormatOutcome::unreadable;
   }
   const policy::SourceFile source = {file, std::move(*text)};
   policy::DiagnosticList diagnostics({file});
   const auto formatted = policy::format_policy(source, 0, diagnostics);
   if (!formatted) {
     std::fputs(policy::render_all(diagnostics.take(), {{source}}).c_str(), stderr);
-    return FormatOutcome::failed;
+    return FormatOutcome::unreadable;
   }
   const bool print = options.print || (file == kStandardStream && !options.check);
   if (print)  // as it is, and not as others' text is shown
@@ -52,12 +52,14 @@ FormatOutcome format(const std::string& file, const FmtArguments& options) {
 }
 
 int run_fmt(const FmtArguments& options) {
-  bool failed = false, changed = false;
+  bool failed = false, changed = false, unreadable = false;
   for (const std::string& file : options.files) {
     const FormatOutcome outcome = format(file, options);
     failed = failed || outcome == FormatOutcome::failed;
+    unreadable = unreadable || outcome == FormatOutcome::unreadable;
     changed = changed || outcome == FormatOutcome::changed;
   }
+  if (unreadable) return kWrongUse;
   return failed || (options.check && changed) ? 1 : 0;
 }
 

@@ -87,8 +87,8 @@ Result<json> listed_keys(const ListOptions& options) {
   if (!options.policy.empty()) {
     const auto parsed = parse_policy_file(options.policy);
     if (!parsed)
-      return fail(options.policy + " is not a good policy",
-                  "run `bpfwarden check " + options.policy + "`");
+      return unreadable(fail(options.policy + " is not a good policy",
+                             "run `bpfwarden check " + options.policy + "`"));
     return keys_of_policy(*parsed.policy);
   }
   auto status = read_status();

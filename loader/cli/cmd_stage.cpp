@@ -37,7 +37,7 @@ int run_stage(const StageArguments& options) {
   CheckedPolicy checked = check_policy_file(options.file);
   std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
   if (!checked.compiled)
-    return print_error({0, "the policy has errors; nothing was changed", "correct them"});
+    return print_error({0, "the policy has errors; nothing was changed", "correct them", true});
   const auto not_found = find_on_host(*checked.compiled);
   if (!not_found) return print_error(not_found.error());
   std::fputs(policy::render_all(*not_found, checked.sources).c_str(), stderr);

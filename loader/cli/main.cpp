@@ -18,7 +18,7 @@ namespace bpfwarden::loader {
 int print_error(const Error& error) {
   std::fprintf(stderr, "bpfwarden: error: %s\n", error.message.c_str());
   if (!error.hint.empty()) std::fprintf(stderr, "  hint: %s\n", error.hint.c_str());
-  return 1;
+  return error.is_unreadable ? kWrongUse : 1;
 }
 
 namespace {
@@ -63,7 +63,6 @@ int run(int argc, char** argv) {
   }
   // No probe of memory accounting: libbpf does it with an unsigned program.
   libbpf_set_memlock_rlim(0);
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error like a full disk
   return written(chosen());
 }
 
@@ -71,6 +70,7 @@ int run(int argc, char** argv) {
 }  // namespace bpfwarden::loader
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error like a full disk
   bpfwarden::loader::escape_standard_streams();
   try {
     return bpfwarden::loader::run(argc, argv);

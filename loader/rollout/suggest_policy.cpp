@@ -33,8 +33,8 @@ Result<Base> read_base(const SuggestRequest& request) {
   if (!request.base.empty()) {
     CheckedPolicy checked = check_policy_file(request.base);
     if (!checked.compiled)
-      return fail(request.base + " is not a good policy",
-                  "run `bpfwarden check " + request.base + "`");
+      return unreadable(fail(request.base + " is not a good policy",
+                             "run `bpfwarden check " + request.base + "`"));
     base.policy = std::move(checked);
   } else if (is_active) {
     auto stored = load_policy((*active)->generation.image->policy_digest);

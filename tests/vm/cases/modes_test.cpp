@@ -111,7 +111,7 @@ TEST_CASE("deny_a_policy_with_errors_and_change_nothing", "[vm][modes]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const auto before = status();
-  CHECK(warden.try_apply("enforce", "[[rules]]\nnane = \"x\"\n", warden.version() + 1).status == 1);
+  CHECK(warden.try_apply("enforce", "[[rules]]\nnane = \"x\"\n", warden.version() + 1).status == 2);
   CHECK(status() == before);
   CHECK(load({}).error == EPERM);
 }
