@@ -32,7 +32,7 @@ no_escape() { ! "$bpfwarden" check "$source/examples/broken.toml" | grep -q $'\x
 json_ok() { "$bpfwarden" check --json "$source/examples/broken.toml" | jq -e '.ok == false and (.diagnostics | length >= 5)'; }
 each_verb_has_an_example() {
   local verb
-  for verb in "$source"/loader/cli/cmd_*.cpp; do
+  for verb in "$source"/loader/cli/verbs/cmd_*.cpp; do
     verb=${verb##*/cmd_} verb=${verb%.cpp}
     "$bpfwarden" "$verb" --help | tr '\n' ' ' | grep -q 'example: *bpfwarden '"$verb" || { echo "$verb"; return 1; }
   done
