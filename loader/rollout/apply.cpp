@@ -197,7 +197,7 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   if (auto saved = save_policy(checked); !saved) return std::unexpected(std::move(saved).error());
   auto applied = *active ? apply_next(compiled, **active, within) : apply_first(compiled, within);
   if (!applied) return applied;
-  if (within == 0)
+  if (within == 0 && !options.keeps_saved)
     if (auto saved = save_for_boot(*compiled.image); !saved)
       return std::unexpected(
           std::move(saved).error().within("the policy is active, but not saved for the next boot"));

@@ -9,6 +9,7 @@
 #include "loader/policies/policy_store.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
+#include "loader/text/service_manager.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -75,6 +76,7 @@ int run_apply(ApplyArguments& options) {
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
   print_applied(compiled, *applied, options.json);
+  tell_service_manager(policy_line(compiled));
   return 0;
 }
 
