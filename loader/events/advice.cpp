@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "policy/answers/probes.h"
 #include "policy/answers/rule_text.h"
 #include "policy/language/attach_pattern.h"
 #include "policy/language/words.h"
@@ -132,8 +133,20 @@ string place_of_rule(const Event& event) {
          ": the first rule that matches decides";
 }
 
+// Who sees only the probe's refusal has not learnt yet what the loader was about to load.
+void advise_probe(const Event& event, Advice& advice) {
+  advice.steps.push_back(
+      "This is a feature probe: " + event.comm +
+      " was finding out what the kernel can do, and what it really wants has not been tried. The "
+      "rule below lets probes of every loader through: they may be loaded, and never be attached.");
+  advice.rule = policy::kProbeRule;
+  advice.place = place_of_rule(event);
+}
+
 void advise_rule(const Event& event, Advice& advice) {
   const policy::RecordedLoad load = load_of(event);
+  if (!is_signed(load) && is_feature_probe(load) && is_in_probe_rule(load))
+    return advise_probe(event, advice);
   if (!is_signed(load)) {
     advise_unsigned(event, load, advice);
   } else if (load.signer.empty()) {
@@ -210,7 +223,7 @@ Advice advice_for(const Event& event) {
   Advice advice;
   const bw_cause cause = event.cause.known.value_or(BW_CAUSES);
   if (is_after_move(event)) advise_detaching(event, advice);
-  const bool is_up_to_rules = cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT;
+  const bool is_up_to_rules = !policy::is_fixed(cause);
   if (is_up_to_rules && event.hook == BW_HOOK_ATTACH)
     advise_attachment(event, advice);
   else if (is_up_to_rules)

@@ -21,6 +21,7 @@ struct ApplyOptions {
   std::optional<uint64_t> confirm_within;
   // Told what is being done, where that takes long; may be empty.
   std::function<void(const std::string&)> progress;
+  bool keeps_saved = false;  // the next boot comes up as the one before would have
 };
 
 struct Applied {

@@ -1,10 +1,10 @@
 #include "policy/answers/suggest.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <tuple>
 
+#include "policy/answers/probes.h"
 #include "policy/language/read_conditions.h"
 #include "policy/text/date.h"
 
@@ -101,17 +101,8 @@ struct Program {
 };
 using Programs = std::map<Program, Loads>;
 
-// Names that libbpf (tools/lib/bpf/features.c, libbpf_probes.c) and bpftool (feature.c) give the
-// programs by which they find out what a kernel can do. It decides only where they are listed: what
-// admits them is their digest, as for any other.
-bool is_probe(const SeenLoad& seen) {
-  static constexpr auto names = std::to_array<string_view>({"libbpf_nametest", "det_arg_ctx"});
-  static constexpr auto bare =
-      std::to_array<string_view>({"socket", "kprobe/…", "tp/…", "xdp", "cgroup/sock_create"});
-  const RecordedLoad& load = seen.load;
-  if (load.program.empty()) return std::ranges::find(bare, load.attach) != bare.end();
-  return std::ranges::find(names, load.program) != names.end();
-}
+// It decides only where they are listed: what admits them is their digest, as for any other.
+bool is_probe(const SeenLoad& seen) { return is_feature_probe(seen.load); }
 
 const string& loader_of(const SeenLoad& seen) { return seen.unit.empty() ? seen.by : seen.unit; }
 

@@ -295,4 +295,16 @@ TEST_CASE("recorded files are read with those that were rotated, broken lines le
   CHECK(has(none.error().hint, "bpfwarden events"));
 }
 
+TEST_CASE("why: a feature probe is named as one, with the rule that lets probes through") {
+  const json probe = with(refused(1), {{"attach", "socket"}, {"program", ""}, {"comm", "bpftool"}});
+  const Advice advice = advice_for(probe);
+  CHECK(has(all_steps(advice), "This is a feature probe: bpftool was finding out"));
+  CHECK(has(advice.rule, "load-only = [\"socket\", \"kprobe/*\", \"tp/*\"]"));
+  CHECK(has(all_steps(advice_for(with(probe, {{"attach", "tp/…"}}))), "feature probe"));
+  // What has a name of its own, and where the rule would not help.
+  for (const json& other : {json{{"program", "drop"}}, json{{"attach", "xdp"}},
+                            json{{"signature", "prog-only"}, {"signer", "netops"}}})
+    CHECK_FALSE(has(all_steps(advice_for(with(probe, other))), "feature probe"));
+}
+
 }  // namespace bpfwarden::loader
