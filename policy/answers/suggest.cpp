@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "policy/answers/probes.h"
 #include "policy/language/read_conditions.h"
 #include "policy/text/date.h"
 
@@ -100,17 +101,8 @@ struct Program {
 };
 using Programs = std::map<Program, Loads>;
 
-// Names that libbpf (tools/lib/bpf/features.c, libbpf_probes.c) and bpftool (feature.c) give the
-// programs by which they find out what a kernel can do. It decides only where they are listed: what
-// admits them is their digest, as for any other.
-bool is_probe(const SeenLoad& seen) {
-  static constexpr auto names = std::to_array<string_view>({"libbpf_nametest", "det_arg_ctx"});
-  static constexpr auto bare =
-      std::to_array<string_view>({"socket", "kprobe/…", "tp/…", "xdp", "cgroup/sock_create"});
-  const RecordedLoad& load = seen.load;
-  if (load.program.empty()) return std::ranges::find(bare, load.attach) != bare.end();
-  return std::ranges::find(names, load.program) != names.end();
-}
+// It decides only where they are listed: what admits them is their digest, as for any other.
+bool is_probe(const SeenLoad& seen) { return is_feature_probe(seen.load); }
 
 // In whose rule a program is listed: who loaded it most often.
 string group_of(const Loads& loads) {

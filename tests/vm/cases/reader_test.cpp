@@ -157,13 +157,13 @@ TEST_CASE("allow_no_event_to_go_where_nothing_can_be_written", "[vm][reader]") {
   (void)warden.events();
   load_some(5);
   for (const char* options : {"", "--json", "--follow", "--follow --json"}) {
-    const Ran full = run("bpfwarden events " + std::string(options) + " 2>&1 >/dev/full");
+    const Ran full = run("{ bpfwarden events " + std::string(options) + " >/dev/full; }");
     INFO(options << ": " << full.output);
     CHECK(full.status == 1);
     CHECK(contains(full.output, "cannot write to standard output: No space left on device"));
   }
   const Ran closed =
-      run("(sleep 1; bpfwarden events --json; echo $? >/tmp/closed) | true; "
+      run("(sleep 1; bpfwarden events --json; echo $? >&2) 2>/tmp/closed | true; "
           "sleep 3; cat /tmp/closed");
   INFO(closed.output);
   CHECK(contains(closed.output, "Broken pipe"));
