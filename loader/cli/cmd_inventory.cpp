@@ -134,7 +134,8 @@ void add_inventory(CLI::App& app, Command& chosen) {
   verb->add_option("--key", options->filter.key, "only what this key of the policy signed");
   verb->add_option("--attach", options->filter.attach,
                    "only at this attach point; `*` at its end stands for anything");
-  verb->add_option("--unit", options->filter.unit, "only what a process of this systemd unit holds");
+  verb->add_option("--unit", options->filter.unit,
+                   "only what a process of this systemd unit holds");
   verb->add_flag("--fail-on-resident", options->fail_on_resident,
                  "exit 1 if a program is from before the first policy: a check at boot");
   auto* json = verb->add_flag("--json", options->json, "as JSON");

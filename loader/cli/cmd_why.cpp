@@ -47,8 +47,7 @@ void print_others(const WhyArguments& options, const std::string& sources, size_
     if (found) process = std::move(*found);
     if (!found) std::printf("%s; %s\n", found.error().message.c_str(), found.error().hint.c_str());
   }
-  const OtherRefusals others =
-      other_refusals(read_host_limits(), process ? &*process : nullptr);
+  const OtherRefusals others = other_refusals(read_host_limits(), process ? &*process : nullptr);
   print_list("it can be:", others.possible, columns);
   print_list("looked at, and not the reason:", others.excluded, columns);
 }

@@ -12,8 +12,8 @@ namespace {
 // The probes of a tool are one story, of whichever types they are.
 std::string story_of_probe(const Event& event) {
   std::string story = "probe\n";
-  for (const std::string& part : {event.exe, event.comm, event.cgroup, event.rule,
-                                  event.cause.text, event.mode.text})
+  for (const std::string& part :
+       {event.exe, event.comm, event.cgroup, event.rule, event.cause.text, event.mode.text})
     story += part + '\n';
   return story + (event.refused ? "refused" : "");
 }

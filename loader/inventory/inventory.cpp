@@ -49,10 +49,11 @@ Standing standing_of(const ListedProgram& program, const std::optional<ActivePol
 }
 
 // As `apply` has noted them: who pins a link beside ours makes its program none of ours.
-std::vector<uint32_t> own_programs(const std::optional<ActivePolicy>& active) {
-  if (!active) return {};
+Result<std::vector<uint32_t>> own_programs(const std::optional<ActivePolicy>& active) {
+  if (!active) return std::vector<uint32_t>();
   auto hooks = read_hooks(active->pins);
-  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
+  if (!hooks) return std::unexpected(std::move(hooks).error());
+  return std::move(hooks->programs);
 }
 
 std::vector<Attached> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
@@ -196,9 +197,10 @@ Result<std::map<Standing, uint64_t>> count_standings() {
   if (!*active) return counts;
   const auto records = read_program_list();
   if (!records) return std::unexpected(records.error());
-  const std::vector<uint32_t> own = own_programs(*active);
+  const auto own = own_programs(*active);
+  if (!own) return std::unexpected(own.error());
   for (const bw_listed_program_record& record : *records)
-    counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, own)]++;
+    counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, *own)]++;
   return counts;
 }
 
@@ -209,10 +211,11 @@ Result<Residents> count_residents() {
   if (!*active) return residents;
   const auto records = read_program_list();
   if (!records) return std::unexpected(records.error());
-  const std::vector<uint32_t> own = own_programs(*active);
+  const auto own = own_programs(*active);
+  if (!own) return std::unexpected(own.error());
   for (const bw_listed_program_record& record : *records) {
     const ListedProgram program = {.listed = record.listed, .admitted = record.admitted};
-    if (standing_of(program, *active, own) != Standing::resident) continue;
+    if (standing_of(program, *active, *own) != Standing::resident) continue;
     residents.count++;
     if (would_deny(*(*active)->generation.image, record.listed)) residents.would_deny++;
   }
@@ -224,14 +227,15 @@ Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
   if (!active) return std::unexpected(std::move(active).error());
   const auto lists = read_kernel_lists();
   if (!lists) return std::unexpected(lists.error());
-  std::vector<uint32_t> own = own_programs(*active);
-  own.insert(own.end(), lists->momentary.begin(), lists->momentary.end());
+  auto own = own_programs(*active);
+  if (!own) return std::unexpected(std::move(own).error());
+  own->insert(own->end(), lists->momentary.begin(), lists->momentary.end());
   Programs programs;
   for (const bw_listed_program_record& record : lists->programs) {
     ListedProgram& program = programs[record.listed.id];
     program.listed = record.listed;
     program.admitted = record.admitted;
-    program.standing = standing_of(program, *active, own);
+    program.standing = standing_of(program, *active, *own);
     program.attach = attach_of(record.listed);
   }
   add_attachments(*lists, programs, missed);

@@ -207,8 +207,7 @@ std::string inventory_text(const ListedProgram& program, const Moment& now) {
   const bool fits = columns(what) + columns(standing) <= kWidth;
   return what.substr(0, fits ? what.size() : what.find_last_not_of(' ') + 1) +
          (fits ? "" : std::string("\n") + kIndent) + standing + "\n" + kIndent +
-         load_text(program, now) + "\n" + where_and_who(program, kIndent) +
-         take_away_text(program);
+         load_text(program, now) + "\n" + where_and_who(program, kIndent) + take_away_text(program);
 }
 
 std::string inventory_details(const ListedProgram& program, const Moment& now) {

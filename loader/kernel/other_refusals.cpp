@@ -95,7 +95,8 @@ void look_at_capabilities(const HostLimits& host, const ProcessLimits* process,
     found.possible.push_back(named(*process) +
                              " has no CAP_NET_ADMIN, which programs of networks ask for");
   else
-    found.excluded.push_back("capabilities: " + named(*process) + " has those that bpf(2) asks for");
+    found.excluded.push_back("capabilities: " + named(*process) +
+                             " has those that bpf(2) asks for");
 }
 
 void look_at_seccomp(const ProcessLimits* process, OtherRefusals& found) {
@@ -114,8 +115,9 @@ void look_at_seccomp(const ProcessLimits* process, OtherRefusals& found) {
 void look_at_lsms(const HostLimits& host, const ProcessLimits* process, OtherRefusals& found) {
   static constexpr auto judges = std::to_array<std::pair<std::string_view, std::string_view>>({
       {"selinux", "SELinux judges bpf(2) (class `bpf`): `ausearch -m avc -ts recent`"},
-      {"apparmor", "AppArmor judges the capabilities of profiles (`capability bpf`): `journalctl "
-                   "-k -g apparmor=.DENIED`"},
+      {"apparmor",
+       "AppArmor judges the capabilities of profiles (`capability bpf`): `journalctl "
+       "-k -g apparmor=.DENIED`"},
       {"smack", "Smack judges what processes may do to each other: `journalctl -k -g lsm=SMACK`"},
   });
   const string list = "," + host.lsms + ",";
@@ -124,8 +126,8 @@ void look_at_lsms(const HostLimits& host, const ProcessLimits* process, OtherRef
     if (list.find("," + string(name) + ",") == string::npos) continue;
     is_any = true;
     const bool is_bound = process != nullptr && !process->label.empty();
-    const bool is_free = process != nullptr && (process->label.empty() ||
-                                                process->label == "unconfined");
+    const bool is_free =
+        process != nullptr && (process->label.empty() || process->label == "unconfined");
     (is_free ? found.excluded : found.possible)
         .push_back(string(text) + (is_bound ? "; it has the label " + process->label : "") +
                    (is_free && !is_bound ? "; the process has no label" : ""));
@@ -162,8 +164,8 @@ HostLimits read_host_limits() {
                      .lsms = first_line_of("/sys/kernel/security/lsm"),
                      .programs = lsm_programs_of_others()};
   const string disabled = first_line_of("/proc/sys/kernel/unprivileged_bpf_disabled");
-  if (int number = 0; std::from_chars(disabled.data(), disabled.data() + disabled.size(), number)
-                          .ec == std::errc())
+  if (int number = 0;
+      std::from_chars(disabled.data(), disabled.data() + disabled.size(), number).ec == std::errc())
     host.unprivileged_bpf = number;
   return host;
 }

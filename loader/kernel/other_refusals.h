@@ -15,19 +15,19 @@ namespace bpfwarden::loader {
 
 // What can be known of a host; plain data.
 struct HostLimits {
-  std::string lockdown;                // as lockdown_modes()
+  std::string lockdown;                 // as lockdown_modes()
   std::optional<int> unprivileged_bpf;  // kernel.unprivileged_bpf_disabled
-  std::string lsms;                    // "lockdown,capability,apparmor,bpf"
-  std::vector<std::string> programs;   // BPF LSM programs of others: "id 41 'restrict_fs'"
+  std::string lsms;                     // "lockdown,capability,apparmor,bpf"
+  std::vector<std::string> programs;    // BPF LSM programs of others: "id 41 'restrict_fs'"
 };
 
 // Of a process that lives.
 struct ProcessLimits {
   pid_t pid = 0;
   std::string name;
-  uint64_t capabilities = 0;  // effective
-  int seccomp = 0;            // 2: filters
-  std::string label;          // of SELinux or AppArmor; empty: none
+  uint64_t capabilities = 0;           // effective
+  int seccomp = 0;                     // 2: filters
+  std::string label;                   // of SELinux or AppArmor; empty: none
   bool in_own_user_namespace = false;  // whose capabilities count for nothing here
 };
 

@@ -104,10 +104,19 @@ json counts_to_json(const OutcomeCounts& counts) {
 }
 
 json to_json(const DeniedProgram& row) {
-  return {{"hook", row.hook},          {"program", row.program}, {"attach", row.attach},
-          {"digest", row.digest},      {"vouch", row.vouch},     {"signature", row.signature},
-          {"rule", row.rule},          {"cause", row.cause},     {"would_deny", row.would_deny},
-          {"refused", row.refused},    {"units", row.units},      {"probe", row.is_probe},     {"first", utc_text(row.first)},
+  return {{"hook", row.hook},
+          {"program", row.program},
+          {"attach", row.attach},
+          {"digest", row.digest},
+          {"vouch", row.vouch},
+          {"signature", row.signature},
+          {"rule", row.rule},
+          {"cause", row.cause},
+          {"would_deny", row.would_deny},
+          {"refused", row.refused},
+          {"units", row.units},
+          {"probe", row.is_probe},
+          {"first", utc_text(row.first)},
           {"last", utc_text(row.last)}};
 }
 

@@ -124,8 +124,7 @@ std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds,
     if (active != nullptr && is_refused_by(*active, kind, now)) continue;
     auto& list = revokes(policy.policy, active, load.signer) ? revoked : refused;
     list.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
-                    kind.seen.by, kind.seen.count, kind.seen.last,
-                    is_feature_probe(kind.event)});
+                    kind.seen.by, kind.seen.count, kind.seen.last, is_feature_probe(kind.event)});
   }
   return refused;
 }
@@ -166,9 +165,8 @@ std::string revoked_text(const std::vector<WouldRefuse>& list, size_t limit) {
 // What one rule lets through.
 std::string probes_text(const std::vector<WouldRefuse>& list, size_t limit) {
   if (list.empty()) return {};
-  const auto unusual = std::ranges::max_element(list, {}, [](const WouldRefuse& one) {
-    return policy::probe_rule(one.attach).size();
-  });
+  const auto unusual = std::ranges::max_element(
+      list, {}, [](const WouldRefuse& one) { return policy::probe_rule(one.attach).size(); });
   return refused_text("kinds of feature probes that were recorded", list, limit) +
          "without them loaders may give up before they try what they want; this rule lets all be "
          "loaded, and nothing of them run:\n\n" +
@@ -189,8 +187,8 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
   const auto kinds = read_recorded_kinds(events);
   if (!kinds) return std::unexpected(kinds.error());
   found.recorded = judge_kinds(kinds->loads, next, image, listed, found.revoked);
-  std::ranges::stable_partition(
-      found.recorded, [](const WouldRefuse& one) { return !one.is_probe; });
+  std::ranges::stable_partition(found.recorded,
+                                [](const WouldRefuse& one) { return !one.is_probe; });
   const auto first_probe = std::ranges::find(found.recorded, true, &WouldRefuse::is_probe);
   found.probes.assign(first_probe, found.recorded.end());
   found.recorded.erase(first_probe, found.recorded.end());

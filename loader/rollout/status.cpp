@@ -56,8 +56,7 @@ Result<LastHour> sum_minutes(int map) {
 }
 
 bool may_be_probe(const bw_event& event, uint64_t from_ns) {
-  return event.allow == 0 && event.time_ns >= from_ns &&
-         event.signature == BW_SIGNATURE_UNSIGNED &&
+  return event.allow == 0 && event.time_ns >= from_ns && event.signature == BW_SIGNATURE_UNSIGNED &&
          (event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG);
 }
 

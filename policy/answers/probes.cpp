@@ -15,10 +15,9 @@ constexpr auto kUsual = std::to_array<std::string_view>({"socket", "tp/*", "kpro
 }  // namespace
 
 bool is_feature_probe(const RecordedLoad& load) {
-  static constexpr auto names =
-      std::to_array<std::string_view>({"libbpf_nametest", "det_arg_ctx"});
-  static constexpr auto nameless = std::to_array<std::string_view>(
-      {"socket", "kprobe/…", "tp/…", "xdp", "cgroup/sock_create"});
+  static constexpr auto names = std::to_array<std::string_view>({"libbpf_nametest", "det_arg_ctx"});
+  static constexpr auto nameless =
+      std::to_array<std::string_view>({"socket", "kprobe/…", "tp/…", "xdp", "cgroup/sock_create"});
   if (load.signature != Signature::unsigned_) return false;
   if (load.program.empty()) return std::ranges::find(nameless, load.attach) != nameless.end();
   return std::ranges::find(names, load.program) != names.end();

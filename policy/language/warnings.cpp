@@ -16,7 +16,7 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"duplicate", "the same word stands twice in a list"},
     {"exempt-by-subject", "a rule admits programs for who loads them, not for who signed them"},
     {"issuer-not-ca", "the certificate of an issuer is not that of a CA"},
-    {"no-probe-rule", "the feature probes of libbpf and bpftool are refused"},
+    {"no-probe-rule", "the feature probes of libbpf and bpftool are refused, or would be"},
     {"no-rules", "the policy has no rules"},
     {"offset-at-attach", "the kernel knows a probe in a file by its offset alone"},
     {"refuses-bpfwarden", "a rule refuses bpfwarden's own programs"},

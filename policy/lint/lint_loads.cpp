@@ -49,8 +49,8 @@ void lint_probes(const Policy& policy, const bw_image& image, int64_t now,
   if (refused.empty()) return;
   const bool is_trial = image.mode == BW_MODE_AUDIT;
   diagnostics.warning("no-probe-rule", place_of(policy.settings, "default", {}),
-                      "unsigned " + refused +
-                          (is_trial ? " would be" : " are") + " refused, and with them the tiny programs by which libbpf and "
+                      "unsigned " + refused + (is_trial ? " would be" : " are") +
+                          " refused, and with them the tiny programs by which libbpf and "
                           "bpftool probe the kernel: ordinary loaders may fail",
                       "add a rule with load-only = [" + missing +
                           "] and signature = \"unsigned\", before any that denies these, or use "

@@ -327,7 +327,8 @@ TEST_CASE("sentences fit the terminal, and the rule stays in one piece") {
       CHECK(has(line, "sha256:"));
     }
   CHECK(wider == 1);
-  CHECK(has(text, "\n  why: no rule of the policy matched, so its default decided\n       (policy"));
+  CHECK(
+      has(text, "\n  why: no rule of the policy matched, so its default decided\n       (policy"));
 }
 
 TEST_CASE("who else can have refused is told by what the host and the process are") {
