@@ -86,6 +86,13 @@ void add_attachments(const KernelLists& lists, Programs& programs, std::vector<E
   }
 }
 
+std::string unit_of_process(uint32_t pid) {
+  std::ifstream groups("/proc/" + std::to_string(pid) + "/cgroup");
+  for (std::string line; std::getline(groups, line);)
+    if (line.starts_with("0::")) return unit_of_cgroup(line.substr(3));
+  return {};
+}
+
 void add_holders(const std::vector<bw_listed_holder>& holders, Programs& programs) {
   for (const bw_listed_holder& holder : holders) {
     const auto found = programs.find(holder.program_id);
@@ -95,13 +102,6 @@ void add_holders(const std::vector<bw_listed_holder>& holders, Programs& program
       known.push_back({holder.tgid, kernel_text(holder.comm, sizeof(holder.comm)),
                        unit_of_process(holder.tgid)});
   }
-}
-
-std::string unit_of_process(uint32_t pid) {
-  std::ifstream groups("/proc/" + std::to_string(pid) + "/cgroup");
-  for (std::string line; std::getline(groups, line);)
-    if (line.starts_with("0::")) return unit_of_cgroup(line.substr(3));
-  return {};
 }
 
 // Of what the kernel keeps of it; a name that is not known may be any.
@@ -128,7 +128,7 @@ bw_facts facts_of_resident(const bw_listed_program& listed) {
 }
 
 bool would_deny(const bw_image& image, const bw_listed_program& listed) {
-  const bw_facts facts = facts_of_resident(listed);
+  bw_facts facts = facts_of_resident(listed);
   bw_decision decision = {};
   bw_decide(&image, &facts, &decision);
   return decision.allow == 0;
