@@ -143,7 +143,7 @@ TEST_CASE("the screen fits 80 by 24 at its fullest") {
     CHECK(columns_of(line) <= kScreenColumns);
   }
   CHECK(has(lines, "EXPIRED"));
-  CHECK(has(lines, "and 55 that last longer"));
+  CHECK(has(lines, "and 56 that last longer"));
   CHECK(has(screen(status, 0), std::string(63, 's')));  // whole where it need not fit
   status.hooks.missing = std::vector<std::string>(30, std::string(30, 'h'));
   status.tables = std::vector<Table>(3, {.name = "programs", .entries = 10, .room = 10});
