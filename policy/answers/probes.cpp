@@ -9,8 +9,9 @@
 namespace bpfwarden::policy {
 namespace {
 
-// What libbpf and bpftool need most; see lint_loads.cpp.
-constexpr auto kUsual = std::to_array<std::string_view>({"socket", "tp/*", "kprobe/*"});
+// What libbpf asks for each object that it loads.
+constexpr auto kUsual =
+    std::to_array<std::string_view>({"socket", "tp/*", "kprobe/*", "cgroup/sock_create"});
 
 }  // namespace
 
