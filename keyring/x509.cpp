@@ -120,6 +120,7 @@ Result<Certificate> describe(X509* cert, const std::string& path) {
                 (X509_get_key_usage(cert) & KU_KEY_CERT_SIGN) != 0;
   facts.subject_key_id = octets(X509_get0_subject_key_id(cert));
   facts.public_key = octets(X509_get0_pubkey_bitstr(cert));
+  facts.key_digest = sha256(facts.public_key);
   if (const EVP_PKEY* key = X509_get0_pubkey(cert))
     facts.bits = static_cast<unsigned>(EVP_PKEY_get_bits(key));
   ERR_clear_error();  // an algorithm OpenSSL lacks, such as ML-DSA on 3.0, may be the kernel's
@@ -147,8 +148,9 @@ Result<std::vector<X509Ptr>> parse_pem(std::span<const uint8_t> bytes) {
     certs.emplace_back(cert);
   const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (!at_end || certs.empty())
-    return fail_openssl("certificate " + std::to_string(certs.size() + 1) + " is not valid PEM",
-                        "give an X.509 certificate, PEM or DER");
+    return unreadable(
+        fail_openssl("certificate " + std::to_string(certs.size() + 1) + " is not valid PEM",
+                     "give an X.509 certificate, PEM or DER"));
   ERR_clear_error();
   return certs;
 }
@@ -159,27 +161,25 @@ Result<std::vector<X509Ptr>> parse_certificates(std::span<const uint8_t> bytes) 
   std::vector<X509Ptr> certs;
   certs.push_back(from_der<X509Ptr, d2i_X509>(bytes));
   if (!certs.front())
-    return fail_openssl("not an X.509 certificate", "give an X.509 certificate, PEM or DER");
+    return unreadable(
+        fail_openssl("not an X.509 certificate", "give an X.509 certificate, PEM or DER"));
   return certs;
 }
 
 }  // namespace
 
-std::string hex(std::span<const uint8_t> bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const uint8_t byte : bytes) {
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
-  }
-  return text;
-}
-
 Digest sha256(std::span<const uint8_t> bytes) {
   Digest digest;
   if (SHA256(bytes.data(), bytes.size(), digest.data()) == nullptr) std::abort();
   return digest;
+}
+
+std::string base64(std::span<const uint8_t> bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock() ends it with NUL
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
+                                   static_cast<int>(bytes.size()));
+  text.resize(static_cast<size_t>(size));
+  return text;
 }
 
 Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> bytes,
@@ -200,7 +200,7 @@ Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> byt
 
 Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
   const auto bytes = read_file(path, max_certificate_size);
-  if (!bytes) return std::unexpected(bytes.error());
+  if (!bytes) return unreadable(bytes.error());
   return parse_certificates(*bytes, path.string());
 }
 

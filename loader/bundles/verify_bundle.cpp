@@ -20,17 +20,13 @@ bool is_gpl_compatible(const std::string& license) {
   return std::ranges::find(known, license) != known.end();
 }
 
-bw_key kernel_key(const keyring::Certificate& certificate) {
-  return policy::kernel_key(certificate.public_key, certificate.kernel_algorithm);
-}
-
 // As note_chain() in bpf-lsm/signed_by.bpf.h has it: where a certificate of the chain may not issue
 // others, or the chain is too long, that somebody signed is all that is known.
 bw_signed_by evidence_of(const keyring::CmsChain& signer) {
-  if (signer.below.empty()) return policy::signed_by(kernel_key(signer.trusted));
-  bw_signed_by by = policy::issued_by(kernel_key(signer.trusted), signer.trusted.is_ca);
-  for (const keyring::Certificate& certificate : signer.below) {
-    const bw_key key = kernel_key(certificate);
+  if (signer.below.empty()) return policy::signed_by(policy::kernel_key(signer.trusted));
+  bw_signed_by by = policy::issued_by(policy::kernel_key(signer.trusted), signer.trusted.is_ca);
+  for (const Certificate& certificate : signer.below) {
+    const bw_key key = policy::kernel_key(certificate);
     const bool may_be_there = by.chain_length == 0 || certificate.is_ca;
     if (!may_be_there || key.length == 0 || by.chain_length == BW_MAX_CHAIN) {
       by.evidence = BW_EVIDENCE_VERIFIED;
@@ -93,7 +89,7 @@ Result<std::vector<Planned>> programs_in(const keyring::Bundle& bundle) {
 }  // namespace
 
 Result<keyring::CmsChain> find_bundle_signer(const keyring::Bundle& bundle,
-                                             std::span<const keyring::Certificate> certificates) {
+                                             std::span<const Certificate> certificates) {
   if (bundle.signature.empty())
     return fail("it carries no signature", "make it with `bpfwarden sign`");
   auto signer =

@@ -20,7 +20,7 @@ namespace bpfwarden::loader {
 // Errors: none of them vouches for who signed, who is named; a signature is missing or does not
 // match.
 [[nodiscard]] Result<keyring::CmsChain> find_bundle_signer(
-    const keyring::Bundle& bundle, std::span<const keyring::Certificate> certificates);
+    const keyring::Bundle& bundle, std::span<const Certificate> certificates);
 
 struct BundleDecision {
   std::string name;    // of the program; "the loader"

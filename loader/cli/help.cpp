@@ -42,12 +42,10 @@ class Format : public CLI::Formatter {
     return wrapped(app->get_description(), 0, 0, kColumns) + "\n";
   }
   std::string make_footer(const CLI::App* app) const override {
-    constexpr std::string_view lead = "example: ";
     std::string example = app->get_footer();
-    if (example.starts_with(lead)) example.replace(0, lead.size(), "example:\n  ");
-    return (example.empty() ? "" : example + "\n") +
-           "\nexit status: 0 done, or yes; 1 failed, or no; 2 wrong use, or a file that cannot\n"
-           "be read as what it should be\n";
+    if (example.starts_with(kExample)) example.replace(0, kExample.size(), "example:\n  ");
+    return (example.empty() ? "" : example + "\n") + "\n" +
+           wrapped("exit status: " + std::string(kExitStatus), 0, 0, kColumns) + "\n";
   }
 };
 

@@ -1,17 +1,20 @@
 #include "loader/cli/options.h"
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <string>
 
 namespace bpfwarden::loader {
 
-void add_confirm_within(CLI::App& verb, ApplyOptions& options) {
+CLI::AsNumberWithUnit as_seconds() {
   static const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}};
+  return CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE);
+}
+
+void add_confirm_within(CLI::App& verb, ApplyOptions& options) {
   verb.add_option("--confirm-within", options.confirm_within,
                   "unless `confirm` comes within this time (30s, 5m, 1h), the kernel goes back by "
                   "itself; 0: it stays. Without: 5m where a policy begins to enforce, else 0")
-      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE));
+      ->transform(as_seconds());
 }
 
 void add_preflight(CLI::App& verb, PreflightOptions& options) {

@@ -1,14 +1,15 @@
 // Options that several verbs have.
 #pragma once
 
+#include <CLI/CLI.hpp>
+
 #include "loader/rollout/apply.h"
 #include "loader/rollout/preflight.h"
 
-namespace CLI {
-class App;
-}
-
 namespace bpfwarden::loader {
+
+// "30s", "5m", "1h" as seconds.
+[[nodiscard]] CLI::AsNumberWithUnit as_seconds();
 
 // --confirm-within, for the verbs that make a policy active.
 void add_confirm_within(CLI::App& verb, ApplyOptions& options);

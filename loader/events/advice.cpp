@@ -220,7 +220,7 @@ Advice advice_for(const Event& event) {
   Advice advice;
   const bw_cause cause = event.cause.known.value_or(BW_CAUSES);
   if (is_after_move(event)) advise_detaching(event, advice);
-  const bool is_up_to_rules = cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT;
+  const bool is_up_to_rules = !policy::is_fixed(cause);
   if (is_up_to_rules && event.hook == BW_HOOK_ATTACH)
     advise_attachment(event, advice);
   else if (is_up_to_rules && is_feature_probe(event))

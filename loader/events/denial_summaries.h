@@ -1,6 +1,6 @@
-// Denials that the kernel part has told in sums (bpf-lsm/denials.bpf.h), as events that stand for
-// many: `count` says for how many, `sequence` is 0, `time_ns` is that of the last one. All else is
-// of the first.
+// Denials that the kernel part has told in sums (bpf-lsm/events/denials.bpf.h), as events that
+// stand for many: `count` says for how many, `sequence` is 0, `time_ns` is that of the last one.
+// All else is of the first.
 #pragma once
 
 #include <functional>

@@ -71,13 +71,13 @@ std::string attach_text(const bw_event& event) {
 
 std::string hex_or_empty(std::span<const uint8_t> bytes) {
   for (const uint8_t byte : bytes)
-    if (byte != 0) return keyring::hex(bytes);
+    if (byte != 0) return hex(bytes);
   return "";
 }
 
 std::string wanted_key(const bw_event& event) {
   const size_t length = std::min<size_t>(event.wanted_key_length, sizeof(event.wanted_key));
-  return keyring::hex(std::span(event.wanted_key).first(length));
+  return hex(std::span(event.wanted_key).first(length));
 }
 
 uint64_t clock_ns(clockid_t clock) {
@@ -123,7 +123,8 @@ bw_facts facts_of(const bw_event& event) {
     facts.family = static_cast<uint8_t>(*family);
     set_text(facts.names[BW_NAME_PLACE], event.place);
   }
-  set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
+  if (event.exe[0] == '/')  // else no path: see bw_event.exe
+    set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
   set_name(facts.names[BW_NAME_CGROUP], event.cgroup, ::strnlen(event.cgroup, BW_NAME_SIZE));
   set_name(facts.names[BW_NAME_UID], &event.uid, sizeof(event.uid));
   if (!hex_or_empty(event.digest).empty())
@@ -164,7 +165,7 @@ void read_decision(const bw_event& record, const bw_image* image, Event& event) 
   event.almost = almost(record, image);
   event.generation = record.generation;
   event.policy_version = record.policy_version;
-  event.policy_digest = keyring::hex(record.policy_digest);
+  event.policy_digest = hex(record.policy_digest);
 }
 
 void read_program(const bw_event& record, const bw_image* image, Event& event) {

@@ -133,7 +133,8 @@ string outcome_text(const Event& event) {
 }
 
 string deed_text(const Event& event) {
-  if (event.hook == BW_HOOK_SUM) return "what so many tried that no more is known of it";
+  if (event.hook == BW_HOOK_SUM)
+    return "too many denials to tell apart, so only their number is known";
   const char* verb = is_after_move(event) ? " " : is_refusal(event) ? " tried " : " asked ";
   return who_text(event) + verb + what_text(event) +
          (is_refusal(event) ? "; " + outcome_text(event) : "");

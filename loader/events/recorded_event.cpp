@@ -5,6 +5,7 @@
 
 #include "policy/image/signers.h"
 #include "policy/language/read_conditions.h"
+#include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -27,31 +28,6 @@ Status read_digest(const Event& event, std::optional<policy::ProgramDigest>& dig
   if (digest) return {};
   return fail("the event's `digest` is none: `" + event.digest + "`",
               "it has 64 hexadecimal digits");
-}
-
-// What no fact of the event would bring back: the kernel part refused before any rule. Of the
-// other causes, each follows from the policy and the facts, or is not about a program.
-bool is_guard(bw_cause cause) {
-  switch (cause) {
-    case BW_CAUSE_MISSING_FACT:
-    case BW_CAUSE_UNSIGNED_PARTS:
-    case BW_CAUSE_LSM_BYPASS:
-    case BW_CAUSE_DIGEST_CHANGED:
-    case BW_CAUSE_TARGET_CHANGED:
-    case BW_CAUSE_KERNEL_LOAD:
-    case BW_CAUSE_NO_PROVENANCE:
-    case BW_CAUSE_SHARED_FILES:
-    case BW_CAUSE_TOO_MANY_TARGETS:
-    case BW_CAUSE_ATTACH_RACE:
-    case BW_CAUSE_PROBE_GROWS:
-    case BW_CAUSE_REFUSED_BEFORE:
-    case BW_CAUSE_FOREIGN_MAP:
-    case BW_CAUSE_TABLE_FULL:
-    case BW_CAUSE_UNJUDGED_ROUTE:
-      return true;
-    default:
-      return false;
-  }
 }
 
 // Events of loads say `kprobe/…` where only the attachment names a target, those of attachments
@@ -77,7 +53,7 @@ Status read_program(const Event& event, policy::Situation& situation) {
 // No rule can ask for the kernel's own origins and for residents, so policies have no words for
 // them; the numbers are the same.
 Status read_subject(const Event& event, policy::Situation& situation) {
-  situation.exe = if_known(event.exe);
+  if (event.exe.starts_with('/')) situation.exe = event.exe;  // else no path: see bw_event.exe
   situation.cgroup = if_known(event.cgroup);
   situation.uid = event.uid;
   if (Status known = require_known("origin", event.origin); !known) return known;
@@ -101,7 +77,8 @@ Result<policy::Situation> situation_of_event(const Event& event, const policy::P
   }
   if (Status known = require_known("cause", event.cause); !known)
     return std::unexpected(std::move(known).error());
-  if (event.cause.known && is_guard(*event.cause.known)) situation.guard = *event.cause.known;
+  if (event.cause.known && policy::is_guard(*event.cause.known))
+    situation.guard = *event.cause.known;
   situation.time = event.wall_time.value_or(now);
   return situation;
 }

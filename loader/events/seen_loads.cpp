@@ -14,11 +14,6 @@ namespace {
 using policy::Fate;
 using policy::SeenLoad;
 
-// What a rule, or the lack of one, decided; `deny-digests` is a word of the policy as well.
-bool is_up_to_rules(bw_cause cause) {
-  return cause == BW_CAUSE_RULE || cause == BW_CAUSE_DEFAULT || cause == BW_CAUSE_DENIED_DIGEST;
-}
-
 std::string objection_of(const Event& event, bw_cause cause) {
   if (event.decision != Decision::deny) return {};
   if (cause == BW_CAUSE_DEFAULT) return "the default";
@@ -28,7 +23,7 @@ std::string objection_of(const Event& event, bw_cause cause) {
 
 // A program that came to be has an id in its event, or its digest was known before the verifier.
 Fate fate_of(const Event& event, bw_cause cause) {
-  if (event.decision == Decision::deny && !is_up_to_rules(cause)) return Fate::barred;
+  if (event.decision == Decision::deny && !policy::is_up_to_policy(cause)) return Fate::barred;
   if (event.refused) return Fate::refused;
   return event.program_id != 0 || !event.digest.empty() ? Fate::ran : Fate::failed;
 }
@@ -86,7 +81,7 @@ SeenLoad load_of(const ListedProgram& program, const bw_image* base) {
   seen.runs_now = true;
   seen.load.attach = program.attach;
   seen.load.program = kernel_text(listed.name, sizeof(listed.name));
-  if ((listed.flags & BW_LISTED_DIGEST) != 0) seen.load.digest = keyring::hex(listed.digest);
+  if ((listed.flags & BW_LISTED_DIGEST) != 0) seen.load.digest = hex(listed.digest);
   if (!program.holders.empty()) seen.by = program.holders.front().name;
   if (!is_known) {
     seen.is_signed = (listed.flags & BW_LISTED_VERDICT) != 0 && listed.verdict == 1;
@@ -99,7 +94,7 @@ SeenLoad load_of(const ListedProgram& program, const bw_image* base) {
   if (seen.is_signed) seen.load.signer = signer_in(record, base);
   if (record.facts.origin == BW_ORIGIN_LOADER) seen.origin = policy::Origin::loader;
   const auto cause = static_cast<bw_cause>(record.decision.cause);
-  if (record.decision.allow == 0 && !is_up_to_rules(cause)) {
+  if (record.decision.allow == 0 && !policy::is_up_to_policy(cause)) {
     seen.fate = Fate::barred;
     seen.objection = policy::cause_text(cause);
   }

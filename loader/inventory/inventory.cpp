@@ -14,14 +14,15 @@
 
 #include "base/fd.h"
 #include "bpf-lsm/decide.h"
-#include "loader/inventory/attached_cgroup.h"
-#include "loader/inventory/attached_file.h"
-#include "loader/inventory/attached_map.h"
-#include "loader/inventory/attached_net.h"
 #include "loader/inventory/kernel_lists.h"
 #include "loader/inventory/link_target.h"
 #include "loader/inventory/places.h"
+#include "loader/inventory/sighted_cgroup.h"
+#include "loader/inventory/sighted_file.h"
+#include "loader/inventory/sighted_map.h"
+#include "loader/inventory/sighted_net.h"
 #include "loader/kernel/hooks.h"
+#include "loader/kernel/mounts.h"
 #include "loader/policies/active_policy.h"
 #include "loader/text/kernel_text.h"
 #include "loader/text/systemd_unit.h"
@@ -56,12 +57,11 @@ Result<std::vector<uint32_t>> own_programs(const std::optional<ActivePolicy>& ac
   return std::move(hooks->programs);
 }
 
-std::vector<Attached> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
+std::vector<Sighting> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
                                   std::vector<Error>* missed) {
-  std::vector<Attached> places;
-  for (AttachedList& list :
-       std::to_array({read_attached_to_networks(), read_attached_to_cgroups(cgroups),
-                      read_attached_to_maps(), read_attached_to_files(lists.holders)})) {
+  std::vector<Sighting> places;
+  for (Sightings& list : std::to_array({sightings_on_networks(), sightings_on_cgroups(cgroups),
+                                        sightings_on_maps(), sightings_on_files(lists.holders)})) {
     std::ranges::move(list.found, std::back_inserter(places));
     if (missed != nullptr) std::ranges::move(list.missed, std::back_inserter(*missed));
   }
@@ -129,9 +129,7 @@ bw_facts facts_of_resident(const bw_listed_program& listed) {
 
 bool would_deny(const bw_image& image, const bw_listed_program& listed) {
   bw_facts facts = facts_of_resident(listed);
-  bw_decision decision = {};
-  bw_decide(&image, &facts, &decision);
-  return decision.allow == 0;
+  return bw_decide(&image, &facts).allow == 0;
 }
 
 // 0 for what is no program and no link with one.
@@ -152,19 +150,9 @@ uint32_t program_of_pin(const std::filesystem::path& path) {
   return is_link && bpf_link_get_info_by_fd(object.get(), &info, &size) == 0 ? info.prog_id : 0;
 }
 
-std::vector<std::string> bpf_file_systems() {
-  std::vector<std::string> folders;
-  std::ifstream mounts("/proc/self/mounts");
-  for (std::string device, folder, type, rest; mounts >> device >> folder >> type;) {
-    std::getline(mounts, rest);
-    if (type == "bpf") folders.push_back(folder);
-  }
-  return folders;
-}
-
 void add_pins(Programs& programs) {
   std::error_code error;
-  for (const std::string& folder : bpf_file_systems())
+  for (const std::string& folder : mounted("bpf"))
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, error)) {
       if (!entry.is_regular_file(error)) continue;
       const auto found = programs.find(program_of_pin(entry.path()));

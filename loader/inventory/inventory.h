@@ -1,7 +1,7 @@
 // Every BPF program that is in the kernel now: where it is attached, what holds it, and who vouches
-// for it. Listed by the iterators of the kernel part (bpf-lsm/inventory.bpf.h), so that none is
-// missed and no id is guessed; details of links by BPF_OBJ_GET_INFO_BY_FD, attachments without a
-// link by asking each place (attached_*.h).
+// for it. Listed by the iterators of the kernel part (bpf-lsm/inventory_hooks.bpf.h), so that none
+// is missed and no id is guessed; details of links by BPF_OBJ_GET_INFO_BY_FD, attachments without a
+// link by asking each place (sighted_*.h).
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,7 @@
 #include "loader/text/kernel_text.h"
 #include "loader/text/moment.h"
 #include "loader/text/time_text.h"
+#include "policy/text/escaped.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
@@ -54,7 +55,7 @@ nlohmann::json admission(const ListedProgram& program) {
 }
 
 std::string digest_text(const bw_listed_program& listed) {
-  return (listed.flags & BW_LISTED_DIGEST) != 0 ? keyring::hex(listed.digest) : std::string();
+  return (listed.flags & BW_LISTED_DIGEST) != 0 ? hex(listed.digest) : std::string();
 }
 
 // In seconds.
@@ -65,17 +66,6 @@ int64_t age(const bw_listed_program& listed, const Moment& now) {
 
 int64_t load_time(const bw_listed_program& listed, const Moment& now) {
   return now.unix_seconds - age(listed, now);
-}
-
-// RFC 3339, UTC.
-std::string rfc3339(int64_t unix_seconds) {
-  const auto seconds = static_cast<time_t>(unix_seconds);
-  tm utc = {};
-  char text[sizeof("2026-11-24T12:00:00Z")] = {};
-  if (::gmtime_r(&seconds, &utc) == nullptr ||
-      std::strftime(text, sizeof(text), "%FT%TZ", &utc) == 0)
-    return {};
-  return text;
 }
 
 std::string counted(uint32_t count, const char* what) {
@@ -107,14 +97,8 @@ std::string standing_text(const ListedProgram& program) {
   return verdict_text(program) + (signature.empty() ? "" : ", " + signature);
 }
 
-// Columns, of which "…" takes one.
-size_t columns(const std::string& text) {
-  return static_cast<size_t>(std::ranges::count_if(
-      text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
-}
-
 std::string padded(const std::string& text, size_t width) {
-  const size_t taken = columns(text);
+  const size_t taken = policy::width_of(text);
   return text + std::string(taken < width ? width - taken : 0, ' ') + " ";
 }
 
@@ -188,7 +172,7 @@ std::string admission_details(const ListedProgram& program) {
          line("origin",
               std::string(policy::origin_name(static_cast<bw_origin>(record.facts.origin))) +
                   (loader.empty() ? "" : ", " + loader)) +
-         line("loader", loader.empty() ? "" : "sha256:" + keyring::hex(record.loader_digest));
+         line("loader", loader.empty() ? "" : "sha256:" + hex(record.loader_digest));
 }
 
 }  // namespace
@@ -204,7 +188,7 @@ std::string inventory_text(const ListedProgram& program, const Moment& now) {
   const std::string what = padded(std::to_string(program.listed.id), 6) +
                            padded(name_text(program), 16) + padded(program.attach, 28);
   const std::string standing = standing_text(program);
-  const bool fits = columns(what) + columns(standing) <= kWidth;
+  const bool fits = policy::width_of(what) + policy::width_of(standing) <= kWidth;
   return what.substr(0, fits ? what.size() : what.find_last_not_of(' ') + 1) +
          (fits ? "" : std::string("\n") + kIndent) + standing + "\n" + kIndent +
          load_text(program, now) + "\n" + where_and_who(program, kIndent) + take_away_text(program);
@@ -218,8 +202,8 @@ std::string inventory_details(const ListedProgram& program, const Moment& now) {
          line("standing", verdict_text(program)) +
          line("signature", signature.empty() ? "none that is known" : signature) +
          admission_details(program) + line("digest", digest.empty() ? "" : "sha256:" + digest) +
-         line("loaded", rfc3339(load_time(listed, now)) + ", " + ago_text(age(listed, now)) +
-                            ", by uid " + std::to_string(listed.uid)) +
+         line("loaded", utc_second_text(load_time(listed, now)) + ", " +
+                            ago_text(age(listed, now)) + ", by uid " + std::to_string(listed.uid)) +
          line("maps", std::to_string(listed.map_count)) + line("code", properties_text(listed)) +
          line("target",
               listed.target_id != 0 ? "program " + std::to_string(listed.target_id) : "") +
@@ -252,7 +236,7 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
                                                           : ways_to_take_away(program)},
           {"uid", listed.uid},
           {"load_time_ns", listed.load_time_ns},
-          {"load_time", rfc3339(load_time(listed, now))},
+          {"load_time", utc_second_text(load_time(listed, now))},
           {"maps", listed.map_count},
           {"instructions", listed.instructions},
           {"verified_instructions", listed.verified},

@@ -7,10 +7,10 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 
 #include "base/fd.h"
-#include "loader/inventory/attached.h"
+#include "loader/inventory/sighted.h"
+#include "loader/kernel/mounts.h"
 #include "loader/kernel/syscall.h"
 #include "loader/text/traced_event.h"
 #include "policy/language/attach_point.h"
@@ -154,12 +154,8 @@ std::string key_of(const bw_listed_link& listed, const bpf_link_info& info) {
 
 const std::string& cgroup_root() {
   static const std::string root = [] {
-    std::ifstream mounts("/proc/self/mounts");
-    for (std::string device, folder, type, rest; mounts >> device >> folder >> type;) {
-      std::getline(mounts, rest);
-      if (type == "cgroup2") return folder;
-    }
-    return std::string("/sys/fs/cgroup");
+    const auto roots = mounted("cgroup2");
+    return roots.empty() ? std::string("/sys/fs/cgroup") : roots.front();
   }();
   return root;
 }

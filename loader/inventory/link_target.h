@@ -22,7 +22,7 @@ struct LinkTarget {
   std::string kind;  // "xdp", "perf_event", as libbpf names types of links
   std::string
       attach;       // "xdp@eth0"; what its program fixes at load is left out: "@/system.slice", ""
-  std::string key;  // of the place, as in attached.h
+  std::string key;  // of the place, as in sighted.h
 };
 
 // `prog_type` of the program on it. Errors: errno of bpf(2); ENOENT if the link went away.

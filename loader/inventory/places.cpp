@@ -7,9 +7,9 @@ namespace bpfwarden::loader {
 namespace {
 
 using Attachments = std::vector<std::pair<uint32_t, Attachment>>;
-using Places = std::multimap<std::string, Attached>;
+using Places = std::multimap<std::string, Sighting>;
 
-Attachment take_words(Attached&& place, uint32_t link_id, const std::string& kind) {
+Attachment take_words(Sighting&& place, uint32_t link_id, const std::string& kind) {
   return {.link_id = link_id,
           .kind = kind,
           .attach = std::move(place.attach),
@@ -37,9 +37,9 @@ bool take_places(const HeldByLink& link, Places& places, Attachments& attachment
 
 }  // namespace
 
-Attachments join(std::vector<HeldByLink> links, std::vector<Attached> places) {
+Attachments join(std::vector<HeldByLink> links, std::vector<Sighting> places) {
   Places by_key;
-  for (Attached& place : places) by_key.emplace(place.key, std::move(place));
+  for (Sighting& place : places) by_key.emplace(place.key, std::move(place));
   Attachments attachments;
   for (HeldByLink& link : links)
     if (!take_places(link, by_key, attachments) && link.program_id != 0)

@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "loader/inventory/attached.h"
 #include "loader/inventory/inventory.h"
 #include "loader/inventory/link_target.h"
+#include "loader/inventory/sighted.h"
 
 namespace bpfwarden::loader {
 
@@ -21,6 +21,6 @@ struct HeldByLink {
 // Each place is taken once, so that one program attached there twice, with a link and without, is
 // told twice.
 [[nodiscard]] std::vector<std::pair<uint32_t, Attachment>> join(std::vector<HeldByLink> links,
-                                                                std::vector<Attached> places);
+                                                                std::vector<Sighting> places);
 
 }  // namespace bpfwarden::loader

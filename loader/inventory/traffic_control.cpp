@@ -100,7 +100,7 @@ std::optional<BpfAction> read_action(const nlattr& action) {
   return found;
 }
 
-Attached action_at(const BpfAction& action, const std::string& where) {
+Sighting action_at(const BpfAction& action, const std::string& where) {
   return {.program_id = action.program,
           .key = {},
           .kind = "action",
@@ -111,7 +111,7 @@ Attached action_at(const BpfAction& action, const std::string& where) {
 
 class Reader {
  public:
-  Reader(Netlink& netlink, AttachedList& list) : netlink_(netlink), list_(list) {}
+  Reader(Netlink& netlink, Sightings& list) : netlink_(netlink), list_(list) {}
 
   void read(const std::vector<Device>& devices) {
     const auto qdiscs = dump(RTM_GETQDISC, [](nlmsghdr* header) { fill_tc(header, 0, 0); });
@@ -200,13 +200,12 @@ class Reader {
   }
 
   Netlink& netlink_;
-  AttachedList& list_;
+  Sightings& list_;
 };
 
 }  // namespace
 
-void read_traffic_control(Netlink& netlink, const std::vector<Device>& devices,
-                          AttachedList& list) {
+void read_traffic_control(Netlink& netlink, const std::vector<Device>& devices, Sightings& list) {
   Reader(netlink, list).read(devices);
 }
 

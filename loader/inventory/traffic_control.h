@@ -2,7 +2,7 @@
 // act_bpf actions of any filter or of none. For the network namespace of the calling thread.
 #pragma once
 
-#include "loader/inventory/attached.h"
+#include "loader/inventory/sighted.h"
 #include "loader/kernel/netlink.h"
 
 namespace bpfwarden::loader {
@@ -13,6 +13,6 @@ struct Device {
 };
 
 // Adds to `list`, without a network's name.
-void read_traffic_control(Netlink& netlink, const std::vector<Device>& devices, AttachedList& list);
+void read_traffic_control(Netlink& netlink, const std::vector<Device>& devices, Sightings& list);
 
 }  // namespace bpfwarden::loader

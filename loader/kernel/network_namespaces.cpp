@@ -2,22 +2,19 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
-#include <mntent.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <string_view>
 #include <thread>
 
+#include "loader/kernel/mounts.h"
 #include "loader/text/kernel_text.h"
 
 namespace bpfwarden::loader {
@@ -38,16 +35,9 @@ bool add(const std::string& path, std::vector<NetworkNamespace>& spaces) {
 }
 
 void add_mounted(std::vector<NetworkNamespace>& spaces) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> mounts(::setmntent("/proc/self/mounts", "re"),
-                                                     ::endmntent);
-  if (!mounts) return;
-  mntent entry = {};
-  std::array<char, 8192> text = {};
-  while (::getmntent_r(mounts.get(), &entry, text.data(), text.size()) != nullptr) {
-    const std::string path = entry.mnt_dir;
-    if (std::string_view(entry.mnt_type) == "nsfs" && add(path, spaces))
+  for (const std::string& path : mounted("nsfs"))
+    if (add(path, spaces))
       spaces.back().name = path.starts_with(kNamed) ? path.substr(kNamed.size()) : path;
-  }
 }
 
 void add_of_processes(std::vector<NetworkNamespace>& spaces) {

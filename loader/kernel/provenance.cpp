@@ -23,7 +23,8 @@ Result<std::vector<bw_program>> read_records(int map) {
     const int done = bpf_map_lookup_batch(map, first ? nullptr : &position, &position, keys.data(),
                                           values.data(), &count, nullptr);
     const bool is_last = done != 0 && errno == ENOENT;
-    if (done != 0 && !is_last) return fail_errno(errno, "cannot read what was admitted");
+    if (done != 0 && !is_last)
+      return fail_errno(errno, "cannot read the list of admitted programs");
     found.insert(found.end(), values.begin(), values.begin() + count);
     if (is_last) return found;
   }

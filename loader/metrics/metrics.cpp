@@ -41,7 +41,7 @@ std::vector<Metric> of_policy(const KernelStatus& status) {
       gauge("bpfwarden_policy_info", "The active policy.", 1,
             {{"policy", name_in(image.policy_name)},
              {"mode", std::string(policy::mode_name(mode))},
-             {"digest", keyring::hex(image.policy_digest)}}),
+             {"digest", hex(image.policy_digest)}}),
       gauge("bpfwarden_policy_version", "Version of the active policy.",
             as_value(image.policy_version)),
       gauge("bpfwarden_policy_generation", "Generation of the active policy in the kernel.",

@@ -24,7 +24,7 @@ const Table* table_named(const Table& table, std::string_view name) {
 
 bool holds(const CertificateFile& file) {
   const auto now = keyring::read_certificates(file.path);
-  return now && std::ranges::equal(*now, file.certificates, {}, &keyring::Certificate::der);
+  return now && std::ranges::equal(*now, file.certificates, {}, &Certificate::der);
 }
 
 class Writer {
@@ -58,7 +58,7 @@ void Writer::write_out(const std::string& name, const CertificateFile& file,
       plain, [](unsigned char c) { return std::isalnum(c) == 0 && c != '-' && c != '_'; }, '_');
   for (const auto& der : file.certificates) {
     const std::string entry =
-        "certs/" + plain + "-" + keyring::hex(keyring::sha256(der)).substr(0, kNameHead) + ".der";
+        "certs/" + plain + "-" + hex(keyring::sha256(der)).substr(0, kNameHead) + ".der";
     const std::string path = folder_ / entry;
     result_.files[path] = std::string(der.begin(), der.end());
     note(path, {path, {der}});

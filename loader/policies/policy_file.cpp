@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <set>
 
 #include "base/file.h"
@@ -11,20 +12,6 @@
 
 namespace bpfwarden::loader {
 namespace {
-
-policy::CertificateInfo to_info(keyring::Certificate certificate) {
-  return {.path = std::move(certificate.path),
-          .subject = std::move(certificate.subject),
-          .fingerprint_hex = keyring::hex(certificate.fingerprint),
-          .key_digest = keyring::sha256(certificate.public_key),
-          .public_key = std::move(certificate.public_key),
-          .kernel_algorithm = std::move(certificate.kernel_algorithm),
-          .bits = certificate.bits,
-          .is_ca = certificate.is_ca,
-          .not_before = certificate.not_before,
-          .not_after = certificate.not_after,
-          .der = std::move(certificate.der)};
-}
 
 bool names_a_certificate(const std::filesystem::path& path) {
   const auto extension = path.extension();
@@ -50,20 +37,20 @@ Result<std::vector<std::filesystem::path>> certificate_files(
   return files;
 }
 
-Result<std::vector<policy::CertificateInfo>> read_noting(
-    const std::filesystem::path& path, std::vector<policy::PassedOver>& passed_over) {
+Result<std::vector<Certificate>> read_noting(const std::filesystem::path& path,
+                                             std::vector<policy::PassedOver>& passed_over) {
   auto files = certificate_files(path, passed_over);
   if (!files) return std::unexpected(std::move(files).error());
-  std::vector<policy::CertificateInfo> infos;
+  std::vector<Certificate> infos;
   for (const auto& file : *files) {
     auto certificates = keyring::read_certificates(file);
     if (!certificates) return std::unexpected(std::move(certificates).error());
-    for (auto& certificate : *certificates) infos.push_back(to_info(std::move(certificate)));
+    std::ranges::move(*certificates, std::back_inserter(infos));
   }
   return infos;
 }
 
-Result<std::vector<policy::CertificateInfo>> read_infos(const std::filesystem::path& path) {
+Result<std::vector<Certificate>> read_infos(const std::filesystem::path& path) {
   std::vector<policy::PassedOver> nobody_asks;
   return read_noting(path, nobody_asks);
 }
@@ -85,16 +72,15 @@ policy::CertificateReader recording_reader(PolicySnapshot& snapshot,
 }
 
 policy::CertificateReader snapshot_reader(const PolicySnapshot& snapshot) {
-  return [&snapshot](
-             const std::filesystem::path& path) -> Result<std::vector<policy::CertificateInfo>> {
+  return [&snapshot](const std::filesystem::path& path) -> Result<std::vector<Certificate>> {
     const auto found = snapshot.certificates.find(path.string());
     if (found == snapshot.certificates.end()) return fail("the copy of the policy lacks it");
-    std::vector<policy::CertificateInfo> infos;
+    std::vector<Certificate> infos;
     for (const CertificateFile& file : found->second) {
       for (const auto& der : file.certificates) {
         auto parsed = keyring::parse_certificates(der, file.path);
         if (!parsed) return std::unexpected(std::move(parsed).error());
-        for (auto& certificate : *parsed) infos.push_back(to_info(std::move(certificate)));
+        std::ranges::move(*parsed, std::back_inserter(infos));
       }
     }
     return infos;
@@ -102,14 +88,14 @@ policy::CertificateReader snapshot_reader(const PolicySnapshot& snapshot) {
 }
 
 // What the sealed keyring holds: not what is revoked, nor what is in a keyring of the kernel.
-std::vector<const policy::CertificateInfo*> distinct_certificates(const policy::Policy& policy) {
-  std::vector<const policy::CertificateInfo*> found;
-  std::set<std::string> seen;
+std::vector<Certificate> distinct_certificates(const policy::Policy& policy) {
+  std::vector<Certificate> found;
+  std::set<Digest> seen;
   for (const auto& key : policy.keys) {
     if (key.keyring) continue;
     for (const auto* certificates : {&key.certificates, &key.issuers})
-      for (const auto& info : *certificates)
-        if (seen.insert(info.fingerprint_hex).second) found.push_back(&info);
+      for (const auto& one : *certificates)
+        if (seen.insert(one.fingerprint).second) found.push_back(one);
   }
   return found;
 }
@@ -140,11 +126,7 @@ Result<CompiledPolicy> compile_policy(policy::ParseResult parsed) {
   if (!parsed.policy) return fail("the policy has errors", "run `bpfwarden check` on it");
   const std::vector<uint8_t> digested = digested_bytes(parsed);
   CompiledPolicy compiled = {.policy = std::move(*parsed.policy), .image = {}, .certificates = {}};
-  for (const auto* info : distinct_certificates(compiled.policy)) {
-    auto certificate = keyring::parse_certificates(info->der, info->path);
-    if (!certificate) return std::unexpected(std::move(certificate).error());
-    compiled.certificates.push_back(std::move(certificate->front()));
-  }
+  compiled.certificates = distinct_certificates(compiled.policy);
   auto image = policy::compile(compiled.policy, keyring::sha256(digested));
   if (!image) return std::unexpected(std::move(image).error());
   compiled.image = std::move(*image);

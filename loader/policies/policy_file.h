@@ -26,7 +26,7 @@ namespace bpfwarden::loader {
 struct CompiledPolicy {
   policy::Policy policy;
   std::unique_ptr<bw_image> image;
-  std::vector<keyring::Certificate> certificates;  // each once, for the sealed keyring
+  std::vector<Certificate> certificates;  // each once, for the sealed keyring
 };
 
 // The image's digest is the SHA-256 of the files and the certificates they name: what "the same

@@ -75,7 +75,7 @@ Result<CheckedPolicy> load(const std::string& digest_hex) {
   } catch (const json::exception& error) {
     return fail(path.string() + " is damaged: " + error.what(), kApplyAgain);
   }
-  if (!checked.compiled || keyring::hex(checked.compiled->image->policy_digest) != digest_hex)
+  if (!checked.compiled || hex(checked.compiled->image->policy_digest) != digest_hex)
     return fail(path.string() + " no longer gives the policy that it is named for", kApplyAgain);
   return checked;
 }
@@ -83,16 +83,20 @@ Result<CheckedPolicy> load(const std::string& digest_hex) {
 }  // namespace
 
 Status save_policy(const CheckedPolicy& checked) {
-  const std::string digest = keyring::hex(checked.compiled->image->policy_digest);
+  const std::string digest = hex(checked.compiled->image->policy_digest);
   return write_text(path_of(digest), to_json(checked.snapshot).dump() + "\n");
 }
 
-Result<CheckedPolicy> load_policy(PolicyDigest digest) { return load(keyring::hex(digest)); }
+Result<CheckedPolicy> load_policy(PolicyDigest digest) { return load(hex(digest)); }
 
 Status save_for_boot(const bw_image& image) {
   const bool is_audit = is_on_trial(image);  // else as it is written
-  return write_text(boot_path(),
-                    keyring::hex(image.policy_digest) + (is_audit ? kAudit : kEnforce) + "\n");
+  return write_text(boot_path(), hex(image.policy_digest) + (is_audit ? kAudit : kEnforce) + "\n");
+}
+
+bool has_saved_for_boot() {
+  std::error_code error;
+  return std::filesystem::exists(boot_path(), error) || error;  // unreadable is not absent
 }
 
 Result<CheckedPolicy> load_for_boot() {
@@ -110,8 +114,8 @@ void prune_policies(const std::vector<PolicyDigest>& keep) {
   const std::string boot = digest_in(read_text(boot_path()).value_or(""));
   const auto is_kept = [&](const std::string& name) {
     return !name.ends_with(kSuffix) || (!boot.empty() && name.starts_with(boot)) ||
-           std::ranges::any_of(
-               keep, [&](PolicyDigest digest) { return name.starts_with(keyring::hex(digest)); });
+           std::ranges::any_of(keep,
+                               [&](PolicyDigest digest) { return name.starts_with(hex(digest)); });
   };
   for (const auto& entry : std::filesystem::directory_iterator(kPolicyStore, error))
     if (!is_kept(entry.path().filename())) std::filesystem::remove(entry.path(), error);

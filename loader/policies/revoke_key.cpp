@@ -12,22 +12,20 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr std::string_view kDigestPrefix = "sha256:";
-
-// What is to be revoked: a fingerprint, and the certificate where its file was given.
+// What is to be revoked: `sha256:FINGERPRINT`, and the certificate where its file was given.
 struct Wanted {
-  std::string fingerprint_hex;
-  std::optional<keyring::Certificate> certificate;
+  std::string fingerprint;
+  std::optional<Certificate> certificate;
 };
 
 Result<Wanted> read_wanted(const std::string& what) {
-  if (what.starts_with(kDigestPrefix)) return Wanted{what.substr(kDigestPrefix.size()), {}};
+  if (what.starts_with("sha256:")) return Wanted{what, {}};
   auto read = keyring::read_certificates(what);
   if (!read) return std::unexpected(std::move(read).error());
   if (read->size() != 1)
     return fail(what + " holds " + std::to_string(read->size()) + " certificates",
                 "give the fingerprint of the one that is meant: `bpfwarden keys fingerprint`");
-  return Wanted{keyring::hex(read->front().fingerprint), std::move(read->front())};
+  return Wanted{fingerprint_text(read->front()), std::move(read->front())};
 }
 
 // Where it is trusted, and what `revoked` is to say.
@@ -37,18 +35,17 @@ struct Trust {
   Revoked revoked;
 };
 
-std::string in_words(const std::string& subject, const std::string& fingerprint) {
-  return subject + " (" + std::string(kDigestPrefix) + fingerprint + ")";
+std::string in_words(const Certificate& certificate) {
+  return certificate.subject + " (" + fingerprint_text(certificate) + ")";
 }
 
 std::optional<Trust> find_named(const policy::Policy& policy, const Wanted& wanted) {
   for (size_t i = 0; i < policy.keys.size(); i++)
-    for (const policy::CertificateInfo& info : policy.keys[i].certificates) {
-      if (info.fingerprint_hex != wanted.fingerprint_hex) continue;
-      Trust trust = {
-          .key = i, .entry = std::string(kDigestPrefix) + info.fingerprint_hex, .revoked = {}};
+    for (const Certificate& info : policy.keys[i].certificates) {
+      if (fingerprint_text(info) != wanted.fingerprint) continue;
+      Trust trust = {.key = i, .entry = wanted.fingerprint, .revoked = {}};
       trust.revoked.key = policy.keys[i].name;
-      trust.revoked.certificate = in_words(info.subject, info.fingerprint_hex);
+      trust.revoked.certificate = in_words(info);
       trust.revoked.key_digest = info.key_digest;
       return trust;
     }
@@ -72,7 +69,7 @@ Result<Trust> find_issued(const policy::Policy& policy, const Wanted& wanted,
   if (found == policy.keys.end() || found->issuers.empty())
     return fail("the policy has no key `" + name + "` with an `issuer`",
                 "`bpfwarden keys list POLICY` lists the keys");
-  const keyring::Certificate& certificate = *wanted.certificate;
+  const Certificate& certificate = *wanted.certificate;
   std::error_code error;
   const auto path = std::filesystem::relative(certificate.path, folder_of(policy, *found), error);
   if (error) return fail_errno(error.value(), certificate.path);
@@ -80,15 +77,15 @@ Result<Trust> find_issued(const policy::Policy& policy, const Wanted& wanted,
                  .entry = path.string(),
                  .revoked = {}};
   trust.revoked.key = name;
-  trust.revoked.certificate = in_words(certificate.subject, wanted.fingerprint_hex);
+  trust.revoked.certificate = in_words(certificate);
   trust.revoked.is_issued = true;
   return trust;
 }
 
 bool is_revoked_already(const policy::Policy& policy, const Wanted& wanted) {
   return std::ranges::any_of(policy.keys, [&](const policy::Key& key) {
-    return std::ranges::find(key.revoked, wanted.fingerprint_hex,
-                             &policy::CertificateInfo::fingerprint_hex) != key.revoked.end();
+    return std::ranges::find(key.revoked, wanted.fingerprint, fingerprint_text) !=
+           key.revoked.end();
   });
 }
 
@@ -122,8 +119,8 @@ Result<Revoked> revoke_certificate(const std::filesystem::path& path, const std:
                                    const std::string& key) {
   const policy::ParseResult parsed = parse_policy_file(path);
   if (!parsed)
-    return fail(path.string() + " is not a good policy",
-                "run `bpfwarden check " + path.string() + "`");
+    return unreadable(fail(path.string() + " is not a good policy",
+                           "run `bpfwarden check " + path.string() + "`"));
   auto trust = find_trust(*parsed.policy, what, key);
   if (!trust) return std::unexpected(std::move(trust).error());
   auto edited = policy::revoke(*parsed.policy, parsed.sources, trust->key, trust->entry);

@@ -62,22 +62,6 @@ bool is_program(Elf* elf) {
 
 // ---- Targets ------------------------------------------------------------------------------------
 
-std::optional<uint64_t> number_in(string_view text) {
-  const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
-  if (is_hex) text.remove_prefix(2);
-  uint64_t number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number, is_hex ? 16 : 10);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-string hex_text(uint64_t number) {
-  std::array<char, 16> digits = {};
-  const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
-  return "0x" + string(std::as_const(digits).data(), end);
-}
-
 // `FILE:REST`
 struct FileTarget {
   string file;
@@ -94,11 +78,11 @@ std::optional<FileTarget> split(const policy::AttachPattern& pattern, bool is_us
 
 // `readline`, `readline+8`, `0x4a1f0`
 Result<std::vector<uint64_t>> offsets_of(const std::filesystem::path& file, string_view place) {
-  if (const auto offset = number_in(place)) return std::vector{*offset};
+  if (const auto offset = policy::offset_in(place)) return std::vector{*offset};
   const size_t plus = place.find('+');
   const string_view symbol = place.substr(0, plus);
-  const auto further =
-      plus == string_view::npos ? std::optional<uint64_t>(0) : number_in(place.substr(plus + 1));
+  const auto further = plus == string_view::npos ? std::optional<uint64_t>(0)
+                                                 : policy::offset_in(place.substr(plus + 1));
   if (!further) return fail("`" + string(place.substr(plus)) + "` is no offset");
   auto offsets = function_offsets(file, symbol);
   if (!offsets) return offsets;
@@ -138,7 +122,7 @@ class HostRule {
     if (!offsets) return warn(entry, offsets.error().message);
     for (const uint64_t offset : *offsets)
       for (const string& path : {target.file, file.string()})
-        add(entry, path + ":" + hex_text(offset));
+        add(entry, path + ":" + policy::offset_text(offset));
   }
 
   void add(const policy::AttachEntry& entry, string target) {

@@ -35,7 +35,7 @@ Result<std::vector<uint8_t>> compress(std::string_view text) {
 
 // What may run and look: exactly what is embedded, by its hash.
 std::string hash_source(std::string_view content) {
-  return "'sha256-" + base64(keyring::sha256(bytes_of(content))) + "'";
+  return "'sha256-" + keyring::base64(keyring::sha256(bytes_of(content))) + "'";
 }
 
 std::string security_policy() {
@@ -156,20 +156,6 @@ std::string script_json(const json& value) {
   return escaped;
 }
 
-std::string base64(std::span<const uint8_t> bytes) {
-  constexpr std::string_view digits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve(bytes.size() * 4 / 3 + 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t word = 0;
-    for (size_t j = 0; j < 3; j++) word = word << 8 | (j < count ? bytes[i + j] : 0U);
-    for (size_t j = 0; j < 4; j++) text += j <= count ? digits[word >> (18 - 6 * j) & 63] : '=';
-  }
-  return text;
-}
-
 json events_to_columns(const EventTable& events, size_t most) {
   json columns = {{"total", events.entries().size()}};
   Renumbered shapes, texts;
@@ -198,7 +184,7 @@ Result<std::string> render_page(const ReportPage& page, const json& report,
   while (true) {
     const auto packed = compress(dump(events_to_columns(events, most)));
     if (!packed) return std::unexpected(packed.error());
-    parts["EVENTS"] = base64(*packed);
+    parts["EVENTS"] = keyring::base64(*packed);
     const size_t size = besides + parts["EVENTS"].size();
     if (size < kMostBytesInPage || most == 0) return fill(kReportPage, parts);
     most = most * 9 / 10 * kMostBytesInPage / size;

@@ -38,6 +38,5 @@ struct ReportPage {
 [[nodiscard]] std::string escape_html(std::string_view text);
 // JSON that no HTML parser takes for markup: < > & are \u escapes.
 [[nodiscard]] std::string script_json(const nlohmann::json& value);
-[[nodiscard]] std::string base64(std::span<const uint8_t> bytes);
 
 }  // namespace bpfwarden::loader

@@ -48,14 +48,14 @@ Result<std::unique_ptr<bw_image>> with_ring(const bw_image& image, keyring::KeyS
 
 // Signatures must go on verifying when `fallback` decides again, with nobody there to change the
 // keyring: its certificates are in the ring as well. Which key counts, each image says by itself.
-Status add_certificates(std::vector<keyring::Certificate>& certificates, const bw_image& fallback) {
+Status add_certificates(std::vector<Certificate>& certificates, const bw_image& fallback) {
   auto other = load_policy(fallback.policy_digest);
   if (!other)
     return std::unexpected(
         std::move(other).error().within("the policy to fall back to cannot be read"));
   for (auto& certificate : other->compiled->certificates)
-    if (std::ranges::find(certificates, certificate.fingerprint,
-                          &keyring::Certificate::fingerprint) == certificates.end())
+    if (std::ranges::find(certificates, certificate.fingerprint, &Certificate::fingerprint) ==
+        certificates.end())
       certificates.push_back(std::move(certificate));
   return {};
 }
@@ -66,7 +66,7 @@ struct Ready {
 };
 
 Result<Ready> make_ring(const CompiledPolicy& compiled, const bw_image* fallback) {
-  std::vector<keyring::Certificate> certificates = compiled.certificates;
+  std::vector<Certificate> certificates = compiled.certificates;
   if (fallback != nullptr)
     if (auto added = add_certificates(certificates, *fallback); !added)
       return std::unexpected(std::move(added).error());
@@ -197,7 +197,7 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   if (auto saved = save_policy(checked); !saved) return std::unexpected(std::move(saved).error());
   auto applied = *active ? apply_next(compiled, **active, within) : apply_first(compiled, within);
   if (!applied) return applied;
-  if (within == 0)
+  if (within == 0 && !options.keeps_saved)
     if (auto saved = save_for_boot(*compiled.image); !saved)
       return std::unexpected(
           std::move(saved).error().within("the policy is active, but not saved for the next boot"));

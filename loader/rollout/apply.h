@@ -17,6 +17,7 @@ struct ApplyOptions {
   // Seconds until what was there decides again, unless confirm() comes; 0: no need to confirm.
   // Nothing: kDefaultConfirmSeconds where a policy begins to enforce, else 0.
   std::optional<uint64_t> confirm_within;
+  bool keeps_saved = false;  // the next boot comes up as the one before would have
 };
 
 struct Applied {

@@ -38,7 +38,7 @@ uint32_t signer_in(const bw_image& image, const bw_image* active, const std::str
 
 // A certificate of that key is taken out, or issued and no longer trusted.
 bool revokes(const policy::Policy& next, const __u64* key_digest) {
-  const auto is_of_key = [&](const policy::CertificateInfo& certificate) {
+  const auto is_of_key = [&](const Certificate& certificate) {
     return std::memcmp(certificate.key_digest.data(), key_digest, BW_DIGEST_SIZE) == 0;
   };
   return std::ranges::any_of(next.keys, [&](const policy::Key& key) {
@@ -68,7 +68,7 @@ using Listed = std::set<std::tuple<std::string, std::string, std::string>>;
 
 std::string digest_of(const bw_facts& facts) {
   const bw_name& digest = facts.names[BW_NAME_DIGEST];
-  return digest.known != 0 ? keyring::hex({digest.bytes, BW_DIGEST_SIZE}) : "";
+  return digest.known != 0 ? hex({digest.bytes, BW_DIGEST_SIZE}) : "";
 }
 
 Status judge_running(const PinnedMaps& pins, const CompiledPolicy& next, Preflight& found,
@@ -79,8 +79,7 @@ Status judge_running(const PinnedMaps& pins, const CompiledPolicy& next, Preflig
   for (const AdmittedProgram& program : *programs) {
     bw_facts facts = program.record.facts;
     facts.signer = signer_in(image, program.record);
-    bw_decision decision = {};
-    bw_decide(&image, &facts, &decision);
+    const bw_decision decision = bw_decide(&image, &facts);
     if (bw_refused(&decision) == 0) continue;
     auto& list = revokes(next.policy, program.record.signer_key) ? found.revoked : found.running;
     list.push_back({program.record.program_id, program.name, program.attach,
@@ -158,8 +157,9 @@ std::string refused_text(const std::string& what, const std::vector<WouldRefuse>
 
 // What is meant to be refused, in its own words.
 std::string revoked_text(const std::vector<WouldRefuse>& list, size_t limit) {
-  return list_text("takes away by a revocation (what runs goes on, and is not loaded again)", list,
-                   limit);
+  return list_text(
+      "takes away by a revocation (programs that run go on, and cannot be loaded again)", list,
+      limit);
 }
 
 // What one rule lets through.
@@ -219,9 +219,10 @@ Result<std::string> require_accepted(const CompiledPolicy& next, const Preflight
   const auto found = preflight(next, options.events);
   if (!found) return std::unexpected(found.error());
   if (found->is_clean()) return revoked_text(found->revoked, kListedDenials);
-  return fail("the policy " + preflight_text(*found) + "nothing was changed",
-              "change the policy (`bpfwarden suggest` writes one that admits them), or give "
-              "--accept-denials: what runs goes on, but cannot be loaded, or attached, again");
+  return fail(
+      "the policy " + preflight_text(*found) + "nothing was changed",
+      "change the policy (`bpfwarden suggest` writes one that admits them), or give "
+      "--accept-denials: programs that run go on, but cannot be loaded, or attached, again");
 }
 
 }  // namespace bpfwarden::loader

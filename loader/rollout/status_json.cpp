@@ -80,7 +80,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
           {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
           {"policy", image.policy_name},
           {"version", image.policy_version},
-          {"digest", keyring::hex(image.policy_digest)},
+          {"digest", hex(image.policy_digest)},
           {"generation", status.generation.number},
           {"since", status.word.active_since},
           {"confirm_within", seconds_left(status.word, boot_time_ns())},

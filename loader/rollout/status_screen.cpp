@@ -44,7 +44,7 @@ void add_rollout(const KernelStatus& status, ScreenTime now, Lines& lines) {
     lines.push_back({"returned",
                      "nobody confirmed generation " + std::to_string(word.generation) + " in time;",
                      Tone::alarm});
-    lines.push_back({"", "what was there before decides again", Tone::alarm});
+    lines.push_back({"", "the policy from before decides again", Tone::alarm});
   }
   if (const uint64_t left = seconds_left(word, now.boot_ns); left != 0) {
     lines.push_back({"unconfirmed",
@@ -161,14 +161,9 @@ void add_keys(const bw_image& image, int64_t now, size_t most, Lines& lines) {
     lines.push_back({"", "the kernel goes on verifying with it; renew it and apply", Tone::alarm});
 }
 
-size_t width_of(std::string_view text) {
-  return static_cast<size_t>(std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
-
 string cut(string text, size_t columns) {
-  if (columns == 0 || width_of(text) <= columns) return text;
-  while (width_of(text) > columns - 1) text.pop_back();
+  if (columns == 0 || policy::width_of(text) <= columns) return text;
+  while (policy::width_of(text) > columns - 1) text.pop_back();
   return text + "…";
 }
 

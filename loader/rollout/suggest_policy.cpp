@@ -33,8 +33,8 @@ Result<Base> read_base(const SuggestRequest& request) {
   if (!request.base.empty()) {
     CheckedPolicy checked = check_policy_file(request.base);
     if (!checked.compiled)
-      return fail(request.base + " is not a good policy",
-                  "run `bpfwarden check " + request.base + "`");
+      return unreadable(fail(request.base + " is not a good policy",
+                             "run `bpfwarden check " + request.base + "`"));
     base.policy = std::move(checked);
   } else if (is_active) {
     auto stored = load_policy((*active)->generation.image->policy_digest);
@@ -129,7 +129,7 @@ Status require_good(const SuggestedPolicy& suggested, const std::string& output,
   certificates.checked_at = std::time(nullptr);
   const CheckedPolicy checked = check_snapshot(certificates);
   if (!checked.compiled)
-    return fail("what was seen does not make a policy:\n" +
+    return fail("no policy can be made of the loads that were seen:\n" +
                     policy::render_all(checked.diagnostics, checked.sources),
                 "suggest from fewer events: --events FILE; or with --no-inventory");
   for (const policy::SuggestedRule& rule : suggested.suggestion.rules)

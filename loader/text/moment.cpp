@@ -110,4 +110,10 @@ std::string utc_text(Micros moment) {
   return policy::date_text((moment - of_day) / kSecond) + text;
 }
 
+std::string utc_second_text(int64_t unix_seconds) {
+  std::string text = utc_text(unix_seconds * kMicrosPerSecond);
+  text.erase(text.find('.'), sizeof(".000000") - 1);
+  return text;
+}
+
 }  // namespace bpfwarden::loader

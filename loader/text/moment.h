@@ -22,4 +22,7 @@ inline constexpr uint64_t kNanosPerSecond = 1'000'000'000;
 // "2026-11-25T12:00:00.123456Z"
 [[nodiscard]] std::string utc_text(Micros moment);
 
+// "2026-11-25T12:00:00Z"
+[[nodiscard]] std::string utc_second_text(int64_t unix_seconds);
+
 }  // namespace bpfwarden::loader

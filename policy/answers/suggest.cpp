@@ -1,7 +1,6 @@
 #include "policy/answers/suggest.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <tuple>
 

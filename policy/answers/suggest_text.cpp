@@ -57,7 +57,8 @@ string left_text(const Suggestion& suggestion) {
   for (const string& line : lines) text += "#" + line + "\n";
   if (std::ranges::any_of(suggestion.left, lacks_key))
     text +=
-        "# To admit what an unknown key has signed: add [keys.NAME] with certificates = [\"…\"] "
+        "# To admit programs that an unknown key has signed: add [keys.NAME] with certificates = "
+        "[\"…\"] "
         "to\n"
         "# the policy that decides, apply it in audit mode, and run `bpfwarden suggest` again.\n";
   return text;

@@ -57,6 +57,24 @@ void note_deciders(const Explanation& explanation, std::vector<bool>& decided) {
     if (stage.decision.rule < decided.size()) decided[stage.decision.rule] = true;
 }
 
+// What is expected is expected of each way in which the kernel may see it; of the first that is not
+// so.
+string complaint(const TestCase& test, const Situation& situation, const Policy& policy,
+                 const bw_image& image, std::vector<bool>& decided) {
+  string found;
+  const std::vector<Situation> ways = as_seen(situation);
+  for (const Situation& way : ways) {
+    const Explanation explanation = explain(image, way);
+    note_deciders(explanation, decided);
+    string text = complaint(test, explanation, policy);
+    if (text.empty() || !found.empty()) continue;
+    found = ways.size() > 1
+                ? "where the kernel sees it as " + attach_point_text(way.attach) + ":\n" + text
+                : text;
+  }
+  return found;
+}
+
 }  // namespace
 
 size_t TestReport::failed() const {
@@ -85,9 +103,7 @@ TestReport run_tests(const TestFile& tests, const Policy& policy, const bw_image
       outcome.reason = situation.error().message + "\n" + situation.error().hint + "\n";
       continue;
     }
-    const Explanation explanation = explain(image, *situation);
-    note_deciders(explanation, report.decided);
-    outcome.reason = complaint(test, explanation, policy);
+    outcome.reason = complaint(test, *situation, policy, image, report.decided);
     outcome.passed = outcome.reason.empty();
   }
   return report;

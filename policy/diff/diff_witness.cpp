@@ -26,8 +26,8 @@ bool name_signer(const DiffSide& side, uint32_t slot, SituationSettings& setting
     }
   for (const Key& key : side.policy.keys)
     for (const auto* certificates : {&key.certificates, &key.issuers})
-      for (const CertificateInfo& certificate : *certificates) {
-        const string fingerprint = certificate_text(certificate);
+      for (const Certificate& certificate : *certificates) {
+        const string fingerprint = fingerprint_text(certificate);
         const auto found = signer_slot(side.image, side.policy, key.name, fingerprint);
         if (!found || *found != slot) continue;
         settings.key = key.name;

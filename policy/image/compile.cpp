@@ -63,7 +63,7 @@ struct SlotKind {
 };
 
 // The slot of a public key, a new one where needed.
-Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const std::string& name,
+Result<size_t> slot_for(const Certificate& certificate, SlotKind kind, const std::string& name,
                         bw_image& image) {
   const bw_key key = kernel_key(certificate);
   if (key.length == 0) return fail("the public key of " + certificate.path + " does not fit");
@@ -89,8 +89,8 @@ Result<size_t> slot_for(const CertificateInfo& certificate, SlotKind kind, const
 
 Status write_key(const Key& key, std::set<size_t>& slots, bw_image& image) {
   const auto keyring = static_cast<uint16_t>(key.keyring ? static_cast<int>(*key.keyring) : 0);
-  const auto add = [&](const std::vector<CertificateInfo>& certificates, SlotKind kind) -> Status {
-    for (const CertificateInfo& certificate : certificates) {
+  const auto add = [&](const std::vector<Certificate>& certificates, SlotKind kind) -> Status {
+    for (const Certificate& certificate : certificates) {
       if (kind.kind == BW_SIGNER_ISSUER && !certificate.is_ca) continue;  // may not issue
       const auto slot = slot_for(certificate, kind, key.name, image);
       if (!slot) return std::unexpected(slot.error());
@@ -155,7 +155,7 @@ NameKind kind_of(TargetMatch match) {
 void add_narrow_at_load(const AttachEntry& entry, const LoadClass& load, uint16_t number,
                         uint32_t index, PatternTable& patterns) {
   const AttachPattern& pattern = entry.pattern;
-  if (is_whole(pattern) || (pattern.families & load.home).none()) return;
+  if (is_whole(pattern) || (pattern.families & load.admitted_by).none()) return;
   if ((load.flags & BW_CLASS_NAMED) == 0)
     return patterns.add(number, NameKind::unknown, "", index, {false, true});
   const bool sure = pattern.place.match == TargetMatch::all;

@@ -1,6 +1,7 @@
 #include "policy/image/family_table.h"
 
 #include <string>
+#include <utility>
 
 #include "policy/language/attach_point.h"
 
@@ -77,9 +78,12 @@ std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action actio
   bool is_any = target.match == TargetMatch::all;
   if (is_call(name)) return functions_of_call(probe_of_call(name), target, action);
   if (name != "usdt" || (!is_any && action == Action::allow)) return {};
-  const std::string file = target.text.substr(0, target.text.find(':'));
+  const size_t colon = target.text.find(':');
+  const std::string file =
+      colon == std::string::npos ? target.text : target.text.substr(0, colon + 1);
   is_any |= file.empty();
-  return {{*find_family("uprobe"), {is_any ? TargetMatch::all : TargetMatch::prefix, file}}};
+  const TextMatch in_file = {is_any ? TargetMatch::all : TargetMatch::prefix, file};
+  return {{*find_family("uprobe"), in_file}, {*find_family("uprobe.multi"), in_file}};
 }
 
 bool is_seen_as_another(size_t family) {
@@ -87,20 +91,20 @@ bool is_seen_as_another(size_t family) {
   return is_call(name) || name == "usdt";
 }
 
-AttachPoint as_seen(AttachPoint attach) {
+std::vector<AttachPoint> as_seen(AttachPoint attach) {
   const std::string_view name = attach_families()[attach.family].name;
-  if (!is_seen_as_another(attach.family)) return attach;
+  if (!is_seen_as_another(attach.family)) return {std::move(attach)};
   const bool is_known = attach.target != kUnknownTarget;
   if (is_call(name)) {
     attach.family = probe_of_call(name);
     if (is_known) attach.target.insert(0, kCallPrefixes[0]);
-    return attach;
+    return {std::move(attach)};
   }
-  attach.family = *find_family("uprobe");
   if (is_known)
     attach.target =
         attach.target.substr(0, attach.target.find(':')).append(":").append(kUnknownOffset);
-  return attach;
+  return {{*find_family("uprobe"), attach.target, {}},
+          {*find_family("uprobe.multi"), attach.target, {}}};
 }
 
 }  // namespace bpfwarden::policy

@@ -23,7 +23,8 @@ struct SeenAs {
 
 // A probe of a system call is one of its function, where libbpf puts it on x86-64; rules that
 // refuse are about all functions that the kernel makes of it. A USDT probe is one at an offset that
-// only the file tells: exact ones are known as all those of their file, and not to allow rules.
+// only the file tells, single or multi: exact ones are known as all those of their file, and not to
+// allow rules.
 [[nodiscard]] std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action action);
 
 // Whether the kernel sees every attachment of that family as one of another.
@@ -32,8 +33,10 @@ struct SeenAs {
 // Stands for an offset that only the file tells, and that no rule names.
 inline constexpr std::string_view kUnknownOffset = "0x…";
 
-// An attachment as the kernel sees it: `kprobe/__x64_sys_openat` for `ksyscall/openat`, and
-// `uprobe//usr/bin/bash:0x…` for a USDT probe in that file. All others are what they are called.
-[[nodiscard]] AttachPoint as_seen(AttachPoint attach);
+// An attachment as the kernel sees it: `kprobe/__x64_sys_openat` for `ksyscall/openat`. All others
+// are what they are called, but for a USDT probe, which may be seen in two ways:
+// `uprobe//usr/bin/bash:0x…`, and from libbpf 1.3 on `uprobe.multi//usr/bin/bash:0x…`
+// (collect_usdt_targets() and bpf_program__attach_uprobe_multi() in its usdt.c).
+[[nodiscard]] std::vector<AttachPoint> as_seen(AttachPoint attach);
 
 }  // namespace bpfwarden::policy

@@ -14,14 +14,14 @@ uint32_t keyring_slot(const Key& key) {
 uint32_t slot_for(const bw_image& image, const Key& key, std::string_view only) {
   const uint32_t keyring = keyring_slot(key);
   if (is_whole_keyring(key)) return keyring;
-  for (const CertificateInfo& certificate : key.certificates) {
-    if (!only.empty() && certificate_text(certificate) != only) continue;
+  for (const Certificate& certificate : key.certificates) {
+    if (!only.empty() && fingerprint_text(certificate) != only) continue;
     const bw_signed_by by = signed_by(kernel_key(certificate));
     const uint32_t slot = bw_find_signer(&image, &by, keyring);
     if (slot != BW_SIGNER_UNKNOWN) return slot;
   }
-  for (const CertificateInfo& issuer : key.issuers) {
-    if (!only.empty() && certificate_text(issuer) != only) continue;
+  for (const Certificate& issuer : key.issuers) {
+    if (!only.empty() && fingerprint_text(issuer) != only) continue;
     const bw_signed_by by = issued_by(kernel_key(issuer), issuer.is_ca);
     const uint32_t slot = bw_find_signer(&image, &by, keyring);
     if (slot != BW_SIGNER_UNKNOWN) return slot;
@@ -41,10 +41,6 @@ Result<const Key*> key_named(const Policy& policy, std::string_view name) {
 
 }  // namespace
 
-std::string certificate_text(const CertificateInfo& certificate) {
-  return "sha256:" + certificate.fingerprint_hex;
-}
-
 bw_key kernel_key(std::span<const uint8_t> public_key, std::string_view algorithm) {
   bw_key key = {};
   if (public_key.empty() || public_key.size() >= BW_KEY_SIZE ||
@@ -56,7 +52,7 @@ bw_key kernel_key(std::span<const uint8_t> public_key, std::string_view algorith
   return key;
 }
 
-bw_key kernel_key(const CertificateInfo& certificate) {
+bw_key kernel_key(const Certificate& certificate) {
   return kernel_key(certificate.public_key, certificate.kernel_algorithm);
 }
 
@@ -87,9 +83,9 @@ Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy, std::s
   if (!key) return std::unexpected(key.error());
   std::string known;
   for (const auto* certificates : {&(*key)->certificates, &(*key)->issuers})
-    for (const CertificateInfo& one : *certificates) {
-      if (certificate_text(one) == certificate) return slot_for(image, **key, certificate);
-      known += (known.empty() ? "`" : ", `") + certificate_text(one) + "`";
+    for (const Certificate& one : *certificates) {
+      if (fingerprint_text(one) == certificate) return slot_for(image, **key, certificate);
+      known += (known.empty() ? "`" : ", `") + fingerprint_text(one) + "`";
     }
   return fail(
       "key `" + std::string(name) + "` has no certificate `" + std::string(certificate) + "`",

@@ -13,9 +13,9 @@
 
 namespace bpfwarden::policy {
 
-// As the kernel has a key, see CertificateInfo. Of length 0 where it is none or does not fit.
+// As the kernel has a key, see base/certificate.h. Of length 0 where it is none or does not fit.
 [[nodiscard]] bw_key kernel_key(std::span<const uint8_t> public_key, std::string_view algorithm);
-[[nodiscard]] bw_key kernel_key(const CertificateInfo& certificate);
+[[nodiscard]] bw_key kernel_key(const Certificate& certificate);
 
 // The evidence of a signature by that key alone.
 [[nodiscard]] bw_signed_by signed_by(const bw_key& key);
@@ -30,11 +30,8 @@ namespace bpfwarden::policy {
 [[nodiscard]] Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy,
                                            std::string_view name);
 
-// A certificate by its fingerprint: `sha256:` and 64 hexadecimal digits.
-[[nodiscard]] std::string certificate_text(const CertificateInfo& certificate);
-
-// Likewise, of the key's certificates and issuers only the one of that fingerprint. Errors: the key
-// has none such.
+// Likewise, of the key's certificates and issuers only the one of that fingerprint, as
+// fingerprint_text() has it. Errors: the key has none such.
 [[nodiscard]] Result<uint32_t> signer_slot(const bw_image& image, const Policy& policy,
                                            std::string_view name, std::string_view certificate);
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "policy/image/family_table.h"
+#include "policy/text/wording.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -44,11 +46,8 @@ void set_names(const Situation& situation, const AttachPoint& attach, bw_stage s
     set_name(facts.names[BW_NAME_DIGEST], situation.digest->data(), situation.digest->size());
 }
 
-// These are about an attachment alone.
 bool is_guard_at(bw_stage stage, bw_cause guard) {
-  return stage == BW_STAGE_ATTACH ||
-         (guard != BW_CAUSE_SHARED_FILES && guard != BW_CAUSE_TOO_MANY_TARGETS &&
-          guard != BW_CAUSE_ATTACH_RACE && guard != BW_CAUSE_PROBE_GROWS);
+  return stage == BW_STAGE_ATTACH || cause_class(guard) != CauseClass::attach_guard;
 }
 
 }  // namespace
@@ -60,8 +59,15 @@ bw_cause guard_of(const AttachPoint& attach) {
   return is_bypass ? BW_CAUSE_LSM_BYPASS : BW_CAUSE_RULE;
 }
 
+std::vector<Situation> as_seen(const Situation& situation) {
+  std::vector<Situation> ways;
+  for (AttachPoint& attach : as_seen(situation.attach))
+    ways.emplace_back(situation).attach = std::move(attach);
+  return ways;
+}
+
 bw_facts facts_of(const Situation& situation, bw_stage stage) {
-  const AttachPoint attach = as_seen(situation.attach);
+  const AttachPoint attach = as_seen(situation.attach).front();
   const AttachFamily& family = attach_families()[attach.family];
   bw_facts facts = {};
   facts.prog_type = family.prog_type;
@@ -83,11 +89,11 @@ bw_facts facts_of(const Situation& situation, bw_stage stage) {
 LoadOutcome decide_on(const bw_image& image, const Situation& situation) {
   LoadOutcome outcome = {};
   outcome.load_facts = facts_of(situation, BW_STAGE_LOAD);
-  bw_decide(&image, &outcome.load_facts, &outcome.load);
+  outcome.load = bw_decide(&image, &outcome.load_facts);
   if (situation.is_only_load || (image.flags & BW_IMAGE_ATTACH) == 0 || outcome.load.allow == 0)
     return outcome;
   outcome.attach_facts = facts_of(situation, BW_STAGE_ATTACH);
-  bw_decide(&image, &outcome.attach_facts, &outcome.attach.emplace());
+  outcome.attach = bw_decide(&image, &outcome.attach_facts);
   return outcome;
 }
 

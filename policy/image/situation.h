@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "bpf-lsm/decide.h"
@@ -18,7 +19,7 @@
 namespace bpfwarden::policy {
 
 struct Situation {
-  AttachPoint attach;  // as people name it; the kernel part may see it as another, see as_seen()
+  AttachPoint attach;  // as people name it; decide_on() asks about the first that as_seen() has
   Signature signature = Signature::unsigned_;
   uint32_t signer = BW_SIGNER_UNKNOWN;  // slot in the image, see policy/image/signers.h
   Origin origin = Origin::user;
@@ -38,6 +39,10 @@ struct Situation {
 
 // What the kernel part refuses for its attach point alone, whatever the policy says.
 [[nodiscard]] bw_cause guard_of(const AttachPoint& attach);
+
+// The same as the kernel part may see it: once, or in each of two ways, see as_seen() of
+// family_table.h. An answer is one about all of them.
+[[nodiscard]] std::vector<Situation> as_seen(const Situation& situation);
 
 // The facts as the kernel part would gather them at that stage.
 [[nodiscard]] bw_facts facts_of(const Situation& situation, bw_stage stage);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -165,6 +167,20 @@ std::optional<Error> bad_target(const AttachFamily& family, string_view target, 
   return std::nullopt;
 }
 
+// A place in a file in the one spelling that the kernel part has: `16` and `0x010` are `0x10`,
+// `readline+0` is `readline`.
+string uprobe_target(string_view target) {
+  const size_t place = target.rfind(':') + 1;
+  const size_t plus = target.find('+', place);
+  if (place == 0) return string(target);
+  if (const auto offset = offset_in(target.substr(place)))
+    return string(target.substr(0, place)) + offset_text(*offset);
+  const auto further =
+      plus == string_view::npos ? std::nullopt : offset_in(target.substr(plus + 1));
+  if (!further || plus == place) return string(target);
+  return string(target.substr(0, plus)) + (*further == 0 ? "" : "+" + offset_text(*further));
+}
+
 Result<AttachPoint> exact_point(string_view text) {
   const auto whole = find_family(text);
   if (whole && attach_families()[*whole].target == Target::none) return AttachPoint{*whole, {}, {}};
@@ -180,6 +196,7 @@ Result<AttachPoint> exact_point(string_view text) {
                 "write " + in_backticks(string(head) + "/*") + " for every target");
   AttachPoint point{*found, string(text.substr(head.size() + 1)), {}};
   if (auto error = bad_target(family, point.target, "")) return std::unexpected(std::move(*error));
+  if (is_uprobe(FamilySet().set(point.family))) point.target = uprobe_target(point.target);
   return point;
 }
 
@@ -289,6 +306,22 @@ Status set_place(AttachPattern& pattern, string_view place, string_view text) {
 }
 
 }  // namespace
+
+std::optional<uint64_t> offset_in(string_view text) {
+  const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
+  if (is_hex) text.remove_prefix(2);
+  uint64_t number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, is_hex ? 16 : 10);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+string offset_text(uint64_t number) {
+  std::array<char, 16> digits = {};
+  const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
+  return "0x" + string(static_cast<const char*>(digits.data()), end);
+}
 
 bool falls_at_attach(const AttachPattern& pattern) {
   if (pattern.place.match != TargetMatch::all) return true;

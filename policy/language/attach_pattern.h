@@ -6,6 +6,8 @@
 // carry a message and, wherever there is something to do, a hint.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +34,11 @@ struct AttachPattern {
   TextMatch target;
   TextMatch place;  // what follows `@`; not `all` only where all families have that kind of place
 };
+
+// An offset in a file as people write it: `74224`, `0x121f0`. In patterns and attach points it is
+// spelt as the kernel part does, by offset_text(): `0x121f0`.
+[[nodiscard]] std::optional<uint64_t> offset_in(std::string_view text);
+[[nodiscard]] std::string offset_text(uint64_t offset);
 
 // Whether the pattern leaves something to be decided when the program is attached.
 [[nodiscard]] bool falls_at_attach(const AttachPattern& pattern);

@@ -6,6 +6,7 @@
 #include "policy/language/format_reader.h"
 #include "policy/language/language.h"
 #include "policy/language/syntax_reader.h"
+#include "policy/text/escaped.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -13,12 +14,6 @@ namespace {
 using std::string;
 
 constexpr size_t kColumns = 100;
-
-size_t width_of(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
-}
 
 // ---- Order --------------------------------------------------------------------------------------
 

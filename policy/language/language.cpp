@@ -20,12 +20,15 @@ Setting optional(std::string_view name, SettingType type, std::string_view stand
   return {name, type, false, standard, meaning, example, kSince, std::move(words)};
 }
 
+Setting description(std::string_view example) {
+  return optional("description", text, "none", "For people: up to 500 bytes.", example);
+}
+
 const std::vector<Setting>& policy_settings() {
   static const std::vector<Setting> settings = {
       required("schema", integer, "The version of this language: `1`.", "1"),
       required("name", text, "1 to 63 bytes; events and `status` show it.", "\"edge-fleet\""),
-      optional("description", text, "none", "For people: up to 500 bytes.",
-               "\"Edge nodes, after the 2026 review\""),
+      description("\"Edge nodes, after the 2026 review\""),
       required("version", integer,
                "From 1. Only ever increases: an older policy does not replace a newer one.", "12"),
       required("mode", word,
@@ -68,8 +71,7 @@ const std::vector<Setting>& policy_settings() {
 
 const std::vector<Setting>& key_settings() {
   static const std::vector<Setting> settings = {
-      optional("description", text, "none", "For people: up to 500 bytes.",
-               "\"the network team's release key\""),
+      description("\"the network team's release key\""),
       optional("certificates", texts, "none",
                "X.509 certificates whose keys sign: files (PEM with any number, or DER) or folders "
                "of them (`*.pem`, `*.crt`, `*.cer`, `*.der`).",
@@ -155,7 +157,7 @@ const std::vector<Setting>& rule_settings() {
     std::vector<Setting> all = {
         required("name", text, "1 to 95 bytes, unique. Events and reports call the rule by it.",
                  "\"network team\""),
-        optional("description", text, "none", "For people: up to 500 bytes.", "\"ticket NET-212\""),
+        description("\"ticket NET-212\""),
     };
     for (const auto& part : {actions(), signers(), subjects(), programs()})
       all.insert(all.end(), part.begin(), part.end());

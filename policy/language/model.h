@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/certificate.h"
 #include "bpf-lsm/abi/image.h"
 #include "policy/language/attach_pattern.h"
 #include "policy/text/source.h"
@@ -47,22 +48,6 @@ enum class Tokens : uint8_t { allow, deny };
 
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
-// A certificate as the reader of the caller understood it (keyring/x509.h). The kernel knows its
-// key by `public_key` and `kernel_algorithm`: struct public_key in include/crypto/public_key.h.
-struct CertificateInfo {
-  std::string path;
-  std::string subject;
-  std::string fingerprint_hex;                          // SHA-256 of der
-  std::array<uint8_t, BW_DIGEST_SIZE> key_digest = {};  // SHA-256 of public_key
-  std::vector<uint8_t> public_key;
-  std::string kernel_algorithm;
-  unsigned bits = 0;  // of the key; 0 where unknown
-  bool is_ca = false;
-  int64_t not_before = 0;  // Unix seconds
-  int64_t not_after = 0;
-  std::vector<uint8_t> der;
-};
-
 // Where each setting of a table was given, for diagnostics about it.
 struct SettingPlace {
   std::string name;
@@ -79,11 +64,11 @@ struct Key {
   std::string name;
   std::string description;
   std::optional<SystemKeyring> keyring;
-  std::vector<CertificateInfo> certificates;  // without the revoked ones
-  std::vector<CertificateInfo> issuers;
-  std::vector<CertificateInfo> revoked;    // issued ones that are no longer trusted
-  std::vector<CertificateInfo> withdrawn;  // certificates that `revoked` has taken out
-  SourceRange position;                    // of the name
+  std::vector<Certificate> certificates;  // without the revoked ones
+  std::vector<Certificate> issuers;
+  std::vector<Certificate> revoked;    // issued ones that are no longer trusted
+  std::vector<Certificate> withdrawn;  // certificates that `revoked` has taken out
+  SourceRange position;                // of the name
   std::vector<SettingPlace> settings;
 };
 

@@ -25,7 +25,7 @@ inline constexpr size_t kMaxPolicyBytes = size_t{10} << 20;
 // Reads every certificate of a file. Relative paths of the policy have been resolved against the
 // folder of the policy file.
 using CertificateReader =
-    std::function<Result<std::vector<CertificateInfo>>(const std::filesystem::path&)>;
+    std::function<Result<std::vector<Certificate>>(const std::filesystem::path&)>;
 
 // A file that lies where drop-ins do and is none.
 struct PassedOver {

@@ -21,7 +21,7 @@ constexpr size_t kMaxPublicKeys = BW_MAX_SIGNERS - BW_SIGNER_FIRST_KEY;
 constexpr string_view kFingerprint = "sha256:";
 
 // What keeps the kernel part from recognizing a certificate; empty if nothing does.
-string unusable(const CertificateInfo& certificate, int64_t now) {
+string unusable(const Certificate& certificate, int64_t now) {
   if (now > certificate.not_after) return " expired on " + date_text(certificate.not_after);
   if (now < certificate.not_before)
     return " is not valid before " + date_text(certificate.not_before);
@@ -41,11 +41,11 @@ class CertificateSetting {
       : context_(context), diagnostics_(diagnostics) {}
 
   // Of a file or folder; nothing if something is wrong with it.
-  std::vector<CertificateInfo> read(const Value& value, const string& written) const {
+  std::vector<Certificate> read(const Value& value, const string& written) const {
     if (written.empty()) return wrong(value, "the path is empty", {});
     const auto folder = std::filesystem::path(context_.files[value.position.file]).parent_path();
     auto found = context_.reader ? context_.reader(folder / written)
-                                 : Result<std::vector<CertificateInfo>>(fail("no reader is there"));
+                                 : Result<std::vector<Certificate>>(fail("no reader is there"));
     if (!found)
       return wrong(value, "certificate `" + written + "`: " + found.error().message,
                    found.error().hint);
@@ -54,9 +54,9 @@ class CertificateSetting {
   }
 
   // As read(), and each certificate must be of use now.
-  std::vector<CertificateInfo> read_usable(const Value& value, const string& written) const {
+  std::vector<Certificate> read_usable(const Value& value, const string& written) const {
     auto found = read(value, written);
-    for (const CertificateInfo& certificate : found) {
+    for (const Certificate& certificate : found) {
       const string problem = unusable(certificate, context_.now);
       if (!problem.empty())
         (void)wrong(value,
@@ -72,7 +72,7 @@ class CertificateSetting {
   }
 
  private:
-  std::vector<CertificateInfo> wrong(const Value& value, string message, string hint) const {
+  std::vector<Certificate> wrong(const Value& value, string message, string hint) const {
     diagnostics_.error(value.position, std::move(message), std::move(hint));
     return {};
   }
@@ -81,7 +81,7 @@ class CertificateSetting {
   DiagnosticList& diagnostics_;
 };
 
-void append(std::vector<CertificateInfo>& to, std::vector<CertificateInfo> from) {
+void append(std::vector<Certificate>& to, std::vector<Certificate> from) {
   std::move(from.begin(), from.end(), std::back_inserter(to));
 }
 
@@ -98,8 +98,7 @@ void read_keyring(const Fields& fields, const Entry& entry, Key& key, Diagnostic
 // One of `certificates` that no longer counts.
 void revoke_fingerprint(const Value& value, const string& written, Key& key,
                         DiagnosticList& diagnostics) {
-  const string wanted = written.substr(kFingerprint.size());
-  const auto same = [&](const CertificateInfo& info) { return info.fingerprint_hex == wanted; };
+  const auto same = [&](const Certificate& one) { return fingerprint_text(one) == written; };
   const auto withdrawn = std::ranges::stable_partition(key.certificates, std::not_fn(same));
   key.withdrawn.insert(key.withdrawn.end(), withdrawn.begin(), withdrawn.end());
   if (withdrawn.empty())
@@ -185,11 +184,11 @@ size_t count_signers(const std::vector<Key>& keys) {
   std::set<std::tuple<string, std::vector<uint8_t>, int, int>> found;
   for (const Key& key : keys) {
     const int keyring = key.keyring ? static_cast<int>(*key.keyring) : 0;
-    for (const CertificateInfo& info : key.certificates)
+    for (const Certificate& info : key.certificates)
       found.emplace(info.kernel_algorithm, info.public_key, BW_SIGNER_KEY, keyring);
-    for (const CertificateInfo& info : key.issuers)
+    for (const Certificate& info : key.issuers)
       found.emplace(info.kernel_algorithm, info.public_key, BW_SIGNER_ISSUER, keyring);
-    for (const CertificateInfo& info : key.revoked)
+    for (const Certificate& info : key.revoked)
       found.emplace(info.kernel_algorithm, info.public_key, BW_SIGNER_REVOKED, 0);
   }
   return found.size();

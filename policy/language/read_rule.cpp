@@ -113,9 +113,9 @@ void read_signature(const Fields& fields, const std::vector<Key>& keys, Rule& ru
   if (signature) {
     const auto least = fields.word<Signature>(*signature, kSignatureWords);
     if (least == Signature::unsigned_ && signed_by)
-      diagnostics.error(signature->value.position,
-                        "`signature = \"unsigned\"` contradicts `signed-by`",
-                        "what a key signed is signed: leave `signature` out, or `signed-by`");
+      diagnostics.error(
+          signature->value.position, "`signature = \"unsigned\"` contradicts `signed-by`",
+          "a program that a key signed is not unsigned: leave `signature` out, or `signed-by`");
     if (least) rule.signature = *least;
   } else if (!signed_by && rule.action != Action::deny && !rule.attach.empty()) {
     diagnostics.error(rule.position, "this rule allows programs but does not say whose",

@@ -16,7 +16,7 @@ constexpr int64_t kSoon = 60 * kDay;
 constexpr unsigned kLeastRsa = 2048;
 constexpr unsigned kLeastCurve = 256;
 
-string described(const CertificateInfo& certificate) {
+string described(const Certificate& certificate) {
   return "certificate `" + certificate.path + "` (" + certificate.subject + ")";
 }
 
@@ -26,7 +26,7 @@ class CertificateLint {
   CertificateLint(SourceRange where, int64_t now, DiagnosticList& diagnostics)
       : where_(where), now_(now), diagnostics_(diagnostics) {}
 
-  void check_date(const CertificateInfo& certificate) const {
+  void check_date(const Certificate& certificate) const {
     const int64_t left = certificate.not_after - now_;
     if (left > kSoon) return;
     diagnostics_.warning("certificate-expires", where_,
@@ -37,7 +37,7 @@ class CertificateLint {
                          "an error and cannot be applied again");
   }
 
-  void check_strength(const CertificateInfo& certificate) const {
+  void check_strength(const Certificate& certificate) const {
     const bool is_rsa = certificate.kernel_algorithm.starts_with("rsa");
     const bool is_curve = certificate.kernel_algorithm.starts_with("ec");
     const unsigned least = is_rsa ? kLeastRsa : is_curve ? kLeastCurve : 0;
@@ -50,7 +50,7 @@ class CertificateLint {
         "with P-256 or P-384");
   }
 
-  void check_signer(const CertificateInfo& certificate) const {
+  void check_signer(const Certificate& certificate) const {
     if (!certificate.is_ca) return;
     diagnostics_.warning(
         "ca-as-signer", where_,
@@ -62,7 +62,7 @@ class CertificateLint {
         "bit by `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`");
   }
 
-  void check_issuer(const CertificateInfo& certificate) const {
+  void check_issuer(const Certificate& certificate) const {
     if (certificate.is_ca) return;
     diagnostics_.warning("issuer-not-ca", where_,
                          described(certificate) +
@@ -81,12 +81,12 @@ void lint_certificates(const Key& key, int64_t now, DiagnosticList& diagnostics)
   const CertificateLint signers(place_of(key.settings, "certificates", key.position), now,
                                 diagnostics);
   const CertificateLint issuers(place_of(key.settings, "issuer", key.position), now, diagnostics);
-  for (const CertificateInfo& certificate : key.certificates) {
+  for (const Certificate& certificate : key.certificates) {
     signers.check_date(certificate);
     signers.check_strength(certificate);
     signers.check_signer(certificate);
   }
-  for (const CertificateInfo& certificate : key.issuers) {
+  for (const Certificate& certificate : key.issuers) {
     issuers.check_date(certificate);
     issuers.check_strength(certificate);
     issuers.check_issuer(certificate);
@@ -116,9 +116,9 @@ void lint_whole_keyring(const Policy& policy, size_t index, DiagnosticList& diag
 }
 
 // The first key whose `revoked` names the public key of that certificate: it counts nowhere then.
-const Key* revoker_of(const Policy& policy, const CertificateInfo& certificate) {
+const Key* revoker_of(const Policy& policy, const Certificate& certificate) {
   const auto revokes = [&](const Key& key) {
-    return std::ranges::any_of(key.revoked, [&](const CertificateInfo& revoked) {
+    return std::ranges::any_of(key.revoked, [&](const Certificate& revoked) {
       return revoked.public_key == certificate.public_key;
     });
   };
@@ -130,7 +130,7 @@ const Key* revoker_of(const Policy& policy, const CertificateInfo& certificate) 
 std::vector<const Key*> revokers_of(const Policy& policy, const Key& key) {
   std::vector<const Key*> found;
   for (const auto* certificates : {&key.certificates, &key.issuers})
-    for (const CertificateInfo& certificate : *certificates) {
+    for (const Certificate& certificate : *certificates) {
       const Key* revoker = revoker_of(policy, certificate);
       if (revoker == nullptr) return {};
       if (std::ranges::find(found, revoker) == found.end()) found.push_back(revoker);

@@ -71,7 +71,8 @@ void lint_own_programs(const Policy& policy, const bw_image& image, int64_t now,
     diagnostics.warning(
         "refuses-bpfwarden", place_of(rule.settings, "deny", rule.position),
         "rule `" + rule.name + "` refuses bpfwarden's own programs, which are unsigned: " + list,
-        "what runs keeps running, and `apply` only replaces the policy; but run `bpfwarden off` "
+        "programs that run keep running, and `apply` only replaces the policy; but run `bpfwarden "
+        "off` "
         "before an upgrade of bpfwarden, which loads its programs anew");
   }
 }

@@ -44,9 +44,9 @@ void lint_shadow(const Policy& policy, uint32_t index, const Reach& reach,
   const Rule& rule = policy.rules[index];
   string hint = "delete it, or move it up";
   if (rule.mode && reach.leaves_to_its_mode(index))
-    hint += "; its `mode` still holds for what no rule matches on its attach points";
+    hint += "; its `mode` still holds for programs on its attach points that no rule matches";
   if (rule.action != Action::allow && names_parts(rule))
-    hint += "; it still refuses what has no target that can be found out";
+    hint += "; it still refuses programs whose target cannot be found out";
   if (admits_loaders(rule)) hint += "; signed loaders of its keys may still run by it";
   diagnostics.warning("shadowed-rule", place_of(rule.settings, "name", rule.position),
                       "rule `" + rule.name + "` never decides about what it names: " +
@@ -63,9 +63,10 @@ void lint_audit_hole(const Policy& policy, uint32_t index, const Reach& reach,
     return;
   diagnostics.warning(
       "audit-hole", place_of(rule.settings, "mode", rule.position),
-      "in this enforcing policy, `mode = \"audit\"` also lets through whatever no rule matches on "
-      "the attach points of rule `" +
-          rule.name + "`, from anyone",
+      "`mode = \"audit\"` of rule `" + rule.name +
+          "` also lets through all programs that no rule matches on its attach points, although "
+          "the "
+          "policy enforces",
       "end the trial: take `mode` out; or deny the rest in a rule of its own, after this one");
 }
 

@@ -65,8 +65,8 @@ void lint_ambiguity(const Rule& rule, DiagnosticList& diagnostics) {
         });
     const bool allows = rule.action == Action::allow;
     diagnostics.warning("ambiguous-at-load", first->position,
-                        "what is loaded for " + list_families(found.named) +
-                            (allows ? " can be attached as " : " is not known from ") +
+                        "a program loaded for " + list_families(found.named) +
+                            (allows ? " can be attached as " : " cannot be told from one for ") +
                             list_families(found.others) + ": this rule " +
                             (allows ? "admits" : "denies") + " that too",
                         allows ? "name them in the rule to show that you mean it; a policy with "
@@ -98,14 +98,15 @@ void lint_offsets(const Rule& rule, DiagnosticList& diagnostics) {
     const AttachPattern& pattern = entry.pattern;
     const bool is_usdt =
         pattern.families.test(*find_family("usdt")) && pattern.target.match != TargetMatch::all;
-    if (is_usdt && rule.action == Action::allow && !names_whole(rule, "uprobe"))
+    const bool is_admitted = names_whole(rule, "uprobe") && names_whole(rule, "uprobe.multi");
+    if (is_usdt && rule.action == Action::allow && !is_admitted)
       diagnostics.warning(
           "offset-at-attach", entry.position,
           "`" + pattern.text +
-              "` admits no attachment: for the kernel a USDT probe is a uprobe at "
-              "an offset, which only the file tells",
-          "allow the offsets, as in `uprobe/FILE:0x4a1f0` (a refusal's event names them), or "
-          "`usdt/*`, which is every uprobe");
+              "` admits no attachment: for the kernel a USDT probe is a `uprobe` or "
+              "`uprobe.multi` at an offset, which only the file tells",
+          "allow the offsets, as in `uprobe/FILE:0x4a1f0` and `uprobe.multi/FILE:0x4a1f0` (a "
+          "refusal's event names them), or `usdt/*`, which is every one of them");
     if (is_symbol_prefix(pattern))
       diagnostics.warning("offset-at-attach", entry.position,
                           "`" + pattern.text +

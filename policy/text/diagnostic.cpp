@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include "policy/text/escaped.h"
+
 namespace bpfwarden::policy {
 namespace {
 
@@ -23,33 +25,15 @@ std::string painted(std::string_view text, std::string_view code, bool colour) {
   return std::string(code).append(text).append(kReset);
 }
 
-bool is_continuation(unsigned char byte) { return (byte & 0xc0) == 0x80; }
-
-// The length of the UTF-8 sequence at the start of a non-empty text; 0 if it is none.
-size_t sequence_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  if (lead > 0xf4 || length > text.size()) return 0;
-  for (size_t i = 1; i < length; i++)
-    if (!is_continuation(static_cast<unsigned char>(text[i]))) return 0;
-  return length;
-}
-
-// C0, DEL and C1: what a terminal might obey. A tab is harmless.
-bool is_control(std::string_view point) {
-  const auto lead = static_cast<unsigned char>(point.front());
-  if (point.size() == 1) return (lead < 0x20 && lead != '\t') || lead == 0x7f;
-  return point.size() == 2 && lead == 0xc2 && static_cast<unsigned char>(point[1]) < 0xa0;
-}
-
 // One element a code point, ready for a terminal: one column stays one column.
 std::vector<std::string> printable_points(std::string_view text) {
   std::vector<std::string> points;
   while (!text.empty()) {
-    const size_t length = sequence_length(text);
-    const std::string_view point = text.substr(0, std::max<size_t>(length, 1));
-    points.emplace_back(length == 0 || is_control(point) ? "\xef\xbf\xbd" : point);
-    text.remove_prefix(point.size());
+    const Point point = first_point(text);
+    const bool is_shown = point.bytes != 0 && point.value != '\n' && !is_harmful(point.value);
+    const std::string_view bytes = text.substr(0, std::max<size_t>(point.bytes, 1));
+    points.emplace_back(is_shown ? bytes : "\xef\xbf\xbd");
+    text.remove_prefix(bytes.size());
   }
   return points;
 }

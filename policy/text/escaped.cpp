@@ -4,14 +4,10 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 
 namespace bpfwarden::policy {
 namespace {
-
-struct Point {
-  uint32_t value = 0;
-  size_t bytes = 0;  // 0: no UTF-8
-};
 
 size_t bytes_by_lead(unsigned char lead) {
   if (lead < 0x80) return 1;
@@ -26,6 +22,14 @@ bool is_scalar(uint32_t value, size_t bytes) {
   constexpr std::array<uint32_t, 5> least = {0, 0, 0x80, 0x800, 0x10000};
   return value >= least.at(bytes) && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
 }
+
+std::string escape(uint32_t value) {
+  char text[16] = "";
+  std::snprintf(text, sizeof(text), "\\u%04x", value);
+  return text;
+}
+
+}  // namespace
 
 Point first_point(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text.front());
@@ -51,13 +55,9 @@ bool is_harmful(uint32_t point) {
       ranges, [&](const Range& range) { return point >= range.first && point <= range.last; });
 }
 
-std::string escape(uint32_t value) {
-  char text[16] = "";
-  std::snprintf(text, sizeof(text), "\\u%04x", value);
-  return text;
+size_t width_of(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(text, std::not_fn(is_continuation)));
 }
-
-}  // namespace
 
 std::string escaped(std::string_view text) {
   std::string result;

@@ -6,93 +6,102 @@
 namespace bpfwarden::policy {
 namespace {
 
-struct CauseTexts {
+struct CauseEntry {
   std::string_view name;
+  CauseClass from;
   std::string_view what;
   std::string_view next;
 };
 
 // By enum bw_cause.
-constexpr std::array<CauseTexts, BW_CAUSES> kCauses = {{
-    {"rule", "a rule of the policy decided",
+constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
+    {"rule", CauseClass::rules, "a rule of the policy decided",
      "Read the rule: if it is right, sign the program with a key that a rule admits; if not, "
      "change "
      "the rule and apply the policy."},
-    {"default", "no rule of the policy matched, so its default decided",
+    {"default", CauseClass::rules, "no rule of the policy matched, so its default decided",
      "If the program is wanted, add a rule that names its attach point and the key that signs it, "
      "and apply the policy."},
-    {"unknown-attach", "the program or attach type is unknown to this version of bpfwarden",
+    {"unknown-attach", CauseClass::derived,
+     "the program or attach type is unknown to this version of bpfwarden",
      "Find out which program asks for it; if it is wanted, a bpfwarden as new as the kernel is "
      "needed."},
-    {"missing-fact",
+    {"missing-fact", CauseClass::guard,
      "the kernel part could not read a fact it needs, and denies rather than guesses",
      "Run `bpfwarden doctor`; if memory was short or the attach target has no BTF name, try again "
      "once that is mended."},
-    {"unsigned-parts",
+    {"unsigned-parts", CauseClass::guard,
      "the program carries a signature together with parts that it does not cover: CO-RE "
      "relocations, function or line information, or BTF",
      "Build it as a signed light skeleton, which carries none of them, and sign that."},
-    {"lsm-bypass",
+    {"lsm-bypass", CauseClass::guard,
      "an fmod_ret program on security_* would skip every security module, this one included",
      "Use an LSM program instead; no policy can allow this, so find out who loads it."},
-    {"digest-changed", "the instructions were changed after their signature was verified",
+    {"digest-changed", CauseClass::guard,
+     "the instructions were changed after their signature was verified",
      "Treat it as an attack until its loader is found: a signed program must run exactly as it was "
      "signed."},
-    {"target-changed",
+    {"target-changed", CauseClass::guard,
      "the program would be attached to another target than the one that was decided upon",
      "Treat it as an attack until its loader is found, and load the program again without "
      "anything else touching it."},
-    {"kernel-load", "the kernel was asked to load a program outside the run of an admitted loader",
+    {"kernel-load", CauseClass::guard,
+     "the kernel was asked to load a program outside the run of an admitted loader",
      "Run the light skeleton's loader once, from a thread that shares its file table with nobody, "
      "after it was itself admitted."},
-    {"writable-exclusive-map",
+    {"writable-exclusive-map", CauseClass::derived,
      "a map that a signature covers was asked for in a form that stays writable (BPF_F_MMAPABLE)",
      "Create the loader's metadata map without BPF_F_MMAPABLE; a current libbpf does."},
-    {"no-provenance",
+    {"no-provenance", CauseClass::guard,
      "the program never passed this enforcer's load hook, and was not there before it either",
      "See `bpftool prog show` for how it came to be, and load it again through bpf(2)."},
-    {"kernel-rejected", "the kernel itself refused the program's signature",
+    {"kernel-rejected", CauseClass::derived, "the kernel itself refused the program's signature",
      "Check that the keyring which the loader names holds the signer's key; if it does, the file "
      "is "
      "not what was signed: get it again, or sign it with `bpfwarden sign`."},
-    {"denied-digest", "the policy's `deny-digests` names exactly this program",
+    {"denied-digest", CauseClass::listed, "the policy's `deny-digests` names exactly this program",
      "Load a version that is not on the list; whoever put this one there knows why."},
-    {"sealed-key", "bpfwarden's own keyring, or a key in it, was to be changed or taken away",
+    {"sealed-key", CauseClass::derived,
+     "bpfwarden's own keyring, or a key in it, was to be changed or taken away",
      "Find out who wanted that; keys are changed in the policy, and `bpfwarden apply` makes a new "
      "keyring of it."},
-    {"shared-files",
+    {"shared-files", CauseClass::attach_guard,
      "the caller shares its file descriptors with another thread or process, which could swap the "
      "program after it was judged",
      "Attach from a process with a single thread, such as `bpfwarden run FILE --attach` or "
      "`bpftool`; or give the rule multithreaded-attach = \"detect\"."},
-    {"too-many-targets", "one attachment names more functions than are looked at",
+    {"too-many-targets", CauseClass::attach_guard,
+     "one attachment names more functions than are looked at",
      "Attach to fewer functions at once, in several links."},
-    {"attach-race",
+    {"attach-race", CauseClass::attach_guard,
      "another program than the one that was judged was attached, or it was attached elsewhere: "
      "somebody swapped a file descriptor, or what lies in memory, meanwhile, and the process was "
      "killed; or somebody reached for its link, or for a process while it attaches, and got EPERM",
      "Treat it as an attack until its author has found who did; `bpfwarden inventory` shows "
      "whether the program is still attached."},
-    {"token-denied", "the policy admits no BPF tokens, with which user namespaces load programs",
+    {"token-denied", CauseClass::derived,
+     "the policy admits no BPF tokens, with which user namespaces load programs",
      "Load the programs outside of the user namespace; or take bpf-tokens = \"deny\" out of the "
      "policy, and let rules with `delegated` say what may be loaded with one."},
-    {"refused-before", "the program was refused when it was loaded, and stays so while it lives",
+    {"refused-before", CauseClass::guard,
+     "the program was refused when it was loaded, and stays so while it lives",
      "Find out who still has it open; the refusal of its load, an event before this one, says "
      "why."},
-    {"foreign-map", "a signed loader's program uses a map that the loader's run did not make",
+    {"foreign-map", CauseClass::guard,
+     "a signed loader's program uses a map that the loader's run did not make",
      "Treat it as an attack until whoever runs the loader is found: somebody meddles with its "
      "run."},
-    {"table-full",
+    {"table-full", CauseClass::guard,
      "a table of bpfwarden's has no room for another program, or for another map of "
      "a signed loader",
      "`bpfwarden status` says how full which table is and who holds it; end what loads them, and "
      "there is room again."},
-    {"unjudged-route",
+    {"unjudged-route", CauseClass::guard,
      "a program was taken for use by a way that no hook of bpfwarden judged, and the process was "
      "killed",
      "`bpfwarden status` says whether all hooks are there, `bpfwarden inventory` where the program "
      "is; take it away there, and report the system call that the event names."},
-    {"probe-grows",
+    {"probe-grows", CauseClass::attach_guard,
      "a file of tracefs that appends probes to events was opened for writing, while the program is "
      "on such an event and would run at each of them",
      "See /sys/kernel/tracing/dynamic_events and `bpfwarden inventory`; attach it through the "
@@ -121,7 +130,20 @@ std::string_view cause_text(bw_cause cause) {
   return cause < BW_CAUSES ? kCauses[cause].what : "the cause is unknown to this version";
 }
 
-bool is_fixed(bw_cause cause) { return cause != BW_CAUSE_RULE && cause != BW_CAUSE_DEFAULT; }
+CauseClass cause_class(bw_cause cause) {
+  return cause < BW_CAUSES ? kCauses[cause].from : CauseClass::derived;
+}
+
+bool is_fixed(bw_cause cause) { return cause_class(cause) != CauseClass::rules; }
+
+bool is_up_to_policy(bw_cause cause) {
+  return !is_fixed(cause) || cause_class(cause) == CauseClass::listed;
+}
+
+bool is_guard(bw_cause cause) {
+  const CauseClass from = cause_class(cause);
+  return from == CauseClass::guard || from == CauseClass::attach_guard;
+}
 
 std::string fixed_denials() {
   std::string rows = "| cause | what no rule can allow |\n|---|---|\n";

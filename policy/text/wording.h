@@ -19,8 +19,24 @@ namespace bpfwarden::policy {
 // What to do about it, as one sentence.
 [[nodiscard]] std::string_view next_step(bw_cause cause);
 
+// Where a cause comes from, and so what can be said of its decisions again from the facts alone.
+enum class CauseClass : uint8_t {
+  rules,         // a rule, or that none matched
+  listed,        // the policy's `deny-digests`
+  derived,       // follows from the facts and the policy, or is about no program
+  guard,         // the kernel part refused before it looked at any rule; the facts do not tell
+  attach_guard,  // likewise, and it is about an attachment alone
+};
+[[nodiscard]] CauseClass cause_class(bw_cause cause);
+
 // Whether no rule can allow what was denied for it.
 [[nodiscard]] bool is_fixed(bw_cause cause);
+
+// Whether the words of the policy decided: its rules, or its list.
+[[nodiscard]] bool is_up_to_policy(bw_cause cause);
+
+// Whether no fact brings it back.
+[[nodiscard]] bool is_guard(bw_cause cause);
 
 // All such causes with their texts, as the table in docs/policy.md.
 [[nodiscard]] std::string fixed_denials();

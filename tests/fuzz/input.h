@@ -8,11 +8,11 @@ namespace bpfwarden::policy::fuzz {
 inline constexpr int64_t kNow = 1'800'000'000;  // 2027-01-15
 
 // Every path holds one certificate that is of use; a key of its own for each path.
-inline Result<std::vector<CertificateInfo>> any_certificate(const std::filesystem::path& path) {
-  CertificateInfo info;
+inline Result<std::vector<Certificate>> any_certificate(const std::filesystem::path& path) {
+  Certificate info;
   info.path = path.string();
   info.subject = "CN=fuzz";
-  info.fingerprint_hex = std::string(64, 'f');
+  info.fingerprint.fill(0xff);
   info.public_key.assign(32, static_cast<uint8_t>(info.path.size()));
   info.kernel_algorithm = "ecdsa-nist-p256";
   info.bits = 256;

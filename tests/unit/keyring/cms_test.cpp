@@ -5,25 +5,15 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include "tests/unit/keyring/test_keys.h"
+#include "tests/unit/keyring/test_signer.h"
 
 namespace bpfwarden::keyring {
 namespace {
 
 using test::KeyType;
 
-struct Signer {
-  Certificate certificate;
-  PrivateKey key{nullptr};
-};
-
-Signer make_signer(const test::CertificateOptions& options = {}) {
-  const test::TempDir dir;
-  const auto made = test::make_key(options);
-  auto certs = read_certificates(dir.write("cert.pem", test::certificate_pem(made)));
-  auto key = open_private_key(dir.write("key.pem", test::key_pem(made)));
-  return {std::move(certs.value().front()), std::move(key.value())};
-}
+using test::make_signer;
+using test::Signer;
 
 const std::vector<uint8_t> content = {0xb7, 0, 0, 0, 7, 0, 0,    0,   0x95,
                                       0,    0, 0, 0, 0, 0, '\r', '\n'};

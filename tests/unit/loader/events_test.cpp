@@ -45,7 +45,7 @@ signature = "prog-used-maps"
 
 std::unique_ptr<bw_image> image(const char* text = kPolicy) {
   const auto no_certificates = [](const std::filesystem::path&) {
-    return Result<std::vector<policy::CertificateInfo>>(fail("no certificates here"));
+    return Result<std::vector<Certificate>>(fail("no certificates here"));
   };
   const auto parsed = policy::parse({{"edge.toml", text}}, no_certificates, 0);
   REQUIRE(parsed);
@@ -386,8 +386,9 @@ TEST_CASE("who lost a race, or went by a way that no hook judged, was killed") {
              ContainsSubstring(" by a way that no hook judged, bpf(99, 0x1); its process was "
                                "killed: "));
   event.hook = BW_HOOK_SUM;
-  CHECK_THAT(event_sentence(event, nullptr),
-             ContainsSubstring("DENIED: what so many tried that no more is known of it: "));
+  CHECK_THAT(
+      event_sentence(event, nullptr),
+      ContainsSubstring("DENIED: too many denials to tell apart, so only their number is known: "));
 }
 
 }  // namespace bpfwarden::loader

@@ -12,7 +12,7 @@ HeldByLink link(uint32_t id, uint32_t program, const std::string& key) {
   return {id, program, {.kind = "xdp", .attach = "xdp@#2", .key = key}};
 }
 
-Attached place(uint32_t program, const std::string& key, const std::string& attach = "xdp@eth0") {
+Sighting place(uint32_t program, const std::string& key, const std::string& attach = "xdp@eth0") {
   return {.program_id = program,
           .key = key,
           .kind = "found",
@@ -23,7 +23,7 @@ Attached place(uint32_t program, const std::string& key, const std::string& atta
 
 using Told = std::vector<std::pair<uint32_t, uint32_t>>;  // program, link
 
-Told told(std::vector<HeldByLink> links, std::vector<Attached> places) {
+Told told(std::vector<HeldByLink> links, std::vector<Sighting> places) {
   Told pairs;
   for (const auto& [program, attachment] : join(std::move(links), std::move(places)))
     pairs.emplace_back(program, attachment.link_id);
@@ -69,7 +69,7 @@ TEST_CASE("a link without a program stands for all at its place") {
 }
 
 TEST_CASE("what only a link makes active is not told without one") {
-  Attached prepared = place(1, "a");
+  Sighting prepared = place(1, "a");
   prepared.needs_link = true;
   CHECK(told({}, {prepared}).empty());
   CHECK(told({link(9, 0, "a")}, {prepared}) == Told{{1, 9}});

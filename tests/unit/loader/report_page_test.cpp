@@ -63,9 +63,9 @@ TEST_CASE("base64 as RFC 4648 has it") {
                                                          {"foob", "Zm9vYg=="},
                                                          {"fooba", "Zm9vYmE="},
                                                          {"foobar", "Zm9vYmFy"}};
-  for (const auto& [plain, encoded] : vectors) CHECK(base64(bytes_of(plain)) == encoded);
+  for (const auto& [plain, encoded] : vectors) CHECK(keyring::base64(bytes_of(plain)) == encoded);
   constexpr uint8_t high[] = {0xfb, 0xff, 0xfe};
-  CHECK(base64(high) == "+//+");
+  CHECK(keyring::base64(high) == "+//+");
 }
 
 TEST_CASE("a page has its own three scripts and lets in no other") {
@@ -76,8 +76,8 @@ TEST_CASE("a page has its own three scripts and lets in no other") {
   CHECK(occurrences(*page, "<img") == 0);
   CHECK(occurrences(*page, "<!--") == 0);
   CHECK(page->contains("<title>&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;{{EVENTS}}"));
-  CHECK(page->contains("script-src 'sha256-" + base64(keyring::sha256(bytes_of(kReportScript))) +
-                       "'"));
+  CHECK(page->contains("script-src 'sha256-" +
+                       keyring::base64(keyring::sha256(bytes_of(kReportScript))) + "'"));
   CHECK(page->contains("<script>" + std::string(kReportScript) + "</script>"));
   CHECK(page->contains("<style>" + std::string(kReportStyle) + "</style>"));
   CHECK_FALSE(page->contains("unsafe-"));
@@ -108,7 +108,7 @@ TEST_CASE("of too many events denials stay, then the newest") {
 TEST_CASE("a page stays small, whatever the names: it then carries fewer events, and says so") {
   EventTable table;
   for (size_t i = 1; i <= kMostEventsInPage; i++) {
-    const std::string digest = keyring::hex(keyring::sha256(bytes_of(std::to_string(i))));
+    const std::string digest = hex(keyring::sha256(bytes_of(std::to_string(i))));
     REQUIRE(table.add(event_of({{"sequence", i},
                                 {"wall_time", 1'700'000'000 + i},
                                 {"hook", "bpf_prog_load"},

@@ -380,4 +380,17 @@ TEST_CASE("recorded files are read with those that were rotated, broken lines le
   CHECK(has(none.error().hint, "bpfwarden events"));
 }
 
+TEST_CASE("why: a feature probe is named as one, with the rule that lets probes through") {
+  const json probe = with(refused(1), {{"attach", "socket"}, {"program", ""}, {"comm", "bpftool"}});
+  const Advice advice = advice_for(probe);
+  CHECK(has(all_steps(advice), "by which the library of bpftool finds out"));
+  CHECK(
+      has(advice.rule, "load-only = [\"socket\", \"tp/*\", \"kprobe/*\", \"cgroup/sock_create\"]"));
+  CHECK(has(all_steps(advice_for(with(probe, {{"attach", "tp/…"}}))), "only a probe"));
+  // What has a name of its own, or a signature.
+  for (const json& other :
+       {json{{"program", "drop"}}, json{{"signature", "prog-only"}, {"signer", "netops"}}})
+    CHECK_FALSE(has(all_steps(advice_for(with(probe, other))), "only a probe"));
+}
+
 }  // namespace bpfwarden::loader

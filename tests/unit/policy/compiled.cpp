@@ -69,8 +69,7 @@ void set_names(const Load& load, bw_facts& facts) {
 }  // namespace
 
 bw_facts Compiled::facts_of(const Load& said) const {
-  Load load = said;
-  load.attach = seen_by_the_kernel(said.attach);
+  const Load load = seen_by_the_kernel(said).front();
   bw_facts facts = {};
   facts.prog_type = load.prog_type;
   facts.attach_type = load.attach_type;
@@ -99,9 +98,7 @@ Verdict verdict_of(const bw_decision& decision) {
 
 Verdict Compiled::decide(const Load& load) const {
   bw_facts facts = facts_of(load);
-  bw_decision decision = {};
-  bw_decide(image_.get(), &facts, &decision);
-  return verdict_of(decision);
+  return verdict_of(bw_decide(image_.get(), &facts));
 }
 
 }  // namespace bpfwarden::policy::test

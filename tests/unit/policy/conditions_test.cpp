@@ -219,7 +219,7 @@ TEST_CASE("a keyring with certificates stands for these alone; the whole keyring
 }
 
 TEST_CASE("revoked: by fingerprint of a certificate, by file of an issued one") {
-  const std::string fingerprint = read_fake("a.pem")->front().fingerprint_hex;
+  const std::string fingerprint = hex(read_fake("a.pem")->front().fingerprint);
   const auto key = [&](std::string_view rest) {
     return "[keys.k]\n" + std::string(rest) +
            "\n[[rules]]\nname=\"a\"\nallow=[\"xdp\"]\n"

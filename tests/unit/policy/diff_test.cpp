@@ -4,10 +4,9 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "compiled.h"
+#include "diff_sides.h"
 #include "fake_reader.h"
 #include "policy/answers/explain.h"
-#include "policy/diff/diff.h"
 #include "random_policy.h"
 #include "reference.h"
 
@@ -18,29 +17,6 @@ namespace {
 
 using std::string;
 
-struct Side {
-  explicit Side(const string& text) : policy(must_parse(text)), compiled(policy) {}
-  [[nodiscard]] DiffSide side() const { return {policy, compiled.image()}; }
-
-  Policy policy;
-  Compiled compiled;
-};
-
-PolicyDiff diff_of(const Side& before, const Side& after, int64_t now = kNow) {
-  const PolicyDiff diff = diff_policies({before.side(), after.side()}, now);
-  CHECK(diff.not_asked == 0);
-  for (const auto* groups : {&diff.groups, &diff.threads})
-    for (const DiffGroup& group : *groups)
-      for (const auto& witness : group.witness) CHECK(witness.has_value());
-  return diff;
-}
-
-PolicyDiff diff_of(const string& before, const string& after) {
-  return diff_of(Side(with_header(before)), Side(with_header(after)));
-}
-
-string rule(const string& settings) { return "[[rules]]\nname = \"r\"\n" + settings + "\n"; }
-
 bool has(const std::vector<string>& texts, const string& text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
 }
@@ -48,7 +24,7 @@ bool has(const std::vector<string>& texts, const string& text) {
 // An allow rule of `before` and of `after` conditions: widened at one place, for these.
 void check_widened(const string& before, const string& after, const string& who) {
   const string allow = "allow = [\"xdp\"]\nsignature = \"unsigned\"\n";
-  const PolicyDiff wider = diff_of(rule(allow + before), rule(allow + after));
+  const PolicyDiff wider = diff_of(rule_of(allow + before), rule_of(allow + after));
   CAPTURE(before, after);
   REQUIRE(wider.groups.size() == 1);
   CHECK(wider.groups[0].change == Change::widened);
@@ -56,7 +32,7 @@ void check_widened(const string& before, const string& after, const string& who)
   CAPTURE(wider.groups[0].who);
   CHECK(has(wider.groups[0].who, who));
   CHECK(wider.widens());
-  const PolicyDiff narrower = diff_of(rule(allow + after), rule(allow + before));
+  const PolicyDiff narrower = diff_of(rule_of(allow + after), rule_of(allow + before));
   REQUIRE(narrower.groups.size() == 1);
   CHECK(narrower.groups[0].change == Change::narrowed);
   CHECK_FALSE(narrower.widens());
@@ -103,7 +79,7 @@ PolicyText edited(Dice& dice, PolicyText text) {
 }  // namespace
 
 TEST_CASE("the same decisions are no difference") {
-  const string rules = rule("allow = [\"xdp\", \"tc\"]\nsigned-by = [\"netops\"]");
+  const string rules = rule_of("allow = [\"xdp\", \"tc\"]\nsigned-by = [\"netops\"]");
   const string other = "[[rules]]\nname = \"b\"\ndeny = [\"fentry/a*\"]\n";
   CHECK(diff_of(rules + other, rules + other).groups.empty());
   CHECK(diff_of(rules + other, rules + other).other_rule == 0);
@@ -118,7 +94,7 @@ TEST_CASE("the same decisions are no difference") {
 
 TEST_CASE("keys are compared by what they are, not by name or place") {
   const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
-  const string rest = rule("allow=[\"xdp\"]\nsigned-by=[\"a\"]");
+  const string rest = rule_of("allow=[\"xdp\"]\nsigned-by=[\"a\"]");
   const Side before(
       head + "keys.a.certificates=[\"one.pem\"]\nkeys.b.certificates=[\"two.pem\"]\n" + rest);
   const Side swapped(
@@ -151,15 +127,15 @@ TEST_CASE("attach points, signatures and signers that are widened are found") {
     REQUIRE(diff.groups.size() == 1);
     return diff.groups[0];
   };
-  CHECK(only(diff_of(rule("allow = [\"xdp\"]\n" + signed_by),
-                     rule("allow = [\"xdp\", \"fentry/tcp_*\"]\n" + signed_by)))
+  CHECK(only(diff_of(rule_of("allow = [\"xdp\"]\n" + signed_by),
+                     rule_of("allow = [\"xdp\", \"fentry/tcp_*\"]\n" + signed_by)))
             .places == std::vector<string>{"fentry/tcp_*"});
-  CHECK(only(diff_of(rule("allow = [\"xdp@eth0\"]\n" + signed_by),
-                     rule("allow = [\"xdp@eth*\"]\n" + signed_by)))
+  CHECK(only(diff_of(rule_of("allow = [\"xdp@eth0\"]\n" + signed_by),
+                     rule_of("allow = [\"xdp@eth*\"]\n" + signed_by)))
             .places == std::vector<string>{"xdp@eth*"});
   const auto covered =
-      only(diff_of(rule("allow = [\"xdp\"]\n" + signed_by + "\nsignature = \"prog-used-maps\""),
-                   rule("allow = [\"xdp\"]\n" + signed_by)));
+      only(diff_of(rule_of("allow = [\"xdp\"]\n" + signed_by + "\nsignature = \"prog-used-maps\""),
+                   rule_of("allow = [\"xdp\"]\n" + signed_by)));
   CHECK(covered.who == std::vector<string>{"prog-only by netops"});
   CHECK(covered.before == "denied by the default, enforced");
   CHECK(covered.after == "allowed by rule `r` (test.toml:8)");
@@ -167,122 +143,16 @@ TEST_CASE("attach points, signatures and signers that are widened are found") {
 
 TEST_CASE("a mode that no longer enforces is a deny that becomes an allow") {
   const string head = "schema=1\nname=\"p\"\nversion=1\ndefault=\"deny\"\n";
-  const Side enforce(head + "mode=\"enforce\"\n" + rule("deny=[\"xdp\"]"));
-  const Side audit(head + "mode=\"audit\"\n" + rule("deny=[\"xdp\"]"));
+  const Side enforce(head + "mode=\"enforce\"\n" + rule_of("deny=[\"xdp\"]"));
+  const Side audit(head + "mode=\"audit\"\n" + rule_of("deny=[\"xdp\"]"));
   CHECK(diff_of(enforce, audit).widens());
   CHECK_FALSE(diff_of(audit, enforce).widens());
   CHECK_FALSE(diff_of(audit, enforce).groups.empty());
 }
 
-namespace {
-
-// The rule `a` admits xdp on one device, `b` tc on it, each with settings of its own.
-string two_rules(const string& of_a, const string& of_b) {
-  const string of_both = "signature = \"unsigned\"\n";
-  return "[[rules]]\nname = \"a\"\nallow = [\"xdp@eth0\"]\n" + of_both + of_a +
-         "[[rules]]\nname = \"b\"\nallow = [\"tc@eth0\"]\n" + of_both + of_b;
-}
-
-string policy_with(const string& mode, const string& settings, const string& rules = "") {
-  return "schema=1\nname=\"p\"\nversion=1\ndefault=\"deny\"\nmode=\"" + mode + "\"\n" + settings +
-         rules;
-}
-
-const string kDetect = "multithreaded-attach = \"detect\"\n";
-const string kDeny = "multithreaded-attach = \"deny\"\n";
-
-// Nothing changes but for threads.
-std::vector<DiffGroup> changed_for_threads(const string& before, const string& after) {
-  CAPTURE(before, after);
-  const PolicyDiff diff = diff_of(Side(before), Side(after));
-  CHECK(diff.groups.empty());
-  CHECK(diff.changed == 0);
-  CHECK(diff.settings.empty());
-  return diff.threads;
-}
-
-}  // namespace
-
-TEST_CASE("a rule that lets threads attach is widened, and narrowed the other way") {
-  const string deny = policy_with("enforce", "", two_rules("", ""));
-  const string detect = policy_with("enforce", "", two_rules(kDetect, ""));
-  const auto wider = changed_for_threads(deny, detect);
-  REQUIRE(wider.size() == 1);
-  CHECK(wider[0].change == Change::widened);
-  CHECK(wider[0].places == std::vector<string>{"xdp@eth0"});
-  CHECK(wider[0].before == "allowed by rule `a` (test.toml:6), but to no threads, enforced");
-  CHECK(wider[0].after == "allowed by rule `a` (test.toml:6), by threads, too, which are watched");
-  CHECK(diff_of(Side(deny), Side(detect)).widens());
-  const auto narrower = changed_for_threads(detect, deny);
-  REQUIRE(narrower.size() == 1);
-  CHECK(narrower[0].change == Change::narrowed);
-  CHECK_FALSE(diff_of(Side(detect), Side(deny)).widens());
-}
-
-TEST_CASE("multithreaded-attach of the policy changes each rule that has none of its own") {
-  const auto changed = changed_for_threads(policy_with("enforce", "", two_rules("", kDeny)),
-                                           policy_with("enforce", kDetect, two_rules("", kDeny)));
-  REQUIRE(changed.size() == 1);
-  CHECK(changed[0].places == std::vector<string>{"xdp@eth0"});
-  CHECK(changed_for_threads(policy_with("enforce", kDetect, two_rules("", "")),
-                            policy_with("enforce", kDeny, two_rules(kDetect, kDetect)))
-            .empty());
-}
-
-TEST_CASE("what is spelled otherwise and decides alike is no difference to threads") {
-  const auto nobody = [](const string& setting) {
-    return policy_with("enforce", setting, rule("allow = [\"xdp\"]\nsignature = \"unsigned\""));
-  };
-  CHECK(changed_for_threads(nobody(""), nobody(kDetect)).empty());  // nothing falls at attach
-}
-
-TEST_CASE("the first rule that falls at attach refuses threads what they attached before") {
-  const string before =
-      policy_with("enforce", "", rule("allow = [\"xdp\"]\nsignature = \"unsigned\""));
-  const PolicyDiff diff =
-      diff_of(Side(before), Side(before + "[[rules]]\nname = \"b\"\nload-only = [\"tc\"]\n"
-                                          "signature = \"unsigned\"\n"));
-  REQUIRE(diff.threads.size() == 1);
-  CHECK(diff.threads[0].change == Change::narrowed);
-  CHECK(diff.threads[0].places == std::vector<string>{"xdp"});
-  CHECK(diff.threads[0].before ==
-        "allowed by rule `r` (test.toml:6), by threads, too: nothing falls at attach");
-}
-
-TEST_CASE("in audit mode threads are refused nothing, and the difference says so") {
-  const auto changed = changed_for_threads(policy_with("audit", "", two_rules("", "")),
-                                           policy_with("audit", kDetect, two_rules("", kDeny)));
-  REQUIRE(changed.size() == 1);
-  CHECK(changed[0].before == "allowed by rule `a` (test.toml:6), but to no threads, audit only");
-}
-
-TEST_CASE("bpf-tokens is a difference of the policy") {
-  const string deny = "bpf-tokens = \"deny\"\n";
-  const auto changed = [](const string& before, const string& after) {
-    const PolicyDiff diff = diff_of(Side(before), Side(after));
-    CHECK(diff.groups.empty());
-    CHECK(diff.threads.empty());
-    CHECK(diff.widens() == (!diff.settings.empty() && diff.settings[0].change == Change::widened));
-    return diff.settings;
-  };
-  const auto wider = changed(policy_with("enforce", deny), policy_with("enforce", ""));
-  REQUIRE(wider.size() == 1);
-  CHECK(wider[0].setting == "bpf-tokens");
-  CHECK(wider[0].change == Change::widened);
-  CHECK(wider[0].before == "deny, enforced");
-  CHECK(wider[0].after == "allow");
-  const auto narrower = changed(policy_with("audit", ""), policy_with("audit", deny));
-  REQUIRE(narrower.size() == 1);
-  CHECK(narrower[0].change == Change::narrowed);
-  CHECK(narrower[0].after == "deny, audit only");
-  CHECK(changed(policy_with("enforce", ""), policy_with("enforce", "bpf-tokens = \"allow\"\n"))
-            .empty());
-  CHECK(changed(policy_with("enforce", deny), policy_with("enforce", deny)).empty());
-}
-
 TEST_CASE("who may no longer sign: a revoked certificate of an issuer") {
   const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
-  const string rest = rule("allow=[\"xdp\"]\nsigned-by=[\"ca\"]");
+  const string rest = rule_of("allow=[\"xdp\"]\nsigned-by=[\"ca\"]");
   const Side before(head + "keys.ca.issuer=[\"ca.pem\"]\nkeys.ca.revoked=[\"leaf.pem\"]\n" + rest);
   const Side after(head + "keys.ca.issuer=[\"ca.pem\"]\n" + rest);
   const PolicyDiff diff = diff_of(before, after);
@@ -389,7 +259,7 @@ TEST_CASE("the largest policies are compared in bounded time") {
 
 TEST_CASE("a certificate less of a key is shown by that certificate") {
   const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
-  const string rest = rule("allow=[\"xdp\"]\nsigned-by=[\"a\"]");
+  const string rest = rule_of("allow=[\"xdp\"]\nsigned-by=[\"a\"]");
   const PolicyDiff diff =
       diff_of(Side(head + "keys.a.certificates=[\"one.pem\", \"two.pem\"]\n" + rest),
               Side(head + "keys.a.certificates=[\"one.pem\"]\n" + rest));
@@ -402,7 +272,7 @@ TEST_CASE("a certificate less of a key is shown by that certificate") {
 TEST_CASE("a target that cannot be found out is asked about") {
   const string allow =
       "[[rules]]\nname = \"s\"\nallow = [\"kprobe/*\"]\nsignature = \"unsigned\"\n";
-  const PolicyDiff diff = diff_of(rule("deny = [\"kprobe/tcp_connect\"]") + allow, allow);
+  const PolicyDiff diff = diff_of(rule_of("deny = [\"kprobe/tcp_connect\"]") + allow, allow);
   CHECK(std::ranges::any_of(diff.groups, [](const DiffGroup& group) {
     return group.places == std::vector<string>{"kprobe/(unknown)", "kprobe/tcp_connect"};
   }));
@@ -410,8 +280,8 @@ TEST_CASE("a target that cannot be found out is asked about") {
 
 TEST_CASE("what there is no time for is counted, and is no all-clear") {
   const string allow = "allow = [\"xdp\"]\nsignature = \"unsigned\"\n";
-  const Side before(with_header(rule(allow + "uid = [1]"))),
-      after(with_header(rule(allow + "uid = [1, 2]")));
+  const Side before(with_header(rule_of(allow + "uid = [1]"))),
+      after(with_header(rule_of(allow + "uid = [1, 2]")));
   const PolicyDiff all = diff_policies({before.side(), after.side()}, kNow);
   CHECK(all.not_asked == 0);
   CHECK(all.changed > 0);

@@ -9,12 +9,13 @@
 namespace bpfwarden::policy::test {
 namespace {
 
-CertificateInfo certificate(const std::filesystem::path& path, std::string_view name) {
-  CertificateInfo info;
+Certificate certificate(const std::filesystem::path& path, std::string_view name) {
+  Certificate info;
   info.path = path.string();
   info.subject = "CN=" + std::string(name);
-  for (const char c : name) info.fingerprint_hex += "0123456789abcdef"[c % 16];
-  info.fingerprint_hex.resize(64, '0');
+  for (size_t i = 0; i < name.size(); i++)  // a hexadecimal digit for each letter
+    info.fingerprint[i / 2 % info.fingerprint.size()] |=
+        static_cast<uint8_t>(i % 2 == 0 ? name[i] % 16 * 16 : name[i] % 16);
   info.bits = 256;
   info.public_key = fake_key(name);
   info.kernel_algorithm = "ecdsa-nist-p256";
@@ -32,14 +33,14 @@ std::vector<uint8_t> fake_key(std::string_view name) {
   return key;
 }
 
-Result<std::vector<CertificateInfo>> read_fake(const std::filesystem::path& path) {
+Result<std::vector<Certificate>> read_fake(const std::filesystem::path& path) {
   std::string name = path.stem().string();
   if (name == "missing") return fail_errno(ENOENT, "cannot be read", "check the path");
-  if (name == "empty") return std::vector<CertificateInfo>{};
+  if (name == "empty") return std::vector<Certificate>{};
   if (name == "bundle")
     return std::vector{certificate(path, "bundle one"), certificate(path, "bundle two")};
   if (name.starts_with("copy-of-")) name.erase(0, 8);
-  CertificateInfo info = certificate(path, name);
+  Certificate info = certificate(path, name);
   if (name == "expired") info.not_after = kNow - 1;
   if (name == "future") info.not_before = kNow + 1;
   if (name == "huge") info.public_key.resize(2000);

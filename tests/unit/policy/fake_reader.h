@@ -21,7 +21,7 @@ namespace bpfwarden::policy::test {
 
 inline constexpr int64_t kNow = 1'800'000'000;  // 2027-01-15
 
-[[nodiscard]] Result<std::vector<CertificateInfo>> read_fake(const std::filesystem::path& path);
+[[nodiscard]] Result<std::vector<Certificate>> read_fake(const std::filesystem::path& path);
 
 // The public key of certificate `name`, without ".pem".
 [[nodiscard]] std::vector<uint8_t> fake_key(std::string_view name);

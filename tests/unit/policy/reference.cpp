@@ -10,6 +10,11 @@ namespace {
 // What is known only at attach.
 constexpr char kUnknown[] = "?";
 
+// Current libbpf loads programs for USDT probes so.
+bool is_loaded_for_usdt(const AttachFamily& family, const Load& load) {
+  return family.name == "usdt" && load.attach_type == BPF_TRACE_UPROBE_MULTI;
+}
+
 // The attach points that a load may end up at. `declared`: those it is loaded for, else also those
 // that the kernel does not keep it from.
 std::vector<const AttachFamily*> destinations(const Load& load, bool declared) {
@@ -27,7 +32,7 @@ std::vector<const AttachFamily*> destinations(const Load& load, bool declared) {
     bool reached = is_declared(family);
     if (family.prog_type == load.prog_type && family.scope == Scope::rest) reached = !claimed;
     if (family.prog_type == load.prog_type && family.scope == Scope::always)
-      reached = !claimed || !declared;
+      reached = !claimed || !declared || is_loaded_for_usdt(family, load);
     if (reached) found.push_back(&family);
   }
   return found;
@@ -111,15 +116,19 @@ bool is_meant_as_syscall(const Written& written, const Rule& rule, const AttachP
   });
 }
 
+bool may_be_usdt(std::string_view family) { return family == "uprobe" || family == "uprobe.multi"; }
+
 // A USDT probe is attached as a uprobe somewhere in its file; where, only the file tells.
 bool is_meant_as_usdt(const Written& written, const Rule& rule, const AttachPoint& attach) {
   constexpr std::string_view head = "usdt/";
-  if (attach_families()[attach.family].name != "uprobe") return false;
+  if (!may_be_usdt(attach_families()[attach.family].name)) return false;
   const bool is_whole = written.body.ends_with('*') && written.body.size() <= head.size() + 1;
   if (is_whole) return is_meant(written.body, "usdt/x");
   if (rule.action == Action::allow || !written.body.starts_with(head)) return false;
   const std::string_view target = std::string_view(written.body).substr(head.size());
-  return attach.target.starts_with(target.substr(0, target.find_first_of(":*")));
+  const size_t end = target.find_first_of(":*");
+  const bool is_whole_file = end != std::string_view::npos && target[end] == ':';
+  return attach.target.starts_with(target.substr(0, is_whole_file ? end + 1 : end));
 }
 
 // A target that cannot be found out is what rules that refuse are about, and rules about all.
@@ -127,7 +136,7 @@ bool is_meant_unknown(const Written& written, const Rule& rule, const AttachPoin
   const AttachFamily& family = attach_families()[attach.family];
   const std::string head = std::string(family.name) + "/";
   if (is_meant(written.body, head + kUnknown)) return true;
-  const bool is_usdt = family.name == "uprobe" && is_meant(written.body, "usdt/?");
+  const bool is_usdt = may_be_usdt(family.name) && is_meant(written.body, "usdt/?");
   if (is_usdt || rule.action == Action::allow) return is_usdt;
   const auto names = [&](std::string_view other) {
     return written.body.starts_with(other) || is_meant(written.body, std::string(other) + kUnknown);
@@ -139,7 +148,7 @@ bool is_meant_unknown(const Written& written, const Rule& rule, const AttachPoin
   };
   return written.body.starts_with(head) || (family.name == "kprobe" && names_call("ksyscall/")) ||
          (family.name == "kretprobe" && names_call("kretsyscall/")) ||
-         (family.name == "uprobe" && names("usdt/"));
+         (may_be_usdt(family.name) && names("usdt/"));
 }
 
 bool match_at_attach(const Written& written, const Rule& rule, const AttachPoint& attach) {
@@ -176,7 +185,7 @@ bool is_revoked(const Policy& policy, const Load& load) {
            (load.issued && std::ranges::find(load.below, key) != load.below.end());
   };
   return std::ranges::any_of(policy.keys, [&](const Key& key) {
-    return std::ranges::any_of(key.revoked, [&](const CertificateInfo& certificate) {
+    return std::ranges::any_of(key.revoked, [&](const Certificate& certificate) {
       return is_in_use(certificate.public_key);
     });
   });
@@ -187,7 +196,7 @@ bool is_revoked(const Policy& policy, const Load& load) {
 bool names_key(const Key& key, const Load& load) {
   if (key.keyring != load.keyring) return false;
   if (key.certificates.empty() && key.issuers.empty()) return !load.issued || load.may_issue;
-  for (const CertificateInfo& certificate : load.issued ? key.issuers : key.certificates)
+  for (const Certificate& certificate : load.issued ? key.issuers : key.certificates)
     if (!load.public_key.empty() && certificate.public_key == load.public_key)
       return !load.issued || certificate.is_ca;
   return false;
@@ -265,21 +274,34 @@ Mode fixed_mode(const Policy& policy, const Load& load) {
 
 }  // namespace
 
-std::optional<AttachPoint> seen_by_the_kernel(const std::optional<AttachPoint>& point) {
-  if (!point) return point;
-  AttachPoint seen = *point;
-  const std::string_view family = attach_families()[point->family].name;
-  if (family == "ksyscall") seen = {*find_family("kprobe"), "__x64_sys_" + point->target, {}};
-  if (family == "kretsyscall") seen = {*find_family("kretprobe"), "__x64_sys_" + point->target, {}};
-  if (family == "usdt")
-    seen = {*find_family("uprobe"), point->target.substr(0, point->target.find(':')) + ":0x…", {}};
-  if (seen.target.size() > 127) seen.target.clear();
+std::vector<AttachPoint> seen_by_the_kernel(const AttachPoint& point) {
+  const std::string_view family = attach_families()[point.family].name;
+  std::vector<AttachPoint> seen = {point};
+  if (family == "ksyscall") seen = {{*find_family("kprobe"), "__x64_sys_" + point.target, {}}};
+  if (family == "kretsyscall")
+    seen = {{*find_family("kretprobe"), "__x64_sys_" + point.target, {}}};
+  if (family == "usdt") {
+    const std::string target = point.target.substr(0, point.target.find(':')) + ":0x…";
+    seen = {{*find_family("uprobe"), target, {}}, {*find_family("uprobe.multi"), target, {}}};
+  }
+  for (AttachPoint& one : seen)
+    if (one.target.size() > 127) one.target.clear();
   return seen;
 }
 
+std::vector<Load> seen_by_the_kernel(const Load& load) {
+  if (!load.attach) return {load};
+  std::vector<Load> ways;
+  for (AttachPoint& point : seen_by_the_kernel(*load.attach)) {
+    Load& way = ways.emplace_back(load);
+    if (&way != &ways.front()) way.attach_type = attach_families()[point.family].attach_type;
+    way.attach = std::move(point);
+  }
+  return ways;
+}
+
 Verdict judge(const Policy& policy, const Load& said) {
-  Load load = said;
-  load.attach = seen_by_the_kernel(said.attach);
+  const Load load = seen_by_the_kernel(said).front();
   const Mode fixed = fixed_mode(policy, load);
   if (load.guard != BW_CAUSE_RULE) return {false, fixed, load.guard, {}};
   if (destinations(load, true).empty()) return {false, fixed, BW_CAUSE_UNKNOWN_ATTACH, {}};

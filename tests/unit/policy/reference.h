@@ -48,10 +48,9 @@ struct Verdict {
   bool operator==(const Verdict&) const = default;
 };
 
-// A probe of a system call is one of its function, a USDT probe one somewhere in its file: that is
-// all the kernel knows of them.
-[[nodiscard]] std::optional<AttachPoint> seen_by_the_kernel(
-    const std::optional<AttachPoint>& point);
+// A probe of a system call is one of its function, a USDT probe one somewhere in its file, single
+// or multi: that is all the kernel knows of them. judge() is about the first.
+[[nodiscard]] std::vector<Load> seen_by_the_kernel(const Load& load);
 
 [[nodiscard]] Verdict judge(const Policy& policy, const Load& load);
 

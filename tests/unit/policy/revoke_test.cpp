@@ -9,7 +9,7 @@ namespace bpfwarden::policy::test {
 namespace {
 
 std::string fingerprint(const std::string& name) {
-  return "sha256:" + read_fake(name + ".pem")->front().fingerprint_hex;
+  return fingerprint_text(read_fake(name + ".pem")->front());
 }
 
 Result<std::vector<SourceFile>> revoke_in(const std::string& text, const std::string& entry) {

@@ -42,7 +42,7 @@ const Control relocated([] {
 // With the name and the subject key id of `model`'s certificate.
 std::unique_ptr<Signer> look_alike(const Signer& model) {
   test::TestKey made = test::make_key({.common_name = "netops", .subject_key_id = false});
-  const std::string id = keyring::hex(model.certificate.subject_key_id);
+  const std::string id = hex(model.certificate.subject_key_id);
   test::add_extension(made.cert.get(), NID_subject_key_identifier, id.c_str());
   test::require(X509_sign(made.cert.get(), made.key.get(), EVP_sha256()));
   auto twin = std::make_unique<Signer>("netops");

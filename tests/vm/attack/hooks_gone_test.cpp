@@ -20,13 +20,7 @@ allow = ["socket"]
 signature = "unsigned"
 )";
 
-bool says(const Ran& ran, const std::string& text) {
-  return ran.output.find(text) != std::string::npos;
-}
-
 std::string first_line(const Ran& ran) { return ran.output.substr(0, ran.output.find('\n')); }
-
-nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
 
 // The kernel detaches it from a work queue.
 bool is_gone_soon(const std::string& hook) {

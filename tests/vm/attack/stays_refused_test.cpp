@@ -162,7 +162,7 @@ TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
           "[vm][attack][control][kernel][kernel:program_digest]") {
   by_asking_twice.must_have_worked();
   Warden warden;
-  const std::string bad = keyring::hex(keyring::sha256(program(kBad).insns));
+  const std::string bad = hex(keyring::sha256(program(kBad).insns));
   warden.apply("enforce", "deny-digests = [\"sha256:" + bad +
                               "\"]\n[[rules]]\nname = \"any\"\nallow = [\"socket\"]\n"
                               "signature = \"unsigned\"\n");
@@ -178,7 +178,7 @@ TEST_CASE("attack_ask_twice_for_a_replayed_program",
           "folded_maps][kernel:program_digest]") {
   by_asking_twice.must_have_worked();
   Warden warden;
-  const std::string bad = keyring::hex(keyring::sha256(program(kBad).insns));
+  const std::string bad = hex(keyring::sha256(program(kBad).insns));
   warden.apply("enforce", "deny-digests = [\"sha256:" + bad +
                               "\"]\n[[rules]]\nname = \"netops\"\nallow = [\"socket\"]\n"
                               "signed-by = [\"netops\"]\n");

@@ -1,10 +1,13 @@
 // What the policy refuses and admits, each denial with its errno and the admitted twin beside it.
+#include <bpf/bpf.h>
+
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/verified.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -94,7 +97,7 @@ TEST_CASE(
   warden.apply("enforce", kRules);
   // Another key whose certificate claims the subject key id and the name of netops'.
   test::TestKey made = test::make_key({.common_name = "netops", .subject_key_id = false});
-  const std::string id = keyring::hex(warden.netops().certificate.subject_key_id);
+  const std::string id = hex(warden.netops().certificate.subject_key_id);
   test::add_extension(made.cert.get(), NID_subject_key_identifier, id.c_str());
   test::require(X509_sign(made.cert.get(), made.key.get(), EVP_sha256()));
   Signer twin("netops");
@@ -300,7 +303,7 @@ TEST_CASE(
     REQUIRE(made.status == 0);
     return bundle;
   };
-  const Ran refused = run("bpfwarden run " + bundle_of("xdp_pass"));
+  const Ran refused = run_as_verified(warden, bundle_of("xdp_pass"));
   INFO(refused.output);
   CHECK(refused.status == 1);
   CHECK(refused.output.find("Operation not permitted") != std::string::npos);
@@ -310,13 +313,49 @@ TEST_CASE(
   CHECK(refused.output.find("do:  ") != std::string::npos);
   CHECK(refusal(warden)["rule"] == "no xdp today");  // the stream still has it
   const std::string bundle = bundle_of("connects"), links = "/sys/fs/bpf/test-links";
-  const Ran admitted = run("bpfwarden run " + bundle + " --attach --link-pin " + links);
+  const Ran admitted = run_as_verified(warden, bundle, "--attach --link-pin " + links);
   INFO(admitted.output);
   CHECK(admitted.status == 0);
   // Its exit code tells of what bpftool itself was refused beside it.
   const Ran shown = run("bpftool link show pinned " + links + "/count_connect");
   CHECK(shown.output.find("attach_type trace_fentry") != std::string::npos);
   run("rm -r " + links);
+}
+
+// Signed or not: the number of what has come to be, and none of what the verifier refuses.
+TEST_CASE("allow_and_tell_the_number_of_each_program_that_was_loaded",
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
+          "kernel:program_digest]") {
+  Warden warden;
+  warden.apply("enforce", R"(
+[[rules]]
+name = "unsigned"
+allow = ["xdp"]
+signature = "unsigned"
+
+[[rules]]
+name = "signed"
+allow = ["xdp"]
+signed-by = ["netops"]
+)");
+  const auto told = [&](const Load& request) {
+    (void)warden.events();
+    const Attempt attempt = load(request);
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    if (attempt.error == 0) REQUIRE(bpf_obj_get_info_by_fd(attempt.fd.get(), &info, &size) == 0);
+    const auto events = events_of_hook(warden, "bpf_prog_load");
+    REQUIRE(events.size() == 1);
+    CHECK(events[0]["decision"] == "allow");
+    CHECK(events[0]["program_id"] == info.id);
+    return info.id;
+  };
+  std::vector<uint8_t> no_value(Load::return_value(0));
+  no_value.erase(no_value.begin(), no_value.begin() + 8);  // exit, and r0 is not set
+  CHECK(told(Load{}) != 0);
+  CHECK(told(Load{}.signed_by(warden.netops())) != 0);
+  CHECK(told(Load{.insns = no_value}) == 0);
+  CHECK(told(Load{.insns = no_value}.signed_by(warden.netops())) == 0);
 }
 
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools]") {

@@ -16,8 +16,9 @@
 #include <cerrno>
 
 #include "keyring/cms.h"
+#include "keyring/cms_chain.h"
 #include "loader/kernel/kernel_has.h"
-#include "tests/unit/keyring/test_keys.h"
+#include "tests/unit/keyring/test_signer.h"
 
 namespace bpfwarden::keyring {
 namespace {
@@ -25,18 +26,8 @@ namespace {
 constexpr const char* ring_name = "bpfwarden:test";
 constexpr key_perm_t everything = KEY_POS_ALL | KEY_USR_ALL;
 
-struct Signer {
-  Certificate certificate;
-  PrivateKey key{nullptr};
-};
-
-Signer make_signer(const test::CertificateOptions& options = {}) {
-  const test::TempDir dir;
-  const auto made = test::make_key(options);
-  auto certs = read_certificates(dir.write("cert.pem", test::certificate_pem(made)));
-  auto key = open_private_key(dir.write("key.pem", test::key_pem(made)));
-  return {std::move(certs.value().front()), std::move(key.value())};
-}
+using test::make_signer;
+using test::Signer;
 
 int error_of(long result) { return result < 0 ? errno : 0; }
 
@@ -61,6 +52,8 @@ struct Rings {
     REQUIRE(::keyctl_setperm(open, everything) == 0);
     REQUIRE(::keyctl_setperm(open_key, everything) == 0);
   }
+  [[nodiscard]] std::span<const Certificate> trusted() const { return {&signer.certificate, 1}; }
+
   Rings(const Rings&) = delete;
   Rings& operator=(const Rings&) = delete;
   ~Rings() {
@@ -216,6 +209,15 @@ int load(std::span<const uint8_t> insns, std::span<const uint8_t> signature, Key
   return error;
 }
 
+// Likewise, and `bpfwarden verify` must say the same of it: that one of the certificates which are
+// in the ring vouches for it, or that none does.
+int load_as_verified(std::span<const uint8_t> insns, std::span<const uint8_t> signature,
+                     KeySerial ring, std::span<const Certificate> in_ring) {
+  const int error = load(insns, signature, ring);
+  CHECK((error == 0) == verify_chain(insns, signature, in_ring).has_value());
+  return error;
+}
+
 std::vector<uint8_t> sign(const Signer& signer) {
   return sign_detached(return_zero, signer.key, signer.certificate).value();
 }
@@ -239,7 +241,7 @@ TEST_CASE("allow_a_program_signed_by_a_key_in_the_ring",
                                 test::CertificateOptions{.ends = -60});
   const Signer signer = make_signer(options);
   const KeySerial ring = create_sealed_ring(ring_name, {&signer.certificate, 1}).value();
-  CHECK(load(return_zero, sign(signer), ring) == 0);
+  CHECK(load_as_verified(return_zero, sign(signer), ring, {&signer.certificate, 1}) == 0);
   CHECK(::keyctl_unlink(ring, KEY_SPEC_PROCESS_KEYRING) == 0);
 }
 
@@ -248,11 +250,12 @@ TEST_CASE("deny_a_program_that_was_changed_or_signed_by_another_key",
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);
-  CHECK(load(return_zero, signature, rings.sealed) == 0);
+  CHECK(load_as_verified(return_zero, signature, rings.sealed, rings.trusted()) == 0);
   auto changed = return_zero;
   changed[4] = 1;
-  CHECK(load(changed, signature, rings.sealed) == EKEYREJECTED);
-  CHECK(load(return_zero, sign(make_signer()), rings.sealed) == ENOKEY);
+  CHECK(load_as_verified(changed, signature, rings.sealed, rings.trusted()) == EKEYREJECTED);
+  CHECK(load_as_verified(return_zero, sign(make_signer()), rings.sealed, rings.trusted()) ==
+        ENOKEY);
 }
 
 TEST_CASE("deny_a_program_whose_key_was_invalidated",
@@ -260,11 +263,11 @@ TEST_CASE("deny_a_program_whose_key_was_invalidated",
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);
-  CHECK(load(return_zero, signature, rings.sealed) == 0);
+  CHECK(load_as_verified(return_zero, signature, rings.sealed, rings.trusted()) == 0);
   REQUIRE(::keyctl_invalidate(rings.sealed_key) == 0);
   // EKEYREVOKED until the kernel's garbage collector has taken the key out of the ring.
   for (int i = 0; i < 1000 && !ring_keys(rings.sealed).value().empty(); ++i) ::usleep(10'000);
-  CHECK(load(return_zero, signature, rings.sealed) == ENOKEY);
+  CHECK(load_as_verified(return_zero, signature, rings.sealed, {}) == ENOKEY);
 }
 
 TEST_CASE("deny_a_program_whose_ring_was_invalidated",
@@ -272,9 +275,9 @@ TEST_CASE("deny_a_program_whose_ring_was_invalidated",
   skip_without_signatures();
   const Rings rings;
   const auto signature = sign(rings.signer);
-  CHECK(load(return_zero, signature, rings.sealed) == 0);
+  CHECK(load_as_verified(return_zero, signature, rings.sealed, rings.trusted()) == 0);
   REQUIRE(::keyctl_invalidate(rings.sealed) == 0);
-  const int error = load(return_zero, signature, rings.sealed);
+  const int error = load_as_verified(return_zero, signature, rings.sealed, {});
   CHECK((error == ENOKEY || error == EINVAL));  // EINVAL once the garbage collector has been
 }
 

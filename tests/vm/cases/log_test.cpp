@@ -47,12 +47,6 @@ Load badly_signed() {
   return request;
 }
 
-nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
-
-bool says(const std::string& output, const std::string& text) {
-  return output.find(text) != std::string::npos;
-}
-
 // Each in its own process, all at once; the number of those that failed.
 template <class Work>
 int at_once(int processes, Work work) {

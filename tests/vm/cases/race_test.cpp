@@ -6,26 +6,20 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 #include <thread>
 
 #include "loader/kernel/syscall.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/contest.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/linger.h"
 #include "tests/vm/helpers/sharing.h"
@@ -33,180 +27,6 @@
 
 namespace bpfwarden::vm {
 namespace {
-
-// How many rounds a race has, unless its time is over before. At least kFewest are run, however
-// slow the machine is: time is a race's length, never its verdict.
-size_t rounds_wanted() {
-  const char* const wanted = std::getenv("BPFWARDEN_RACE_ROUNDS");
-  return wanted == nullptr ? 2'000 : std::stoul(wanted);
-}
-constexpr size_t kFewest = 1'000, kControlRounds = 500;
-constexpr std::chrono::seconds kLongest(60);
-
-struct RaceOutcome {
-  int error = 0;
-  uint32_t program = 0;  // what is attached, where there is no error
-};
-
-// Attaches, looks which program it is, and detaches.
-using AttachAndLook = std::function<RaceOutcome(int fd)>;
-
-struct Score {
-  size_t rounds = 0, wanted = 0, other = 0, refused = 0, failed_otherwise = 0;
-
-  void count(const RaceOutcome& outcome, uint32_t wanted_id) {
-    rounds++;
-    if (outcome.error != 0)
-      (outcome.error == EPERM ? refused : failed_otherwise)++;
-    else
-      (outcome.program == wanted_id ? wanted : other)++;
-  }
-};
-
-// Both threads may share one processor, which then runs many rounds before the exchange has a turn.
-// Ends at so many rounds or with its time, but not before the fewest that it needs.
-Score compete(const TwoPrograms& two, const AttachAndLook& attach, size_t fewest, size_t rounds,
-              size_t won_at_least) {
-  const Attempt wanted = load(two.wanted), other = load(two.other);
-  REQUIRE(wanted.error == 0);
-  REQUIRE(other.error == 0);
-  const uint32_t wanted_id = program_id(wanted.fd);
-  const auto end = std::chrono::steady_clock::now() + kLongest;
-  Score score;
-  const Exchange exchange(wanted.fd, other.fd);
-  while (score.rounds < fewest || score.other < won_at_least ||
-         (score.rounds < rounds && std::chrono::steady_clock::now() < end))
-    score.count(attach(exchange.slot()), wanted_id);
-  return score;
-}
-
-void say(const char* route, const char* when, const Score& score) {
-  std::printf(
-      "race, %s, %s: %zu rounds, %zu attached the allowed program, %zu the other, %zu "
-      "EPERM, %zu another error\n",
-      route, when, score.rounds, score.wanted, score.other, score.refused, score.failed_otherwise);
-}
-
-// Nobody exchanges anything: each gets what the policy says.
-void check_alone(const TwoPrograms& two, const AttachAndLook& attach) {
-  const Attempt wanted = load(two.wanted), other = load(two.other);
-  const RaceOutcome allowed = attach(wanted.fd.get());
-  CHECK(allowed.error == 0);
-  CHECK(allowed.program == program_id(wanted.fd));
-  CHECK(attach(other.fd.get()).error == EPERM);
-}
-
-struct Contest {
-  const char* route;
-  TwoPrograms two;
-  std::string rules;
-  AttachAndLook attach;
-  bool makes_links = false;  // that are gone with their process
-};
-
-void race(const Contest& contest) {
-  const auto& [route, two, rules, attach, makes_links] = contest;
-  Warden warden;
-  const Score control = compete(two, attach, kControlRounds, kControlRounds, 1);
-  say(route, "without a policy", control);
-  CHECK(control.other > 0);
-  CHECK(control.other + control.wanted == control.rounds);
-
-  warden.apply("enforce", rules);
-  check_alone(two, attach);
-  const Score score = compete(two, attach, kFewest, rounds_wanted(), 0);
-  say(route, "enforced", score);
-  CHECK(score.rounds >= kFewest);
-  CHECK(score.other == 0);
-  CHECK(score.refused == score.rounds);
-  check_alone(two, attach);
-}
-
-// ---- Under `detect` -----------------------------------------------------------------------------
-
-// Of children that may be killed at any moment.
-using SharedScore =
-    std::unique_ptr<Score, decltype([](Score* score) { ::munmap(score, sizeof(*score)); })>;
-
-SharedScore shared_score() {
-  void* memory =
-      ::mmap(nullptr, sizeof(Score), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  return SharedScore(new (memory) Score);
-}
-
-using StartExchange = std::function<std::unique_ptr<Exchange>()>;
-
-// In a child: it has a table of its own, which its two threads share. Its denials must fit into the
-// event buffer until it ends. Returns whether it was killed.
-bool competes_and_dies(const Contest& contest, const StartExchange& start, uint32_t wanted,
-                       Score& score) {
-  constexpr size_t kRoundsOfOne = 500;
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    run_on(0);
-    const auto exchange = start();
-    for (size_t round = 0; round < kRoundsOfOne; round++)
-      score.count(contest.attach(exchange->slot()), wanted);
-    ::_exit(0);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK((WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0));
-  return WIFSIGNALED(status);
-}
-
-size_t count_races(Warden& warden, const char* route) {
-  size_t races = 0;
-  for (const nlohmann::json& event : warden.events()) {
-    if (event["cause"] != "attach-race") continue;
-    CHECK(event["route"] == route);
-    CHECK(event["refused"] == true);
-    CHECK(event["errno"] == 0);
-    races++;
-  }
-  return races;
-}
-
-// Until an exchange has won, and for some time or so many rounds. The round that killed a child
-// counts as one.
-SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
-                                const StartExchange& start) {
-  constexpr std::chrono::seconds kLongestOfThese(28);
-  (void)warden.events();
-  SharedScore score = shared_score();
-  size_t killed = 0, reported = 0;
-  const auto end = std::chrono::steady_clock::now() + kLongestOfThese;
-  const size_t rounds = rounds_wanted();
-  while (killed == 0 || (score->rounds < rounds && std::chrono::steady_clock::now() < end)) {
-    if (competes_and_dies(contest, start, wanted, *score)) {
-      killed++;
-      score->rounds++;
-    }
-    reported += count_races(warden, contest.route);
-  }
-  say(contest.route, "detected", *score);
-  std::printf("race, %s: %zu exchanges won, %zu reported\n", contest.route, killed, reported);
-  CHECK(killed > 0);
-  CHECK(reported == killed);
-  CHECK(score->other == 0);
-  return score;
-}
-
-void race_detected(const Contest& contest) {
-  const Linger linger;
-  Warden warden;
-  warden.apply("enforce", "multithreaded-attach = \"detect\"\n" + contest.rules);
-  check_alone(contest.two, contest.attach);
-  const Fd wanted = loaded(contest.two.wanted), other = loaded(contest.two.other);
-  const SharedScore score = compete_in_children(warden, contest, program_id(wanted), [&] {
-    return std::make_unique<Exchange>(wanted, other);
-  });
-  CHECK(score->failed_otherwise == 0);
-  CHECK(score->wanted > 0);
-  if (contest.makes_links) CHECK(links_are_gone(program_id(other)));
-}
 
 // ---- The routes ---------------------------------------------------------------------------------
 
@@ -223,7 +43,7 @@ Contest on_cgroup(const char* route, AttachAndLook attach) {
 }
 
 Contest link_create(int cgroup) {
-  Contest contest = on_cgroup("link-create", [cgroup](int fd) -> RaceOutcome {
+  Contest contest = on_cgroup("link-create", [cgroup](int fd) -> RacedProgram {
     const Fd link(bpf_link_create(fd, cgroup, BPF_CGROUP_DEVICE, nullptr));
     if (!link) return {.error = errno};
     return {.program = linked_program(link)};
@@ -233,7 +53,7 @@ Contest link_create(int cgroup) {
 }
 
 Contest prog_attach(int cgroup) {
-  return on_cgroup("prog-attach", [cgroup](int fd) -> RaceOutcome {
+  return on_cgroup("prog-attach", [cgroup](int fd) -> RacedProgram {
     if (bpf_prog_attach(fd, cgroup, BPF_CGROUP_DEVICE, 0) != 0) return {.error = errno};
     uint32_t id = 0, count = 1;
     REQUIRE(bpf_prog_query(cgroup, BPF_CGROUP_DEVICE, 0, nullptr, &id, &count) == 0);
@@ -254,7 +74,7 @@ Fd resident_link(int cgroup) {
 
 Contest link_update(int cgroup) {
   return on_cgroup("link-update",
-                   [link = std::make_shared<Fd>(resident_link(cgroup))](int fd) -> RaceOutcome {
+                   [link = std::make_shared<Fd>(resident_link(cgroup))](int fd) -> RacedProgram {
                      if (bpf_link_update(link->get(), fd, nullptr) != 0) return {.error = errno};
                      return {.program = linked_program(*link)};
                    });
@@ -264,7 +84,7 @@ Contest raw_tracepoint_open() {
   const TwoPrograms two = {Load::of_type(BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
                            Load::of_type(BPF_PROG_TYPE_RAW_TRACEPOINT, 1)};
   return {"raw-tracepoint-open", two, two.rules("raw_tp", "raw_tp/task_rename"),
-          [](int fd) -> RaceOutcome {
+          [](int fd) -> RacedProgram {
             const Fd link(bpf_raw_tracepoint_open("task_rename", fd));
             if (!link) return {.error = errno};
             return {.program = linked_program(link)};
@@ -278,7 +98,7 @@ Contest perf_event() {
   const char* const name = "task/task_rename";
   const auto event = std::make_shared<Fd>();
   return {"perf-event", two, two.rules("tp", "tp/task/task_rename"),
-          [=, owner = pid_t{0}](int fd) mutable -> RaceOutcome {
+          [=, owner = pid_t{0}](int fd) mutable -> RacedProgram {
             if (!*event || owner != ::getpid()) *event = tracepoint_event(name);
             owner = ::getpid();
             if (::ioctl(event->get(), PERF_EVENT_IOC_SET_BPF, fd) != 0) return {.error = errno};
@@ -349,7 +169,7 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
   const uint32_t id = program_id(program);
   const Fd none(::open("/dev/null", O_RDONLY | O_CLOEXEC)), socket = udp_socket();
   const Contest contest = {
-      "setsockopt", {}, "", [&](int fd) -> RaceOutcome {
+      "setsockopt", {}, "", [&](int fd) -> RacedProgram {
         return {.error = error_of(
                     ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof(fd)))};
       }};
@@ -378,7 +198,7 @@ TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
   std::atomic<unsigned long> listed = allowed;
   constexpr uint32_t kAllowed = 1, kOther = 2;
   const Contest contest = {
-      "link-create", {}, "", [&](int) -> RaceOutcome {
+      "link-create", {}, "", [&](int) -> RacedProgram {
         LIBBPF_OPTS(bpf_link_create_opts, options);
         options.kprobe_multi.addrs = reinterpret_cast<const unsigned long*>(&listed);
         options.kprobe_multi.cnt = 1;

@@ -127,7 +127,7 @@ TEST_CASE(
   const Load original = signed_original(warden.netops());
   warden.apply("enforce", kFileGuard);
   CHECK(replay(kOriginal, original) == 0);
-  const std::string digest = keyring::hex(keyring::sha256(original.insns));
+  const std::string digest = hex(keyring::sha256(original.insns));
   warden.apply("enforce", "deny-digests = [\"sha256:" + digest + "\"]\n" + kFileGuard);
   CHECK(replay(kOriginal, original) == EPERM);
   Load newer;

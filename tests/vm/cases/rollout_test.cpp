@@ -29,26 +29,11 @@ allow = ["xdp"]
 signature = "unsigned"
 )";
 
-nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
-
-bool says(const Ran& ran, const std::string& text) {
-  return ran.output.find(text) != std::string::npos;
-}
-
 // Past the deadline, by a good margin.
 void wait_until_returned() {
   for (int i = 0; i < 600 && status()["returned"] != true; i++)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   REQUIRE(status()["returned"] == true);
-}
-
-// What a reboot leaves: no pins, no keyring, the files.
-void lose_kernel_state() {
-  run("rm -rf /sys/fs/bpf/bpfwarden");
-  run("keyctl unlink %:bpfwarden @u");
-  for (int i = 0; i < 100 && load({}).error != 0; i++)
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  REQUIRE(load({}).error == 0);
 }
 
 }  // namespace

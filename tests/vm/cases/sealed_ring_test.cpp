@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
+#include <filesystem>
 
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/verified.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -277,14 +279,17 @@ TEST_CASE(
               netops.options() + " -o " + bundle)
               .status == 0);
   const std::string bytes = run("cat " + bundle).output;
+  const auto runs = [&](const std::filesystem::path& file) {
+    return run_as_verified(scene.warden, file.string()).status;
+  };
   for (size_t size = 0; size < bytes.size(); size += 64)
-    CHECK(run("bpfwarden run " + folder.write("cut", bytes.substr(0, size)).string()).status == 1);
+    CHECK(runs(folder.write("cut", bytes.substr(0, size))) == 1);
   std::string changed = bytes;
   const size_t at = changed.find("\"license\"");
   REQUIRE(at != std::string::npos);
   changed[at + 1] = 'L';
-  CHECK(run("bpfwarden run " + folder.write("changed", changed).string()).status == 1);
-  CHECK(run("bpfwarden run " + bundle).status == 0);
+  CHECK(runs(folder.write("changed", changed)) == 1);
+  CHECK(runs(bundle) == 0);
 }
 
 TEST_CASE(
@@ -299,7 +304,7 @@ TEST_CASE(
   REQUIRE(run("bpfwarden sign " + std::string(kObjects) + "/xdp_pass.bpf.o -o " + bundle + " " +
               warden.netops().options())
               .status == 0);
-  REQUIRE(run("bpfwarden run " + bundle + " --pin " + pins).status == 0);
+  REQUIRE(run_as_verified(warden, bundle, "--pin " + pins).status == 0);
   const Ran revoked = run("bpfwarden keys revoke " + warden.policy_file() + " " +
                           warden.netops().certificate_file.string());
   INFO(revoked.output);
@@ -313,7 +318,7 @@ TEST_CASE(
   REQUIRE(applied.status == 0);
   CHECK(applied.output.find("takes away by a revocation") != std::string::npos);
   CHECK(applied.output.find("xdp, signed by netops") != std::string::npos);
-  const Ran own = run("bpfwarden run " + bundle);
+  const Ran own = run_as_verified(warden, bundle);
   INFO(own.output);
   CHECK(own.status == 1);
   CHECK(own.output.find("Required key not available") != std::string::npos);

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/verified.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -51,7 +52,8 @@ TEST_CASE("allow_each_program_of_a_bundle_under_its_own_name",
                "[[rules]]\nname = \"all\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");
   must(std::string("bpfwarden sign ") + kOptional + " -o /tmp/optional.bundle " +
        warden.netops().options());
-  const Ran ran = run(std::string("bpfwarden run /tmp/optional.bundle --json --pin ") + kFolder);
+  const Ran ran =
+      run_as_verified(warden, "/tmp/optional.bundle", std::string("--json --pin ") + kFolder);
   INFO(ran.output);
   REQUIRE(ran.status == 0);
   const auto programs = nlohmann::json::parse(ran.output)["programs"];
@@ -77,11 +79,8 @@ TEST_CASE("allow_a_bundle_of_who_was_issued_a_certificate",
     warden.apply("enforce", "[keys.lab]\n" + key +
                                 "\n[[rules]]\nname = \"all\"\nallow = [\"xdp\"]\nsigned-by = "
                                 "[\"lab\"]\n");
-    const Ran said = run("bpfwarden verify /tmp/issued.bundle --policy " + warden.policy_file());
-    const Ran ran = run("bpfwarden run /tmp/issued.bundle");
-    INFO(key << ":\n" << said.output << ran.output);
-    CHECK((said.status == 0) == (ran.status == 0));
-    return ran.status;
+    INFO(key);
+    return run_as_verified(warden, "/tmp/issued.bundle").status;
   };
   const std::string issuer = "issuer = [\"" + ca.certificate_file.string() + "\"]";
   CHECK(under(issuer) == 0);

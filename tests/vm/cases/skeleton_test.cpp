@@ -5,6 +5,7 @@
 
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/verified.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -37,12 +38,12 @@ TEST_CASE(
   Warden warden;
   warden.apply("enforce", kRules);
   const test::TempDir folder;
-  const Ran admitted = run("bpfwarden run " + header_of(folder, warden.netops(), "ours"));
+  const Ran admitted = run_as_verified(warden, header_of(folder, warden.netops(), "ours"));
   INFO(admitted.output);
   CHECK(admitted.status == 0);
   const std::string strange = header_of(folder, warden.stranger(), "strange");
   const Ran refused =
-      run("bpfwarden run " + strange + " --keyring " + std::to_string(warden.stranger().ring));
+      run_as_verified(warden, strange, "--keyring " + std::to_string(warden.stranger().ring));
   CHECK(refused.status == 1);
   CHECK(refused.output.find("Operation not permitted") != std::string::npos);
 }
@@ -60,7 +61,7 @@ TEST_CASE("allow_a_header_signed_again_as_a_bundle",
       run("bpfwarden sign " + header + " -o " + bundle + " " + warden.netops().options());
   INFO(made.output);
   REQUIRE(made.status == 0);
-  const Ran admitted = run("bpfwarden run " + bundle);  // on every kernel: it checks itself as well
+  const Ran admitted = run_as_verified(warden, bundle);  // on every kernel: it checks itself, too
   INFO(admitted.output);
   CHECK(admitted.status == 0);
 }

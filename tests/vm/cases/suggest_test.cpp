@@ -13,10 +13,6 @@ constexpr const char* kNothing =
     "[[rules]]\nname = \"filters\"\nallow = [\"socket\"]\n"
     "signed-by = [\"netops\"]\n";
 
-bool says(const Ran& ran, const std::string& text) {
-  return ran.output.find(text) != std::string::npos;
-}
-
 // Not `r0 = 0; exit`: that is a feature probe of libbpf, and admitted as such, whoever signs it.
 Load signed_filter(const Signer& signer) {
   return Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER, 5).signed_by(signer);

@@ -24,10 +24,6 @@ nlohmann::json why(const std::string& options = "") {
   return nlohmann::json::parse(run("bpfwarden why --json " + options).output);
 }
 
-bool says(const std::string& output, const std::string& text) {
-  return output.find(text) != std::string::npos;
-}
-
 std::string all_of(const nlohmann::json& sentences) {
   std::string text;
   for (const auto& one : sentences) text += one.get<std::string>() + "\n";
@@ -136,7 +132,7 @@ TEST_CASE("deny_a_signature_by_the_kernel_and_name_the_missing_key",
   CHECK(load(request).error == ENOKEY);
   const auto refusals = why();
   REQUIRE(refusals.size() == 1);
-  const std::string id = keyring::hex(warden.stranger().certificate.subject_key_id);
+  const std::string id = hex(warden.stranger().certificate.subject_key_id);
   CHECK(refusals[0]["event"]["wanted_key"] == id);
   CHECK(says(all_of(refusals[0]["do"]), "missing key's id is " + id));
   CHECK(says(run("bpfwarden keys show " + warden.stranger().certificate_file.string()).output, id));

@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "keyring/cms.h"
 #include "loader/bundles/light_skeleton.h"
@@ -60,10 +62,16 @@ Ran run(const std::string& command) {
   return ran;
 }
 
-keyring::KeySerial make_ring(const keyring::Certificate& certificate) {
+bool says(const std::string& output, const std::string& text) { return output.contains(text); }
+
+bool says(const Ran& ran, const std::string& text) { return says(ran.output, text); }
+
+nlohmann::json status() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
+
+keyring::KeySerial make_ring(const Certificate& certificate) {
   const std::vector<uint8_t>& der = certificate.der;
   // A ring of the same description would take the place of the other.
-  const std::string name = "scene:" + keyring::hex(certificate.fingerprint);
+  const std::string name = "scene:" + hex(certificate.fingerprint);
   const auto ring = static_cast<keyring::KeySerial>(::syscall(
       SYS_add_key, "keyring", name.c_str(), nullptr, size_t{0}, KEY_SPEC_SESSION_KEYRING));
   if (ring < 0 ||
@@ -263,6 +271,14 @@ uint32_t function_id(const std::string& name) {
   const int id = btf__find_by_name_kind(kernel, name.c_str(), BTF_KIND_FUNC);
   if (id < 0) throw std::runtime_error("no BTF for " + name);
   return static_cast<uint32_t>(id);
+}
+
+void lose_kernel_state() {
+  run("rm -rf /sys/fs/bpf/bpfwarden");
+  run("keyctl unlink %:bpfwarden @u");
+  for (int i = 0; i < 100 && load({}).error != 0; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if (load({}).error != 0) throw std::runtime_error("the hooks are still there");
 }
 
 }  // namespace bpfwarden::vm

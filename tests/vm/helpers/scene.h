@@ -33,13 +33,19 @@ struct Ran {
 // Through the shell.
 Ran run(const std::string& command);
 
+[[nodiscard]] bool says(const std::string& output, const std::string& text);
+[[nodiscard]] bool says(const Ran& ran, const std::string& text);
+
+// What `bpfwarden status --json` prints.
+[[nodiscard]] nlohmann::json status();
+
 // A key with its certificate, in memory and as files, and an open keyring that holds it.
 struct Signer {
   explicit Signer(const std::string& name, const test::CertificateOptions& options = {});
 
   test::TempDir folder;
   std::filesystem::path key_file, certificate_file;
-  keyring::Certificate certificate;
+  Certificate certificate;
   keyring::PrivateKey key;
   keyring::KeySerial ring = 0;  // made by this process, as any root process can
 
@@ -47,7 +53,7 @@ struct Signer {
   [[nodiscard]] std::string options() const;  // "--key FILE --cert FILE"
 };
 
-keyring::KeySerial make_ring(const keyring::Certificate& certificate);
+keyring::KeySerial make_ring(const Certificate& certificate);
 
 // The active policy. The hooks are those that are loaded in the guest when the case begins
 // (tests/vm/state): nothing was decided by them, and nothing is refused, so programs that are
@@ -139,5 +145,8 @@ int load_bundle(const keyring::Bundle& bundle, int32_t keyring);
 
 // BTF id of a kernel function, as attach_btf_id wants it.
 uint32_t function_id(const std::string& name);
+
+// What a reboot leaves: no pins, no keyring, the files. Waits until hooks are gone.
+void lose_kernel_state();
 
 }  // namespace bpfwarden::vm

@@ -75,8 +75,8 @@ void wait_until_alone() {
 
 std::string rule_about(const Load& program, const char* name, const std::string& settings) {
   return "[[rules]]\nname = \"" + std::string(name) + "\"\n" + settings +
-         "\nsignature = \"unsigned\"\ndigests = [\"sha256:" +
-         keyring::hex(keyring::sha256(program.insns)) + "\"]\n";
+         "\nsignature = \"unsigned\"\ndigests = [\"sha256:" + hex(keyring::sha256(program.insns)) +
+         "\"]\n";
 }
 
 std::string TwoPrograms::rules(const std::string& family, const std::string& pattern) const {

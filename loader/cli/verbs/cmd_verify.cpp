@@ -1,0 +1,146 @@
+// bpfwarden verify: whose signature a bundle carries, and what a policy says of it. Needs no
+// kernel.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "loader/bundles/generated_loader.h"
+#include "loader/bundles/skeleton_header.h"
+#include "loader/bundles/verify_bundle.h"
+#include "loader/cli/cmd.h"
+#include "policy/answers/explain.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct VerifyArguments {
+  std::string file, certificate, policy;
+  bool older_kernel = false;
+  bool json = false;
+};
+
+struct Verified {
+  keyring::Bundle bundle;
+  keyring::CmsChain signer;
+  std::optional<CompiledPolicy> compiled;
+  std::vector<BundleDecision> decisions;
+
+  [[nodiscard]] bool is_admitted() const {
+    return std::ranges::all_of(decisions,
+                               [](const BundleDecision& one) { return one.decision.allow != 0; });
+  }
+};
+
+const char* coverage_text(const Verified& verified, const VerifyArguments& options) {
+  if (verified.bundle.kind == keyring::Bundle::Kind::program) return "prog-only: the instructions";
+  if (!options.older_kernel)
+    return "prog-used-maps: the loader's instructions and its metadata, with all programs in it";
+  return verified.bundle.self_check_signature.empty()
+             ? "nothing: the bundle has no loader for kernels before 7.3"
+             : "prog-only: a loader that checks its metadata by itself";
+}
+
+nlohmann::json to_json(const Verified& verified, const VerifyArguments& options) {
+  auto decisions = nlohmann::json::array();
+  for (const BundleDecision& one : verified.decisions)
+    decisions.push_back({{"program", one.name},
+                         {"attach", one.attach},
+                         {"decision", one.decision.allow != 0 ? "allow" : "deny"},
+                         {"by", policy::decider_text(verified.compiled->policy, one.decision)}});
+  return {{"file", options.file},
+          {"signature", "good"},
+          {"covers", coverage_text(verified, options)},
+          {"signer", verified.signer.signer().subject},
+          {"fingerprint", "sha256:" + hex(verified.signer.signer().fingerprint)},
+          {"issued_by", verified.signer.below.empty()
+                            ? nlohmann::json()
+                            : nlohmann::json(verified.signer.trusted.subject)},
+          {"digest", "sha256:" + hex(keyring::sha256(verified.bundle.insns))},
+          {"decisions", decisions},
+          {"admitted", verified.is_admitted()}};
+}
+
+void print(const Verified& verified, const VerifyArguments& options) {
+  const nlohmann::json all = to_json(verified, options);
+  std::printf("%s: the signature is good\n", options.file.c_str());
+  for (const char* name : {"covers", "signer", "fingerprint", "digest"})
+    std::printf("  %-12s %s\n", name, all[name].get<std::string>().c_str());
+  if (!verified.signer.below.empty())
+    std::printf("  %-12s %s\n", "issued by", verified.signer.trusted.subject.c_str());
+  std::puts(
+      "  names and attach points are claims of the file; the kernel decides by what is loaded");
+  for (const BundleDecision& one : verified.decisions)
+    std::printf("  %s (%s): %s by %s\n", one.name.c_str(), one.attach.c_str(),
+                one.decision.allow != 0 ? "allowed" : "denied",
+                policy::decider_text(verified.compiled->policy, one.decision).c_str());
+}
+
+// Exit code 2 and a message where the files themselves are wrong.
+std::optional<std::vector<Certificate>> certificates_of(const VerifyArguments& options,
+                                                        Verified& verified) {
+  if (options.policy.empty()) {
+    auto read = keyring::read_certificates(options.certificate);
+    if (read) return std::move(*read);
+    (void)print_error(read.error());
+    return std::nullopt;
+  }
+  CheckedPolicy checked = check_policy_file(options.policy);
+  verified.compiled = std::move(checked.compiled);
+  if (verified.compiled) return verified.compiled->certificates;
+  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  return std::nullopt;
+}
+
+int run_verify(const VerifyArguments& options) {
+  auto bundle = read_signed(options.file);
+  if (!bundle) return print_error(bundle.error());
+  if (Status described = require_described(*bundle); !described)
+    return print_error(std::move(described).error().within(options.file));
+  Verified verified = {std::move(*bundle), {}, {}, {}};
+  const auto certificates = certificates_of(options, verified);
+  if (!certificates) return kWrongUse;
+  auto signer = find_bundle_signer(verified.bundle, *certificates);
+  if (!signer) return print_error(std::move(signer).error().within(options.file));
+  verified.signer = std::move(*signer);
+  if (verified.compiled) {
+    auto decisions = decide_on_bundle(verified.bundle, *verified.compiled, verified.signer,
+                                      !options.older_kernel, std::time(nullptr));
+    if (!decisions) return print_error(decisions.error());
+    verified.decisions = std::move(*decisions);
+  }
+  if (options.json)
+    std::puts(to_json(verified, options).dump(2).c_str());
+  else
+    print(verified, options);
+  return verified.is_admitted() ? 0 : 1;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<VerifyArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "verify",
+      "Say who signed a bundle and what a policy says of it; needs no kernel and no root");
+  verb->add_option("file", options->file,
+                   "what `bpfwarden sign` or `bpftool gen skeleton -L -S` wrote")
+      ->required();
+  auto* certificate =
+      verb->add_option("--cert", options->certificate, "certificates of who may have signed it");
+  auto* policy = verb->add_option("--policy", options->policy,
+                                  "a policy: its certificates, and what it decides");
+  certificate->excludes(policy);
+  verb->add_flag("--older-kernel", options->older_kernel,
+                 "as on Linux 6.18 to 7.2, whose signatures cover no map");
+  verb->add_flag("--json", options->json, "the result as JSON");
+  verb->footer("example: bpfwarden verify xdp.bundle --policy policy.toml");
+  verb->callback([options, certificate, policy, &chosen] {
+    if (certificate->count() + policy->count() == 0) throw CLI::RequiredError("--cert or --policy");
+    chosen = [options] { return run_verify(*options); };
+  });
+}
+
+}  // namespace bpfwarden::loader
