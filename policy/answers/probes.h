@@ -1,25 +1,20 @@
-// Feature probes: the tiny programs that libbpf and bpftool load to find out what a kernel can do,
-// before they load what they were asked to.
+// Feature probes: the tiny programs by which libraries of loaders find out what a kernel can do.
+// They are known by their names and by what they are, so this is for people: it decides nothing.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "policy/answers/rule_text.h"
 
 namespace bpfwarden::policy {
 
-// By its name and attach point, which anybody may choose: good for advice and lists, not for a
-// decision.
+// Of libbpf (tools/lib/bpf/features.c, libbpf_probes.c) and bpftool (feature.c). Signed programs
+// are none.
 [[nodiscard]] bool is_feature_probe(const RecordedLoad& load);
 
-// The rule that lets probes of every loader through, as `bpfwarden fmt` would write it.
-inline constexpr std::string_view kProbeRule =
-    "[[rules]]\n"
-    "name      = \"feature probes\"\n"
-    "load-only = [\"socket\", \"kprobe/*\", \"tp/*\"]\n"
-    "signature = \"unsigned\"\n";
-
-// Whether that rule names the load's attach point.
-[[nodiscard]] bool is_in_probe_rule(const RecordedLoad& load);
+// The one rule that lets probes be loaded, and nothing of it run, as TOML; with the attach point of
+// this one, if it is an unusual one. Empty: no policy could name that.
+[[nodiscard]] std::string probe_rule(std::string_view attach);
 
 }  // namespace bpfwarden::policy

@@ -17,7 +17,7 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"duplicate", "the same word stands twice in a list"},
     {"exempt-by-subject", "a rule admits programs for who loads them, not for who signed them"},
     {"issuer-not-ca", "the certificate of an issuer is not that of a CA"},
-    {"no-probe-rule", "the feature probes of libbpf and bpftool are refused"},
+    {"no-probe-rule", "the feature probes of libbpf and bpftool are refused, or would be"},
     {"no-rules", "the policy has no rules"},
     {"no-such-target", "what a rule names is not there, in the BTF or on the host at hand", true},
     {"not-a-wildcard", "only a `*` at the end is a wildcard, and no `[` or `?`"},

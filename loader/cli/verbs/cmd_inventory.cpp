@@ -7,6 +7,7 @@
 
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
+#include "loader/inventory/inventory_filter.h"
 #include "loader/inventory/inventory_output.h"
 #include "loader/kernel/hooks.h"
 #include "loader/rollout/suggest_policy.h"
@@ -19,6 +20,14 @@ struct InventoryArguments {
   bool json = false;
   bool unsigned_only = false;
   bool as_policy = false;
+  bool all = false;
+  bool fail_on_resident = false;
+  InventoryFilter filter;
+
+  [[nodiscard]] bool is_filtered() const {
+    return id != 0 || unsigned_only || filter.standing || !filter.key.empty() ||
+           !filter.attach.empty() || !filter.unit.empty();
+  }
 };
 
 // What could not be looked at is no reason to hide the rest, and no reason to be silent.
@@ -55,20 +64,45 @@ int print(const std::vector<ListedProgram>& programs, const InventoryArguments& 
     return 0;
   }
   const Moment now = this_moment();
-  for (const ListedProgram& program : programs)
-    std::fputs(
-        (options.id != 0 ? inventory_details(program, now) : inventory_text(program, now)).c_str(),
-        stdout);
+  if (options.id != 0) {
+    std::fputs(inventory_details(programs.front(), now).c_str(), stdout);
+    return 0;
+  }
+  std::printf("%s\n", inventory_summary(programs).c_str());
+  const bool is_folded = !options.all && !options.is_filtered();
+  size_t folded = 0;
+  for (const ListedProgram& program : programs) {
+    if (is_folded && program.standing == Standing::own)
+      folded++;
+    else
+      std::fputs(inventory_text(program, now).c_str(), stdout);
+  }
+  if (folded != 0)
+    std::printf("and %zu of bpfwarden itself, which hold the policy: `inventory --all`\n", folded);
   return 0;
+}
+
+// For a check at boot: asked of all programs, whichever are shown.
+int judge_residents(const std::vector<ListedProgram>& programs) {
+  const auto count = std::ranges::count(programs, Standing::resident, &ListedProgram::standing);
+  if (count == 0) return 0;
+  return print_error({0,
+                      std::to_string(count) + (count == 1 ? " program is" : " programs are") +
+                          " from before the first policy, or no policy is active",
+                      "`bpfwarden inventory --standing resident` says how each is taken away; "
+                      "bpfwarden.service applies the policy before others load theirs"});
 }
 
 int run_inventory(const InventoryArguments& options) {
   if (options.as_policy) return print_policy();
   std::vector<Error> missed;
-  const int alarm = tell_missing_hooks();
+  int alarm = tell_missing_hooks();
   auto programs = read_inventory(&missed);
   if (!programs) return print_error(programs.error());
   tell_missed(missed);
+  if (options.fail_on_resident) alarm = std::max(alarm, judge_residents(*programs));
+  std::erase_if(*programs,
+                [&](const ListedProgram& one) { return !is_asked_for(one, options.filter); });
   if (options.unsigned_only) std::erase_if(*programs, has_verified_signature);
   if (options.id != 0) {
     std::erase_if(*programs, [&](const ListedProgram& one) { return one.listed.id != options.id; });
@@ -90,6 +124,20 @@ void add_inventory(CLI::App& app, Command& chosen) {
                  ->check(CLI::PositiveNumber);
   verb->add_flag("--unsigned", options->unsigned_only, "only those without a verified signature")
       ->excludes(id);
+  verb->add_flag("--all", options->all, "bpfwarden's own, too, which are else folded into one line")
+      ->excludes(id);
+  verb->add_option_function<std::string>(
+          "--standing",
+          [options](const std::string& word) { options->filter.standing = standing_named(word); },
+          "only such: admitted, would-deny, resident, own or unexplained")
+      ->check(CLI::IsMember({"admitted", "would-deny", "resident", "own", "unexplained"}));
+  verb->add_option("--key", options->filter.key, "only what this key of the policy signed");
+  verb->add_option("--attach", options->filter.attach,
+                   "only at this attach point; `*` at its end stands for anything");
+  verb->add_option("--unit", options->filter.unit,
+                   "only what a process of this systemd unit holds");
+  verb->add_flag("--fail-on-resident", options->fail_on_resident,
+                 "exit 1 if a program is from before the first policy: a check at boot");
   auto* json = verb->add_flag("--json", options->json, "as JSON");
   verb->add_flag("--as-policy", options->as_policy,
                  "the smallest policy that admits them; `suggest` knows more")
