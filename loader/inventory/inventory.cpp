@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "bpf-lsm/decide.h"
+#include "loader/host/mounts.h"
 #include "loader/inventory/kernel_lists.h"
 #include "loader/inventory/link_target.h"
 #include "loader/inventory/places.h"
@@ -22,7 +23,6 @@
 #include "loader/inventory/sighted_map.h"
 #include "loader/inventory/sighted_net.h"
 #include "loader/kernel/hooks.h"
-#include "loader/kernel/mounts.h"
 #include "loader/policies/active_policy.h"
 #include "loader/text/kernel_text.h"
 #include "loader/text/systemd_unit.h"

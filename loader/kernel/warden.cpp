@@ -6,9 +6,9 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "loader/host/lockdown.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
-#include "loader/kernel/lockdown.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/trial.h"
 #include "warden.skel.h"

@@ -12,7 +12,7 @@
 #include "loader/events/event_text.h"
 #include "loader/events/refusal_text.h"
 #include "loader/events/refusals.h"
-#include "loader/kernel/other_refusals.h"
+#include "loader/host/other_refusals.h"
 #include "loader/text/moment.h"
 #include "loader/text/systemd_unit.h"
 #include "loader/text/wrapped_text.h"

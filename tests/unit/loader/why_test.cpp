@@ -11,7 +11,7 @@
 #include "loader/events/advice.h"
 #include "loader/events/refusal_text.h"
 #include "loader/events/refusals.h"
-#include "loader/kernel/other_refusals.h"
+#include "loader/host/other_refusals.h"
 #include "loader/text/time_text.h"
 #include "tests/unit/keyring/test_keys.h"
 #include "tests/unit/loader/event_of.h"

@@ -1,4 +1,4 @@
-#include "loader/kernel/netlink.h"
+#include "loader/host/netlink.h"
 
 #include <linux/rtnetlink.h>
 

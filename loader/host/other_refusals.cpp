@@ -1,4 +1,4 @@
-#include "loader/kernel/other_refusals.h"
+#include "loader/host/other_refusals.h"
 
 #include <bpf/bpf.h>
 #include <linux/capability.h>
@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/fd.h"
-#include "loader/kernel/lockdown.h"
+#include "loader/host/lockdown.h"
 #include "loader/text/kernel_text.h"
 
 namespace bpfwarden::loader {

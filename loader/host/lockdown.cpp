@@ -1,4 +1,4 @@
-#include "loader/kernel/lockdown.h"
+#include "loader/host/lockdown.h"
 
 #include <fstream>
 

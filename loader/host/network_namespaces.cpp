@@ -1,4 +1,4 @@
-#include "loader/kernel/network_namespaces.h"
+#include "loader/host/network_namespaces.h"
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <thread>
 
-#include "loader/kernel/mounts.h"
+#include "loader/host/mounts.h"
 #include "loader/text/kernel_text.h"
 
 namespace bpfwarden::loader {

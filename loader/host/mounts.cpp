@@ -1,4 +1,4 @@
-#include "loader/kernel/mounts.h"
+#include "loader/host/mounts.h"
 
 #include <mntent.h>
 
