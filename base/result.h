@@ -14,9 +14,10 @@
 namespace bpfwarden {
 
 struct Error {
-  int code = 0;         // errno value as the kernel gave it, positive; 0 where there is none
-  std::string message;  // what went wrong, no trailing newline
-  std::string hint;     // what the user can do next; may be empty
+  int code = 0;                // errno value as the kernel gave it, positive; 0 where there is none
+  std::string message;         // what went wrong, no trailing newline
+  std::string hint;            // what the user can do next; may be empty
+  bool is_unreadable = false;  // what was given to read is not what it should be (exit status 2)
 
   // Puts "context: " in front of the message.
   [[nodiscard]] Error within(std::string_view context) && {
@@ -39,6 +40,15 @@ using Status = Result<void>;
   message += ": ";
   message += std::strerror(code);
   return std::unexpected(Error{code, std::move(message), std::move(hint)});
+}
+
+// Says of an error that a file could not be read as what it should be.
+[[nodiscard]] inline std::unexpected<Error> unreadable(Error error) {
+  error.is_unreadable = true;
+  return std::unexpected(std::move(error));
+}
+[[nodiscard]] inline std::unexpected<Error> unreadable(std::unexpected<Error> failed) {
+  return unreadable(std::move(failed).error());
 }
 
 }  // namespace bpfwarden

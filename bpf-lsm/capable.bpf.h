@@ -2,6 +2,7 @@
 // only after lsm/bpf, and before the signature (kernel/bpf/syscall.c, bpf_prog_load()).
 #pragma once
 
+#include "bpf-lsm/kernel/net_types.bpf.h"
 #include "bpf-lsm/open_file.bpf.h"
 
 extern const void init_user_ns __ksym __weak;
@@ -38,4 +39,13 @@ static __always_inline bool may_load(const union bpf_attr* attr) {
   if (BW_KERNEL_HAS(program_token) && (attr->prog_flags & BPF_F_TOKEN_FD))
     return object_of(open_file(attr->prog_token_fd), &bpf_token_fops);
   return is_bpf_capable() || is_unprivileged_allowed();
+}
+
+// False where the kernel is going to refuse by itself: both want the capability in the user
+// namespace of the socket's network. In another one than the caller's it may have it for other
+// reasons.
+static __always_inline bool may_administer(struct sock* sk) {
+  const struct cred* cred = BPF_CORE_READ(bpf_get_current_task_btf(), cred);
+  return BPF_CORE_READ(cred, user_ns) != BPF_CORE_READ(sk, __sk_common.skc_net.net, user_ns) ||
+         (BPF_CORE_READ(cred, cap_effective.val) & 1ULL << CAP_NET_ADMIN);
 }

@@ -7,32 +7,12 @@
 
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
+#include "bpf-lsm/find_name.h"
 
-#ifdef __bpf__
-#define BW_INLINE static __always_inline
-#define BW_SUBPROGRAM \
-  static __noinline  // one copy in the object, one walk per call for the verifier
-#define BW_OPAQUE(variable) barrier_var(variable)  // keeps clang from making it a branch
-#define bw_for(i, end) bpf_for(i, 0, (int)(end))
-#else
-#define BW_INLINE static inline
-#define BW_SUBPROGRAM static inline
-#define BW_OPAQUE(variable)
-#define bw_for(i, end) for (i = 0; i < (int)(end); i++)
+#ifndef __bpf__
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #endif
-
-// A name, or the reason why there is none: not known.
-struct bw_name {
-  union {  // NUL padded
-    __u64 words[BW_NAME_WORDS];
-    __u8 bytes[BW_NAME_SIZE];
-  };
-  __u8 length;  // without NUL
-  __u8 known;
-  __u8 reserved[6];
-};
 
 enum bw_stage {
   BW_STAGE_LOAD = 0,    // the target of an attachment may not be known yet
@@ -68,95 +48,6 @@ struct bw_decision {
 // What the caller gets: audit mode never refuses.
 BW_INLINE int bw_refused(const struct bw_decision* decision) {
   return !decision->allow && decision->mode == BW_MODE_ENFORCE;
-}
-
-#define BW_FNV_PRIME 0x100000001b3ULL
-
-// So are the words of keys hashed, for a revoked one to be found again in a chain. Equal keys have
-// equal hashes; another key that has the same is refused like it.
-BW_INLINE __u64 bw_hash_key_word(__u64 hash, __u64 word) {
-  hash = (hash ^ word) * BW_FNV_PRIME;
-  return hash ^ (hash >> 29);
-}
-
-BW_INLINE __u64 bw_hash_start(__u64 seed, __u32 name_class) {
-  return (seed ^ name_class) * BW_FNV_PRIME;
-}
-
-BW_INLINE __u64 bw_hash_byte(__u64 hash, __u8 byte) { return (hash ^ byte) * BW_FNV_PRIME; }
-
-// Prefixes and exact names of the same bytes live in different slots. Never 0.
-BW_INLINE __u64 bw_hash_finish(__u64 hash, __u32 is_prefix) {
-  hash = (hash ^ (is_prefix + 1)) * BW_FNV_PRIME;
-  hash ^= hash >> 32;
-  return hash | 1;
-}
-
-// Whole words, then what is left of one: no branch depends on a word's number, so that the verifier
-// walks through the loop once and not once for each word.
-BW_INLINE int bw_begins_with(const struct bw_name* name, const struct bw_pattern* pattern,
-                             __u32 length) {
-  const __u32 last = (length / 8) & (BW_NAME_WORDS - 1);
-  const __u64 mask = ~(~0ULL << (8 * (length % 8)));
-  int i;
-  bw_for(i, length / 8) {
-    const __u32 n = (__u32)i & (BW_NAME_WORDS - 1);
-    if (pattern->name[n] != name->words[n]) return 0;
-  }
-  return ((pattern->name[last] ^ name->words[last]) & mask) == 0;
-}
-
-// What is looked for: the first `length` bytes of a name, as a prefix or as the whole.
-struct bw_probe {
-  __u64 hash;
-  __u32 name_class;
-  __u32 is_prefix;
-  __u32 length;
-};
-
-// The compiler of the image sees to it that no two patterns share a hash, so one comparison of
-// names settles it.
-BW_SUBPROGRAM const struct bw_pattern* bw_find_one(const struct bw_image* image,
-                                                   const struct bw_name* name,
-                                                   const struct bw_probe* probe) {
-  const __u64 hash = bw_hash_finish(probe->hash, probe->is_prefix);
-  int i;
-  bw_for(i, BW_MAX_PROBES) {
-    const __u32 slot = (__u32)(hash + (__u32)i) & (BW_PATTERN_SLOTS - 1);
-    const struct bw_pattern* pattern = &image->patterns[slot];
-    if (pattern->hash == 0) return 0;
-    if (pattern->hash != hash) continue;
-    if (pattern->name_class != probe->name_class) return 0;
-    if (pattern->is_prefix != probe->is_prefix || pattern->length != probe->length) return 0;
-    return bw_begins_with(name, pattern, probe->length) ? pattern : 0;
-  }
-  return 0;
-}
-
-BW_INLINE int bw_has_prefix_of(const struct bw_class_info* info, __u32 length) {
-  return (info->prefix_lengths[(length / 64) & 1] >> (length % 64)) & 1;
-}
-
-// The exact name, else the longest prefix, else none.
-BW_SUBPROGRAM const struct bw_pattern* bw_find(const struct bw_image* image, __u32 name_class,
-                                               const struct bw_name* name) {
-  const struct bw_class_info* info = &image->classes[name_class & (BW_CLASSES - 1)];
-  const struct bw_pattern *longest = 0, *found;
-  struct bw_probe probe = {bw_hash_start(image->hash_seed, name_class), name_class, 1, 0};
-  const __u32 length = name->length;
-  int i;
-  if (length >= BW_NAME_SIZE || !(info->flags & BW_CLASS_PATTERNS)) return 0;
-  bw_for(i, length) {
-    probe.hash = bw_hash_byte(probe.hash, name->bytes[(__u32)i & (BW_NAME_SIZE - 1)]);
-    probe.length = (__u32)i + 1;
-    if (!bw_has_prefix_of(info, probe.length)) continue;
-    found = bw_find_one(image, name, &probe);
-    if (found) longest = found;
-  }
-  probe.is_prefix = 0;
-  probe.length = length;
-  found = bw_find_one(image, name, &probe);
-  return found ? found : longest;
 }
 
 // Where the names of a dimension are looked up; BW_CLASS_UNKNOWN: nowhere.
@@ -350,29 +241,28 @@ BW_INLINE int bw_admits(const struct bw_image* image, const struct bw_facts* fac
 
 // A denial that no rule makes. It is enforced as soon as anything is: by the policy's mode alone,
 // it would be the way past every rule that is past its trial.
-BW_INLINE void bw_deny(const struct bw_image* image, __s64 time, __u32 cause,
-                       struct bw_decision* decision) {
-  decision->allow = 0;
-  decision->reserved = 0;
-  decision->rule = BW_NO_RULE;
-  decision->cause = (__u8)cause;
-  decision->mode = bw_enforces_at(image, time) ? BW_MODE_ENFORCE : BW_MODE_AUDIT;
+BW_INLINE struct bw_decision bw_denial(const struct bw_image* image, __s64 time, __u32 cause) {
+  struct bw_decision decision = {};
+  decision.rule = BW_NO_RULE;
+  decision.cause = (__u8)cause;
+  decision.mode = bw_enforces_at(image, time) ? BW_MODE_ENFORCE : BW_MODE_AUDIT;
+  return decision;
 }
 
 // First match wins. What is known only at attach may still match: such an allow rule admits the
 // load if it stands before the first rule that matches for certain. Where no rule matches, the mode
 // is that of the first rule in force which names the attach point and has a mode of its own
 // (docs/adr/0003): a rule past its trial is enforced for everyone who tries its attach points.
-BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
-                         struct bw_decision* decision) {
+BW_INLINE struct bw_decision bw_decide(const struct bw_image* image, struct bw_facts* facts) {
+  struct bw_decision decision = {};
   struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
   int n;
   facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
-  decision->load_class = facts->load_class;
   const __u32 fixed = bw_fixed_cause(image, facts);
   if (fixed != BW_CAUSE_RULE) {
-    bw_deny(image, facts->time, fixed, decision);
-    return;
+    decision = bw_denial(image, facts->time, fixed);
+    decision.load_class = facts->load_class;
+    return decision;
   }
 
   bw_for(n, BW_NAMES) {
@@ -380,20 +270,21 @@ BW_INLINE void bw_decide(const struct bw_image* image, struct bw_facts* facts,
     if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);
   }
   bw_match(image, facts, &first);
-  decision->reserved = 0;
-  decision->rule = BW_NO_RULE;
-  decision->cause = BW_CAUSE_RULE;
+  decision.load_class = facts->load_class;
+  decision.rule = BW_NO_RULE;
+  decision.cause = BW_CAUSE_RULE;
   if (first.may_allow != BW_NO_RULE && first.may_allow <= first.sure) first.sure = first.may_allow;
   if (first.sure == BW_NO_RULE) {
-    decision->cause = BW_CAUSE_DEFAULT;
-    decision->allow = image->default_allow == 1;
-    decision->mode = bw_mode_of(image, first.own_mode);
-    return;
+    decision.cause = BW_CAUSE_DEFAULT;
+    decision.allow = image->default_allow == 1;
+    decision.mode = bw_mode_of(image, first.own_mode);
+    return decision;
   }
-  decision->rule = (__u16)first.sure;
+  decision.rule = (__u16)first.sure;
   // That a signed loader runs is part of the load of its children.
-  decision->allow = (__u8)(first.sure == first.child || bw_admits(image, facts, first.sure));
-  decision->mode = bw_mode_of(image, first.sure);
+  decision.allow = (__u8)(first.sure == first.child || bw_admits(image, facts, first.sure));
+  decision.mode = bw_mode_of(image, first.sure);
+  return decision;
 }
 
 #ifndef __bpf__

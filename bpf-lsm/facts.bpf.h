@@ -117,7 +117,7 @@ __noinline int find_signer_in(__u64 generation, __s32 keyring_id) {
   const struct bw_image* image = image_of(generation);
   struct task_note* note = task_note(0);
   if (!image || !note) return BW_SIGNER_UNKNOWN;
-  return (int)bw_find_signer(image, &note->signed_by, system_keyring(keyring_id));
+  return (int)bw_find_signer(image, &note->signature.by, system_keyring(keyring_id));
 }
 
 static __always_inline __u32 find_signer(const struct bw_image* image, __s32 keyring_id) {
@@ -130,8 +130,8 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
   record->flags |= BW_PROGRAM_SIGNED;
   record->facts.signature = signature_type(attr);
   record->facts.signer = find_signer(image, attr->keyring_id);
-  if (note && note->signed_by.evidence >= BW_EVIDENCE_SOLE_SIGNER)
-    record->key_serial = note->key_serial;
+  if (note && note->signature.by.evidence >= BW_EVIDENCE_SOLE_SIGNER)
+    record->key_serial = note->signature.key_serial;
   // Before 7.3 it is computed only after the hook.
   if (BW_KERNEL_HAS(folded_maps)) gather_digest(&record->facts, prog);
   if (attr->core_relo_cnt || attr->func_info_cnt || attr->line_info_cnt || attr->prog_btf_fd)
@@ -145,13 +145,13 @@ static __always_inline void inherit_from_loader(struct bw_program* record,
     record->facts.guard = BW_CAUSE_KERNEL_LOAD;
     return;
   }
-  record->facts.signature = note->loader_signature;
-  record->facts.signer = note->loader_generation == record->generation
-                             ? note->loader_signer
-                             : bw_signer_by_digest(image, note->loader_signer_key);
-  record->key_serial = note->loader_key_serial;
-  record->loader_id = note->loader_id;
-  __builtin_memcpy(record->loader_digest, note->loader_digest, sizeof(record->loader_digest));
+  record->facts.signature = note->run.signature;
+  record->facts.signer = note->run.generation == record->generation
+                             ? note->run.signer
+                             : bw_signer_by_digest(image, note->run.signer_key);
+  record->key_serial = note->run.key_serial;
+  record->loader_id = note->run.id;
+  __builtin_memcpy(record->loader_digest, note->run.digest, sizeof(record->loader_digest));
 }
 
 // A target that cannot be read is for the verifier to refuse, as loaders expect that try what the
@@ -182,7 +182,7 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   facts->time = bpf_ktime_get_tai_ns() / 1000000000;
   gather_subject(facts, wanted, note);
   gather_attach_point(record, prog, image);
-  if (kernel) facts->origin = note->loader_aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
+  if (kernel) facts->origin = note->run.aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
   if (is_verified(prog, attr))
     gather_signature(record, prog, attr, image, note);
   else if (kernel)

@@ -2,7 +2,7 @@
 // published before the flip, so that no generation decides with an unprotected ring.
 #pragma once
 
-#include "bpf-lsm/key_types.bpf.h"
+#include "bpf-lsm/kernel/key_types.bpf.h"
 #include "bpf-lsm/maps.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
 

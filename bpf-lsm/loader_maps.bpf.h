@@ -5,7 +5,7 @@
 // no other maps. What it is signed with serves one run alone, for the run writes into it.
 #pragma once
 
-#include "bpf-lsm/maps.bpf.h"
+#include "bpf-lsm/note.bpf.h"
 #include "bpf-lsm/open_file.bpf.h"
 
 #define MAX_LOADER_MAPS 65536
@@ -54,10 +54,10 @@ static __always_inline bool takes_its_metadata(struct bpf_prog* prog, __u32 load
 // The mark is taken back at the end of the run. If the kernel skips that, at the next bpf(2) call
 // of the task, or with the loader.
 static __noinline int end_run(struct task_note* note) {
-  if (!note || !note->loader_aux) return 0;
-  struct bw_program* loader = bpf_map_lookup_elem(&programs, &note->loader_aux);
+  if (!note || !note->run.aux) return 0;
+  struct bw_program* loader = bpf_map_lookup_elem(&programs, &note->run.aux);
   if (loader) loader->run = BW_RUN_OVER;
-  note->loader_aux = 0;
+  note->run.aux = 0;
   return 0;
 }
 
@@ -82,21 +82,7 @@ static __noinline bool is_of_others_run(__u64 map) {
   const struct loader_map* made = bpf_map_lookup_elem(&loader_maps, &map);
   if (!made || made->is_metadata || !is_running(made)) return false;
   struct task_note* note = task_note(0);
-  return (!note || note->loader_aux != made->loader_aux) && keeps_maps();
-}
-
-// By its number, or where it is pinned. What makes it comes here, too. From another process: see
-// file_received.bpf.h.
-SEC("lsm/bpf_map")
-int BPF_PROG(give_map, struct bpf_map* map, unsigned int mode, int ret) {
-  return ret ? ret : is_of_others_run((__u64)map) ? -ENOENT : 0;
-}
-
-SEC("lsm/bpf_map_free")
-int BPF_PROG(forget_map, struct bpf_map* map) {
-  __u64 key = (__u64)map;
-  bpf_map_delete_elem(&loader_maps, &key);
-  return 0;
+  return (!note || note->run.aux != made->loader_aux) && keeps_maps();
 }
 
 // ---- Who uses them ------------------------------------------------------------------------------

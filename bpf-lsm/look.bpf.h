@@ -17,7 +17,7 @@ static __always_inline bool target_kept(const struct bw_program* look, struct bp
   if (!then->known || (look->flags & BW_PROGRAM_NO_TARGET)) return true;
   if (facts->prog_type == BPF_PROG_TYPE_STRUCT_OPS) return true;
   if (!note) return false;
-  struct bw_name* now = &note->found;
+  struct bw_name* now = &note->paths.found;
   struct bpf_prog_aux* aux = prog->aux;
   const char* owner =
       owner_of_target(aux, facts->prog_type, facts->attach_type, aux->attach_btf_id);
@@ -86,7 +86,7 @@ static __always_inline bool decides_anew(struct bw_program* look, struct bpf_pro
   }
   gather_rest(look, prog);
   move_to(look, image, generation);
-  judge(image, &look->facts, &look->decision);
+  look->decision = judge(image, &look->facts);
   name_decision(look, image);
   return now->allow != before.allow || now->rule != before.rule || now->mode != before.mode ||
          now->cause != before.cause;
@@ -132,7 +132,8 @@ static __always_inline int look_at(struct bw_program* known, struct bpf_prog* pr
   else if (loads)
     __sync_fetch_and_or(&known->standing, BW_STANDING_CONFIRMED);
   if (!loads) return refused ? conclude(BW_HOOK_PROG, look, image, prog) : 0;
-  if (note->postponed_aux == (__u64)prog->aux) tell_postponed(note, changed ? known : look);
+  if (!refused) known->program_id = look->program_id;  // told of what goes through
+  if (note->later.aux == (__u64)prog->aux) tell_postponed(note, changed ? known : look);
   const int error = changed ? conclude(BW_HOOK_PROG, look, image, prog) : 0;
   compare_settled(look, note, prog);
   settle(known, look);

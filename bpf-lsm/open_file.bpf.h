@@ -2,15 +2,19 @@
 // if no other task shares its table: see shares_files().
 #pragma once
 
+#include "bpf-lsm/answer.bpf.h"
 #include "bpf-lsm/facts.bpf.h"
-#include "bpf-lsm/inventory.bpf.h"
-
-#define ENOENT 2
-#define EBADF 9
-#define EAGAIN 11
-#define EINVAL 22
 
 extern const void bpf_map_fops __ksym __weak;
+extern const void bpf_prog_fops __ksym __weak;
+extern const void bpf_link_fops __ksym __weak;
+extern const void bpf_link_fops_poll __ksym __weak;
+extern const void perf_fops __ksym __weak;
+extern const void socket_file_ops __ksym __weak;
+
+static __always_inline bool is_link(const void* operations) {
+  return operations == &bpf_link_fops || operations == &bpf_link_fops_poll;
+}
 
 // Whether another thread or process can put another file behind a descriptor meanwhile.
 static __always_inline bool shares_files(void) {

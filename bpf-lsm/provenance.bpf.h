@@ -1,9 +1,9 @@
 // What the warden knows of a program, and refusals that need no rule.
 #pragma once
 
+#include "bpf-lsm/events/report.bpf.h"
 #include "bpf-lsm/facts.bpf.h"
 #include "bpf-lsm/judge.bpf.h"
-#include "bpf-lsm/report.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
 static __always_inline struct bw_program* new_draft(struct task_note* note) {
@@ -37,7 +37,7 @@ static __always_inline void deny_now(const struct bw_image* image, enum bw_cause
                                      struct bw_program* record) {
   record->facts.guard = cause;
   record->facts.time = bpf_ktime_get_tai_ns() / 1000000000;
-  bw_deny(image, record->facts.time, cause, &record->decision);
+  record->decision = bw_denial(image, record->facts.time, cause);
 }
 
 static __always_inline int refuse_by(const struct bw_image* image, enum bw_cause cause,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/facts.bpf.h"
-#include "bpf-lsm/key_types.bpf.h"
+#include "bpf-lsm/kernel/key_types.bpf.h"
 
 static __always_inline bool is_public_key(const struct key* key) {
   static const char expected[] = "public_key";
@@ -47,16 +47,16 @@ static __always_inline bool may_issue(const struct public_key* public) {
 static __always_inline bool note_chain(struct task_note* note, struct x509_certificate* signer) {
   struct x509_certificate* certificate = signer;
   int i;
-  struct bw_signed_by* by = &note->signed_by;
+  struct bw_signed_by* by = &note->signature.by;
   by->chain_length = 0;
   bpf_for(i, 0, BW_MAX_CHAIN) {
     const struct public_key* public = BPF_CORE_READ(certificate, pub);
     if (i && !may_issue(public)) return false;
-    note_public_key(&note->passing, public);
-    if (!note->passing.length) return false;
-    by->chain[i & (BW_MAX_CHAIN - 1)] = bw_hash_of_key(&note->passing);
+    note_public_key(&note->signature.passing, public);
+    if (!note->signature.passing.length) return false;
+    by->chain[i & (BW_MAX_CHAIN - 1)] = bw_hash_of_key(&note->signature.passing);
     by->chain_length = i + 1;
-    if ((__u64)BPF_CORE_READ(certificate, sig) == note->verified_sig) return true;
+    if ((__u64)BPF_CORE_READ(certificate, sig) == note->signature.verified_sig) return true;
     struct x509_certificate* issuer = BPF_CORE_READ(certificate, signer);
     if (!issuer || issuer == certificate) return false;
     certificate = issuer;
@@ -70,6 +70,6 @@ static __always_inline void note_wanted_key(struct task_note* note, struct pkcs7
   struct asymmetric_key_id* id = info ? BPF_CORE_READ(info, sig, auth_ids[0]) : 0;
   __u32 length = id ? BPF_CORE_READ(id, len) : 0;
   if (length > BW_KEY_ID_SIZE) length = BW_KEY_ID_SIZE;
-  if (length && !bpf_probe_read_kernel(note->wanted_key, length, id->data))
-    note->wanted_key_length = length;
+  if (length && !bpf_probe_read_kernel(note->signature.wanted_key, length, id->data))
+    note->signature.wanted_key_length = length;
 }

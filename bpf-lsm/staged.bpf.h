@@ -2,9 +2,9 @@
 // would have decided otherwise, an event says so.
 #pragma once
 
+#include "bpf-lsm/events/report.bpf.h"
 #include "bpf-lsm/facts.bpf.h"
 #include "bpf-lsm/judge.bpf.h"
-#include "bpf-lsm/report.bpf.h"
 
 static __always_inline __u32 wanted_facts(const struct bw_image* image) {
   const struct bw_image* staged = staged_image();
@@ -17,19 +17,19 @@ static __always_inline __u32 staged_signer(const struct bw_image* staged,
                                            __s32 keyring_id) {
   if (record->flags & BW_PROGRAM_SIGNED) return find_signer(staged, keyring_id);
   if (record->facts.origin != BW_ORIGIN_LOADER) return BW_SIGNER_UNKNOWN;
-  if (note->loader_staged_generation == staged->generation) return note->loader_staged_signer;
-  return bw_signer_by_digest(staged, note->loader_signer_key);
+  if (note->run.staged_generation == staged->generation) return note->run.staged_signer;
+  return bw_signer_by_digest(staged, note->run.signer_key);
 }
 
 // What the event of the active decision becomes.
 static __always_inline void describe_difference(struct bw_event* event,
                                                 const struct bw_image* staged,
                                                 const struct task_note* note) {
-  const struct bw_decision* would = &note->staged_decision;
+  const struct bw_decision* would = &note->second.decision;
   event->active_allow = event->allow;
   event->active_rule = event->rule;
   event->generation = staged->generation;
-  event->signer = note->staged_facts.signer;
+  event->signer = note->second.facts.signer;
   event->allow = would->allow;
   event->mode = would->mode;
   event->rule = would->rule;
@@ -40,15 +40,16 @@ static __always_inline void describe_difference(struct bw_event* event,
 __noinline int tell_difference(__u64 staged_generation, __u64 aux, __u32 was_refused) {
   struct task_note* note = task_note(0);
   const struct bw_image* staged = image_of(staged_generation);
-  struct bw_event* event = note && staged ? new_event(BW_HOOK_STAGED, false) : 0;
-  if (!event) {
+  if (!note || !staged) {
     count_dropped();
     return 0;
   }
+  struct bw_event* event = begin_event(BW_HOOK_STAGED, staged_generation, 0, 0, 0);
+  if (!event) return 0;
   describe_load(event, note, &note->draft, staged, aux);
   describe_difference(event, staged, note);
   event->active_refused = was_refused;
-  bpf_ringbuf_submit(event, 0);
+  end_event(event);
   return 0;
 }
 
@@ -61,10 +62,10 @@ static __always_inline void report_difference(const struct bw_program* record,
 // Whether the staged policy decides likewise.
 static __always_inline bool judge_staged(const struct bw_program* record,
                                          const struct bw_image* staged, struct task_note* note) {
-  const struct bw_decision *is = &record->decision, *would = &note->staged_decision;
-  note->staged_facts = record->facts;
-  note->staged_facts.signer = record->staged_signer;
-  judge(staged, &note->staged_facts, &note->staged_decision);
+  const struct bw_decision *is = &record->decision, *would = &note->second.decision;
+  note->second.facts = record->facts;
+  note->second.facts.signer = record->staged_signer;
+  note->second.decision = judge(staged, &note->second.facts);
   return is->allow == would->allow && bw_refused(is) == bw_refused(would);
 }
 

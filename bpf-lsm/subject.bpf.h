@@ -14,18 +14,18 @@ static __always_inline struct kernfs_node* parent_of(struct kernfs_node* node) {
   return BPF_CORE_READ(old, parent);
 }
 
-// The path of a cgroup (v2), a struct kernfs_node, into note->joined.
+// The path of a cgroup (v2), a struct kernfs_node, into note->paths.joined.
 __noinline int read_cgroup_path(__u64 address) {
   struct task_note* note = task_note(0);
   struct kernfs_node* node = (struct kernfs_node*)address;
   __u32 depth = 0;
   int i;
   if (!note) return 0;
-  note->joined.known = 0;
+  note->paths.joined.known = 0;
   bpf_for(i, 0, BW_MAX_COMPONENTS + 1) {
     struct kernfs_node* parent = node ? parent_of(node) : 0;
     if (!parent) break;
-    note->components[i & (BW_MAX_COMPONENTS - 1)] = (__u64)BPF_CORE_READ(node, name);
+    note->paths.components[i & (BW_MAX_COMPONENTS - 1)] = (__u64)BPF_CORE_READ(node, name);
     depth = i + 1;
     node = parent;
   }
@@ -33,23 +33,23 @@ __noinline int read_cgroup_path(__u64 address) {
   return 0;
 }
 
-// That of the calling task, into note->joined. A cgroup (v2) is never renamed or moved, and its
-// number never given again, so the path is kept.
+// That of the calling task, into note->paths.joined. A cgroup (v2) is never renamed or moved, and
+// its number never given again, so the path is kept.
 static __always_inline void read_cgroup_of_task(struct task_note* note) {
   const struct kernfs_node* node = BPF_CORE_READ(bpf_get_current_task_btf(), cgroups, dfl_cgrp, kn);
   const __u64 id = BPF_CORE_READ(node, id);
-  if (id && note->cgroup_id == id) {
-    note->joined = note->cgroup_path;
+  if (id && note->subject.cgroup_id == id) {
+    note->paths.joined = note->subject.cgroup_path;
     return;
   }
   read_cgroup_path((__u64)node);
-  note->cgroup_id = note->joined.known ? id : 0;
-  note->cgroup_path = note->joined;
+  note->subject.cgroup_id = note->paths.joined.known ? id : 0;
+  note->subject.cgroup_path = note->paths.joined;
 }
 
 static __always_inline void read_cgroup(struct task_note* note, struct bw_name* name) {
   read_cgroup_of_task(note);
-  if (note->joined.known) *name = note->joined;
+  if (note->paths.joined.known) *name = note->paths.joined;
 }
 
 // ---- The executable -----------------------------------------------------------------------------
@@ -87,13 +87,13 @@ static __always_inline bool is_same_basis(const struct exe_basis* one,
          one->renames == other->renames;
 }
 
-// Into note->found, from there into the note, unless something was renamed meanwhile.
+// Into note->paths.found, from there into the note, unless something was renamed meanwhile.
 static __always_inline void find_exe(struct task_note* note, const struct bw_image* image,
                                      const struct exe_basis* now) {
   find_path(note, image, (struct dentry*)now->entry);
-  note->exe_basis = *now;
-  note->exe_path = note->found;
-  if ((now->renames & 1) || count_renames() != now->renames) note->exe_basis.file = 0;
+  note->subject.exe_basis = *now;
+  note->subject.exe_path = note->paths.found;
+  if ((now->renames & 1) || count_renames() != now->renames) note->subject.exe_basis.file = 0;
 }
 
 // A file that is gone has a name that no file can be found by, as the kernel prints it.
@@ -109,10 +109,28 @@ static __always_inline void mark_deleted(struct bw_name* name) {
   name->length = start + sizeof(deleted) - 1;
 }
 
-// That of the calling task, into note->found. What is decided by is looked for each time. What is
-// only told may be what was found before: root can have another file in the place of the executable
-// without running it (PR_SET_MM_EXE_FILE), and in that way a basis come again. A global function,
-// which the verifier walks through once.
+// An executable that has no path, for it never was in a folder: `memfd:NAME (deleted)`, as the
+// kernel prints it but for the slash that would make a path of it. Only told: to rules it has no
+// name.
+static __always_inline void tell_nameless(struct bw_name* name, struct dentry* entry) {
+  static const char kind[] = "memfd:";
+  const __u32 room = BW_NAME_SIZE - 16;  // for what follows
+  if (BPF_CORE_READ(entry, d_parent) != entry) return;
+  const long size = bpf_probe_read_kernel_str(name->bytes, room, BPF_CORE_READ(entry, d_name.name));
+  if (size < (long)sizeof(kind) || size > room ||
+      __builtin_memcmp(name->bytes, kind, sizeof(kind) - 1)) {
+    forget(name);
+    return;
+  }
+  name->length = size - 1;
+  name->known = 1;
+  mark_deleted(name);
+}
+
+// That of the calling task, into note->paths.found. What is decided by is looked for each time.
+// What is only told may be what was found before: root can have another file in the place of the
+// executable without running it (PR_SET_MM_EXE_FILE), and in that way a basis come again. A global
+// function, which the verifier walks through once.
 __noinline int name_exe(__u32 is_told) {
   struct task_note* note = task_note(0);
   struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
@@ -120,23 +138,25 @@ __noinline int name_exe(__u32 is_told) {
   const struct bw_image* image = active_image(&generation);
   struct exe_basis now;
   if (!note) return 0;
-  forget(&note->found);
+  forget(&note->paths.found);
   if (!exe || !image) return 0;
   read_basis(&now, exe, generation);
-  if (is_told && is_same_basis(&note->exe_basis, &now))
-    note->found = note->exe_path;
+  if (is_told && is_same_basis(&note->subject.exe_basis, &now))
+    note->paths.found = note->subject.exe_path;
   else
     find_exe(note, image, &now);
-  if (flags_of_file((struct dentry*)now.entry) & FILE_DELETED) mark_deleted(&note->found);
+  if (flags_of_file((struct dentry*)now.entry) & FILE_DELETED) mark_deleted(&note->paths.found);
+  if (is_told && !note->paths.found.known)
+    tell_nameless(&note->paths.found, (struct dentry*)now.entry);
   return 0;
 }
 
-// For an event: empty where the host has no such file.
+// For an event: empty where the host has no such file, and it is no memfd.
 static __always_inline void read_exe(struct task_note* note, char* exe) {
   exe[0] = 0;
   if (!note) return;
   name_exe(1);
-  if (note->found.known) __builtin_memcpy(exe, note->found.bytes, BW_NAME_SIZE);
+  if (note->paths.found.known) __builtin_memcpy(exe, note->paths.found.bytes, BW_NAME_SIZE);
 }
 
 // `wanted`: BW_IMAGE_* flags.
@@ -148,7 +168,7 @@ static __always_inline void gather_subject(struct bw_facts* facts, __u32 wanted,
   uid->known = 1;
   if ((wanted & BW_IMAGE_EXE) && note) {
     name_exe(0);
-    facts->names[BW_NAME_EXE] = note->found;
+    facts->names[BW_NAME_EXE] = note->paths.found;
   }
   if (wanted & BW_IMAGE_CGROUP) read_cgroup(note, &facts->names[BW_NAME_CGROUP]);
 }

@@ -3,7 +3,7 @@
 # bpfwarden_bpf_object(TARGET SOURCE)    compiles SOURCE (x.bpf.c) to x.bpf.o beside the build files
 # bpfwarden_bpf_skeleton(TARGET SOURCE)  also makes x.skel.h, and TARGET_skel to link against
 set(BPF_FLAGS -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
-              -D__TARGET_ARCH_x86 -I${PROJECT_SOURCE_DIR} -isystem ${BPFWARDEN_PREFIX}/include
+              -D__TARGET_ARCH_x86 -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -I${PROJECT_SOURCE_DIR} -isystem ${BPFWARDEN_PREFIX}/include
               -idirafter /usr/include -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
 
 function(bpfwarden_bpf_object target source)

@@ -47,7 +47,7 @@ int give_passphrase(char* buffer, int size, int, void* context) {
 std::unexpected<Error> refused(const std::string& path, Passphrase& passphrase) {
   if (!passphrase.problem.message.empty()) return std::unexpected(std::move(passphrase.problem));
   if (!passphrase.was_wanted)
-    return fail_openssl(path + ": not a PEM private key", "give a PEM private key");
+    return unreadable(fail_openssl(path + ": not a PEM private key", "give a PEM private key"));
   ERR_clear_error();
   if (passphrase.was_given) return fail(path + ": the passphrase does not open the private key");
   return fail(path +
@@ -58,7 +58,7 @@ std::unexpected<Error> refused(const std::string& path, Passphrase& passphrase) 
 
 Result<PrivateKey> read_pem_key(const std::string& path, const KeyAccess& access) {
   auto bytes = read_file(path, max_file_size);
-  if (!bytes) return std::unexpected(std::move(bytes.error()));
+  if (!bytes) return unreadable(std::move(bytes.error()));
   Passphrase passphrase = {.access = access, .problem = {}};
   const BioPtr in = read_bio(*bytes);
   ERR_clear_error();

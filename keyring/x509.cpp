@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "base/file.h"
+#include "keyring/kernel_parser.h"
 #include "keyring/openssl.h"
 
 namespace bpfwarden::keyring {
@@ -134,6 +135,8 @@ Result<Certificate> describe(X509* cert, const std::string& path) {
   auto algorithm = kernel_algorithm(cert, facts);
   if (!algorithm) return std::unexpected(std::move(algorithm.error()));
   facts.kernel_algorithm = std::move(*algorithm);
+  if (Status taken = require_parsed_by_kernel(cert); !taken)
+    return std::unexpected(std::move(taken).error());
   return facts;
 }
 
@@ -148,8 +151,9 @@ Result<std::vector<X509Ptr>> parse_pem(std::span<const uint8_t> bytes) {
     certs.emplace_back(cert);
   const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (!at_end || certs.empty())
-    return fail_openssl("certificate " + std::to_string(certs.size() + 1) + " is not valid PEM",
-                        "give an X.509 certificate, PEM or DER");
+    return unreadable(
+        fail_openssl("certificate " + std::to_string(certs.size() + 1) + " is not valid PEM",
+                     "give an X.509 certificate, PEM or DER"));
   ERR_clear_error();
   return certs;
 }
@@ -160,7 +164,8 @@ Result<std::vector<X509Ptr>> parse_certificates(std::span<const uint8_t> bytes) 
   std::vector<X509Ptr> certs;
   certs.push_back(from_der<X509Ptr, d2i_X509>(bytes));
   if (!certs.front())
-    return fail_openssl("not an X.509 certificate", "give an X.509 certificate, PEM or DER");
+    return unreadable(
+        fail_openssl("not an X.509 certificate", "give an X.509 certificate, PEM or DER"));
   return certs;
 }
 
@@ -198,7 +203,7 @@ Result<std::vector<Certificate>> parse_certificates(std::span<const uint8_t> byt
 
 Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
   const auto bytes = read_file(path, max_certificate_size);
-  if (!bytes) return std::unexpected(bytes.error());
+  if (!bytes) return unreadable(bytes.error());
   return parse_certificates(*bytes, path.string());
 }
 

@@ -6,9 +6,11 @@
 trixie=$deps/trixie
 
 tree_packages() {
-  # The last two lines: what a test script needs, and the libraries of bpfwarden and bpftool.
+  # The last three lines: what a test script needs, what docs/signing.md does, and the libraries of
+  # bpfwarden and bpftool.
   printf '%s\n' bpftrace libbpf-tools xdp-tools iproute2 \
-    bash coreutils iputils-ping python3-minimal libpython3-stdlib \
+    bash coreutils sed grep gawk iputils-ping python3-minimal libpython3-stdlib \
+    keyutils openssl softhsm2 libengine-pkcs11-openssl llvm-19 \
     libkeyutils1 libelf1t64 libssl3t64 libstdc++6 libmnl0 libsystemd0 zlib1g
 }
 go_packages() { printf '%s\n' golang-github-cilium-ebpf-dev golang-1.24-go; }
@@ -46,6 +48,7 @@ unpack_all() { # FOLDER TREE
 finish_tools() { # TREE
   rm -rf "$1"/usr/share/{doc,man,locale,info,lintian,zoneinfo,bash-completion} \
     "$1"/usr/lib/x86_64-linux-gnu/{gconv,perl-base} "$1"/usr/include "${1:?}"/var "$1"/usr/local/*
+  find "$1/usr/lib/llvm-19/bin" -type f ! -name llvm-objdump -delete
   find "$1/usr/lib/python3.13" -name '__pycache__' -prune -exec rm -rf {} +
   mkdir -p "$1"/{proc,sys,dev,tmp,run,root,job,opt,var,etc,usr/local}
   ln -sf bash "$1/usr/bin/sh"

@@ -41,6 +41,7 @@ write_apt_config() {
   for suite in trixie trixie-backports bookworm-backports; do
     printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite"
   done >"$deps/apt/sources.list"
+  printf 'deb-src [signed-by=%s] %s trixie main\n' "$keyring" "$uri" >>"$deps/apt/sources.list"
   {
     # A machine's proxy settings stay in force: apt still reads /etc/apt/apt.conf.d.
     [[ -f /etc/apt/apt.conf ]] && printf '#include "/etc/apt/apt.conf";\n'
@@ -72,7 +73,7 @@ update_private_apt() {
   inputs=$(inputs_of write_apt_config debian_uris)$deps
   stamped apt "$inputs" && [[ -n $(find "$stamps/apt" -mmin -1440) ]] && return
   write_apt_config
-  say "reading Debian's package lists (trixie, trixie-backports, bookworm-backports; about 22 MB)"
+  say "reading Debian's package lists (trixie, trixie-backports, bookworm-backports; about 32 MB)"
   private_apt get update || fail "the package lists could not be fetched" \
     "check the network and the mirror in /etc/apt, then run scripts/setup again"
   stamp apt "$inputs"

@@ -87,7 +87,9 @@ struct bw_event {
   __u16 active_rule;
   __u64 cgroup_id;
   char comm[BW_COMM_SIZE];
-  char exe[BW_EXE_SIZE];            // empty if it could not be resolved
+  // The path; of a file that is gone `/usr/bin/a (deleted)`; of what has no path and is told alone,
+  // for rules have not seen it, `memfd:NAME (deleted)`. Empty if it could not be resolved.
+  char exe[BW_EXE_SIZE];
   char cgroup[BW_NAME_SIZE];        // path; empty if it could not be read or does not fit
   __s64 wall_time;                  // Unix seconds, as the rules' dates were judged by
   __u8 wanted_key[BW_KEY_ID_SIZE];  // hook observed: the id of the key that made the signature and

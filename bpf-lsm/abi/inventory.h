@@ -1,6 +1,6 @@
 // What the iterators of the kernel part write, record after record: every program, every link, and
 // every file descriptor that holds one of either, or something that a program is attached to.
-// Written by inventory.bpf.h, read by loader/inventory/kernel_lists.cpp.
+// Written by inventory_hooks.bpf.h, read by loader/inventory/kernel_lists.cpp.
 #pragma once
 
 #include "bpf-lsm/abi/program.h"

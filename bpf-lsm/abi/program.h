@@ -95,7 +95,7 @@ struct bw_counters {
   __u64 staged;      // the generation that the next two are about
   __u64 agreed;      // decisions of the active policy that the staged one shares
   __u64 differed;    // and those that it does not; each is an event besides
-  __u64 postponed;   // decided; their event waits for the digest
+  __u64 postponed;   // decided; their event waits for the verifier
   __u64 withheld;    // allowed, and the policy wants no event of it, or no more in this second
   __u64 summed;      // denials that are told in sums: see abi/summary.h
 };

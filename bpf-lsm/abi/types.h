@@ -3,7 +3,7 @@
 #pragma once
 
 #ifdef __bpf__
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/kernel_types.bpf.h"
 #define BW_STATIC_ASSERT _Static_assert
 #else
 #include <linux/types.h>

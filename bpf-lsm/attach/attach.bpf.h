@@ -31,9 +31,9 @@ static __always_inline struct task_note* new_attachment(enum bw_route route) {
   tell_postponed(note, &note->draft);
   __builtin_memset(&note->attachment, 0, sizeof(note->attachment));
   note->attachment.route = route;
-  note->attachment.program_fd = NO_DESCRIPTOR;
-  note->call = call_stamp();
-  note->destination_count = 0;
+  note->attachment.watch.program_fd = NO_DESCRIPTOR;
+  note->call.stamp = call_stamp();
+  note->destinations.count = 0;
   return note;
 }
 
@@ -68,12 +68,18 @@ static __always_inline void set_facts(struct bw_program* record, const struct bw
 // allows this name. Judged as if the name were unknown, which meets just those rules.
 static __always_inline void judge_as_alias(struct task_note* note, const struct bw_image* image,
                                            struct bw_program* record) {
-  struct bw_decision* other = &note->staged_decision;
-  note->staged_facts = record->facts;
-  forget(&note->staged_facts.names[BW_NAME_TARGET]);
-  judge(image, &note->staged_facts, other);
+  struct bw_decision* other = &note->second.decision;
+  note->second.facts = record->facts;
+  forget(&note->second.facts.names[BW_NAME_TARGET]);
+  *other = judge(image, &note->second.facts);
   if (!record->decision.allow || other->allow || other->rule >= record->decision.rule) return;
   record->decision = *other;
+}
+
+// The program becomes active at no place in particular: by what it was loaded for.
+static __always_inline void take_point_of_load(struct attachment* at, struct bpf_prog* prog) {
+  if (is_of(prog, ONE_TYPE(BPF_PROG_TYPE_KPROBE))) at->probe = 1 + BW_PROBE_KPROBE;
+  at->attach_type = BPF_CORE_READ(prog, expected_attach_type);
 }
 
 // As compare() at load. Of an attachment with many targets one difference is told.
@@ -81,7 +87,7 @@ static __always_inline void compare_attachment(struct bw_program* record, struct
                                                struct bpf_prog* prog) {
   const struct bw_image* staged = staged_image();
   struct attachment* at = &note->attachment;
-  if (!decides_at_attach(staged) || at->compared || at->quiet) return;
+  if (!decides_at_attach(staged) || at->compared) return;
   if (record->staged_generation != staged->generation)
     record->staged_signer = bw_signer_by_digest(staged, record->signer_key);
   record->staged_generation = staged->generation;
@@ -97,7 +103,7 @@ static __always_inline int conclude_attachment(struct bw_program* record, struct
                                                const struct bw_image* image,
                                                struct bpf_prog* prog) {
   struct attachment* at = &note->attachment;
-  if (at->quiet || (at->more && record->decision.allow)) return 0;
+  if (at->more && record->decision.allow) return 0;
   if (at->told && !bw_refused(&record->decision)) return 0;
   at->told = 1;
   return conclude(BW_HOOK_ATTACH, record, image, prog);
@@ -130,7 +136,7 @@ __noinline int conclude_shared(__u64 address) {
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   if (!decides_at_attach(image)) return 0;
-  note->attachment.watched = 0;
+  note->attachment.watch.on = 0;
   if (prog) {
     describe_unknown(record, prog);
     set_facts(record, image, &note->attachment);
@@ -142,7 +148,7 @@ __noinline int conclude_shared(__u64 address) {
 }
 
 static __always_inline int refuse_shared(struct bpf_prog* prog) {
-  return conclude_shared((__u64)prog) ? -EPERM : 0;
+  return error_of(conclude_shared((__u64)prog));
 }
 
 // What was noted of the program at its load, into note->draft. False if nothing was.
@@ -161,9 +167,34 @@ static __always_inline void judge_at(struct task_note* note, const struct bw_ima
   set_facts(record, image, &note->attachment);
   if (!decides_at_attach(image)) return;
   move_to(record, image, generation);
-  judge(image, &record->facts, &record->decision);
+  record->decision = judge(image, &record->facts);
   if (note->attachment.is_alias) judge_as_alias(note, image, record);
   name_decision(record, image);
+}
+
+// The verdict about the program at note->attachment, and nothing else: none is told, nobody
+// refused. Of what has no record, a resident is allowed. A global function; note->draft is what it
+// works on.
+__noinline __u64 weigh_attachment(__u64 address) {
+  struct bpf_prog* prog = (struct bpf_prog*)address;
+  struct task_note* note = task_note(0);
+  struct bw_decision verdict = {
+      .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_NO_PROVENANCE, .rule = BW_NO_RULE};
+  __u64 generation = 0;
+  const struct bw_image* image = active_image(&generation);
+  if (!note || !image) return word_of(&verdict);
+  if (recall(note, prog)) {
+    judge_at(note, image, generation);
+    return word_of(&note->draft.decision);
+  }
+  if (!bw_enforces_at(image, bpf_ktime_get_tai_ns() / 1000000000)) verdict.mode = BW_MODE_AUDIT;
+  verdict.allow =
+      (!note->attachment.watch.shared || (image->flags & BW_IMAGE_DETECT)) && is_resident(prog);
+  return word_of(&verdict);
+}
+
+static __always_inline struct bw_decision weigh(struct bpf_prog* prog) {
+  return decision_of(weigh_attachment((__u64)prog));
 }
 
 // Judges the program at note->attachment, whose `more` says that others of its targets follow.
@@ -178,19 +209,18 @@ __noinline int judge_attachment(__u64 address) {
   const struct attachment* at = &note->attachment;
   const struct bw_image* image = active_image(&generation);
   const bool is_known = recall(note, prog);
-  if (!is_known && at->shared && !(image && (image->flags & BW_IMAGE_DETECT)))
-    return at->quiet ? 0 : refuse_shared(prog);
+  if (!is_known && at->watch.shared && !(image && (image->flags & BW_IMAGE_DETECT)))
+    return refuse_shared(prog);
   if (!is_known) return judge_unknown(note, prog);
   if (!image) return refuse_blind(BW_HOOK_ATTACH);
   judge_at(note, image, generation);
   compare_attachment(record, note, prog);
   if (!decides_at_attach(image)) return 0;
-  if (at->shared && !at->quiet && !bw_refused(&record->decision) &&
-      !bw_detects(image, &record->decision))
+  if (at->watch.shared && !bw_refused(&record->decision) && !bw_detects(image, &record->decision))
     return refuse_shared(prog);
   return conclude_attachment(record, note, image, prog);
 }
 
 static __always_inline int judge_program(struct bpf_prog* prog) {
-  return judge_attachment((__u64)prog) ? -EPERM : 0;
+  return error_of(judge_attachment((__u64)prog));
 }

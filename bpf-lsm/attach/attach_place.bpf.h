@@ -2,6 +2,7 @@
 // stays unknown.
 #pragma once
 
+#include "bpf-lsm/kernel/net_types.bpf.h"
 #include "bpf-lsm/open_file.bpf.h"
 
 extern const void init_net __ksym __weak;
@@ -59,7 +60,7 @@ static __always_inline void name_device_at(__u32 ifindex) {
 
 static __always_inline void name_cgroup(struct task_note* note, struct kernfs_node* node) {
   read_cgroup_path((__u64)node);
-  if (note->joined.known) note->attachment.place = note->joined;
+  if (note->paths.joined.known) note->attachment.place = note->paths.joined;
 }
 
 // The cgroup whose folder is open. Returns what the kernel has of it; null if it is none.

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bpf-lsm/attach/attach_place.bpf.h"
-#include "bpf-lsm/trace_types.bpf.h"
+#include "bpf-lsm/kernel/trace_types.bpf.h"
 
 int bpf_copy_from_user_str(void* dst, __u32 dst__sz, const void* unsafe_ptr__ign,
                            __u64 flags) __ksym __weak;
@@ -50,8 +50,8 @@ static __always_inline void name_user_string(const void* user, struct bw_name* t
 // see judge_as_alias().
 static __always_inline void name_probed(struct task_note* note, const struct path* path) {
   const int flags = name_file((__u64)BPF_CORE_READ(path, dentry));
-  note->file_name = note->found;
-  if (flags & FILE_DELETED) forget(&note->file_name);
+  note->probed_file = note->paths.found;
+  if (flags & FILE_DELETED) forget(&note->probed_file);
   if (flags & FILE_LINKED) note->attachment.is_alias = 1;
 }
 
@@ -93,7 +93,7 @@ static __always_inline void name_uprobe(struct task_note* note, struct attachmen
   at->on_return = BPF_CORE_READ(uprobe, consumer.ret_handler) != 0;
   if (at->grows) return;
   name_probed(note, (void*)uprobe + bpf_core_field_offset(struct trace_uprobe, path));
-  at->target = note->file_name;
+  at->target = note->probed_file;
   add_offset(&at->target, BPF_CORE_READ(uprobe, offset));
 }
 
@@ -130,4 +130,18 @@ __noinline int name_perf_event(__u64 address) {
     name_tracepoint(call, flags, &at->target);
   }
   return 0;
+}
+
+static __always_inline void name_btf_id(struct bpf_prog* prog, __u32 id, struct bw_name* target) {
+  struct btf* btf = BPF_CORE_READ(prog, aux, attach_btf);
+  const char* name = btf ? btf_type_name(btf, id) : 0;
+  forget(target);
+  if (!name) return;
+  const __u32 attach_type = BPF_CORE_READ(prog, expected_attach_type);
+  const char* owner =
+      owner_of_target(BPF_CORE_READ(prog, aux), BPF_PROG_TYPE_TRACING, attach_type, id);
+  target->length =
+      read_target((char*)target->bytes, name, BPF_PROG_TYPE_TRACING, attach_type, owner);
+  target->known = target->length != 0;
+  if (!target->known) forget(target);
 }

@@ -23,22 +23,6 @@ static __always_inline struct bpf_prog* program_of_action(struct tc_action* acti
   return is_of(prog, ONE_TYPE(BPF_PROG_TYPE_SCHED_ACT)) ? prog : 0;  // classic ones are not
 }
 
-// What a bond has goes to each of its devices: to one that is enslaved, by whichever way, and to
-// all when the bond gets another program.
-SEC("fexit/dev_xdp_propagate")
-int BPF_PROG(device_enslaved, struct net_device* device, struct netdev_bpf* xdp, int ret) {
-  __u64 address = 0;
-  struct bpf_prog* prog = BPF_CORE_READ(xdp, prog);
-  if (ret || BPF_CORE_READ(xdp, command) != XDP_SETUP_PROG || !prog || !asks_at_attach()) return 0;
-  struct task_note* note = begin_again(BW_ROUTE_DEVICE_JOINED);
-  if (!note) return 0;
-  bpf_get_func_arg(ctx, 0, &address);
-  name_device(address);
-  judge_again_as(note, BPF_XDP, prog);
-  end_again(note);
-  return 0;
-}
-
 __noinline int judge_chain(__u64 address) {
   judge_filter_list(BPF_CORE_READ((struct tcf_chain*)address, filter_chain));
   return 0;
@@ -63,31 +47,4 @@ static __always_inline __u64 found_by(void* context, __u32 argument) {
   __u64 where = 0, found = 0;
   if (bpf_get_func_arg(context, argument, &where)) return 0;
   return bpf_probe_read_kernel(&found, sizeof(found), (const void*)where) ? 0 : found;
-}
-
-SEC("fexit/tcf_block_get_ext")
-int BPF_PROG(block_bound, struct tcf_block** made, struct Qdisc* qdisc,
-             struct tcf_block_ext_info* info, void* extack, int ret) {
-  if (ret || !BPF_CORE_READ(info, block_index) || !asks_at_attach()) return 0;
-  struct task_note* note = begin_again(BW_ROUTE_DEVICE_JOINED);
-  if (!note) return 0;
-  name_device((__u64)BPF_CORE_READ(qdisc, dev_queue, dev));
-  judge_block(found_by(ctx, 0));
-  end_again(note);
-  return 0;
-}
-
-// An action has no place, whatever filter it goes to.
-SEC("fexit/tcf_idr_check_alloc")
-int BPF_PROG(action_bound, void* actions, __u32* index, struct tc_action** made, int bind,
-             int ret) {
-  if (ret <= 0 || !bind || !asks_at_attach()) return 0;
-  struct tc_action* action = (void*)found_by(ctx, 2);
-  if (!action) return 0;
-  struct bpf_prog* prog = program_of_action(action);
-  struct task_note* note = prog ? begin_again(BW_ROUTE_DEVICE_JOINED) : 0;
-  if (!note) return 0;
-  judge_again((__u64)prog);
-  end_again(note);
-  return 0;
 }

@@ -88,15 +88,15 @@ static __always_inline struct task_note* begin_again(enum bw_route route) {
     count_dropped();
     return 0;
   }
-  note->under_way = note->attachment;
-  note->destinations_under_way = note->destination_count;
+  note->attachment_saved = note->attachment;
+  note->destinations.count_saved = note->destinations.count;
   new_attachment(route);
   return note;
 }
 
 static __always_inline void end_again(struct task_note* note) {
-  note->attachment = note->under_way;
-  note->destination_count = note->destinations_under_way;
+  note->attachment = note->attachment_saved;
+  note->destinations.count = note->destinations.count_saved;
 }
 
 static __always_inline void judge_again_as(struct task_note* note, __u32 attach_type,
@@ -233,17 +233,4 @@ static __always_inline int judge_device(void* context, enum bw_route route) {
   judge_netkit(device);
   end_again(note);
   return 0;
-}
-
-// Also where it gets the name that it has.
-SEC("fexit/netif_change_name")
-int BPF_PROG(device_renamed, struct net_device* device, const char* name, int ret) {
-  return ret ? 0 : judge_device(ctx, BW_ROUTE_DEVICE_RENAMED);
-}
-
-// Also when a namespace ends and its devices fall back to init's, by a worker of the kernel.
-SEC("fexit/__dev_change_net_namespace")
-int BPF_PROG(device_moved, struct net_device* device, struct net* net, const char* pattern,
-             int ifindex, void* extack, int ret) {
-  return ret ? 0 : judge_device(ctx, BW_ROUTE_DEVICE_MOVED);
 }

@@ -2,7 +2,7 @@
 // Those of a program that was raced with are refused (raced.bpf.h).
 #pragma once
 
-#include "bpf-lsm/attach/attach_nothing.bpf.h"
+#include "bpf-lsm/attach/names_nothing.bpf.h"
 #include "bpf-lsm/attach/raced.bpf.h"
 
 extern const void link_idr __ksym __weak;

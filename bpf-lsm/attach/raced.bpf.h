@@ -3,7 +3,7 @@
 // program, which keeps its mark while it lives.
 #pragma once
 
-#include "bpf-lsm/inventory.bpf.h"
+#include "bpf-lsm/open_file.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
 
 // Whether the route leaves a link, which can be taken over.
@@ -49,5 +49,5 @@ __noinline int refuse_taking(__u64 aux, __u32 route) {
 
 static __always_inline int refuse_raced(__u64 aux) {
   const struct bw_program* known = bpf_map_lookup_elem(&programs, &aux);
-  return refuse_taking(aux, known ? known->raced - 1 : BW_ROUTE_NONE) ? -EPERM : 0;
+  return error_of(refuse_taking(aux, known ? known->raced - 1 : BW_ROUTE_NONE));
 }

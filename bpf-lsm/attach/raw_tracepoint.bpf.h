@@ -25,7 +25,7 @@ static __always_inline bool is_called(const struct bpf_raw_event_map* entry,
   return true;
 }
 
-// Whether one of them has the name in note->found. Returns 0 or 1.
+// Whether one of them has the name in note->paths.found. Returns 0 or 1.
 __noinline int has_raw_tracepoint(__u64 first, __u32 count) {
   const struct task_note* note = task_note(0);
   const __u32 size = bpf_core_type_size(struct bpf_raw_event_map);
@@ -33,7 +33,7 @@ __noinline int has_raw_tracepoint(__u64 first, __u32 count) {
   if (!note) return 0;
   bpf_for(i, 0, (int)count) {
     if (i >= MAX_RAW_TRACEPOINTS) return 0;
-    if (is_called((void*)(first + (__u64)(__u32)i * size), &note->found)) return 1;
+    if (is_called((void*)(first + (__u64)(__u32)i * size), &note->paths.found)) return 1;
   }
   return 0;
 }
@@ -55,14 +55,14 @@ static __always_inline const char* module_with_tracepoint(void) {
   return 0;
 }
 
-// note->found, the name of a tracepoint, becomes `:module:name` where it is a module's. Nobody's
-// stays as it is: the kernel is about to say so. Unknown where the kernel's own cannot be looked
-// through.
+// note->paths.found, the name of a tracepoint, becomes `:module:name` where it is a module's.
+// Nobody's stays as it is: the kernel is about to say so. Unknown where the kernel's own cannot be
+// looked through.
 __noinline int own_tracepoint(void) {
   struct task_note* note = task_note(0);
-  if (!note || !note->found.known) return 0;
+  if (!note || !note->paths.found.known) return 0;
   const __u64 first = (__u64)&__start__bpf_raw_tp, end = (__u64)&__stop__bpf_raw_tp;
-  struct bw_name* name = &note->found;
+  struct bw_name* name = &note->paths.found;
   if (!first || end < first || !&bpf_trace_modules) {
     forget(name);
     return 0;

@@ -5,7 +5,7 @@
 // killed. It is an alarm and no wall: the kernel may skip a tracing program.
 #pragma once
 
-#include "bpf-lsm/attach/attach_watch.bpf.h"
+#include "bpf-lsm/attach/race.bpf.h"
 
 #define SETTLING_NS 5000000000ULL  // that calls may take which began under another policy
 #define BY_PATH (NO_DESCRIPTOR - 1)
@@ -26,10 +26,10 @@ static __always_inline bool is_inert(__s64 command) {
 static __always_inline bool is_judged(const struct task_note* note, __u32 fd, __u64 aux,
                                       struct bpf_prog* prog) {
   const struct attachment* at = &note->attachment;
-  if (at->route == BW_ROUTE_NONE) return is_inert(note->command);
-  if (fd == BY_PATH) return aux == at->program_aux;
-  if (at->types) return is_of(prog, at->types);
-  return fd != at->program_fd || aux == at->program_aux;
+  if (at->route == BW_ROUTE_NONE) return is_inert(note->call.command);
+  if (fd == BY_PATH) return aux == at->watch.program_aux;
+  if (at->watch.types) return is_of(prog, at->watch.types);
+  return fd != at->watch.program_fd || aux == at->watch.program_aux;
 }
 
 // A call that is under way while a policy becomes active was judged by the one before, which may
@@ -79,7 +79,7 @@ static __always_inline int require_judged(__u32 fd, struct bpf_prog* prog) {
   __u64 generation = 0;
   if (is_error(prog) || !decides_at_attach(active_image(&generation))) return 0;
   const struct task_note* note = task_note(0);
-  const bool is_known = note && note->call == call_stamp();
+  const bool is_known = note && note->call.stamp == call_stamp();
   const __u64 aux = (__u64)BPF_CORE_READ(prog, aux);
   if (is_known ? is_judged(note, fd, aux, prog) : is_inert(bpf_command())) return 0;
   return is_resident(prog) || !is_settled() ? 0 : answer_unjudged((__u64)prog, fd);
@@ -89,26 +89,11 @@ static __always_inline int see_program(__u32 fd, struct bpf_prog* prog) {
   if (is_other_map(prog)) watch_other_map();
   struct attachment* at = watched_attachment(prog);
   if (!at) return require_judged(fd, prog);
-  if (!at->any_program) return see_known(fd, prog);
-  at->seen |= WATCH_PROGRAM;
+  if (!at->watch.any_program) return see_known(fd, prog);
+  at->watch.seen |= WATCH_PROGRAM;
   return admits_watched((__u64)prog) ? 0 : answer_race((__u64)prog);
 }
 
 static __always_inline int see_inlined(__u32 fd, struct bpf_prog* prog) {
   return watched_attachment(prog) ? see_known(fd, prog) : require_judged(fd, prog);
 }
-
-// Three functions turn a descriptor into a program. The kernel's compiler has put the first into
-// the other two, and of those the second into its callers in kernel/bpf/syscall.c.
-SEC("fexit/__bpf_prog_get")
-int BPF_PROG(see_static_get, __u32 fd) { return see_inlined(fd, returned(ctx)); }
-
-SEC("fexit/bpf_prog_get")
-int BPF_PROG(see_get, __u32 fd) { return see_program(fd, returned(ctx)); }
-
-SEC("fexit/bpf_prog_get_type_dev")
-int BPF_PROG(see_get_type, __u32 fd) { return see_program(fd, returned(ctx)); }
-
-// Of xt_bpf (kernel/bpf/inode.c). lsm/bpf_prog has been asked about it, and has noted it.
-SEC("fexit/bpf_prog_get_type_path")
-int BPF_PROG(see_path) { return require_judged(BY_PATH, returned(ctx)); }

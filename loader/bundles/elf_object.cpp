@@ -59,12 +59,13 @@ bool has_core_relocations(const std::filesystem::path& object) {
 
 Result<ElfFacts> read_elf_facts(const std::filesystem::path& object) {
   const Fd file(::open(object.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO has no writer
-  if (!file) return fail_errno(errno, "cannot open " + object.string());
+  if (!file) return unreadable(fail_errno(errno, "cannot open " + object.string()));
   elf_version(EV_CURRENT);
   const std::unique_ptr<Elf, CloseElf> elf(elf_begin(file.get(), ELF_C_READ, nullptr));
   if (!elf || elf_kind(elf.get()) != ELF_K_ELF)
-    return fail(object.string() + " is not an ELF object",
-                "give a BPF object: clang -target bpf -O2 -g -c prog.bpf.c -o prog.bpf.o");
+    return unreadable(
+        fail(object.string() + " is not an ELF object",
+             "give a BPF object: clang -target bpf -O2 -g -c prog.bpf.c -o prog.bpf.o"));
   return ElfFacts{.license = section_text(elf.get(), "license"),
                   .has_core_relocations = has_core_relocations(object)};
 }

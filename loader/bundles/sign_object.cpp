@@ -36,8 +36,9 @@ size_t count_loaded(bpf_object* object) {
 Result<Object> open_object(const std::filesystem::path& path, const LibbpfLog& log) {
   Object object(bpf_object__open(path.c_str()));
   if (!object)
-    return fail_errno(errno, log.text() + "cannot open " + path.string(),
-                      "give a BPF object: clang -target bpf -O2 -g -c prog.bpf.c -o prog.bpf.o");
+    return unreadable(
+        fail_errno(errno, log.text() + "cannot open " + path.string(),
+                   "give a BPF object: clang -target bpf -O2 -g -c prog.bpf.c -o prog.bpf.o"));
   if (bpf_object__next_program(object.get(), nullptr) == nullptr)
     return fail(path.string() + " has no program");
   if (count_loaded(object.get()) == 0)

@@ -133,7 +133,9 @@ Result<std::string> resign_skeleton_header(const std::filesystem::path& path,
 }
 
 Result<keyring::Bundle> read_signed(const std::filesystem::path& path) {
-  return is_skeleton_header(path) ? read_skeleton_header(path) : keyring::read_bundle(path);
+  auto bundle = is_skeleton_header(path) ? read_skeleton_header(path) : keyring::read_bundle(path);
+  if (!bundle) return unreadable(std::move(bundle).error());
+  return bundle;
 }
 
 }  // namespace bpfwarden::loader

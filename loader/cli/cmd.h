@@ -27,7 +27,8 @@ struct Verb {
 
 #include "verbs.inc"
 
-// Prints the error and its hint on stderr; returns the exit code 1.
+// Prints the error and its hint on stderr; returns the exit code: 1, or kWrongUse where a file is
+// not what it should be.
 int print_error(const Error& error);
 
 }  // namespace bpfwarden::loader

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "loader/text/wrapped_text.h"
 #include "policy/text/nearest.h"
 
 namespace bpfwarden::loader {
@@ -12,30 +13,13 @@ namespace {
 
 constexpr size_t kColumns = 80, kIndent = 2, kLeft = 24;
 
-// Words, the first line after `used` columns, all others after `left` spaces.
-std::string wrapped(const std::string& text, size_t used, size_t left) {
-  std::istringstream words(text);
-  std::string result;
-  size_t column = used;
-  for (std::string word; words >> word;) {
-    if (column > left && column + 1 + word.size() > kColumns) {
-      result += "\n" + std::string(left, ' ');
-      column = left;
-    }
-    const bool is_first = column == left;
-    result += (is_first ? "" : " ") + word;
-    column += word.size() + (is_first ? 0 : 1);
-  }
-  return result;
-}
-
 std::string row(const std::string& name, const std::string& description) {
   std::string line = std::string(kIndent, ' ') + name;
   if (description.empty()) return line + "\n";
   const size_t left = kIndent + kLeft;
   if (line.size() >= left) line += "\n";
   const size_t begun = line.ends_with("\n") ? 0 : line.size();
-  return line + std::string(left - begun, ' ') + wrapped(description, left, left) + "\n";
+  return line + std::string(left - begun, ' ') + wrapped(description, left, left, kColumns) + "\n";
 }
 
 // Which options exclude each other, the error says to whom it matters.
@@ -55,15 +39,13 @@ class Format : public CLI::Formatter {
     return row(verb->get_name(), verb->get_description());
   }
   std::string make_description(const CLI::App* app) const override {
-    return wrapped(app->get_description(), 0, 0) + "\n";
+    return wrapped(app->get_description(), 0, 0, kColumns) + "\n";
   }
   std::string make_footer(const CLI::App* app) const override {
-    constexpr std::string_view lead = "example: ";
     std::string example = app->get_footer();
-    if (example.starts_with(lead)) example.replace(0, lead.size(), "example:\n  ");
-    return (example.empty() ? "" : example + "\n") +
-           "\nexit status: 0 done, or yes; 1 failed, or no; 2 wrong use, or a file that cannot\n"
-           "be read as what it should be\n";
+    if (example.starts_with(kExample)) example.replace(0, kExample.size(), "example:\n  ");
+    return (example.empty() ? "" : example + "\n") + "\n" +
+           wrapped("exit status: " + std::string(kExitStatus), 0, 0, kColumns) + "\n";
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace CLI {
@@ -13,6 +14,13 @@ class FormatterBase;
 namespace bpfwarden::loader {
 
 [[nodiscard]] std::shared_ptr<CLI::FormatterBase> help_format();
+
+// What exit codes mean, as help and manual pages say it.
+inline constexpr std::string_view kExitStatus =
+    "0 done, or yes; 1 failed, or no; 2 wrong use, or a file that cannot be read as what it should "
+    "be";
+// Before what a verb's footer has to say (CLI::App::get_footer()).
+inline constexpr std::string_view kExample = "example: ";
 
 // `help VERB…` as `VERB… --help`; else the arguments as they are, without the program's name.
 [[nodiscard]] std::vector<std::string> arguments(int argc, char** argv);

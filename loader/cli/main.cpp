@@ -10,17 +10,11 @@
 #include <vector>
 
 #include "loader/cli/cmd.h"
+#include "loader/cli/command_line.h"
 #include "loader/cli/help.h"
 #include "loader/text/escaped_stream.h"
 
 namespace bpfwarden::loader {
-
-int print_error(const Error& error) {
-  std::fprintf(stderr, "bpfwarden: error: %s\n", error.message.c_str());
-  if (!error.hint.empty()) std::fprintf(stderr, "  hint: %s\n", error.hint.c_str());
-  return 1;
-}
-
 namespace {
 
 // What a verb has printed is its result: one that nobody got is none.
@@ -31,19 +25,10 @@ int written(int status) {
   return status == 0 ? failed : status;
 }
 
-bool is_any(const CLI::App* /*verb*/) { return true; }
-
 int run(int argc, char** argv) {
-  CLI::App app("Decides which keys may put which BPF programs where.", "bpfwarden");
-  app.set_version_flag("--version", "bpfwarden " BPFWARDEN_VERSION);
-  app.require_subcommand(1);
+  CLI::App app;
   Command chosen;
-  app.formatter(help_format());
-  app.footer("`bpfwarden help VERB` says more of one.");
-  for (const Verb& verb : kVerbs) {
-    verb.add(app, chosen);
-    app.get_subcommands(is_any).back()->group(verb.group);
-  }
+  describe(app, chosen);
   std::vector<std::string> given = arguments(argc, argv);
   if (const std::string unknown = unknown_verb(app, given); !unknown.empty())
     return print_error({0, unknown, "`bpfwarden --help` lists them"}), kWrongUse;
@@ -63,7 +48,6 @@ int run(int argc, char** argv) {
   }
   // No probe of memory accounting: libbpf does it with an unsigned program.
   libbpf_set_memlock_rlim(0);
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error like a full disk
   return written(chosen());
 }
 
@@ -71,6 +55,7 @@ int run(int argc, char** argv) {
 }  // namespace bpfwarden::loader
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error like a full disk
   bpfwarden::loader::escape_standard_streams();
   try {
     return bpfwarden::loader::run(argc, argv);

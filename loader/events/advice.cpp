@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "policy/answers/probes.h"
 #include "policy/answers/rule_text.h"
 #include "policy/language/attach_pattern.h"
 #include "policy/language/words.h"
@@ -14,17 +15,6 @@ namespace {
 
 using std::string;
 using std::string_view;
-
-policy::RecordedLoad load_of(const Event& event) {
-  policy::RecordedLoad load;
-  load.attach = event.attach;
-  load.program = event.program;
-  load.signer = event.signer;
-  load.digest = event.digest;
-  if (event.signature.known)
-    load.signature = static_cast<policy::Signature>(*event.signature.known);
-  return load;
-}
 
 bool is_signed(const policy::RecordedLoad& load) {
   return load.signature != policy::Signature::unsigned_;
@@ -133,7 +123,7 @@ string place_of_rule(const Event& event) {
 }
 
 void advise_rule(const Event& event, Advice& advice) {
-  const policy::RecordedLoad load = load_of(event);
+  const policy::RecordedLoad load = recorded_load_of(event);
   if (!is_signed(load)) {
     advise_unsigned(event, load, advice);
   } else if (load.signer.empty()) {
@@ -147,6 +137,26 @@ void advise_rule(const Event& event, Advice& advice) {
   }
   if (auto rule = policy::smallest_rule(load); rule) advice.rule = policy::toml_text(*rule);
   if (!advice.rule.empty()) advice.place = place_of_rule(event);
+}
+
+// ---- Refused a feature probe --------------------------------------------------------------------
+
+void advise_probe(const Event& event, Advice& advice) {
+  const string tool = event.comm.empty() ? "its tool" : event.comm;
+  advice.steps.push_back("This was only a probe, by which the library of " + tool +
+                         " finds out what the kernel can do. " +
+                         (event.refused ? "What " + tool +
+                                              " really wanted to load is something else, and was "
+                                              "never tried: nothing here tells what it is."
+                                        : "What " + tool +
+                                              " really loads is something else, and has an event "
+                                              "of its own."));
+  advice.rule = policy::probe_rule(event.attach);
+  if (advice.rule.empty()) return;
+  advice.steps.emplace_back(
+      "One rule lets the probes of all tools be loaded, and nothing of them run: the one below. "
+      "Then let it be tried again.");
+  advice.place = place_of_rule(event);
 }
 
 // ---- Refused an attachment ----------------------------------------------------------------------
@@ -188,7 +198,7 @@ void advise_detaching(const Event& event, Advice& advice) {
 
 // Its load went through, so a rule admits the program already: to somewhere else.
 void advise_attachment(const Event& event, Advice& advice) {
-  const policy::RecordedLoad load = load_of(event);
+  const policy::RecordedLoad load = recorded_load_of(event);
   const auto pattern = policy::pattern_for(load.attach);
   if (!pattern) {
     advice.steps.emplace_back(policy::next_step(BW_CAUSE_DEFAULT));
@@ -213,6 +223,8 @@ Advice advice_for(const Event& event) {
   const bool is_up_to_rules = !policy::is_fixed(cause);
   if (is_up_to_rules && event.hook == BW_HOOK_ATTACH)
     advise_attachment(event, advice);
+  else if (is_up_to_rules && is_feature_probe(event))
+    advise_probe(event, advice);
   else if (is_up_to_rules)
     advise_rule(event, advice);
   else if (cause == BW_CAUSE_KERNEL_REJECTED)

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "loader/policies/publish.h"
 
@@ -18,7 +19,8 @@ struct Sum {
   bw_summary_key key = {};
   bw_summary value = {};
   uint64_t told = 0;
-  bool is_rest = false;  // of the array `summed_rest`: nothing to be freed
+  bool is_rest = false;   // of the array `summed_rest`: nothing to be freed
+  bool is_freed = false;  // no longer in the map: nothing to be noted
 };
 
 uint64_t told_of(const PinnedMaps& pins, const bw_summary_key& key) {
@@ -74,6 +76,10 @@ Result<std::vector<Sum>> read_sums(const PinnedMaps& pins) {
   return sums;
 }
 
+bool has_settled(const Sum& sum, uint64_t now) {
+  return !sum.is_rest && sum.value.count <= sum.told && sum.value.last_ns + kIdleNanos <= now;
+}
+
 std::optional<bw_event> event_of(const Sum& sum, uint64_t told) {
   if (sum.value.count <= told) return std::nullopt;
   bw_event event = sum.value.first;
@@ -83,11 +89,15 @@ std::optional<bw_event> event_of(const Sum& sum, uint64_t told) {
   return event;
 }
 
-// What was added between the look and this is in the value that comes back.
-void free_idle(const PinnedMaps& pins, Sum& sum, uint64_t now) {
-  if (sum.is_rest || sum.value.count > sum.told || sum.value.last_ns + kIdleNanos > now) return;
-  if (bpf_map_lookup_and_delete_elem(pins.summaries.get(), &sum.key, &sum.value) != 0) return;
+// What was added between the look and this is in the value that comes back: it is put there again.
+// True: it could not be, since a new sum has its place, and is to be told now.
+bool free_idle(const PinnedMaps& pins, Sum& sum) {
+  if (bpf_map_lookup_and_delete_elem(pins.summaries.get(), &sum.key, &sum.value) != 0) return false;
   (void)bpf_map_delete_elem(pins.summaries_told.get(), &sum.key);
+  if (sum.value.count <= sum.told) return false;
+  sum.value.count -= std::exchange(sum.told, 0);
+  sum.is_freed = bpf_map_update_elem(pins.summaries.get(), &sum.key, &sum.value, BPF_NOEXIST) != 0;
+  return sum.is_freed;
 }
 
 void sort_by_time(std::vector<bw_event>& events) {
@@ -107,21 +117,22 @@ Result<std::vector<bw_event>> summed_denials(const PinnedMaps& pins, Summed whic
   return events;
 }
 
-Result<std::vector<bw_event>> take_summed_denials(const PinnedMaps& pins) {
+Status tell_summed_denials(const PinnedMaps& pins,
+                           const std::function<Status(const bw_event&)>& teller) {
   auto sums = read_sums(pins);
   if (!sums) return std::unexpected(std::move(sums).error());
-  std::vector<bw_event> events;
   const uint64_t now = boot_time_ns();
+  std::ranges::stable_sort(*sums, {}, [](const Sum& sum) { return sum.value.last_ns; });
   for (Sum& sum : *sums) {
-    free_idle(pins, sum, now);
+    if (has_settled(sum, now) && !free_idle(pins, sum)) continue;
     const auto event = event_of(sum, sum.told);
     if (!event) continue;
+    if (Status taken = teller(*event); !taken) return taken;
+    if (sum.is_freed) continue;
     if (bpf_map_update_elem(pins.summaries_told.get(), &sum.key, &sum.value.count, BPF_ANY) != 0)
       return fail_errno(errno, "cannot note which sums of denials are told");
-    events.push_back(*event);
   }
-  sort_by_time(events);
-  return events;
+  return {};
 }
 
 }  // namespace bpfwarden::loader

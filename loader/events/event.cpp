@@ -7,6 +7,7 @@
 
 #include "keyring/x509.h"
 #include "loader/text/kernel_text.h"
+#include "policy/answers/probes.h"
 #include "policy/answers/reasons.h"
 #include "policy/language/attach_pattern.h"
 
@@ -122,7 +123,8 @@ bw_facts facts_of(const bw_event& event) {
     facts.family = static_cast<uint8_t>(*family);
     set_text(facts.names[BW_NAME_PLACE], event.place);
   }
-  set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
+  if (event.exe[0] == '/')  // else no path: see bw_event.exe
+    set_name(facts.names[BW_NAME_EXE], event.exe, ::strnlen(event.exe, sizeof(event.exe)));
   set_name(facts.names[BW_NAME_CGROUP], event.cgroup, ::strnlen(event.cgroup, BW_NAME_SIZE));
   set_name(facts.names[BW_NAME_UID], &event.uid, sizeof(event.uid));
   if (!hex_or_empty(event.digest).empty())
@@ -218,6 +220,22 @@ bool is_refusal(const Event& event) {
 bool is_attachment(const Event& event) {
   return event.hook == BW_HOOK_ATTACH ||
          (event.hook == BW_HOOK_STAGED && !event.route.text.empty());
+}
+
+bool is_feature_probe(const Event& event) {
+  const bool is_load = event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG;
+  return is_load && policy::is_feature_probe(recorded_load_of(event));
+}
+
+policy::RecordedLoad recorded_load_of(const Event& event) {
+  policy::RecordedLoad load;
+  load.attach = event.attach;
+  load.program = event.program;
+  load.signer = event.signer;
+  load.digest = event.digest;
+  if (event.signature.known)
+    load.signature = static_cast<policy::Signature>(*event.signature.known);
+  return load;
 }
 
 bool is_after_move(const Event& event) {

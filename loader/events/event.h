@@ -12,6 +12,7 @@
 
 #include "bpf-lsm/abi/event.h"
 #include "loader/text/moment.h"
+#include "policy/answers/rule_text.h"
 
 namespace bpfwarden::loader {
 
@@ -93,8 +94,13 @@ using EventHandler = std::function<void(const Event&)>;
 [[nodiscard]] bool is_refusal(const Event& event);
 // An attachment or a run, or what a staged policy would do about one.
 [[nodiscard]] bool is_attachment(const Event& event);
+// The load of a feature probe (policy/answers/probes.h): what its tool wanted is another load.
+[[nodiscard]] bool is_feature_probe(const Event& event);
 // Of a program that was attached before: something was done to its device.
 [[nodiscard]] bool is_after_move(const Event& event);
+
+// As rules and suggestions ask about it.
+[[nodiscard]] policy::RecordedLoad recorded_load_of(const Event& event);
 
 // By the wall clock; of recordings of earlier versions to the second.
 [[nodiscard]] std::optional<Micros> event_time(const Event& event);

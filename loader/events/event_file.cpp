@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -65,6 +66,65 @@ Status EventFile::write(std::string_view line) {
   }
   size_ += whole.size();
   return {};
+}
+
+Result<FollowedEventFile> FollowedEventFile::open(const std::filesystem::path& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const off_t end = fd ? ::lseek(fd.get(), 0, SEEK_END) : -1;
+  if (end < 0) return fail_errno(errno, "cannot read " + path.string());
+  return FollowedEventFile(path, std::move(fd), static_cast<uint64_t>(end));
+}
+
+// Half a line stays: its writer may cut it off again.
+Status FollowedEventFile::take_lines(std::vector<std::string>& lines) {
+  constexpr size_t chunk = 64 << 10;
+  std::string text;
+  for (ssize_t size = 1; size != 0;) {
+    const size_t had = text.size();
+    text.resize(had + chunk);
+    size = ::pread(fd_.get(), text.data() + had, chunk, static_cast<off_t>(position_ + had));
+    if (size < 0) return fail_errno(errno, "cannot read " + path_.string());
+    text.resize(had + static_cast<size_t>(size));
+  }
+  size_t begin = 0;
+  for (size_t end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
+    lines.push_back(text.substr(begin, end - begin));
+  position_ += begin;
+  return {};
+}
+
+// Those that were begun since ours was renamed, the oldest first; none where it still has its name,
+// or where a new one is just being made.
+Result<std::vector<Fd>> FollowedEventFile::newer_files() const {
+  const auto number_of = [](const struct stat& file) {
+    return std::pair(file.st_dev, file.st_ino);
+  };
+  struct stat found = {};
+  if (::fstat(fd_.get(), &found) != 0) return fail_errno(errno, "cannot look at " + path_.string());
+  const auto ours = number_of(found);
+  std::vector<Fd> newer;
+  std::set<std::pair<dev_t, ino_t>> met;  // one is found twice if it is renamed meanwhile
+  for (unsigned number = 0;; number++) {
+    Fd fd(::open(rotated(path_, number).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd && errno != ENOENT) return fail_errno(errno, "cannot read " + path_.string());
+    if (!fd && number == 0) return std::vector<Fd>();
+    if (!fd || ::fstat(fd.get(), &found) != 0 || number_of(found) == ours) return newer;
+    if (met.insert(number_of(found)).second) newer.insert(newer.begin(), std::move(fd));
+  }
+}
+
+// A file that was renamed gets no more lines once a newer one is there.
+Result<std::vector<std::string>> FollowedEventFile::read() {
+  auto newer = newer_files();
+  if (!newer) return std::unexpected(std::move(newer).error());
+  std::vector<std::string> lines;
+  if (Status done = take_lines(lines); !done) return std::unexpected(std::move(done).error());
+  for (Fd& fd : *newer) {
+    fd_ = std::move(fd);
+    position_ = 0;
+    if (Status done = take_lines(lines); !done) return std::unexpected(std::move(done).error());
+  }
+  return lines;
 }
 
 }  // namespace bpfwarden::loader

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -34,6 +36,28 @@ class EventFile {
   EventFileOptions options_;
   Fd fd_;
   uint64_t size_;
+};
+
+// Follows such a file as another process writes it: what is appended from now on, in whichever file
+// that ends up.
+class FollowedEventFile {
+ public:
+  // Errors: errno of open(2).
+  [[nodiscard]] static Result<FollowedEventFile> open(const std::filesystem::path& path);
+
+  // The whole lines that have come, without their newlines, from the oldest file on. Errors: errno
+  // of read(2) or open(2).
+  [[nodiscard]] Result<std::vector<std::string>> read();
+
+ private:
+  FollowedEventFile(std::filesystem::path path, Fd fd, uint64_t position)
+      : path_(std::move(path)), fd_(std::move(fd)), position_(position) {}
+  [[nodiscard]] Status take_lines(std::vector<std::string>& lines);
+  [[nodiscard]] Result<std::vector<Fd>> newer_files() const;
+
+  std::filesystem::path path_;
+  Fd fd_;
+  uint64_t position_;  // behind the last whole line that was read
 };
 
 }  // namespace bpfwarden::loader

@@ -28,10 +28,10 @@ struct LogFile {
 Result<LogFile> open_log_file(std::string name) {
   File file(std::fopen(name.c_str(), "re"), &std::fclose);
   if (file == nullptr)
-    return fail_errno(errno, "cannot read " + name,
-                      "`bpfwarden events --follow --output FILE` keeps events; "
-                      "bpfwarden-events.service does so in " +
-                          std::string(kEventLog));
+    return unreadable(fail_errno(errno, "cannot read " + name,
+                                 "`bpfwarden events --follow --output FILE` keeps events; "
+                                 "bpfwarden-events.service does so in " +
+                                     std::string(kEventLog)));
   return LogFile{std::move(name), std::move(file)};
 }
 
@@ -113,9 +113,10 @@ Status walk_file(const std::string& path, const std::vector<Event>& in_kernel,
 // A file that was named. One without any line is a recording of nothing.
 Status require_events(const EventWalk& walk) {
   if (walk.events != 0 || walk.unreadable == 0) return {};
-  return fail(walk.file + ": 0 of " + std::to_string(walk.unreadable) + " lines are events; " +
-                  walk.first_problem,
-              "name a file that `bpfwarden events --output FILE` wrote, or `events --json`");
+  return unreadable(
+      fail(walk.file + ": 0 of " + std::to_string(walk.unreadable) + " lines are events; " +
+               walk.first_problem,
+           "name a file that `bpfwarden events --output FILE` wrote, or `events --json`"));
 }
 
 }  // namespace

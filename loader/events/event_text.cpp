@@ -5,6 +5,7 @@
 
 #include "loader/events/advice.h"
 #include "loader/text/systemd_unit.h"
+#include "loader/text/wrapped_text.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
@@ -77,14 +78,12 @@ string cause_text_of(const Event& event) {
   return event.cause.known ? string(policy::cause_text(*event.cause.known)) : event.cause.text;
 }
 
-void append_list(const string& margin, const char* label, const std::vector<string>& lines,
+void append_list(const string& head, const std::vector<string>& lines, size_t columns,
                  string& text) {
-  string head = margin + label;
+  string before = head;
   for (const string& line : lines) {
-    text += head;
-    text += line;
-    text += '\n';
-    head.assign(margin.size() + std::strlen(label), ' ');
+    text += before + wrapped(line, head.size(), head.size(), columns) + '\n';
+    before.assign(head.size(), ' ');
   }
 }
 
@@ -118,7 +117,8 @@ string what_text(const Event& event) {
   const string named = event.program.empty() ? " program" : " program '" + event.program + "'";
   if (is_attachment(event)) return attachment_text(event, named);
   if (is_reach(event)) return "to reach for the attachment of " + signed_text(event) + named;
-  return "to load " + signed_text(event) + " " + event.attach + named;
+  const string program = signed_text(event) + " " + event.attach + named;
+  return is_feature_probe(event) ? "to load a feature probe, " + program : "to load " + program;
 }
 
 string outcome_text(const Event& event) {
@@ -157,14 +157,16 @@ string event_sentence(const Event& event) {
   return verdict_text(event) + ": " + deed_text(event) + ": " + reasons_of(event).front();
 }
 
-string explanation_text(const Event& event, const string& margin) {
+string explanation_text(const Event& event, const string& margin, size_t columns) {
   string text;
-  append_list(margin, "why: ", reasons_of(event), text);
+  append_list(margin + "why: ", reasons_of(event), columns, text);
   if (!is_refusal(event)) return text;
   const Advice advice = advice_for(event);
-  append_list(margin, "do:  ", advice.steps, text);
+  append_list(margin + "do:  ", advice.steps, columns, text);
   if (!advice.rule.empty())
-    text += margin + "the rule, " + advice.place + ":\n\n" + indented(margin, advice.rule);
+    text += margin +
+            wrapped("the rule, " + advice.place + ":", margin.size(), margin.size(), columns) +
+            "\n\n" + indented(margin, advice.rule);
   return text;
 }
 

@@ -22,7 +22,9 @@ namespace bpfwarden::loader {
 // One line: "DENIED: ", what happened, and why.
 [[nodiscard]] std::string event_sentence(const Event& event);
 // Several lines, with `margin` before each: why; of a refusal also what to do, and which rule.
-[[nodiscard]] std::string explanation_text(const Event& event, const std::string& margin);
+// Sentences are wrapped at `columns` (0: as long as they are), the rule is not.
+[[nodiscard]] std::string explanation_text(const Event& event, const std::string& margin,
+                                           size_t columns = 0);
 // Several lines: its number, what happened, and the explanation.
 [[nodiscard]] std::string event_to_text(const Event& event);
 

@@ -19,11 +19,12 @@ const bw_image* PolicyNames::image(uint64_t generation) {
   return slot.get();
 }
 
-Result<EventReader> EventReader::open(const PinnedMaps& pins, EventHandler handler) {
+Result<EventReader> EventReader::open(ReaderLock lock, const PinnedMaps& pins, EventTaker taker) {
   auto events = EventRing::open(pins.events.get()), denials = EventRing::open(pins.denials.get());
   if (!events) return std::unexpected(std::move(events).error());
   if (!denials) return std::unexpected(std::move(denials).error());
-  return EventReader(pins, std::move(handler), std::move(*events), std::move(*denials));
+  return EventReader(std::move(lock), pins, std::move(taker), std::move(*events),
+                     std::move(*denials));
 }
 
 Status EventReader::wait(int timeout_ms) const {
@@ -42,13 +43,10 @@ Status EventReader::read(int timeout_ms) {
     if (event == nullptr && denial == nullptr) break;
     const bool is_denial =
         event == nullptr || (denial != nullptr && denial->sequence < event->sequence);
-    handle(is_denial ? *denial : *event);
+    if (Status taken = hand_on(is_denial ? *denial : *event); !taken) return taken;
     (is_denial ? denials_ : events_).take();
   }
-  const auto sums = take_summed_denials(*pins_);
-  if (!sums) return std::unexpected(sums.error());
-  for (const bw_event& sum : *sums) handle(sum);
-  return {};
+  return tell_summed_denials(*pins_, [this](const bw_event& sum) { return hand_on(sum); });
 }
 
 }  // namespace bpfwarden::loader

@@ -53,7 +53,7 @@ Status read_program(const Event& event, policy::Situation& situation) {
 // No rule can ask for the kernel's own origins and for residents, so policies have no words for
 // them; the numbers are the same.
 Status read_subject(const Event& event, policy::Situation& situation) {
-  situation.exe = if_known(event.exe);
+  if (event.exe.starts_with('/')) situation.exe = event.exe;  // else no path: see bw_event.exe
   situation.cgroup = if_known(event.cgroup);
   situation.uid = event.uid;
   if (Status known = require_known("origin", event.origin); !known) return known;

@@ -2,6 +2,7 @@
 
 #include "loader/events/event_text.h"
 #include "loader/text/time_text.h"
+#include "loader/text/wrapped_text.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -17,9 +18,14 @@ string when_text(const RefusalGroup& group, int64_t now) {
 
 }  // namespace
 
-string refusal_text(const RefusalGroup& group, int64_t now) {
-  return when_text(group, now) + "\n  " + deed_text(group.event) + ".\n" +
-         explanation_text(group.event, "  ");
+string refusal_text(const RefusalGroup& group, int64_t now, size_t columns) {
+  const string margin = "  ";
+  const auto fit = [&](const string& text, size_t left) {
+    return wrapped(text, left, left, columns);
+  };
+  return fit(when_text(group, now), 0) + "\n" + margin +
+         fit(deed_text(group.event) + ".", margin.size()) + "\n" +
+         explanation_text(group.event, margin, columns);
 }
 
 }  // namespace bpfwarden::loader

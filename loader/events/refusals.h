@@ -24,7 +24,8 @@ struct RefusalGroup {
 class RefusalLog {
  public:
   // Leaves out what is older than `since` (Unix seconds).
-  explicit RefusalLog(int64_t since = 0) : since_(since) {}
+  // With a process: only of this one.
+  explicit RefusalLog(int64_t since = 0, uint32_t process = 0) : since_(since), process_(process) {}
 
   // Oldest first. An event that tells of no refusal is left out.
   void add(const Event& event);
@@ -32,9 +33,11 @@ class RefusalLog {
   // The groups with the latest events, the latest first.
   [[nodiscard]] std::vector<RefusalGroup> latest(size_t limit) const;
   [[nodiscard]] size_t size() const { return groups_.size(); }
+  [[nodiscard]] size_t probes() const;  // of these, those of feature probes: one a tool
 
  private:
   int64_t since_;
+  uint32_t process_;  // 0: of all
   uint64_t added_ = 0;
   std::unordered_map<std::string, RefusalGroup> groups_;
 };
@@ -42,6 +45,7 @@ class RefusalLog {
 struct RefusalSource {
   std::optional<std::string> file;  // only this one; else what is kept and in the kernel
   int64_t since = 0;
+  uint32_t process = 0;  // only of this one; 0: of all
 };
 
 struct Refusals {

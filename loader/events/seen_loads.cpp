@@ -5,6 +5,7 @@
 
 #include "keyring/x509.h"
 #include "loader/text/kernel_text.h"
+#include "loader/text/systemd_unit.h"
 #include "policy/image/signers.h"
 #include "policy/text/wording.h"
 
@@ -40,6 +41,12 @@ SeenLoad describe(const Event& event, bw_cause cause) {
   seen.load.digest = event.digest;
   if (event.origin == BW_ORIGIN_LOADER) seen.origin = policy::Origin::loader;
   seen.by = event.exe.empty() ? event.comm : event.exe;
+  if (const std::string unit = unit_of_cgroup(event.cgroup); unit.ends_with(".service"))
+    seen.unit = unit;
+  if (event.wall_time && event.time_ns != 0) {
+    constexpr int64_t second_ns = 1'000'000'000, minute = 60;
+    seen.boots = {(*event.wall_time - static_cast<int64_t>(event.time_ns) / second_ns) / minute};
+  }
   seen.objection = objection_of(event, cause);
   seen.fate = fate_of(event, cause);
   seen.count = event.count;
@@ -50,8 +57,8 @@ SeenLoad describe(const Event& event, bw_cause cause) {
 // Adds up from time to time: a log holds millions of events about few programs.
 class LoadCollector {
  public:
-  void add(const Event& event) {
-    if (auto load = seen_load_of(event)) loads_.push_back(std::move(*load));
+  void add(std::optional<SeenLoad> load) {
+    if (load) loads_.push_back(std::move(*load));
     if (loads_.size() < 2 * kept_ + 10'000) return;
     loads_ = policy::merge_loads(std::move(loads_));
     kept_ = loads_.size();
@@ -118,12 +125,20 @@ std::optional<SeenLoad> seen_attachment_of(const Event& event) {
 }
 
 Result<SeenLoads> read_seen_events(const EventSource& source) {
-  LoadCollector collector;
-  auto walk = walk_events(source, [&](const Event& event) { collector.add(event); });
+  LoadCollector loads, attachments;
+  uint64_t by_threads = 0;
+  auto walk = walk_events(source, [&](const Event& event) {
+    loads.add(seen_load_of(event));
+    attachments.add(seen_attachment_of(event));
+    if (event.cause.known == BW_CAUSE_SHARED_FILES) by_threads += event.count;
+  });
   if (!walk) return std::unexpected(std::move(walk).error());
   if (walk->unreadable != 0)
     walk->sources += " (" + std::to_string(walk->unreadable) + " lines of it are none)";
-  return SeenLoads{collector.finish(), std::move(walk->sources)};
+  return SeenLoads{.loads = loads.finish(),
+                   .attachments = attachments.finish(),
+                   .by_threads = by_threads,
+                   .sources = std::move(walk->sources)};
 }
 
 std::vector<SeenLoad> seen_loads_of(const std::vector<ListedProgram>& programs,

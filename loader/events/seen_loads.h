@@ -14,7 +14,9 @@
 namespace bpfwarden::loader {
 
 struct SeenLoads {
-  std::vector<policy::SeenLoad> loads;  // each kind once
+  std::vector<policy::SeenLoad> loads;        // each kind once
+  std::vector<policy::SeenLoad> attachments;  // likewise; runs too
+  uint64_t by_threads = 0;  // attachments that were, or would be, refused to callers with threads
   std::string sources;
 };
 

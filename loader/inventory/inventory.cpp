@@ -7,10 +7,14 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 
 #include "base/fd.h"
+#include "bpf-lsm/decide.h"
+#include "loader/host/mounts.h"
 #include "loader/inventory/kernel_lists.h"
 #include "loader/inventory/link_target.h"
 #include "loader/inventory/places.h"
@@ -19,9 +23,9 @@
 #include "loader/inventory/sighted_map.h"
 #include "loader/inventory/sighted_net.h"
 #include "loader/kernel/hooks.h"
-#include "loader/kernel/mounts.h"
 #include "loader/policies/active_policy.h"
 #include "loader/text/kernel_text.h"
+#include "loader/text/systemd_unit.h"
 #include "policy/language/attach_point.h"
 
 namespace bpfwarden::loader {
@@ -46,10 +50,11 @@ Standing standing_of(const ListedProgram& program, const std::optional<ActivePol
 }
 
 // As `apply` has noted them: who pins a link beside ours makes its program none of ours.
-std::vector<uint32_t> own_programs(const std::optional<ActivePolicy>& active) {
-  if (!active) return {};
+Result<std::vector<uint32_t>> own_programs(const std::optional<ActivePolicy>& active) {
+  if (!active) return std::vector<uint32_t>();
   auto hooks = read_hooks(active->pins);
-  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
+  if (!hooks) return std::unexpected(std::move(hooks).error());
+  return std::move(hooks->programs);
 }
 
 std::vector<Sighting> find_places(const KernelLists& lists, const CgroupPaths& cgroups,
@@ -81,14 +86,50 @@ void add_attachments(const KernelLists& lists, Programs& programs, std::vector<E
   }
 }
 
+std::string unit_of_process(uint32_t pid) {
+  std::ifstream groups("/proc/" + std::to_string(pid) + "/cgroup");
+  for (std::string line; std::getline(groups, line);)
+    if (line.starts_with("0::")) return unit_of_cgroup(line.substr(3));
+  return {};
+}
+
 void add_holders(const std::vector<bw_listed_holder>& holders, Programs& programs) {
   for (const bw_listed_holder& holder : holders) {
     const auto found = programs.find(holder.program_id);
     if (found == programs.end() || holder.tgid == static_cast<uint32_t>(::getpid())) continue;
     std::vector<Holder>& known = found->second.holders;
     if (std::ranges::find(known, holder.tgid, &Holder::pid) == known.end())
-      known.push_back({holder.tgid, kernel_text(holder.comm, sizeof(holder.comm))});
+      known.push_back({holder.tgid, kernel_text(holder.comm, sizeof(holder.comm)),
+                       unit_of_process(holder.tgid)});
   }
+}
+
+// Of what the kernel keeps of it; a name that is not known may be any.
+bw_facts facts_of_resident(const bw_listed_program& listed) {
+  bw_facts facts = {};
+  facts.prog_type = listed.prog_type;
+  facts.attach_type = listed.attach_type;
+  facts.origin = BW_ORIGIN_USER;
+  facts.time = std::time(nullptr);
+  facts.traits[BW_TRAIT_SLEEPABLE] = (listed.flags & BW_LISTED_SLEEPABLE) != 0;
+  facts.traits[BW_TRAIT_GPL_COMPATIBLE] = (listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0;
+  const auto set = [](bw_name& name, const void* bytes, size_t size) {
+    if (size == 0 || size >= BW_NAME_SIZE) return;
+    std::memcpy(name.bytes, bytes, size);
+    name.length = static_cast<uint8_t>(size);
+    name.known = 1;
+  };
+  const char* target = reinterpret_cast<const char*>(listed.attach_name);
+  set(facts.names[BW_NAME_TARGET], target, ::strnlen(target, sizeof(listed.attach_name)));
+  set(facts.names[BW_NAME_UID], &listed.uid, sizeof(listed.uid));
+  if ((listed.flags & BW_LISTED_DIGEST) != 0)
+    set(facts.names[BW_NAME_DIGEST], listed.digest, BW_DIGEST_SIZE);
+  return facts;
+}
+
+bool would_deny(const bw_image& image, const bw_listed_program& listed) {
+  bw_facts facts = facts_of_resident(listed);
+  return bw_decide(&image, &facts).allow == 0;
 }
 
 // 0 for what is no program and no link with one.
@@ -144,10 +185,29 @@ Result<std::map<Standing, uint64_t>> count_standings() {
   if (!*active) return counts;
   const auto records = read_program_list();
   if (!records) return std::unexpected(records.error());
-  const std::vector<uint32_t> own = own_programs(*active);
+  const auto own = own_programs(*active);
+  if (!own) return std::unexpected(own.error());
   for (const bw_listed_program_record& record : *records)
-    counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, own)]++;
+    counts[standing_of({.listed = record.listed, .admitted = record.admitted}, *active, *own)]++;
   return counts;
+}
+
+Result<Residents> count_residents() {
+  auto active = read_active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  Residents residents;
+  if (!*active) return residents;
+  const auto records = read_program_list();
+  if (!records) return std::unexpected(records.error());
+  const auto own = own_programs(*active);
+  if (!own) return std::unexpected(own.error());
+  for (const bw_listed_program_record& record : *records) {
+    const ListedProgram program = {.listed = record.listed, .admitted = record.admitted};
+    if (standing_of(program, *active, *own) != Standing::resident) continue;
+    residents.count++;
+    if (would_deny(*(*active)->generation.image, record.listed)) residents.would_deny++;
+  }
+  return residents;
 }
 
 Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
@@ -155,14 +215,15 @@ Result<std::vector<ListedProgram>> read_inventory(std::vector<Error>* missed) {
   if (!active) return std::unexpected(std::move(active).error());
   const auto lists = read_kernel_lists();
   if (!lists) return std::unexpected(lists.error());
-  std::vector<uint32_t> own = own_programs(*active);
-  own.insert(own.end(), lists->momentary.begin(), lists->momentary.end());
+  auto own = own_programs(*active);
+  if (!own) return std::unexpected(std::move(own).error());
+  own->insert(own->end(), lists->momentary.begin(), lists->momentary.end());
   Programs programs;
   for (const bw_listed_program_record& record : lists->programs) {
     ListedProgram& program = programs[record.listed.id];
     program.listed = record.listed;
     program.admitted = record.admitted;
-    program.standing = standing_of(program, *active, own);
+    program.standing = standing_of(program, *active, *own);
     program.attach = attach_of(record.listed);
   }
   add_attachments(*lists, programs, missed);

@@ -1,6 +1,6 @@
 // Every BPF program that is in the kernel now: where it is attached, what holds it, and who vouches
-// for it. Listed by the iterators of the kernel part (bpf-lsm/inventory.bpf.h), so that none is
-// missed and no id is guessed; details of links by BPF_OBJ_GET_INFO_BY_FD, attachments without a
+// for it. Listed by the iterators of the kernel part (bpf-lsm/inventory_hooks.bpf.h), so that none
+// is missed and no id is guessed; details of links by BPF_OBJ_GET_INFO_BY_FD, attachments without a
 // link by asking each place (sighted_*.h).
 #pragma once
 
@@ -26,6 +26,7 @@ struct Attachment {
 struct Holder {
   uint32_t pid = 0;
   std::string name;
+  std::string unit;  // of systemd; empty: none
 };
 
 // Who vouches for it.
@@ -52,6 +53,15 @@ struct ListedProgram {
 // How many programs of each standing there are now: without a look at links, pins and processes.
 // None where no policy is active. Errors: errno of bpf(2).
 [[nodiscard]] Result<std::map<Standing, uint64_t>> count_standings();
+
+// Programs from before the first policy. What of them the policy would refuse, were they loaded
+// again by root, as far as is known of them: who signed them is not.
+struct Residents {
+  uint64_t count = 0;
+  uint64_t would_deny = 0;
+};
+// Nothing where no policy is active. Errors: errno of bpf(2).
+[[nodiscard]] Result<Residents> count_residents();
 
 // By id. Needs root. Where no policy is active the iterators are loaded for the moment. `missed`,
 // if given, takes the places that could not be looked at, and why. Errors: errno of bpf(2).

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
+#include "loader/inventory/take_away.h"
 #include "loader/policies/publish.h"
 #include "loader/text/kernel_text.h"
 #include "loader/text/moment.h"
@@ -139,6 +140,16 @@ std::string where_and_who(const ListedProgram& program, const std::string& inden
   return text;
 }
 
+// Of those that no policy has let in.
+std::string take_away_text(const ListedProgram& program) {
+  std::string text;
+  if (program.standing != Standing::resident && program.standing != Standing::unexplained)
+    return text;
+  for (const std::string& way : ways_to_take_away(program))
+    text.append(kIndent).append("to take it away: ").append(way).append("\n");
+  return text;
+}
+
 std::string properties_text(const bw_listed_program& listed) {
   std::string text = counted(listed.instructions, "instruction") + ", the verifier walked " +
                      std::to_string(listed.verified);
@@ -180,7 +191,7 @@ std::string inventory_text(const ListedProgram& program, const Moment& now) {
   const bool fits = policy::width_of(what) + policy::width_of(standing) <= kWidth;
   return what.substr(0, fits ? what.size() : what.find_last_not_of(' ') + 1) +
          (fits ? "" : std::string("\n") + kIndent) + standing + "\n" + kIndent +
-         load_text(program, now) + "\n" + where_and_who(program, kIndent);
+         load_text(program, now) + "\n" + where_and_who(program, kIndent) + take_away_text(program);
 }
 
 std::string inventory_details(const ListedProgram& program, const Moment& now) {
@@ -209,7 +220,7 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
                            {"detail", null_if_empty(one.detail)},
                            {"network_namespace", null_if_empty(one.network)}});
   for (const Holder& one : program.holders)
-    holders.push_back({{"pid", one.pid}, {"comm", one.name}});
+    holders.push_back({{"pid", one.pid}, {"comm", one.name}, {"unit", null_if_empty(one.unit)}});
   return {{"id", listed.id},
           {"name", kernel_text(listed.name, sizeof(listed.name))},
           {"type", type_name(listed)},
@@ -221,6 +232,8 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
           {"attachments", attachments},
           {"pins", program.pins},
           {"processes", holders},
+          {"take_away", program.standing == Standing::own ? std::vector<std::string>()
+                                                          : ways_to_take_away(program)},
           {"uid", listed.uid},
           {"load_time_ns", listed.load_time_ns},
           {"load_time", utc_second_text(load_time(listed, now))},

@@ -9,8 +9,8 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "loader/host/mounts.h"
 #include "loader/inventory/sighted.h"
-#include "loader/kernel/mounts.h"
 #include "loader/kernel/syscall.h"
 #include "loader/text/traced_event.h"
 #include "policy/language/attach_point.h"

@@ -7,9 +7,9 @@
 #include <array>
 #include <map>
 
+#include "loader/host/netlink.h"
+#include "loader/host/network_namespaces.h"
 #include "loader/inventory/traffic_control.h"
-#include "loader/kernel/netlink.h"
-#include "loader/kernel/network_namespaces.h"
 
 namespace bpfwarden::loader {
 namespace {

@@ -2,8 +2,8 @@
 // act_bpf actions of any filter or of none. For the network namespace of the calling thread.
 #pragma once
 
+#include "loader/host/netlink.h"
 #include "loader/inventory/sighted.h"
-#include "loader/kernel/netlink.h"
 
 namespace bpfwarden::loader {
 

@@ -13,13 +13,19 @@
 namespace bpfwarden::loader {
 namespace {
 
-// Nothing if the kernel has no such link any more.
-bool is_attached(const bw_attached_hook& hook) {
+// Only a link that there is not says that a hook is gone: without descriptors, or the right to
+// look, nobody can say.
+Result<bool> is_attached(const bw_attached_hook& hook) {
   const Fd link(bpf_link_get_fd_by_id(hook.link_id));
+  if (!link && errno == ENOENT) return false;
   bpf_link_info info = {};
   uint32_t size = sizeof(info);
-  return link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0 &&
-         info.prog_id == hook.program_id;
+  if (!link || bpf_link_get_info_by_fd(link.get(), &info, &size) != 0)
+    return fail_errno(
+        errno,
+        "cannot look whether hook " + kernel_text(hook.name, sizeof(hook.name)) + " is there",
+        "try again; the policy is active all the same");
+  return info.prog_id == hook.program_id;
 }
 
 // 0 for programs of LSM hooks, which the kernel always runs.
@@ -70,12 +76,13 @@ Result<Hooks> read_hooks(const PinnedMaps& pins) {
   Hooks hooks;
   for (const bw_attached_hook& hook : *noted) {
     std::string name = kernel_text(hook.name, sizeof(hook.name));
-    const bool is_there = is_attached(hook);
-    if (is_there) {
+    const auto is_there = is_attached(hook);
+    if (!is_there) return std::unexpected(is_there.error());
+    if (*is_there) {
       hooks.programs.push_back(hook.program_id);
       hooks.skipped += skipped_runs(hook.program_id);
     }
-    (is_there ? hooks.attached : hooks.missing).push_back(std::move(name));
+    (*is_there ? hooks.attached : hooks.missing).push_back(std::move(name));
   }
   return hooks;
 }

@@ -115,12 +115,16 @@ bool is_gone_within(uint32_t program_id, std::chrono::milliseconds limit) {
 constexpr const char* kLookOnHost =
     "look as root in the host's own mount namespace: nsenter --target 1 --mount bpfwarden status";
 
-bool is_hook_of_ours(uint32_t id) {
+// One that went away in between is none.
+Result<bool> is_hook_of_ours(uint32_t id) {
   const Fd program(bpf_prog_get_fd_by_id(id));
+  if (!program && errno == ENOENT) return false;
   bpf_prog_info info = {};
   uint32_t size = sizeof(info);
-  return program && bpf_prog_get_info_by_fd(program.get(), &info, &size) == 0 &&
-         info.type == BPF_PROG_TYPE_LSM && std::string_view(info.name).starts_with("warden_prog");
+  if (!program || bpf_prog_get_info_by_fd(program.get(), &info, &size) != 0)
+    return fail_errno(errno, "nobody can say from here whether a policy is active",
+                      "try again, as root");
+  return info.type == BPF_PROG_TYPE_LSM && std::string_view(info.name).starts_with("warden_prog");
 }
 
 // Pins that are not seen do not say that there are none: another mount namespace has another
@@ -129,9 +133,12 @@ bool is_hook_of_ours(uint32_t id) {
 Status require_nothing_loaded() {
   constexpr auto moment = std::chrono::seconds(1);
   uint32_t id = 0;
-  while (bpf_prog_get_next_id(id, &id) == 0)
-    if (is_hook_of_ours(id) && !is_gone_within(id, moment))
+  while (bpf_prog_get_next_id(id, &id) == 0) {
+    const auto is_ours = is_hook_of_ours(id);
+    if (!is_ours) return std::unexpected(is_ours.error());
+    if (*is_ours && !is_gone_within(id, moment))
       return fail("a policy is active, but its pins are not in this /sys/fs/bpf", kLookOnHost);
+  }
   if (errno == ENOENT) return {};
   return fail_errno(errno, "nobody can say from here whether a policy is active", kLookOnHost);
 }

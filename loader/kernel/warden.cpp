@@ -5,16 +5,29 @@
 
 #include <cerrno>
 
+#include "base/file.h"
+#include "loader/host/lockdown.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
-#include "loader/kernel/lockdown.h"
 #include "loader/kernel/pins.h"
+#include "loader/kernel/trial.h"
 #include "warden.skel.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 constexpr const char* kDoctor = "run `bpfwarden doctor`: it says what this kernel lacks";
+
+// A sentence, and the kernel's own words in a file: they are for whoever reports it.
+std::unexpected<Error> failed(int error, const char* what, const std::string& log) {
+  constexpr const char* file = "/run/bpfwarden-load.log";
+  std::string hint = error == EPERM && is_filtered()
+                         ? "seccomp filters this process: run it outside the container"
+                         : kDoctor;
+  if (!log.empty() && write_output(file, log))
+    hint += std::string("; its own words are in ") + file;
+  return fail_errno(error, what, hint);
+}
 
 // The verifier would say it in twenty lines.
 Status require_kernel_reads() {
@@ -33,7 +46,7 @@ Result<Warden> Warden::load() {
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
   if (const int error = warden_bpf__load(warden.skeleton_.get()); error != 0)
-    return fail_errno(-error, log.text() + "cannot load the kernel part", kDoctor);
+    return failed(-error, "the kernel does not load the hooks", log.text());
   return warden;
 }
 
@@ -62,7 +75,7 @@ ListLinks Warden::list_links() const {
 Status Warden::attach() {
   const LibbpfLog log;
   if (const int error = warden_bpf__attach(skeleton_.get()); error != 0)
-    return fail_errno(-error, log.text() + "cannot attach the kernel part", kDoctor);
+    return failed(-error, "the kernel does not attach the hooks", log.text());
   return {};
 }
 

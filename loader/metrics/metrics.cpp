@@ -95,6 +95,26 @@ std::vector<Metric> of_counters(const bw_counters& counters) {
   };
 }
 
+// What a minute ago was denied may be dropped from the kernel's buffers by now: a gauge.
+Metric denials_of_hour(const KernelStatus& status) {
+  Metric metric = {"bpfwarden_denials_last_hour",
+                   MetricType::gauge,
+                   "Denials of the last hour; feature probes of loaders apart, as far as the "
+                   "kernel's buffers still have them.",
+                   {}};
+  const auto add = [&](const char* probe, const char* refused, uint64_t count) {
+    metric.samples.push_back({{{"probe", probe}, {"refused", refused}}, as_value(count)});
+  };
+  const LastHour& hour = status.last_hour;
+  const uint64_t refused = std::min(status.probes.refused, hour.refused);
+  const uint64_t would_deny = std::min(status.probes.would_deny, hour.would_deny);
+  add("false", "false", hour.would_deny - would_deny);
+  add("false", "true", hour.refused - refused);
+  add("true", "false", would_deny);
+  add("true", "true", refused);
+  return metric;
+}
+
 Sample decisions(const bw_tally& tally, const std::string& cause, uint64_t count) {
   const bw_decision decision = {.allow = tally.allow, .mode = tally.mode};
   const auto signature = static_cast<bw_signature>(tally.signature);
@@ -207,6 +227,7 @@ std::vector<Metric> to_metrics(const std::optional<Measured>& measured, const Me
   add(all, of_policy(status));
   add(all, of_rollout(status, now.boot_ns));
   add(all, of_counters(status.counters));
+  all.push_back(denials_of_hour(status));
   all.push_back(by_rule(measured->tallies));
   all.push_back(certificates(*status.generation.image, now.unix_seconds));
   all.push_back(gauge("bpfwarden_keyring_present",
@@ -224,6 +245,10 @@ std::vector<Metric> to_metrics(const std::optional<Measured>& measured, const Me
   all.push_back(gauge("bpfwarden_unjudged_programs",
                       "Programs that became active by a way that no hook judged.",
                       static_cast<int64_t>(status.unjudged.size())));
+  if (status.residents)
+    all.push_back(gauge("bpfwarden_residents_denied",
+                        "Programs from before the first policy that the active one would refuse.",
+                        as_value(status.residents->would_deny)));
   add(all, of_tables(status.tables));
   if (measured->programs) all.push_back(standings(*measured->programs));
   return all;

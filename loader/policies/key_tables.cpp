@@ -31,11 +31,12 @@ class Writer {
  public:
   Writer(const CheckedPolicy& base, fs::path folder) : base_(base), folder_(std::move(folder)) {}
 
-  Status add(const std::string& name, const Table& key, const fs::path& from);
+  // `file` is where the table stands.
+  Status add(const std::string& name, const Table& key, const std::string& file);
   KeyTables take() { return std::move(result_); }
 
  private:
-  Status add_paths(const std::string& name, const Array& values, const fs::path& from,
+  Status add_paths(const std::string& name, const Array& values, const std::string& file,
                    std::vector<std::string>& written);
   void add_file(const std::string& name, const CertificateFile& file,
                 std::vector<std::string>& written);
@@ -78,8 +79,9 @@ void Writer::add_file(const std::string& name, const CertificateFile& file,
   written.push_back(path);
 }
 
-Status Writer::add_paths(const std::string& name, const Array& values, const fs::path& from,
+Status Writer::add_paths(const std::string& name, const Array& values, const std::string& file,
                          std::vector<std::string>& written) {
+  const fs::path from = fs::path(file).parent_path();
   for (const policy::Value& value : values) {
     const auto* text = std::get_if<std::string>(&value.data);
     if (text == nullptr) continue;
@@ -91,7 +93,10 @@ Status Writer::add_paths(const std::string& name, const Array& values, const fs:
     const auto found = known.find((from / *text).string());
     if (found == known.end())
       return fail("the copy of the policy lacks " + *text, "name the policy's file: --policy FILE");
-    for (const CertificateFile& file : found->second) add_file(name, file, written);
+    std::vector<std::string> here;
+    for (const CertificateFile& one : found->second) add_file(name, one, here);
+    written.insert(written.end(), here.begin(), here.end());
+    result_.entries[{file, *text}] = std::move(here);
   }
   return {};
 }
@@ -103,7 +108,7 @@ std::string list_text(const char* setting, const std::vector<std::string>& value
   return std::string(setting) + " = [" + text + "]\n";
 }
 
-Status Writer::add(const std::string& name, const Table& key, const fs::path& from) {
+Status Writer::add(const std::string& name, const Table& key, const std::string& file) {
   std::string settings;
   for (const Entry& entry : key) {
     if (const auto* text = std::get_if<std::string>(&entry.value.data))
@@ -111,7 +116,7 @@ Status Writer::add(const std::string& name, const Table& key, const fs::path& fr
     const auto* values = std::get_if<Array>(&entry.value.data);
     if (values == nullptr) continue;
     std::vector<std::string> written;
-    if (Status added = add_paths(name, *values, from, written); !added) return added;
+    if (Status added = add_paths(name, *values, file, written); !added) return added;
     settings += list_text(entry.key.c_str(), written);
   }
   result_.text += policy::key_header(name) + "\n" + settings + "\n";
@@ -131,7 +136,7 @@ Result<KeyTables> key_tables(const CheckedPolicy& base, const std::set<std::stri
     for (const Entry& entry : *keys) {
       const auto* key = std::get_if<Table>(&entry.value.data);
       if (key == nullptr || !names.contains(entry.key)) continue;
-      if (Status added = writer.add(entry.key, *key, fs::path(source.name).parent_path()); !added)
+      if (Status added = writer.add(entry.key, *key, source.name); !added)
         return std::unexpected(std::move(added).error());
     }
   }

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -14,7 +15,9 @@ namespace bpfwarden::loader {
 struct KeyTables {
   std::string text;
   std::map<std::string, std::string> files;  // PEM, by path: certificates to be written out
-  PolicySnapshot certificates;               // what the text names, for check_snapshot()
+  // What an entry of a file's keys is in the text, by the file's name and the entry.
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>> entries;
+  PolicySnapshot certificates;  // what the text names, for check_snapshot()
 };
 
 // Those of `base` that `names` has, in their order. Paths become absolute. A file that is no longer

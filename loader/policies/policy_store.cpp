@@ -94,6 +94,11 @@ Status save_for_boot(const bw_image& image) {
   return write_text(boot_path(), hex(image.policy_digest) + (is_audit ? kAudit : kEnforce) + "\n");
 }
 
+bool has_saved_for_boot() {
+  std::error_code error;
+  return std::filesystem::exists(boot_path(), error) || error;  // unreadable is not absent
+}
+
 Result<CheckedPolicy> load_for_boot() {
   const auto boot = read_text(boot_path());
   if (!boot)

@@ -119,8 +119,8 @@ Result<Revoked> revoke_certificate(const std::filesystem::path& path, const std:
                                    const std::string& key) {
   const policy::ParseResult parsed = parse_policy_file(path);
   if (!parsed)
-    return fail(path.string() + " is not a good policy",
-                "run `bpfwarden check " + path.string() + "`");
+    return unreadable(fail(path.string() + " is not a good policy",
+                           "run `bpfwarden check " + path.string() + "`"));
   auto trust = find_trust(*parsed.policy, what, key);
   if (!trust) return std::unexpected(std::move(trust).error());
   auto edited = policy::revoke(*parsed.policy, parsed.sources, trust->key, trust->entry);

@@ -5,6 +5,8 @@
 #include <set>
 #include <tuple>
 
+#include "policy/answers/probes.h"
+
 namespace bpfwarden::loader {
 namespace {
 
@@ -15,6 +17,16 @@ bool is_denial(EventOutcome outcome) {
 }
 
 bool is_load(const std::string& hook) { return hook == "bpf_prog_load" || hook == "bpf_prog"; }
+
+bool is_probe(const EventTable& events, const TableEntry& entry) {
+  if (!is_load(events.text(entry, Field::hook)) ||
+      events.text(entry, Field::vouch) != vouch_of("unsigned", ""))
+    return false;
+  policy::RecordedLoad load;
+  load.attach = events.text(entry, Field::attach);
+  load.program = events.text(entry, Field::program);
+  return policy::is_feature_probe(load);
+}
 
 template <class Row>
 void count_denial(Row& row, EventOutcome outcome, const TableEntry& entry) {
@@ -38,6 +50,7 @@ class Denials {
     program.signature = text(Field::signature);
     program.rule = text(Field::rule);
     program.cause = text(Field::cause);
+    program.is_probe = is_probe(events_, entry);
     count_denial(program, outcome, entry);
     const UnitKey unit_key = {text(Field::unit), text(Field::unit_kind)};
     DeniedUnit& unit = units_[unit_key];
@@ -70,7 +83,7 @@ class Denials {
 };
 
 void see_policy(std::vector<SeenPolicy>& policies, const EventTable& events,
-                const TableEntry& entry) {
+                const TableEntry& entry, EventOutcome outcome) {
   const std::string& digest = events.text(entry, Field::policy_digest);
   const std::string& version = events.text(entry, Field::policy_version);
   auto found = std::ranges::find_if(policies, [&](const SeenPolicy& seen) {
@@ -79,6 +92,7 @@ void see_policy(std::vector<SeenPolicy>& policies, const EventTable& events,
   if (found == policies.end())
     found = policies.insert(found, {.version = version, .digest = digest, .first = entry.time});
   found->events++;
+  found->counts[static_cast<size_t>(outcome)] += entry.count;
   found->last = entry.time;
 }
 
@@ -90,10 +104,19 @@ json counts_to_json(const OutcomeCounts& counts) {
 }
 
 json to_json(const DeniedProgram& row) {
-  return {{"hook", row.hook},          {"program", row.program}, {"attach", row.attach},
-          {"digest", row.digest},      {"vouch", row.vouch},     {"signature", row.signature},
-          {"rule", row.rule},          {"cause", row.cause},     {"would_deny", row.would_deny},
-          {"refused", row.refused},    {"units", row.units},     {"first", utc_text(row.first)},
+  return {{"hook", row.hook},
+          {"program", row.program},
+          {"attach", row.attach},
+          {"digest", row.digest},
+          {"vouch", row.vouch},
+          {"signature", row.signature},
+          {"rule", row.rule},
+          {"cause", row.cause},
+          {"would_deny", row.would_deny},
+          {"refused", row.refused},
+          {"units", row.units},
+          {"probe", row.is_probe},
+          {"first", utc_text(row.first)},
           {"last", utc_text(row.last)}};
 }
 
@@ -148,6 +171,7 @@ json policies_to_json(const std::vector<SeenPolicy>& policies) {
     list.push_back({{"version", seen.version},
                     {"digest", seen.digest},
                     {"events", seen.events},
+                    {"counts", counts_to_json(seen.counts)},
                     {"first", utc_text(seen.first)},
                     {"last", utc_text(seen.last)}});
   return list;
@@ -161,7 +185,8 @@ ReportNumbers count_events(const EventTable& events, const Recording& recording)
   for (const TableEntry& entry : events.entries()) {
     const EventOutcome outcome = events.outcome(entry);
     numbers.counts[static_cast<size_t>(outcome)] += entry.count;
-    if (outcome != EventOutcome::staged) see_policy(numbers.policies, events, entry);
+    if (outcome != EventOutcome::staged) see_policy(numbers.policies, events, entry, outcome);
+    if (is_probe(events, entry)) numbers.probes[static_cast<size_t>(outcome)] += entry.count;
     if (is_denial(outcome)) denials.add(entry, outcome);
     if (is_load(events.text(entry, Field::hook)))
       numbers.matrix[{events.text(entry, Field::vouch), events.text(entry, Field::family)}]
@@ -189,6 +214,7 @@ json to_json(const ReportNumbers& numbers, size_t most_rows) {
             {"first", is_empty ? json() : json(utc_text(numbers.first))},
             {"last", is_empty ? json() : json(utc_text(numbers.last))}}},
           {"counts", counts_to_json(numbers.counts)},
+          {"probes", counts_to_json(numbers.probes)},
           {"policies", policies_to_json(numbers.policies)},
           {"matrix", matrix_to_json(numbers.matrix)},
           {"denied_programs", list_to_json(numbers.denied_programs, most_rows)},

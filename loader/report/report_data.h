@@ -26,7 +26,8 @@ struct DeniedProgram {
   std::string hook, program, attach, digest;  // these tell programs apart
   std::string vouch, signature, rule, cause;  // as of the last denial
   uint64_t would_deny = 0, refused = 0;
-  uint64_t units = 0;  // that started it
+  bool is_probe = false;  // a feature probe (policy/answers/probes.h)
+  uint64_t units = 0;     // that started it
   Micros first = 0, last = 0;
 };
 
@@ -40,6 +41,7 @@ struct DeniedUnit {
 struct SeenPolicy {
   std::string version, digest;
   uint64_t events = 0;
+  OutcomeCounts counts = {};
   Micros first = 0, last = 0;
 };
 
@@ -54,6 +56,7 @@ struct Recording {
 struct ReportNumbers {
   Recording recording;
   OutcomeCounts counts = {};
+  OutcomeCounts probes = {};   // of these, loads of feature probes
   Micros first = 0, last = 0;  // of the events; both 0 without any
   Matrix matrix;
   std::vector<DeniedProgram> denied_programs;  // most denials first

@@ -55,18 +55,20 @@ Result<RecordedEvents> read_recorded_events(const std::filesystem::path& path,
 Result<json> read_json_file(const std::filesystem::path& path) {
   constexpr size_t limit = size_t{256} << 20;
   const auto bytes = bpfwarden::read_file(path, limit);
-  if (!bytes) return std::unexpected(bytes.error());
+  if (!bytes) return unreadable(bytes.error());
   json value = json::parse(*bytes, nullptr, false);
   if (value.is_discarded())
-    return fail(path.string() + " is no JSON",
-                "write it with `bpfwarden inventory --json` or `bpfwarden status --json`");
+    return unreadable(
+        fail(path.string() + " is no JSON",
+             "write it with `bpfwarden inventory --json` or `bpfwarden status --json`"));
   return value;
 }
 
 Result<json> make_report(const RecordedEvents& events, const json& status, const json& inventory,
                          size_t most_rows) {
   if (!status.is_null() && !status.is_object())
-    return fail("this is no status", "it must be the output of `bpfwarden status --json`");
+    return unreadable(
+        fail("this is no status", "it must be the output of `bpfwarden status --json`"));
   json report = to_json(count_events(events.table, events.recording), most_rows);
   report["status"] = status;
   report["notes"] = events.notes;
@@ -74,7 +76,7 @@ Result<json> make_report(const RecordedEvents& events, const json& status, const
   report["programs"] = nullptr;
   if (inventory.is_null()) return report;
   auto programs = report_programs(inventory, events.table);
-  if (!programs) return std::unexpected(std::move(programs).error());
+  if (!programs) return unreadable(std::move(programs).error());
   report["programs"] = std::move(*programs);
   return report;
 }

@@ -17,6 +17,12 @@ std::string duration_text(uint64_t seconds) {
   return count(seconds, "second");
 }
 
+std::string policy_line(const CompiledPolicy& compiled) {
+  const auto mode = policy::mode_name(static_cast<bw_mode>(compiled.image->mode));
+  return "policy '" + compiled.policy.name + "' version " +
+         std::to_string(compiled.policy.version) + ", " + std::string(mode);
+}
+
 void print_applied(const CompiledPolicy& compiled, const Applied& applied, bool as_json) {
   const policy::Policy& policy = compiled.policy;
   const std::string mode(policy::mode_name(static_cast<bw_mode>(compiled.image->mode)));

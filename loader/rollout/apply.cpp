@@ -94,13 +94,20 @@ Status note_attached(const Warden& warden) {
   return write_control(warden.control(), *word);
 }
 
-Result<Applied> apply_first(const CompiledPolicy& compiled, uint64_t within_s) {
+void tell(const ApplyOptions& options, const std::string& what) {
+  if (options.progress) options.progress(what);
+}
+
+Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& options,
+                            uint64_t within_s) {
   auto ready = make_ring(compiled, nullptr);
   if (!ready) return std::unexpected(std::move(ready).error());
+  tell(options, "loading the hooks: the kernel verifies them, which may take a minute");
   auto warden = Warden::load();
   if (!warden) return std::unexpected(std::move(warden).error());
   auto generation = publish_first(*warden, *ready->image, within_s);
   if (!generation) return std::unexpected(std::move(generation).error());
+  tell(options, "attaching the hooks");
   if (auto attached = warden->attach(); !attached)
     return std::unexpected(std::move(attached).error());
   if (auto noted = note_attached(*warden); !noted) return std::unexpected(std::move(noted).error());
@@ -195,9 +202,10 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   const bw_image* before = *active ? (*active)->generation.image.get() : nullptr;
   const uint64_t within = seconds_to_confirm(options, before, *compiled.image);
   if (auto saved = save_policy(checked); !saved) return std::unexpected(std::move(saved).error());
-  auto applied = *active ? apply_next(compiled, **active, within) : apply_first(compiled, within);
+  auto applied =
+      *active ? apply_next(compiled, **active, within) : apply_first(compiled, options, within);
   if (!applied) return applied;
-  if (within == 0)
+  if (within == 0 && !options.keeps_saved)
     if (auto saved = save_for_boot(*compiled.image); !saved)
       return std::unexpected(
           std::move(saved).error().within("the policy is active, but not saved for the next boot"));

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "base/result.h"
 #include "keyring/kernel_keyring.h"
@@ -17,6 +19,9 @@ struct ApplyOptions {
   // Seconds until what was there decides again, unless confirm() comes; 0: no need to confirm.
   // Nothing: kDefaultConfirmSeconds where a policy begins to enforce, else 0.
   std::optional<uint64_t> confirm_within;
+  // Told what is being done, where that takes long; may be empty.
+  std::function<void(const std::string&)> progress;
+  bool keeps_saved = false;  // the next boot comes up as the one before would have
 };
 
 struct Applied {

@@ -10,6 +10,7 @@
 #include "loader/kernel/provenance.h"
 #include "loader/policies/active_policy.h"
 #include "loader/rollout/recorded_loads.h"
+#include "policy/answers/probes.h"
 #include "policy/image/signers.h"
 #include "policy/text/date.h"
 #include "policy/text/wording.h"
@@ -78,8 +79,7 @@ Status judge_running(const PinnedMaps& pins, const CompiledPolicy& next, Preflig
   for (const AdmittedProgram& program : *programs) {
     bw_facts facts = program.record.facts;
     facts.signer = signer_in(image, program.record);
-    bw_decision decision = {};
-    bw_decide(&image, &facts, &decision);
+    const bw_decision decision = bw_decide(&image, &facts);
     if (bw_refused(&decision) == 0) continue;
     auto& list = revokes(next.policy, program.record.signer_key) ? found.revoked : found.running;
     list.push_back({program.record.program_id, program.name, program.attach,
@@ -123,17 +123,9 @@ std::vector<WouldRefuse> judge_kinds(const std::vector<RecordedKind>& kinds,
     if (active != nullptr && is_refused_by(*active, kind, now)) continue;
     auto& list = revokes(policy.policy, active, load.signer) ? revoked : refused;
     list.push_back({0, load.program, load.attach, load.signer, reason_of(next, *decision),
-                    kind.seen.by, kind.seen.count, kind.seen.last});
+                    kind.seen.by, kind.seen.count, kind.seen.last, is_feature_probe(kind.event)});
   }
   return refused;
-}
-
-// A count only: the list of programs is for people, and no reason to stop.
-size_t count_residents() {
-  const auto counts = count_standings();
-  if (!counts) return 0;
-  const auto found = counts->find(Standing::resident);
-  return found == counts->end() ? 0 : static_cast<size_t>(found->second);
 }
 
 std::string line_of(const WouldRefuse& one) {
@@ -170,6 +162,17 @@ std::string revoked_text(const std::vector<WouldRefuse>& list, size_t limit) {
       limit);
 }
 
+// What one rule lets through.
+std::string probes_text(const std::vector<WouldRefuse>& list, size_t limit) {
+  if (list.empty()) return {};
+  const auto unusual = std::ranges::max_element(
+      list, {}, [](const WouldRefuse& one) { return policy::probe_rule(one.attach).size(); });
+  return refused_text("kinds of feature probes that were recorded", list, limit) +
+         "without them loaders may give up before they try what they want; this rule lets all be "
+         "loaded, and nothing of them run:\n\n" +
+         policy::probe_rule(unusual->attach) + "\n";
+}
+
 }  // namespace
 
 Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& events) {
@@ -184,9 +187,16 @@ Result<Preflight> preflight(const CompiledPolicy& next, const EventSource& event
   const auto kinds = read_recorded_kinds(events);
   if (!kinds) return std::unexpected(kinds.error());
   found.recorded = judge_kinds(kinds->loads, next, image, listed, found.revoked);
+  std::ranges::stable_partition(found.recorded,
+                                [](const WouldRefuse& one) { return !one.is_probe; });
+  const auto first_probe = std::ranges::find(found.recorded, true, &WouldRefuse::is_probe);
+  found.probes.assign(first_probe, found.recorded.end());
+  found.recorded.erase(first_probe, found.recorded.end());
   found.attached = judge_kinds(kinds->attachments, next, image, {}, found.revoked);
   if (kinds->walk.unreadable != 0) found.unreadable = unreadable_text(kinds->walk);
-  if (image != nullptr && next.image->mode == BW_MODE_ENFORCE) found.residents = count_residents();
+  // A count only: the list of programs is for people, and no reason to stop.
+  if (image != nullptr && next.image->mode == BW_MODE_ENFORCE)
+    if (const auto residents = count_residents()) found.residents = residents->count;
   return found;
 }
 
@@ -194,6 +204,7 @@ std::string preflight_text(const Preflight& found, size_t limit) {
   std::string text = refused_text("programs that run", found.running, limit) +
                      refused_text("kinds of loads that were recorded", found.recorded, limit) +
                      refused_text("kinds of attachments that were recorded", found.attached, limit);
+  text += probes_text(found.probes, limit);
   text += revoked_text(found.revoked, limit);
   if (found.residents != 0)
     text += "not asked about: " + std::to_string(found.residents) +

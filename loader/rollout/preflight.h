@@ -21,18 +21,20 @@ struct WouldRefuse {
   std::string by;           // recorded: who loaded it
   uint64_t count = 0;       // of events
   int64_t last = 0;         // Unix seconds
+  bool is_probe = false;    // a feature probe (policy/answers/probes.h)
 };
 
 struct Preflight {
   std::vector<WouldRefuse> running;
   std::vector<WouldRefuse> recorded;  // loads, each kind once
+  std::vector<WouldRefuse> probes;    // loads of feature probes, likewise, which are apart
   std::vector<WouldRefuse> attached;  // recorded attachments and runs, likewise
   std::vector<WouldRefuse> revoked;   // of all of these, whose key `next` revokes: as is meant
   size_t residents = 0;               // from before the first policy: their loads were never seen
   std::string unreadable;             // of the recording, in words; empty: all of it was read
 
   [[nodiscard]] bool is_clean() const {
-    return running.empty() && recorded.empty() && attached.empty();
+    return running.empty() && recorded.empty() && probes.empty() && attached.empty();
   }
 };
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -12,8 +13,9 @@
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/x509.h"
+#include "loader/host/lockdown.h"
 #include "loader/kernel/kernel_has.h"
-#include "loader/kernel/lockdown.h"
+#include "loader/kernel/trial.h"
 #include "policy/lint/own_programs.h"
 
 namespace bpfwarden::loader {
@@ -26,8 +28,10 @@ std::string first_line(const char* path) {
   return line;
 }
 
+constexpr const char* kModules = "/sys/kernel/security/lsm";
+
 Capability probe_lsm() {
-  Capability result = {.name = "BPF LSM", .detail = first_line("/sys/kernel/security/lsm")};
+  Capability result = {.name = "BPF LSM", .detail = first_line(kModules)};
   if (result.detail.empty()) {
     result.finding = Finding::missing;
     result.detail = "cannot read /sys/kernel/security/lsm";
@@ -35,7 +39,8 @@ Capability probe_lsm() {
   } else if (("," + result.detail + ",").find(",bpf,") == std::string::npos) {
     result.finding = Finding::missing;
     result.detail = "not active; the active ones are " + result.detail;
-    result.remedy = "add bpf to the list: boot with lsm=" + result.detail + ",bpf";
+    result.remedy = "add bpf to the list: boot with lsm=" + result.detail +
+                    ",bpf; `bpfwarden doctor --fix` shows where";
   } else {
     result.detail = "active among " + result.detail;
   }
@@ -155,6 +160,45 @@ std::vector<Capability> probe_kernel() {
   found.push_back(probe_hooks());
   found.push_back(probe_digest());
   return found;
+}
+
+std::string active_modules() { return first_line(kModules); }
+
+namespace {
+
+// What a refusal means, as far as it can be known.
+std::string why_refused(const Trial& trial) {
+  switch (trial.error) {
+    case EPERM:
+      if (is_filtered()) return "run it outside the container: seccomp filters this process";
+      return "run as root with CAP_SYS_ADMIN; or another security module forbids bpf(2)";
+    case ENOENT:
+    case ESRCH:
+      return "use a kernel with CONFIG_BPF_LSM";
+    case EOPNOTSUPP:
+      return "use a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS or its like";
+    default:
+      return "use a kernel with CONFIG_BPF_SYSCALL, CONFIG_BPF_JIT and CONFIG_BPF_LSM";
+  }
+}
+
+}  // namespace
+
+Capability probe_by_trying() {
+  std::string worked;
+  for (const Trial& trial : try_each_kind()) {
+    if (trial.error == 0) {
+      append(worked, trial.what.c_str());
+      continue;
+    }
+    return {.name = "trial",
+            .finding = Finding::missing,
+            .detail = trial.what +
+                      (trial.was_loaded ? " cannot be attached: " : " cannot be loaded: ") +
+                      std::strerror(trial.error),
+            .remedy = why_refused(trial)};
+  }
+  return {.name = "trial", .detail = "attached and taken away again: " + worked};
 }
 
 Capability probe_algorithms() {

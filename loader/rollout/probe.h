@@ -27,6 +27,13 @@ struct Capability {
 // modules it has. Takes a moment.
 [[nodiscard]] Capability probe_algorithms();
 
+// Harmless programs of each kind, attached for a moment; see loader/kernel/trial.h. Where a policy
+// is active its hooks have been through that.
+[[nodiscard]] Capability probe_by_trying();
+
+// The security modules that are active, as the kernel lists them; empty: cannot be read.
+[[nodiscard]] std::string active_modules();
+
 // The first capability without which nothing can be enforced, or null.
 [[nodiscard]] const Capability* first_missing(const std::vector<Capability>& found);
 

@@ -3,8 +3,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "loader/events/denial_summaries.h"
+#include "loader/events/event.h"
+#include "loader/events/event_window.h"
 #include "loader/policies/active_policy.h"
 #include "loader/rollout/apply.h"
 
@@ -51,6 +55,27 @@ Result<LastHour> sum_minutes(int map) {
   return hour;
 }
 
+bool may_be_probe(const bw_event& event, uint64_t from_ns) {
+  return event.allow == 0 && event.time_ns >= from_ns && event.signature == BW_SIGNATURE_UNSIGNED &&
+         (event.hook == BW_HOOK_PROG_LOAD || event.hook == BW_HOOK_PROG);
+}
+
+Result<ProbesOfHour> count_probes(const PinnedMaps& pins) {
+  constexpr uint64_t hour_ns = BW_MINUTES * uint64_t{60'000'000'000};
+  const uint64_t now = boot_time_ns(), from = now > hour_ns ? now - hour_ns : 0;
+  const auto window = EventWindow::open(pins);
+  if (!window) return std::unexpected(window.error());
+  const auto sums = summed_denials(pins, Summed::all);
+  if (!sums) return std::unexpected(sums.error());
+  ProbesOfHour probes;
+  for (const auto& some : {window->kept(), *sums})
+    for (const bw_event& event : some)
+      if (may_be_probe(event, from) && is_feature_probe(from_record(event, nullptr)))
+        (event.refused != 0 ? probes.refused : probes.would_deny) +=
+            std::max<uint64_t>(event.count, 1);
+  return probes;
+}
+
 }  // namespace
 
 void add_minute(const bw_minute& of, uint64_t now, LastHour& hour) {
@@ -73,6 +98,8 @@ Result<std::optional<KernelStatus>> read_status() {
   if (!counters) return std::unexpected(std::move(counters).error());
   auto hour = sum_minutes(pins.minutes.get());
   if (!hour) return std::unexpected(std::move(hour).error());
+  auto probes = count_probes(pins);
+  if (!probes) return std::unexpected(std::move(probes).error());
   auto staged = read_generation(pins.generations.get(), word.staged);
   if (!staged) return std::unexpected(std::move(staged).error());
   auto owner = read_generation(pins.generations.get(), word.ring_owner);
@@ -86,6 +113,8 @@ Result<std::optional<KernelStatus>> read_status() {
   KernelStatus status = {.generation = std::move((*active)->generation),
                          .counters = *counters,
                          .last_hour = *hour,
+                         .probes = *probes,
+                         .residents = std::nullopt,
                          .word = word,
                          .staged = std::move(*staged),
                          .keyring = std::nullopt,
@@ -94,6 +123,7 @@ Result<std::optional<KernelStatus>> read_status() {
                          .unjudged = std::move(*unjudged)};
   const auto ring = keyring::find_ring(kRingName);
   if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
+  if (const auto residents = count_residents()) status.residents = *residents;
   return status;
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
 #include "keyring/kernel_keyring.h"
+#include "loader/inventory/inventory.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/tables.h"
 #include "loader/kernel/unjudged.h"
@@ -24,10 +25,19 @@ struct LastHour {
   uint64_t observed = 0;
 };
 
+// Denials of the last hour that were loads of feature probes (policy/answers/probes.h): as far as
+// the kernel's buffers still have them.
+struct ProbesOfHour {
+  uint64_t refused = 0;
+  uint64_t would_deny = 0;
+};
+
 struct KernelStatus {
   Generation generation;
   bw_counters counters = {};  // summed over the CPUs; agreed and differed of what is staged now
   LastHour last_hour;
+  ProbesOfHour probes;
+  std::optional<Residents> residents;  // nothing: a hook is gone that lists them
   bw_control word = {};
   std::optional<Generation> staged;
   std::optional<keyring::KeySerial> keyring;  // nothing: ours is no longer published

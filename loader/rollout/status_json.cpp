@@ -63,6 +63,11 @@ nlohmann::json unjudged_to_json(const std::vector<bw_unjudged>& programs) {
   return all;
 }
 
+nlohmann::json residents_to_json(const std::optional<Residents>& residents) {
+  if (!residents) return {};
+  return {{"count", residents->count}, {"would_deny", residents->would_deny}};
+}
+
 }  // namespace
 
 nlohmann::json status_to_json(const KernelStatus& status) {
@@ -93,7 +98,10 @@ nlohmann::json status_to_json(const KernelStatus& status) {
           {"last_hour",
            {{"refused", status.last_hour.refused},
             {"would_deny", status.last_hour.would_deny},
-            {"observed", status.last_hour.observed}}},
+            {"observed", status.last_hour.observed},
+            {"probes_refused", status.probes.refused},
+            {"probes_would_deny", status.probes.would_deny}}},
+          {"residents", residents_to_json(status.residents)},
           {"counters",
            {{"decided", status.counters.decided},
             {"refused", status.counters.refused},

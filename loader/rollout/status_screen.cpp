@@ -62,7 +62,7 @@ void add_rollout(const KernelStatus& status, ScreenTime now, Lines& lines) {
                    status.counters.differed != 0 ? Tone::attention : Tone::plain});
 }
 
-void add_last_hour(const LastHour& hour, Lines& lines) {
+void add_last_hour(const LastHour& hour, const ProbesOfHour& probes, Lines& lines) {
   const bool is_quiet = hour.would_deny + hour.refused + hour.observed == 0;
   lines.push_back({"last hour",
                    std::to_string(hour.would_deny) + " would be denied, " +
@@ -72,7 +72,14 @@ void add_last_hour(const LastHour& hour, Lines& lines) {
     lines.push_back({"",
                      std::to_string(hour.observed) + " signatures rejected by the kernel itself",
                      Tone::attention});
-  if (!is_quiet) lines.push_back({"", "`bpfwarden why` says who, by which rule, and what to do"});
+  const bool has_probes = probes.would_deny + probes.refused != 0;
+  if (has_probes)
+    lines.push_back({"",
+                     "of these feature probes: " + std::to_string(probes.would_deny) + " and " +
+                         std::to_string(probes.refused) + "; see `bpfwarden why`",
+                     Tone::attention});
+  else if (!is_quiet)
+    lines.push_back({"", "`bpfwarden why` says who, by which rule, and what to do"});
 }
 
 void add_totals(const bw_counters& counters, Lines& lines) {
@@ -86,6 +93,15 @@ void add_totals(const bw_counters& counters, Lines& lines) {
                                  " refused"});
   lines.push_back({"", number(counters.would_deny) + " would be denied, " +
                            number(counters.observed) + " rejected by the kernel"});
+}
+
+size_t add_residents(const std::optional<Residents>& residents, Lines& lines) {
+  if (!residents || residents->count == 0) return 0;
+  lines.push_back({"residents",
+                   std::to_string(residents->count) + " from before the first policy, " +
+                       std::to_string(residents->would_deny) + " of which it would refuse",
+                   residents->would_deny != 0 ? Tone::attention : Tone::plain});
+  return 1;
 }
 
 // Above all else: what follows is true of the policy, and no longer of what is decided.
@@ -175,9 +191,10 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   size_t alarms = lines.size();  // which take the place of keys
   add_policy(status, now, lines);
   add_rollout(status, now, lines);
-  add_last_hour(status.last_hour, lines);
+  add_last_hour(status.last_hour, status.probes, lines);
   add_totals(status.counters, lines);
   alarms += add_full_tables(status.tables, lines);
+  if (alarms < kShownKeys) alarms += add_residents(status.residents, lines);
   if (status.keyring)
     lines.push_back({"keyring", std::to_string(*status.keyring)});
   else

@@ -29,7 +29,9 @@ struct FileToWrite {
 };
 
 struct SuggestedPolicy {
-  policy::Suggestion suggestion;
+  policy::Suggestion suggestion;     // what is added to the base, or all of it
+  size_t kept_rules = 0;             // of the base
+  std::vector<std::string> changes;  // what the base said otherwise, and what is widened
   std::string text;
   std::string tests_text;          // empty if none are wanted
   std::vector<FileToWrite> files;  // certificates that are no longer where the base says
@@ -37,8 +39,9 @@ struct SuggestedPolicy {
   std::string name;
 };
 
-// The text has passed `check`, and each load that it is for has been decided by it. Errors: the
-// base is no good policy, a source cannot be read, nothing was seen, too much for one policy.
+// What the base says stays, its comments included: rules are added for what it does not admit by a
+// rule. The text has passed `check`, and each load that it is for has been decided by it. Errors:
+// the base is no good policy, a source cannot be read, nothing was seen, too much for one policy.
 [[nodiscard]] Result<SuggestedPolicy> suggest_policy(const SuggestRequest& request);
 
 // All of them, or an Error; certificates first, so that a policy never names what is not there.

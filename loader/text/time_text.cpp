@@ -9,9 +9,9 @@ namespace bpfwarden::loader {
 std::string local_time(int64_t unix_seconds) {
   const time_t seconds = unix_seconds;
   tm local = {};
-  std::array<char, sizeof("2026-11-24 12:00:00") + 8> text = {};
+  std::array<char, 64> text = {};
   if (::localtime_r(&seconds, &local) == nullptr) return "?";
-  if (std::strftime(text.data(), text.size(), "%F %T", &local) == 0) return "?";
+  if (std::strftime(text.data(), text.size(), "%F %T %Z", &local) == 0) return "?";
   return text.data();
 }
 

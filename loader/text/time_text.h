@@ -6,7 +6,7 @@
 
 namespace bpfwarden::loader {
 
-// "2026-11-24 12:00:00"; "?" for no time that the C library knows.
+// "2026-11-24 12:00:00 CET"; "?" for no time that the C library knows.
 [[nodiscard]] std::string local_time(int64_t unix_seconds);
 
 // "40 seconds ago", "5 minutes ago", "3 days ago": whole units, rounded down.

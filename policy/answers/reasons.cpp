@@ -82,12 +82,11 @@ std::vector<std::string> reasons_against(const bw_image& image, const bw_facts& 
 
 std::vector<NearMiss> near_misses(const bw_image& image, const bw_facts& facts) {
   bw_facts known = facts;
-  bw_decision decision = {};
   known.guard = BW_CAUSE_RULE;
   if (known.signature >= BW_SIGNATURES || known.signer >= BW_MAX_SIGNERS ||
       known.origin >= BW_ORIGINS)
     return {};
-  bw_decide(&image, &known, &decision);
+  const bw_decision decision = bw_decide(&image, &known);
   if (decision.cause != BW_CAUSE_RULE && decision.cause != BW_CAUSE_DEFAULT) return {};
   std::vector<NearMiss> found;
   for (uint32_t rule = 0; rule < image.rule_count; rule++) {

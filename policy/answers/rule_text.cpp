@@ -91,6 +91,8 @@ string toml_text(const RuleText& rule) {
   if (rule.signed_by.empty() || rule.signature == Signature::prog_used_maps)
     text += "signature = " + toml_string(spelling_of(kSignatureWords, rule.signature)) + "\n";
   if (!rule.digests.empty()) text += "digests = " + list_of(rule.digests) + "\n";
+  if (!rule.exes.empty()) text += "exe = " + list_of(rule.exes) + "\n";
+  if (!rule.accept.empty()) text += "accept = " + list_of(rule.accept) + "\n";
   DiagnosticList diagnostics({"rule"});
   return format_policy({"rule", text}, 0, diagnostics).value_or(text);
 }

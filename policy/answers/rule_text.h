@@ -32,6 +32,8 @@ struct RuleText {
   std::vector<std::string> signed_by;  // names of keys
   Signature signature = Signature::unsigned_;
   std::vector<std::string> digests;  // with "sha256:"
+  std::vector<std::string> exes;
+  std::vector<std::string> accept;  // warnings that the rule draws by intent
 };
 
 // The pattern for an attach point of an event: itself, or with `*` for the target where the load

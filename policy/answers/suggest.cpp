@@ -1,10 +1,10 @@
 #include "policy/answers/suggest.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <tuple>
 
+#include "policy/answers/probes.h"
 #include "policy/language/read_conditions.h"
 #include "policy/text/date.h"
 
@@ -21,7 +21,8 @@ constexpr string_view kProbesComment = "feature probes of libbpf and bpftool";
 auto load_kind(const SeenLoad& seen) {
   const RecordedLoad& load = seen.load;
   return std::tie(load.signer, seen.is_signed, load.signature, load.attach, load.program,
-                  load.digest, seen.by, seen.origin, seen.fate, seen.runs_now, seen.objection);
+                  load.digest, seen.by, seen.unit, seen.origin, seen.fate, seen.runs_now,
+                  seen.objection);
 }
 
 // ---- Attach points ------------------------------------------------------------------------------
@@ -100,23 +101,16 @@ struct Program {
 };
 using Programs = std::map<Program, Loads>;
 
-// Names that libbpf (tools/lib/bpf/features.c, libbpf_probes.c) and bpftool (feature.c) give the
-// programs by which they find out what a kernel can do. It decides only where they are listed: what
-// admits them is their digest, as for any other.
-bool is_probe(const SeenLoad& seen) {
-  static constexpr auto names = std::to_array<string_view>({"libbpf_nametest", "det_arg_ctx"});
-  static constexpr auto bare =
-      std::to_array<string_view>({"socket", "kprobe/…", "tp/…", "xdp", "cgroup/sock_create"});
-  const RecordedLoad& load = seen.load;
-  if (load.program.empty()) return std::ranges::find(bare, load.attach) != bare.end();
-  return std::ranges::find(names, load.program) != names.end();
-}
+// It decides only where they are listed: what admits them is their digest, as for any other.
+bool is_probe(const SeenLoad& seen) { return is_feature_probe(seen.load); }
 
-// In whose rule a program is listed: who loaded it most often.
+const string& loader_of(const SeenLoad& seen) { return seen.unit.empty() ? seen.by : seen.unit; }
+
+// In whose rule a program is listed: the unit, or the executable, that loaded it most often.
 string group_of(const Loads& loads) {
   if (std::ranges::all_of(loads, is_probe)) return string(kProbesComment);
   std::map<string, uint64_t> counts;
-  for (const SeenLoad& seen : loads) counts[seen.by] += seen.count;
+  for (const SeenLoad& seen : loads) counts[loader_of(seen)] += seen.count;
   string best;
   uint64_t most = 0;
   for (const auto& [by, count] : counts) {
@@ -125,6 +119,53 @@ string group_of(const Loads& loads) {
     most = count;
   }
   return best;
+}
+
+// ---- Programs that differ from boot to boot -----------------------------------------------------
+
+// Programs of one name that one executable loads for the same.
+struct Series {
+  string attach, program, exe;
+  auto operator<=>(const Series&) const = default;
+};
+
+// The beginnings of boots are a minute apart where clocks are set.
+size_t count_boots(const std::set<int64_t>& boots) {
+  size_t count = 0;
+  int64_t last = -1;
+  for (const int64_t boot : boots) {
+    if (count == 0 || boot > last + 1) count++;
+    last = boot;
+  }
+  return count;
+}
+
+// Those that come again at each boot, and never with the instructions of another: libbpf puts
+// addresses of kernel symbols into them. Where one digest was seen in two boots, or several in one,
+// they are different programs of one name.
+std::set<Series> changing_series(const std::vector<SeenLoad>& loads) {
+  struct Seen {
+    std::map<string, std::set<int64_t>> boots_of;  // by digest
+    std::set<int64_t> boots;
+  };
+  std::map<Series, Seen> all;
+  for (const SeenLoad& seen : loads) {
+    if (seen.is_signed || seen.fate != Fate::ran || seen.load.program.empty() ||
+        seen.load.digest.empty() || !seen.by.starts_with('/') || seen.by.size() >= BW_NAME_SIZE ||
+        seen.boots.empty())
+      continue;
+    Seen& here = all[{seen.load.attach, seen.load.program, seen.by}];
+    here.boots_of[seen.load.digest].insert(seen.boots.begin(), seen.boots.end());
+    here.boots.insert(seen.boots.begin(), seen.boots.end());
+  }
+  std::set<Series> changing;
+  for (const auto& [series, seen] : all) {
+    const size_t boots = count_boots(seen.boots);
+    const bool once_each = std::ranges::all_of(
+        seen.boots_of, [](const auto& one) { return count_boots(one.second) == 1; });
+    if (boots > 1 && once_each && seen.boots_of.size() == boots) changing.insert(series);
+  }
+  return changing;
 }
 
 // ---- Names and comments -------------------------------------------------------------------------
@@ -140,6 +181,8 @@ string joined_points(const Patterns& points) {
 // Distinct names that fit; the end of a long one counts less than its number.
 class RuleNames {
  public:
+  explicit RuleNames(std::set<string> taken) : taken_(std::move(taken)) {}
+
   string take(string wanted) {
     constexpr size_t room_for_number = 8;
     if (wanted.size() > BW_RULE_NAME_SIZE - room_for_number)
@@ -173,7 +216,8 @@ string comment_line(const SeenLoad& seen) {
 
 class Suggester {
  public:
-  explicit Suggester(const SuggestOptions& options) : options_(options) {}
+  Suggester(const SuggestOptions& options, const std::vector<SeenLoad>& loads)
+      : options_(options), changing_(changing_series(loads)), names_(options.taken_names) {}
 
   void take(const SeenLoad& seen);
   Suggestion finish();
@@ -185,16 +229,63 @@ class Suggester {
   void drop_redundant();
   void add_signed_rules(const string& signer, const SignedPoints& points);
   void add_digest_rules();
+  void add_changing_rules();
   void add_rule(RuleText text, Loads loads);
   [[nodiscard]] bool admits(const SeenLoad& seen) const;
   [[nodiscard]] bool has_known_twin(const SeenLoad& seen) const;
+  [[nodiscard]] std::vector<const SeenLoad*> attachments_of(const SeenLoad& seen) const;
+  [[nodiscard]] Result<Patterns> point_of(const SeenLoad& seen) const;
+  [[nodiscard]] Loads at_their_places(const Loads& loads) const;
+  [[nodiscard]] bool is_changing(const SeenLoad& seen) const {
+    return !seen.is_signed && changing_.contains({seen.load.attach, seen.load.program, seen.by});
+  }
 
   const SuggestOptions& options_;
+  const std::set<Series> changing_;
   SignedBy signed_;
   Programs programs_;
+  std::map<string, std::map<Patterns, Loads>> changing_by_;  // by executable
   RuleNames names_;
   Suggestion result_;
 };
+
+// Of the same program, by what a load tells of it.
+std::vector<const SeenLoad*> Suggester::attachments_of(const SeenLoad& seen) const {
+  std::vector<const SeenLoad*> found;
+  const auto wide = patterns_for(seen.load.attach);
+  if (!wide || seen.load.digest.empty()) return found;
+  for (const SeenLoad& one : options_.attachments) {
+    if (one.load.digest != seen.load.digest || one.load.signer != seen.load.signer ||
+        one.fate != Fate::ran || !parse_attach_pattern(one.load.attach) ||
+        one.load.attach.find(kUnknownTarget) != string::npos)
+      continue;
+    const auto point = patterns_for(one.load.attach);
+    if (point && *point == *wide) found.push_back(&one);
+  }
+  return found;
+}
+
+// Where it went, if that was seen; else all that its load may be for.
+Result<Patterns> Suggester::point_of(const SeenLoad& seen) const {
+  std::set<string> places;
+  for (const SeenLoad* one : attachments_of(seen)) places.insert(one->load.attach);
+  if (places.empty()) return patterns_for(seen.load.attach);
+  return Patterns(places.begin(), places.end());
+}
+
+// For tests: each place is a load of its own.
+Loads Suggester::at_their_places(const Loads& loads) const {
+  Loads all;
+  for (const SeenLoad& seen : loads) {
+    const auto places = attachments_of(seen);
+    if (places.empty()) all.push_back(seen);
+    for (const SeenLoad* place : places) {
+      all.push_back(seen);
+      all.back().load.attach = place->load.attach;
+    }
+  }
+  return all;
+}
 
 void Suggester::take(const SeenLoad& seen) {
   if (seen.fate == Fate::barred || seen.fate == Fate::failed)
@@ -204,9 +295,11 @@ void Suggester::take(const SeenLoad& seen) {
   const auto digest = parse_digest("sha256:" + seen.load.digest);
   if (digest && std::ranges::find(options_.deny_digests, *digest) != options_.deny_digests.end())
     return leave(seen, "`deny-digests` names it");
-  const auto point = patterns_for(seen.load.attach);
+  const auto point = point_of(seen);
   if (!point) return leave(seen, point.error().message);
-  if (seen.is_signed)
+  if (is_changing(seen))
+    changing_by_[seen.by][*point].push_back(seen);
+  else if (seen.is_signed)
     take_signed(seen, *point);
   else
     take_unsigned(seen, *point);
@@ -245,6 +338,24 @@ void Suggester::drop_redundant() {
   signed_ = std::move(kept);
 }
 
+void Suggester::add_changing_rules() {
+  for (const auto& [exe, points] : changing_by_) {
+    RuleText rule;
+    Loads loads;
+    for (const auto& [point, seen] : points) {
+      rule.allow.insert(rule.allow.end(), point.begin(), point.end());
+      loads.insert(loads.end(), seen.begin(), seen.end());
+    }
+    rule.comment =
+        "By its executable: the digests of these differ from boot to boot, as where addresses of\n"
+        "kernel symbols are put into a program. Sign it where you can.\n";
+    rule.name = names_.take(printable(exe + ", which differs from boot to boot"));
+    rule.exes = {exe};
+    rule.accept = {"exempt-by-subject: the digests differ from boot to boot"};
+    add_rule(std::move(rule), std::move(loads));
+  }
+}
+
 void Suggester::add_rule(RuleText text, Loads loads) {
   constexpr size_t longest = 24;  // lines
   std::set<string> lines;
@@ -254,8 +365,10 @@ void Suggester::add_rule(RuleText text, Loads loads) {
     if (shown++ < longest) text.comment += printable(line) + "\n";
   if (lines.size() > longest)
     text.comment += "and " + std::to_string(lines.size() - longest) + " more\n";
+  std::set<string> once;
+  std::erase_if(text.allow, [&](const string& pattern) { return !once.insert(pattern).second; });
   result_.keys.insert(text.signed_by.begin(), text.signed_by.end());
-  result_.rules.push_back({std::move(text), std::move(loads)});
+  result_.rules.push_back({std::move(text), at_their_places(loads)});
 }
 
 void Suggester::add_signed_rules(const string& signer, const SignedPoints& points) {
@@ -304,8 +417,9 @@ void Suggester::add_digest_rules() {
 }
 
 bool Suggester::admits(const SeenLoad& seen) const {
-  const auto point = patterns_for(seen.load.attach);
+  const auto point = point_of(seen);
   if (!point) return false;
+  if (is_changing(seen)) return changing_by_.contains(seen.by);
   if (!seen.is_signed) return programs_.contains({*point, seen.load.digest});
   const auto signer = signed_.find(seen.load.signer);
   if (signer == signed_.end()) return false;
@@ -331,6 +445,7 @@ Suggestion Suggester::finish() {
   drop_redundant();
   for (const auto& [signer, points] : signed_) add_signed_rules(signer, points);
   add_digest_rules();
+  add_changing_rules();
   return std::move(result_);
 }
 
@@ -356,6 +471,7 @@ std::vector<SeenLoad> merge_loads(std::vector<SeenLoad> loads) {
     }
     merged.back().count += seen.count;
     merged.back().last = std::max(merged.back().last, seen.last);
+    merged.back().boots.merge(seen.boots);
   }
   return merged;
 }
@@ -376,8 +492,9 @@ Result<std::vector<string>> patterns_for(const string& attach) {
 }
 
 Suggestion suggest(const std::vector<SeenLoad>& loads, const SuggestOptions& options) {
-  Suggester suggester(options);
-  for (const SeenLoad& seen : merge_loads(loads)) suggester.take(seen);
+  const std::vector<SeenLoad> kinds = merge_loads(loads);
+  Suggester suggester(options, kinds);
+  for (const SeenLoad& seen : kinds) suggester.take(seen);
   return suggester.finish();
 }
 

@@ -29,12 +29,14 @@ struct SeenLoad {
   RecordedLoad load;  // its signer is a key of the policy that `suggest` starts from
   Fate fate = Fate::ran;
   Origin origin = Origin::user;
-  bool is_signed = false;  // also by a key that no policy knows
-  bool runs_now = false;   // it is in the kernel at this moment
-  std::string by;          // who loaded it: an executable, or the name of a process
-  std::string objection;   // why not admitted then: "rule 'no xdp'"; empty: nobody objected
-  uint64_t count = 0;      // of events
-  int64_t last = 0;        // Unix seconds; 0: not known
+  bool is_signed = false;   // also by a key that no policy knows
+  bool runs_now = false;    // it is in the kernel at this moment
+  std::string by;           // who loaded it: an executable, or the name of a process
+  std::string unit;         // systemd's, of who loaded it; empty: none, or not known
+  std::string objection;    // why not admitted then: "rule 'no xdp'"; empty: nobody objected
+  uint64_t count = 0;       // of events
+  int64_t last = 0;         // Unix seconds; 0: not known
+  std::set<int64_t> boots;  // when those began that it was seen in, in Unix minutes
 
   // Everything but how often, and when.
   [[nodiscard]] bool same_kind(const SeenLoad& other) const;
@@ -46,7 +48,9 @@ struct SeenLoad {
 struct SuggestOptions {
   std::vector<Key> keys;  // that may be named
   std::vector<ProgramDigest> deny_digests;
-  bool include_refused = false;  // admit what a policy refused, too
+  std::vector<SeenLoad> attachments;  // where those that were loaded went; may be empty
+  std::set<std::string> taken_names;  // of rules
+  bool include_refused = false;       // admit what a policy refused, too
 };
 
 struct SuggestedRule {

@@ -72,6 +72,8 @@ string test_text(const string& name, const SeenLoad& seen, const string& rule) {
     text += "key = " + toml_string(load.signer) +
             "\nsignature = " + toml_string(spelling_of(kSignatureWords, load.signature)) + "\n";
   if (!load.digest.empty()) text += "digest = \"sha256:" + load.digest + "\"\n";
+  if (seen.by.starts_with('/') && seen.by.size() < BW_NAME_SIZE)
+    text += "exe = " + toml_string(seen.by) + "\n";
   if (seen.origin == Origin::loader) text += "origin = \"loader\"\n";
   text += "expect = \"allow\"\n";
   if (!rule.empty()) text += "rule = " + toml_string(rule) + "\n";
@@ -105,6 +107,8 @@ string key_header(const string& name) {
   return "[keys." + (is_bare ? name : toml_string(name)) + "]";
 }
 
+string not_admitted_text(const Suggestion& suggestion) { return left_text(suggestion); }
+
 string suggested_text(const Suggestion& suggestion, const SuggestHeader& header) {
   string text = header_text(header) + header.keys;
   for (const SuggestedRule& rule : suggestion.rules) text += "\n" + toml_text(rule.text);
@@ -112,11 +116,12 @@ string suggested_text(const Suggestion& suggestion, const SuggestHeader& header)
   return formatted(text) + (left.empty() ? "" : "\n" + left);
 }
 
-string suggested_tests(const Suggestion& suggestion, const string& policy) {
+string suggested_tests(const Suggestion& suggestion, const string& policy,
+                       const std::function<bool(const string&)>& refuses) {
   std::set<string> tests, strangers;
   const auto add = [&](const SeenLoad& seen, const string& rule) {
     tests.insert(test_text(test_name(seen), seen, rule));
-    strangers.insert(stranger_text(seen.load.attach));
+    if (refuses(seen.load.attach)) strangers.insert(stranger_text(seen.load.attach));
   };
   for (const SuggestedRule& rule : suggestion.rules)
     for (const SeenLoad& seen : rule.loads) add(seen, rule.text.name);

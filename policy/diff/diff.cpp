@@ -9,6 +9,7 @@
 #include "policy/diff/diff_settings.h"
 #include "policy/diff/diff_witness.h"
 #include "policy/diff/diff_words.h"
+#include "policy/language/words.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::policy {
@@ -207,6 +208,26 @@ bool is_widened(const auto& changes) {
 
 }  // namespace
 
+namespace {
+
+std::vector<HeaderChange> changed_header(const DiffSides& sides) {
+  std::vector<HeaderChange> all;
+  const auto add = [&](const char* setting, const auto& text_of) {
+    std::string before = text_of(sides[0].policy), after = text_of(sides[1].policy);
+    if (before != after) all.push_back({setting, std::move(before), std::move(after)});
+  };
+  add("name", [](const Policy& policy) { return policy.name; });
+  add("version", [](const Policy& policy) { return std::to_string(policy.version); });
+  add("mode",
+      [](const Policy& policy) { return std::string(spelling_of(kModeWords, policy.mode)); });
+  add("default", [](const Policy& policy) {
+    return std::string(policy.default_action == Action::allow ? "allow" : "deny");
+  });
+  return all;
+}
+
+}  // namespace
+
 bool PolicyDiff::widens() const {
   return is_widened(groups) || is_widened(threads) || is_widened(settings);
 }
@@ -229,6 +250,7 @@ PolicyDiff diff_policies(const DiffSides& sides, int64_t now, const DiffLimits& 
   }
   add_groups(sides, std::move(groups), now, diff);
   diff.settings = changed_settings(sides, now);
+  diff.header = changed_header(sides);
   return diff;
 }
 

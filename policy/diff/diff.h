@@ -39,7 +39,14 @@ struct SettingChange {
   std::string before, after;  // "deny, enforced"
 };
 
+// What the policies say of themselves, which changes no decision by itself: mode, default, version.
+struct HeaderChange {
+  std::string setting;
+  std::string before, after;
+};
+
 struct PolicyDiff {
+  std::vector<HeaderChange> header;
   std::vector<DiffGroup> groups;   // the widening ones first
   std::vector<DiffGroup> threads;  // likewise; the same answer, but another one to threads
   std::vector<SettingChange> settings;

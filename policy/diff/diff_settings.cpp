@@ -17,9 +17,7 @@ string mode_text(const bw_decision& decision) {
 bw_decision decide_for_threads(const bw_image& image, const bw_decision& decision, int64_t time) {
   if ((image.flags & BW_IMAGE_ATTACH) == 0) return decision;
   if (bw_detects(&image, &decision) != 0) return decision;
-  bw_decision for_threads = decision;
-  bw_deny(&image, time, BW_CAUSE_SHARED_FILES, &for_threads);
-  return for_threads;
+  return bw_denial(&image, time, BW_CAUSE_SHARED_FILES);
 }
 
 string threads_text(const bw_image& image, const bw_decision& for_threads) {
@@ -30,8 +28,7 @@ string threads_text(const bw_image& image, const bw_decision& for_threads) {
 }
 
 bw_decision decide_token(const bw_image& image, int64_t time) {
-  bw_decision decision = {};
-  bw_deny(&image, time, BW_CAUSE_TOKEN_DENIED, &decision);
+  bw_decision decision = bw_denial(&image, time, BW_CAUSE_TOKEN_DENIED);
   if ((image.flags & BW_IMAGE_NO_TOKENS) == 0) decision.allow = 1;
   return decision;
 }

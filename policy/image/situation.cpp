@@ -89,11 +89,11 @@ bw_facts facts_of(const Situation& situation, bw_stage stage) {
 LoadOutcome decide_on(const bw_image& image, const Situation& situation) {
   LoadOutcome outcome = {};
   outcome.load_facts = facts_of(situation, BW_STAGE_LOAD);
-  bw_decide(&image, &outcome.load_facts, &outcome.load);
+  outcome.load = bw_decide(&image, &outcome.load_facts);
   if (situation.is_only_load || (image.flags & BW_IMAGE_ATTACH) == 0 || outcome.load.allow == 0)
     return outcome;
   outcome.attach_facts = facts_of(situation, BW_STAGE_ATTACH);
-  bw_decide(&image, &outcome.attach_facts, &outcome.attach.emplace());
+  outcome.attach = bw_decide(&image, &outcome.attach_facts);
   return outcome;
 }
 

@@ -13,6 +13,7 @@ namespace bpfwarden::policy {
 struct LintCode {
   std::string_view code;
   std::string_view meaning;  // one line
+  bool of_host = false;      // drawn only where a host or its BTF is at hand
 };
 
 // Every code that a warning can have, in alphabetical order; `duplicate` comes from parse().

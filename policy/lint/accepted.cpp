@@ -31,20 +31,23 @@ class Tables {
   std::vector<SourceRange> begins_;
 };
 
-}  // namespace
+bool is_of_host(std::string_view code) {
+  return std::ranges::any_of(lint_codes(),
+                             [&](const LintCode& one) { return one.code == code && one.of_host; });
+}
 
-size_t take_accepted(std::vector<Diagnostic>& found, const Policy& policy) {
+// `unused` gets those acceptances that accept nothing.
+size_t take_all(std::vector<Diagnostic>& found, const Policy& policy, DiagnosticList& unused) {
   const Tables tables(policy);
   const size_t before = found.size();
-  DiagnosticList nothing(policy.files);
   const auto take = [&](const AcceptedWarning& accepted, const auto& is_meant) {
     const size_t taken = std::erase_if(found, [&](const Diagnostic& one) {
       return one.severity == Severity::warning && one.code == accepted.code && is_meant(one);
     });
-    if (taken == 0)
-      nothing.warning("accepts-nothing", accepted.position,
-                      "there is no warning `" + accepted.code + "` here to accept",
-                      "take it out of `accept`");
+    if (taken == 0 && !is_of_host(accepted.code))
+      unused.warning("accepts-nothing", accepted.position,
+                     "there is no warning `" + accepted.code + "` here to accept",
+                     "take it out of `accept`");
   };
   for (const Rule& rule : policy.rules)
     for (const AcceptedWarning& accepted : rule.accept)
@@ -53,7 +56,19 @@ size_t take_accepted(std::vector<Diagnostic>& found, const Policy& policy) {
       });
   for (const AcceptedWarning& accepted : policy.accept)
     take(accepted, [](const Diagnostic&) { return true; });
-  const size_t taken = before - found.size();
+  return before - found.size();
+}
+
+}  // namespace
+
+size_t drop_accepted(std::vector<Diagnostic>& found, const Policy& policy) {
+  DiagnosticList nobody_asks(policy.files);
+  return take_all(found, policy, nobody_asks);
+}
+
+size_t take_accepted(std::vector<Diagnostic>& found, const Policy& policy) {
+  DiagnosticList nothing(policy.files);
+  const size_t taken = take_all(found, policy, nothing);
   for (Diagnostic& one : nothing.take()) found.push_back(std::move(one));
   sort_by_place(found, policy);
   return taken;

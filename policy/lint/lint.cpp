@@ -25,6 +25,7 @@ void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticLi
   lint_header(policy, diagnostics);
   lint_keys(policy, now, diagnostics);
   lint_rules(policy, now, diagnostics);
+  lint_attach(policy, diagnostics);
   lint_reach(policy, image, now, diagnostics);
   lint_loads(policy, image, now, diagnostics);
 }

@@ -28,4 +28,7 @@ void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticLi
 // How many were taken out.
 [[nodiscard]] size_t take_accepted(std::vector<Diagnostic>& found, const Policy& policy);
 
+// Likewise for what was found on a host, where one is at hand; nothing is said of the rest.
+size_t drop_accepted(std::vector<Diagnostic>& found, const Policy& policy);
+
 }  // namespace bpfwarden::policy

@@ -42,14 +42,15 @@ void lint_probes(const Policy& policy, const bw_image& image, int64_t now,
   string refused, missing;
   for (const Probe& probe : kProbes) {
     const auto decision = decide_unsigned(image, probe.attach_point, now);
-    if (!decision || !bw_refused(&*decision)) continue;
+    if (!decision || decision->allow != 0) continue;
     append_quoted(refused, probe.pattern, '`');
     append_quoted(missing, probe.pattern, '"');
   }
   if (refused.empty()) return;
+  const bool is_trial = image.mode == BW_MODE_AUDIT;
   diagnostics.warning("no-probe-rule", place_of(policy.settings, "default", {}),
-                      "unsigned " + refused +
-                          " are refused, and with them the tiny programs by which libbpf and "
+                      "unsigned " + refused + (is_trial ? " would be" : " are") +
+                          " refused, and with them the tiny programs by which libbpf and "
                           "bpftool probe the kernel: ordinary loaders may fail",
                       "add a rule with load-only = [" + missing +
                           "] and signature = \"unsigned\", before any that denies these, or use "

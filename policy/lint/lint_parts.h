@@ -23,6 +23,9 @@ void lint_rules(const Policy& policy, int64_t now, DiagnosticList& diagnostics);
 void lint_reach(const Policy& policy, const bw_image& image, int64_t now,
                 DiagnosticList& diagnostics);
 
+// What is decided at attach, and what looks like a wildcard and is none.
+void lint_attach(const Policy& policy, DiagnosticList& diagnostics);
+
 // Loads that nearly every host sees: feature probes, and bpfwarden's own programs.
 void lint_loads(const Policy& policy, const bw_image& image, int64_t now,
                 DiagnosticList& diagnostics);

@@ -140,12 +140,11 @@ bool decide(size_t rules, bool hits) {
   load.signature = Signature::prog_only;
   load.signer = *signer_slot(*image, policy, "netops");
   bw_facts facts = facts_of(load, BW_STAGE_LOAD);
-  bw_decision decision = {};
   const size_t expected = hits ? rules - 1 : size_t{BW_NO_RULE};
   size_t right = 0;
   measured([&] {
     for (size_t i = 0; i < kDecisions; i++) {
-      bw_decide(image.get(), &facts, &decision);
+      const bw_decision decision = bw_decide(image.get(), &facts);
       right += decision.rule == expected ? 1 : 0;
     }
   });

@@ -38,9 +38,8 @@ bw_facts facts_from(std::string_view bytes) {
 }
 
 void check_decision(const bw_image& image, bw_facts facts) {
-  bw_decision decision = {};
   const uint8_t guard = facts.guard;
-  bw_decide(&image, &facts, &decision);
+  const bw_decision decision = bw_decide(&image, &facts);
   if (guard != BW_CAUSE_RULE) require(decision.allow == 0 && decision.cause == guard);
   if (decision.rule != BW_NO_RULE) require(decision.rule < image.rule_count);
   if (image.rule_count == 0) require(decision.rule == BW_NO_RULE);

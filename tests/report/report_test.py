@@ -49,6 +49,17 @@ FAINT = """
   }
   return faint;"""
 
+# Text that is cut off: wider than its box, or than the page, outside of what can be scrolled.
+CLIPPED = """
+  const clipped = [];
+  for (const element of document.querySelectorAll('main *')) {
+    if (!element.checkVisibility() || element.closest('.scroll, .spoken, svg, select, .chart') || !element.textContent.trim()) continue;
+    const box = element.getBoundingClientRect(), style = getComputedStyle(element);
+    const isCut = style.overflowX === 'hidden' && element.scrollWidth > element.clientWidth + 1;
+    if (isCut || box.right > innerWidth + 1) clipped.push([element.tagName, element.className, element.textContent.slice(0, 30), box.right]);
+  }
+  return clipped;"""
+
 # What somebody who cannot see or point would miss.
 UNREACHABLE = """
   const named = e => (e.getAttribute('aria-label') || e.textContent || '').trim() || (e.labels && e.labels.length);
@@ -302,6 +313,28 @@ class ReportTest(unittest.TestCase):
         (FOLDER / "report.pdf").write_bytes(pdf)
         self.assertEqual(pdf[:5], b"%PDF-")
         self.assertGreater(len(re.findall(rb"/Type\s*/Page\b", pdf)), 1)
+
+    def test_names_do_not_clip(self):
+        event = dict(self.expected.events[0])
+        names = {"signer": "k" * 63, "program": "p" * 63, "rule": "r" * 63, "comm": "c" * 15, "cgroup": "/system.slice/" + "u" * 80 + ".service",
+                 "attach": "fentry/" + "f" * 90, "signature": "prog-only", "decision": "deny", "refused": True, "errno": 1, "cause": "rule", "hook": "bpf_prog_load"}
+        long = FOLDER / "long.jsonl"
+        long.write_text(json.dumps(event | names) + "\n")
+        self.open(make("long.html", "--events", long))
+        for width in (1280, 390):
+            self.browser.size(width, 844)
+            self.assertEqual(self.browser.run("return document.documentElement.scrollWidth"), width)
+            self.assertEqual(self.browser.run(CLIPPED), [], f"at {width}")
+
+    def test_the_headline_is_about_one_policy(self):
+        first = dict(self.expected.events[0]) | {"hook": "bpf_prog_load", "signature": "unsigned", "signer": None, "attach": "socket", "program": "libbpf_nametest", "decision": "deny", "refused": True, "errno": 1}
+        last = first | {"sequence": first["sequence"] + 1, "policy_version": 99, "policy_digest": recording.digest("policy 99"), "refused": False, "errno": 0}
+        two = FOLDER / "two.jsonl"
+        two.write_text(json.dumps(first) + "\n" + json.dumps(last) + "\n")
+        self.open(make("two.html", "--events", two))
+        said = self.browser.run("return document.getElementById('verdict').textContent")
+        self.assertEqual(said, "Under version 99, nothing was refused. Had it been enforced, 1 of 1 decision would have refused. The figures below are of all 2 policies in this recording.")
+        self.assertIn("2 denials of these are of feature probes", self.browser.run("return document.getElementById('probes').textContent"))
 
     def test_nothing_recorded(self):
         nothing = FOLDER / "nothing.jsonl"

@@ -20,21 +20,38 @@ function showPolicy(report) {
   byId('policy').replaceChildren(element('dl', {}, facts));
 }
 
-// What matters most, as a sentence.
+// The one that the sentence is about: the active one, else the last that decided.
+function policyOfVerdict(report) {
+  const digest = report.status && report.status.digest;
+  return report.policies.find((seen) => seen.digest && seen.digest === digest) || report.policies[report.policies.length - 1];
+}
+
+// What matters most, as a sentence about one policy.
 function verdict(report) {
-  const {counts} = report, denied = report.denied_programs.total, units = report.denied_units.total;
-  const who = ' ' + plural(denied, 'program') + ', started by ' + plural(units, 'unit or executable', 'units or executables') + '.';
+  if (!report.recording.received) return ['No event is in this recording.'];
+  const several = report.policies.length > 1, seen = policyOfVerdict(report);
+  const counts = several ? seen.counts : report.counts;
+  const denied = report.denied_programs.total, units = report.denied_units.total;
+  const rest = several ? '. The figures below are of all ' + number(report.policies.length) + ' policies in this recording.'
+    : '. They are about ' + plural(denied, 'program') + ', started by ' + plural(units, 'unit or executable', 'units or executables') + '.';
   const decided = counts.allowed + counts['would-deny'] + counts.refused;
   const strong = (count, outcome) => element('strong', {class: outcome}, number(count));
-  if (!report.recording.received) return ['No event is in this recording.'];
+  const under = several ? 'Under version ' + seen.version + ', ' : '';
+  const sentence = (text) => under ? under + text : text[0].toUpperCase() + text.slice(1);
   if (counts.refused && counts['would-deny'])
-    return ['Of ' + plural(decided, 'decision') + ', ', strong(counts.refused, 'refused'), ' were refusals. Enforcing all of the policy would have refused ',
-      strong(counts['would-deny'], 'would-deny'), ' more. Together they are about' + who];
+    return [sentence('of ' + plural(decided, 'decision') + ', '), strong(counts.refused, 'refused'), ' were refusals. Enforcing all of the policy would have refused ',
+      strong(counts['would-deny'], 'would-deny'), ' more', rest];
   if (counts.refused)
-    return ['Of ' + plural(decided, 'decision') + ', ', strong(counts.refused, 'refused'), ' were refusals. They are about' + who];
+    return [sentence('of ' + plural(decided, 'decision') + ', '), strong(counts.refused, 'refused'), ' were refusals', rest];
   if (counts['would-deny'])
-    return ['Nothing was refused. Had this policy been enforced, ', strong(counts['would-deny'], 'would-deny'), ' of ' + plural(decided, 'decision') + ' would have refused. They are about' + who];
-  return ['Nothing was refused, and nothing would be: all ' + plural(decided, 'decision') + ' allowed what was asked for.'];
+    return [sentence('nothing was refused. Had it been enforced, '), strong(counts['would-deny'], 'would-deny'), ' of ' + plural(decided, 'decision') + ' would have refused', rest];
+  return [sentence('nothing was refused, and nothing would be: all ' + plural(decided, 'decision') + ' allowed what was asked for'), several ? rest : '.'];
+}
+
+// What no rule for the tools themselves can be told from.
+function probes(report) {
+  const denied = report.probes ? report.probes['would-deny'] + report.probes.refused : 0;
+  return denied ? [plural(denied, 'denial') + ' of these ' + (denied === 1 ? 'is' : 'are') + ' of feature probes, by which loaders find out what the kernel can do. What they wanted itself is not among them; `bpfwarden why` has the rule for probes.'] : null;
 }
 
 function showFigures(report) {

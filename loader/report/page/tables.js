@@ -44,7 +44,7 @@ function deniedPrograms(report) {
   const {rows} = report.denied_programs, max = rows.length ? rows[0].would_deny + rows[0].refused : 1;
   const filter = (row) => [['hook', row.hook], ['program', row.program], ['attach', row.attach], ['digest', row.digest]];
   return table('denied-programs', 'By program', [
-    {name: 'Program', cell: (row) => [element('strong', {}, subject(row.program, row.hook)), row.digest ? element('code', {class: 'digest', title: 'sha256:' + row.digest}, row.digest.slice(0, 12)) : null]},
+    {name: 'Program', cell: (row) => [element('strong', {}, subject(row.program, row.hook)), row.probe ? element('span', {class: 'small'}, 'a feature probe') : null, row.digest ? element('code', {class: 'digest', title: 'sha256:' + row.digest}, row.digest.slice(0, 12)) : null]},
     {name: 'Would go to', cell: (row) => row.attach ? code(row.attach) : '–'},
     {name: 'Signed', cell: (row) => row.attach ? vouchTag(row.vouch) : '–'},
     {name: 'Why not', cell: (row) => reason(report, row)},
@@ -74,6 +74,7 @@ function showDenials(report) {
   const parts = report.denied_programs.total
     ? [shortened(deniedPrograms(report)), others(report.denied_programs, 'program'), shortened(deniedUnits(report)), others(report.denied_units, 'unit')].flat()
     : [element('p', {class: 'empty good'}, report.recording.received ? 'None: no event in this recording is a denial.' : 'There is no recording to tell.')];
+  if (probes(report)) parts.push(element('p', {class: 'note', id: 'probes'}, ...probes(report)));
   if (report.counts.rejected)
     parts.push(element('p', {class: 'note'}, 'Beside these, the kernel itself rejected ', eventsLink(report.counts.rejected, [['outcome', 'rejected']], 'rejections by the kernel'),
       ' signed ' + (report.counts.rejected === 1 ? 'load' : 'loads') + ' before any policy was asked: the signature did not verify, or its key is in no keyring.'));

@@ -1,13 +1,16 @@
 // The file of events: what is rotated, and that no line is lost or halved.
 #include "loader/events/event_file.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <csignal>
 #include <string>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "tests/unit/keyring/test_keys.h"
 
@@ -66,6 +69,41 @@ TEST_CASE("a line that does not fit on the disk leaves nothing of itself") {
   CHECK(text_of(path) == "one\n");
   REQUIRE(file->write("two"));
   CHECK(text_of(path) == "one\ntwo\n");
+}
+
+using Lines = std::vector<std::string>;
+
+TEST_CASE("who follows a file gets each line from then on, through all its names") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "events.jsonl";
+  auto file = EventFile::open({.path = path, .max_bytes = 10, .keep = 3});
+  REQUIRE(file);
+  REQUIRE(file->write("before"));
+  auto followed = FollowedEventFile::open(path);
+  REQUIRE(followed);
+  CHECK(followed->read() == Lines());
+  REQUIRE(file->write("1"));
+  CHECK(followed->read() == Lines{"1"});
+  for (const char* line : {"two", "a line longer than any file", "four", "five"})
+    REQUIRE(file->write(line));
+  CHECK(followed->read() == Lines{"two", "a line longer than any file", "four", "five"});
+  CHECK(followed->read() == Lines());
+  REQUIRE(file->write("six"));
+  CHECK(followed->read() == Lines{"six"});
+}
+
+TEST_CASE("who follows a file gets no half line, and none twice that was cut off") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "events.jsonl";
+  REQUIRE(write_output(path, std::string_view("one\n")));
+  auto followed = FollowedEventFile::open(path);
+  REQUIRE(followed);
+  const Fd writer(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  REQUIRE(write_all(writer.get(), "half of a li"));
+  CHECK(followed->read() == Lines());
+  REQUIRE(::ftruncate(writer.get(), 4) == 0);
+  REQUIRE(write_all(writer.get(), "another\n"));
+  CHECK(followed->read() == Lines{"another"});
 }
 
 }  // namespace bpfwarden::loader

@@ -8,6 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "loader/inventory/inventory_filter.h"
+#include "loader/inventory/take_away.h"
+
 using namespace bpfwarden::loader;
 
 namespace {
@@ -126,6 +129,48 @@ TEST_CASE("what is unknown is not made up") {
   program.listed.verdict = 1;
   CHECK(has_verified_signature(program));
   CHECK(lines_of(inventory_text(program, kNow))[0].ends_with(" resident, signed"));
+}
+
+TEST_CASE("each attachment, pin and holder of a program is taken away by a command") {
+  ListedProgram program = tracer();
+  program.attachments = {{12, "tracing", "fentry/tcp_v4_connect", "", ""},
+                         {0, "xdp", "xdp@eth0", "generic", ""},
+                         {0, "tc", "tc@eth0", "clsact/ingress pref 49152", "blue"},
+                         {0, "perf_event", "kprobe/do_unlinkat", "", ""}};
+  program.holders = {{71, "nginx", "nginx.service"}};
+  CHECK(ways_to_take_away(program) ==
+        std::vector<std::string>{
+            "`bpftool link detach id 12`",
+            "`ip link set dev eth0 xdp off`",
+            "in network namespace blue: `tc filter del dev eth0 ingress pref 49152`",
+            "`rm /sys/fs/bpf/connects`",
+            "end nginx: `kill 71`, or `systemctl stop nginx.service`",
+        });
+  CHECK(inventory_text(program, kNow).find("to take it away") == std::string::npos);
+  program.standing = Standing::resident;
+  CHECK(inventory_text(program, kNow).find("to take it away: `bpftool link detach id 12`") !=
+        std::string::npos);
+  CHECK(ways_to_take_away(ListedProgram()).size() == 1);
+}
+
+TEST_CASE("filters must all be so, and the summary counts each standing") {
+  ListedProgram program = tracer();
+  program.holders = {{71, "nginx", "nginx.service"}};
+  CHECK(is_asked_for(program, {}));
+  CHECK(is_asked_for(program, {.standing = Standing::admitted,
+                               .key = "netops",
+                               .attach = "fentry/*",
+                               .unit = "nginx.service"}));
+  CHECK_FALSE(is_asked_for(program, {.standing = Standing::resident}));
+  CHECK_FALSE(is_asked_for(program, {.key = "release"}));
+  CHECK_FALSE(is_asked_for(program, {.attach = "fentry/tcp"}));
+  CHECK_FALSE(is_asked_for(program, {.key = "netops", .unit = "agent.service"}));
+  program.attachments = {{0, "xdp", "xdp@eth0", "", ""}};
+  CHECK(is_asked_for(program, {.attach = "xdp"}));
+  CHECK(standing_named("would-deny") == Standing::would_deny);
+  CHECK_FALSE(standing_named("denied"));
+  CHECK(inventory_summary({program, ListedProgram(), ListedProgram()}) ==
+        "3 programs: 1 admitted, 2 resident");
 }
 
 TEST_CASE("the details of one program have all that the list of the issue asks for") {

@@ -34,6 +34,7 @@ bw_tally tally_of(const char* rule, bool allow, bw_mode mode) {
 std::optional<Measured> measured() {
   Measured all;
   all.status.generation = {4, std::make_unique<bw_image>()};
+  all.status.residents = {.count = 3, .would_deny = 1};
   bw_image& image = *all.status.generation.image;
   image.policy_version = 12;
   image.mode = BW_MODE_ENFORCE;

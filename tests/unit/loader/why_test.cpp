@@ -1,13 +1,17 @@
 // `why` from recorded events: what repeats is told once, and the advice fits what happened.
+#include <unistd.h>
+
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "loader/events/advice.h"
 #include "loader/events/refusal_text.h"
 #include "loader/events/refusals.h"
+#include "loader/host/other_refusals.h"
 #include "loader/text/time_text.h"
 #include "tests/unit/keyring/test_keys.h"
 #include "tests/unit/loader/event_of.h"
@@ -280,6 +284,87 @@ TEST_CASE("each cause and each errno has something to do") {
     CHECK_FALSE(event_from_json(with(refused(1), wrong)));
 }
 
+TEST_CASE("a refused feature probe says so, that no more was tried, and the one rule for probes") {
+  const json probe = with(refused(1), {{"attach", "socket"}, {"program", "libbpf_nametest"}});
+  CHECK(has(refusal_text(only(probe), kNow),
+            "tried to load a feature probe, an unsigned socket program 'libbpf_nametest'; it got "
+            "EPERM."));
+  const Advice advice = advice_for(probe);
+  CHECK(has(all_steps(advice), "by which the library of agent finds out"));
+  CHECK(has(all_steps(advice), "was never tried"));
+  CHECK(advice.rule ==
+        "[[rules]]\nname      = \"feature probes\"\nload-only = [\"socket\", \"tp/*\", "
+        "\"kprobe/*\", \"cgroup/sock_create\"]\nsignature = \"unsigned\"\n");
+  const json nameless = with(refused(2), {{"attach", "xdp"}, {"program", ""}});
+  CHECK(has(advice_for(nameless).rule, "\"xdp\"]"));
+  const Advice trial = advice_for(with(probe, {{"refused", false}, {"mode", "audit"}}));
+  CHECK(has(all_steps(trial), "has an event of its own"));
+  // The probes of one tool are one kind; neither a signed program nor an attachment is one.
+  RefusalLog log;
+  for (const json& event : {probe, nameless, refused(3),
+                            with(probe, {{"signature", "prog-only"}, {"signer", "netops"}}),
+                            with(nameless, {{"hook", "attach"}, {"route", "netlink"}})})
+    log.add(event_of(event));
+  CHECK(log.size() == 4);
+  CHECK(log.probes() == 1);
+}
+
+TEST_CASE("of one process only") {
+  RefusalLog log(0, 43);
+  for (int i = 1; i <= 5; i++) log.add(event_of(refused(i)));
+  REQUIRE(log.size() == 1);
+  CHECK(log.latest(1).front().count == 1);
+}
+
+TEST_CASE("sentences fit the terminal, and the rule stays in one piece") {
+  const RefusalGroup group = only(with(refused(1), {{"digest", kDigest}}));
+  const std::string text = refusal_text(group, kNow, 60);
+  std::istringstream lines(text);
+  size_t wider = 0;
+  for (std::string line; std::getline(lines, line);)
+    if (line.size() > 60) {
+      wider++;
+      CHECK(has(line, "sha256:"));
+    }
+  CHECK(wider == 1);
+  CHECK(
+      has(text, "\n  why: no rule of the policy matched, so its default decided\n       (policy"));
+}
+
+TEST_CASE("who else can have refused is told by what the host and the process are") {
+  const auto all = [](const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines) text += line + "\n";
+    return text;
+  };
+  HostLimits host = {.lockdown = "[none] integrity confidentiality",
+                     .unprivileged_bpf = 2,
+                     .lsms = "lockdown,capability,bpf"};
+  ProcessLimits root = {.pid = 7, .name = "agent", .capabilities = ~uint64_t{0}};
+  const OtherRefusals free = other_refusals(host, &root);
+  CHECK(free.possible.empty());
+  CHECK(free.excluded.size() == 5);
+  host.lockdown = "none integrity [confidentiality]";
+  host.lsms += ",selinux";
+  host.programs = {"id 41 'restrict_fs'"};
+  root.capabilities = uint64_t{1} << 38;  // CAP_PERFMON
+  root.seccomp = 2;
+  root.label = "system_u:system_r:agent_t:s0";
+  const std::string bound = all(other_refusals(host, &root).possible);
+  for (const char* reason : {"lockdown is at confidentiality", "has neither CAP_BPF nor",
+                             "unprivileged_bpf_disabled is 2", "seccomp: agent (pid 7)", "agent_t",
+                             "id 41 'restrict_fs'"})
+    CHECK(has(bound, reason));
+  root.in_own_user_namespace = true;
+  CHECK(has(all(other_refusals(host, &root).possible), "user namespace of its own"));
+  const std::string unknown = all(other_refusals(host, nullptr).possible);
+  CHECK(has(unknown, "`bpfwarden why --pid PID`"));
+  const auto self = read_process_limits(::getpid());
+  REQUIRE(self.has_value());
+  CHECK_FALSE(self->name.empty());
+  CHECK_FALSE(read_process_limits(2'000'000'000).has_value());
+}
+
 TEST_CASE("recorded files are read with those that were rotated, broken lines left out") {
   const test::TempDir folder;
   const auto path = folder.path() / "events.jsonl";
@@ -293,6 +378,19 @@ TEST_CASE("recorded files are read with those that were rotated, broken lines le
   const auto none = read_refusals({.file = folder.path() / "none"});
   REQUIRE_FALSE(none.has_value());
   CHECK(has(none.error().hint, "bpfwarden events"));
+}
+
+TEST_CASE("why: a feature probe is named as one, with the rule that lets probes through") {
+  const json probe = with(refused(1), {{"attach", "socket"}, {"program", ""}, {"comm", "bpftool"}});
+  const Advice advice = advice_for(probe);
+  CHECK(has(all_steps(advice), "by which the library of bpftool finds out"));
+  CHECK(
+      has(advice.rule, "load-only = [\"socket\", \"tp/*\", \"kprobe/*\", \"cgroup/sock_create\"]"));
+  CHECK(has(all_steps(advice_for(with(probe, {{"attach", "tp/…"}}))), "only a probe"));
+  // What has a name of its own, or a signature.
+  for (const json& other :
+       {json{{"program", "drop"}}, json{{"signature", "prog-only"}, {"signer", "netops"}}})
+    CHECK_FALSE(has(all_steps(advice_for(with(probe, other))), "only a probe"));
 }
 
 }  // namespace bpfwarden::loader

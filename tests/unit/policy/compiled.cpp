@@ -98,9 +98,7 @@ Verdict verdict_of(const bw_decision& decision) {
 
 Verdict Compiled::decide(const Load& load) const {
   bw_facts facts = facts_of(load);
-  bw_decision decision = {};
-  bw_decide(image_.get(), &facts, &decision);
-  return verdict_of(decision);
+  return verdict_of(bw_decide(image_.get(), &facts));
 }
 
 }  // namespace bpfwarden::policy::test

@@ -80,7 +80,7 @@ TEST_CASE("the corpus draws every lint, each with a hint") {
   }
   for (const LintCode& code : lint_codes()) {
     INFO(code.code);
-    CHECK(drawn.contains(code.code));
+    CHECK(drawn.contains(code.code) != code.of_host);
   }
 }
 
@@ -227,7 +227,7 @@ TEST_CASE("no-probe-rule") {
   const std::string points = " = [\"socket\", \"kprobe/*\", \"tp/*\"]";
   const std::string xdp = rule("x", "deny = [\"xdp\"]");
   CHECK(count("no-probe-rule", policy_of(xdp, "enforce")) == 1);
-  CHECK(count("no-probe-rule", policy_of(xdp, "audit")) == 0);
+  CHECK(count("no-probe-rule", policy_of(xdp, "audit")) == 1);
   CHECK(count("no-probe-rule", policy_of(xdp, "enforce", "allow")) == 0);
   const std::string probes = rule("p", "load-only" + points + kUnsigned);
   CHECK(count("no-probe-rule", policy_of(xdp + probes, "enforce")) == 0);

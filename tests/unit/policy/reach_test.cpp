@@ -41,8 +41,7 @@ using Numbers = std::set<uint32_t>;
 // The rule that decides, unless it is one that admits a signed loader for what its key may load at
 // another attach point.
 std::optional<uint32_t> decider(const bw_image& image, bw_facts facts) {
-  bw_decision decision;
-  bw_decide(&image, &facts, &decision);
+  const bw_decision decision = bw_decide(&image, &facts);
   const bool by_rule = decision.cause == BW_CAUSE_RULE;
   if (!by_rule || !bw_test_bit(bw_may(&image, &facts, BW_NAME_TARGET), decision.rule))
     return std::nullopt;

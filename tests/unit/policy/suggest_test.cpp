@@ -8,6 +8,7 @@
 
 #include "compiled.h"
 #include "fake_reader.h"
+#include "policy/answers/extend.h"
 #include "policy/answers/suggest_text.h"
 #include "policy/image/signers.h"
 #include "policy/image/situation.h"
@@ -328,4 +329,95 @@ TEST_CASE("names from programs cannot break out of a comment or a string") {
   left.load.attach = "tc";
   const Policy policy = must_parse(text_of(suggest({odd, left}, options_with_keys())));
   CHECK(policy.rules.size() == 1);
+}
+
+namespace {
+
+SeenLoad in_boot(int64_t boot, const string& digest, const string& program) {
+  SeenLoad load = seen("fentry/tcp_connect", "", digest);
+  load.load.program = program;
+  load.boots = {boot};
+  return load;
+}
+
+}  // namespace
+
+TEST_CASE("programs that differ from boot to boot are admitted by their executable") {
+  const std::vector<SeenLoad> loads = {in_boot(1000, digest_number(1), "moves"),
+                                       in_boot(1001, digest_number(1), "moves"),
+                                       in_boot(5000, digest_number(2), "moves"),
+                                       in_boot(1000, digest_number(3), "stays"),
+                                       in_boot(5000, digest_number(3), "stays"),
+                                       in_boot(1000, digest_number(4), "two of a name"),
+                                       in_boot(1000, digest_number(5), "two of a name"),
+                                       in_boot(5000, digest_number(6), "two of a name")};
+  const string text = text_of(suggest(loads, options_with_keys()));
+  INFO(text);
+  const Policy policy = must_parse(text);
+  REQUIRE(policy.rules.size() == 2);
+  const auto by_exe =
+      std::ranges::find_if(policy.rules, [](const Rule& r) { return !r.exes.empty(); });
+  REQUIRE(by_exe != policy.rules.end());
+  CHECK(by_exe->exes.front().text == "/usr/sbin/loader");
+  CHECK(by_exe->digests.empty());
+  const auto& exact = by_exe == policy.rules.begin() ? policy.rules.back() : policy.rules.front();
+  CHECK(exact.digests.size() == 4);
+  CHECK(text.contains("differ from boot to boot"));
+}
+
+TEST_CASE("what was attached is admitted where it went; units give rules their names") {
+  SuggestOptions options = options_with_keys();
+  SeenLoad load = seen("xdp", "", digest_number(1)), there = load, elsewhere = load;
+  load.unit = "edge.service";
+  there.load.attach = "xdp@eth0";
+  elsewhere.load.attach = "xdp@eth1";
+  options.attachments = {there, elsewhere};
+  const Suggestion suggestion = suggest({load}, options);
+  REQUIRE(suggestion.rules.size() == 1);
+  CHECK(suggestion.rules[0].text.allow == std::vector<string>{"xdp@eth0", "xdp@eth1"});
+  CHECK(suggestion.rules[0].text.name == "edge.service: xdp@eth0, xdp@eth1");
+  CHECK(suggestion.rules[0].loads.size() == 2);
+}
+
+TEST_CASE("an extended policy keeps rules, comments and order, and says what is new on top") {
+  const string before =
+      "# Suggested by bpfwarden: an old one\n# of two lines\n\n# ours\nschema = 1\nname = \"x\"\n"
+      "version = 3 # counted\nmode = \"audit\"\ndefault = \"allow\"\n\n"
+      "[keys.ops]\n# from the vault\ncertificates = [\"ops.pem\"]\n\n"
+      "# never\n[[rules]]\nname = \"no lsm\"\ndeny = [\"lsm/*\"]\n\n"
+      "# probes\n[[rules]]\nname = \"probes\"\nload-only = [\"socket\"]\nsignature = "
+      "\"unsigned\"\n\n"
+      "# Not admitted, although seen:\n#   something\n";
+  const Policy base = must_parse(before);
+  Extension extension;
+  extension.header = "Suggested by bpfwarden: anew";
+  extension.name = "x";
+  extension.version = 4;
+  extension.mode = Mode::enforce;
+  extension.deny_by_default = extension.detect_threads = true;
+  extension.rules =
+      suggest({seen("tc", "ops", "", Signature::prog_only)}, options_with_keys()).rules;
+  extension.paths = [](const string&, const string& entry) {
+    return std::vector<string>{"/etc/" + entry};
+  };
+  const auto text = extended_text(base, {{"policy.toml", before}}, extension);
+  REQUIRE(text.has_value());
+  INFO(*text);
+  CHECK(text->starts_with("# Suggested by bpfwarden: anew\n"));
+  CHECK_FALSE(text->contains("an old one"));
+  CHECK_FALSE(text->contains("#   something"));
+  for (const char* kept :
+       {"# ours", "# counted", "# from the vault", "# never", "# probes", "/etc/ops.pem"})
+    CHECK(text->contains(kept));
+  string readable = *text;
+  readable.replace(readable.find("/etc/ops.pem"), 12, "ops.pem");
+  const Policy after = must_parse(readable);
+  CHECK(after.version == 4);
+  CHECK(after.mode == Mode::enforce);
+  CHECK(after.default_action == Action::deny);
+  CHECK(after.multithreaded_attach == SharedAttach::detect);
+  REQUIRE(after.rules.size() == 3);
+  CHECK(after.rules[0].name == "no lsm");
+  CHECK(after.rules[1].name.starts_with("ops: tc"));
+  CHECK(after.rules[2].name == "probes");
 }

@@ -1,4 +1,6 @@
 // The conditions of rules beside attach point and signer, each met and not met by a real load.
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -9,6 +11,7 @@
 #include "tests/vm/helpers/issued.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -48,6 +51,36 @@ class OwnCgroup {
 
   std::string path_;
 };
+
+constexpr const char* kLoader = "/usr/bin/own-loader";
+
+// bpftool in a process of its own, by whichever path or descriptor. Its exit code.
+int loads_as(const Fd& executable) {
+  const std::string object = std::string(kObjects) + "/xdp_bare.bpf.o";
+  const int status = in_child([&] {
+    std::vector<const char*> words = {
+        "bpftool", "prog", "load", object.c_str(), "/sys/fs/bpf/own-loader", nullptr};
+    ::fexecve(executable.get(), const_cast<char**>(words.data()), environ);
+    return 127;
+  });
+  run("rm -f /sys/fs/bpf/own-loader");
+  return status;
+}
+
+// Under that condition alone; libbpf first tries whether any program can be loaded.
+std::string bpftools_xdp(const std::string& condition) {
+  return unsigned_xdp(condition) +
+         "[[rules]]\nname = \"probes\"\nallow = [\"socket\", \"tp/*\"]\nsignature = "
+         "\"unsigned\"\n";
+}
+
+// Of the XDP program that was loaded last.
+nlohmann::json last_xdp(Warden& warden) {
+  nlohmann::json last;
+  for (const auto& event : warden.events())
+    if (event["attach"] == "xdp") last = event;
+  return last;
+}
 
 std::string digest_of(const Load& request) {
   return "sha256:" + hex(keyring::sha256(request.insns));
@@ -96,6 +129,59 @@ TEST_CASE("allow_an_executable_to_be_told_by_the_name_that_it_has_now", "[vm][co
   CHECK(told() == moved + " (deleted)");
   CHECK(load({}).error == EPERM);
   CHECK(error_under(warden, "exe = [\"" + own + "\"]") == EPERM);
+}
+
+TEST_CASE("deny_a_loader_that_runs_from_memory_or_whose_file_is_gone", "[vm][conditions]") {
+  Warden warden;
+  const std::string path = kLoader;
+  REQUIRE(run("cp $(command -v bpftool) " + path).status == 0);
+  const Fd file(::open(kLoader, O_RDONLY | O_CLOEXEC));
+  const Fd memory(::memfd_create(kLoader, MFD_CLOEXEC));
+  REQUIRE(run("cat " + path + " >/proc/" + std::to_string(::getpid()) + "/fd/" +
+              std::to_string(memory.get()))
+              .status == 0);
+  warden.apply("enforce", bpftools_xdp("exe = [\"" + path + "\"]"));
+  CHECK(loads_as(file) == 0);
+  CHECK(last_xdp(warden)["exe"] == path);
+  CHECK(loads_as(memory) != 0);
+  const nlohmann::json refused = last_xdp(warden);
+  CHECK(refused["refused"] == true);
+  CHECK(refused["exe"] == "memfd:" + path + " (deleted)");
+  warden.apply("enforce", bpftools_xdp("exe = [\"/*\"]"));
+  CHECK(loads_as(file) == 0);
+  CHECK(loads_as(memory) != 0);
+  std::filesystem::remove(path);
+  warden.apply("enforce", bpftools_xdp("exe = [\"" + path + "\"]"));
+  CHECK(loads_as(file) != 0);
+  CHECK(last_xdp(warden)["exe"] == path + " (deleted)");
+}
+
+// A rule that refuses a file refuses who cannot be told from it; tools answer as the kernel did,
+// and make no rule of such a name.
+TEST_CASE("deny_a_loader_in_memory_by_a_rule_about_files_and_suggest_none", "[vm][conditions]") {
+  Warden warden;
+  const test::TempDir folder;
+  const std::string recording = folder.path() / "events.jsonl";
+  const Fd memory(::memfd_create("agent", MFD_CLOEXEC));
+  REQUIRE(run("cat $(command -v bpftool) >/proc/" + std::to_string(::getpid()) + "/fd/" +
+              std::to_string(memory.get()))
+              .status == 0);
+  warden.apply("audit",
+               "[[rules]]\nname = \"no agent\"\ndeny = [\"xdp\"]\nexe = "
+               "[\"/usr/bin/other\"]\n",
+               "allow");
+  CHECK(loads_as(memory) == 0);
+  const nlohmann::json told = last_xdp(warden);
+  CHECK(told["rule"] == "no agent");
+  CHECK(told["decision"] == "deny");
+  CHECK(told["exe"] == "memfd:agent (deleted)");
+  std::ofstream(recording) << told.dump() << "\n";
+  const Ran explained = run("bpfwarden explain " + warden.policy_file() + " --event " + recording);
+  INFO(explained.output);
+  CHECK(explained.output.find("no agent") != std::string::npos);
+  const Ran suggested = run("bpfwarden suggest --events " + recording);
+  INFO(suggested.output);
+  CHECK(suggested.output.find("\nexe =") == std::string::npos);
 }
 
 TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel][kernel:kernfs_parent]") {

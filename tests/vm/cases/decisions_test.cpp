@@ -1,4 +1,6 @@
 // What the policy refuses and admits, each denial with its errno and the admitted twin beside it.
+#include <bpf/bpf.h>
+
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
@@ -318,6 +320,42 @@ TEST_CASE(
   const Ran shown = run("bpftool link show pinned " + links + "/count_connect");
   CHECK(shown.output.find("attach_type trace_fentry") != std::string::npos);
   run("rm -r " + links);
+}
+
+// Signed or not: the number of what has come to be, and none of what the verifier refuses.
+TEST_CASE("allow_and_tell_the_number_of_each_program_that_was_loaded",
+          "[vm][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
+          "kernel:program_digest]") {
+  Warden warden;
+  warden.apply("enforce", R"(
+[[rules]]
+name = "unsigned"
+allow = ["xdp"]
+signature = "unsigned"
+
+[[rules]]
+name = "signed"
+allow = ["xdp"]
+signed-by = ["netops"]
+)");
+  const auto told = [&](const Load& request) {
+    (void)warden.events();
+    const Attempt attempt = load(request);
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    if (attempt.error == 0) REQUIRE(bpf_obj_get_info_by_fd(attempt.fd.get(), &info, &size) == 0);
+    const auto events = events_of_hook(warden, "bpf_prog_load");
+    REQUIRE(events.size() == 1);
+    CHECK(events[0]["decision"] == "allow");
+    CHECK(events[0]["program_id"] == info.id);
+    return info.id;
+  };
+  std::vector<uint8_t> no_value(Load::return_value(0));
+  no_value.erase(no_value.begin(), no_value.begin() + 8);  // exit, and r0 is not set
+  CHECK(told(Load{}) != 0);
+  CHECK(told(Load{}.signed_by(warden.netops())) != 0);
+  CHECK(told(Load{.insns = no_value}) == 0);
+  CHECK(told(Load{.insns = no_value}.signed_by(warden.netops())) == 0);
 }
 
 TEST_CASE("deny_stock_unsigned_bpftool_load", "[vm][tools]") {

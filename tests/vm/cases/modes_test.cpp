@@ -111,7 +111,7 @@ TEST_CASE("deny_a_policy_with_errors_and_change_nothing", "[vm][modes]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const auto before = status();
-  CHECK(warden.try_apply("enforce", "[[rules]]\nnane = \"x\"\n", warden.version() + 1).status == 1);
+  CHECK(warden.try_apply("enforce", "[[rules]]\nnane = \"x\"\n", warden.version() + 1).status == 2);
   CHECK(status() == before);
   CHECK(load({}).error == EPERM);
 }
@@ -148,6 +148,38 @@ TEST_CASE("deny_goes_on_where_nobody_sees_the_pins", "[vm][modes]") {
   CHECK(says(again, "not in this /sys/fs/bpf"));
   CHECK(load({}).error == EPERM);
 
+  // Without a BPF file system, with one that is read-only, and out of descriptors: 3 are there.
+  const auto without = [](const std::string& command) {
+    return run("busybox unshare -m sh -c 'umount -l /sys/fs/bpf && " + command + "'");
+  };
+  const auto read_only = [](const std::string& command) {
+    return run("busybox unshare -m sh -c 'mount -o remount,ro,bind /sys/fs/bpf && " + command +
+               "'");
+  };
+  const auto out_of_descriptors = [](const std::string& command) {
+    std::string all;
+    for (const char* limit : {"4", "8", "16", "20", "22"}) {
+      const Ran ran = run("(ulimit -n " + std::string(limit) + "; " + command + ")");
+      INFO(limit << ": " << ran.output);
+      all += ran.output;
+    }
+    return all;
+  };
+  for (const char* verb : {"status", "metrics", "inventory"}) {
+    const std::string command = std::string("bpfwarden ") + verb;
+    const Ran gone = without(command);
+    INFO(verb << ": " << gone.output);
+    CHECK(gone.status == 1);
+    CHECK(says(gone, "not in this /sys/fs/bpf"));
+    CHECK(read_only(command).status == 0);
+    const std::string starved = out_of_descriptors(command);
+    INFO(starved);
+    CHECK(starved.find("bpfwarden off") == std::string::npos);
+    CHECK(starved.find("off:") == std::string::npos);
+    CHECK(starved.find("are gone") == std::string::npos);
+    CHECK(starved.find("bpfwarden_active 0") == std::string::npos);
+  }
+
   // Nor does who may not look learn that there is nothing, or how to end it.
   for (const char* verb : {"status", "events", "inventory"}) {
     const Ran ran = as_nobody(std::string("bpfwarden ") + verb);
@@ -165,7 +197,28 @@ TEST_CASE("allow_programs_from_before", "[vm][bare][modes]") {
   warden.apply("enforce", kRules);
   CHECK(run("bpftool prog show pinned /sys/fs/bpf/resident").status == 0);
   CHECK(load({}).error == EPERM);
+
+  const auto residents = status()["residents"];
+  CHECK(residents["count"] == 1);
+  CHECK(residents["would_deny"] == 1);
+  CHECK(
+      says(run("bpfwarden status"), "1 from before the first policy, 1 of which it would refuse"));
+  const Ran listed = run("bpfwarden inventory");
+  CHECK(says(listed, " 1 resident"));
+  CHECK(says(listed, "to take it away: `rm /sys/fs/bpf/resident`"));
+  CHECK(says(listed, " of bpfwarden itself, which hold the policy: `inventory --all`"));
+  CHECK_FALSE(says(listed, "warden_prog_load"));
+  CHECK(says(run("bpfwarden inventory --all"), "warden_prog_load"));
+  CHECK(says(run("bpfwarden inventory --standing own"), "warden_prog_load"));
+  CHECK_FALSE(says(run("bpfwarden inventory --attach 'tc*'"), "resident"));
+  CHECK(says(run("bpfwarden inventory --attach xdp"), "resident"));
+  CHECK(run("bpfwarden inventory --standing nonsense").status == 2);
+  const Ran at_boot = run("bpfwarden inventory --fail-on-resident");
+  CHECK(at_boot.status == 1);
+  CHECK(says(at_boot, "1 program is from before the first policy"));
   CHECK(run("rm /sys/fs/bpf/resident").status == 0);
+  CHECK(run("bpfwarden inventory --fail-on-resident").status == 0);
+  CHECK(status()["residents"]["count"] == 0);
 }
 
 TEST_CASE("allow_events_to_be_counted_without_a_gap", "[vm][modes]") {

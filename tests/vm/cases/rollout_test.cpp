@@ -36,15 +36,6 @@ void wait_until_returned() {
   REQUIRE(status()["returned"] == true);
 }
 
-// What a reboot leaves: no pins, no keyring, the files.
-void lose_kernel_state() {
-  run("rm -rf /sys/fs/bpf/bpfwarden");
-  run("keyctl unlink %:bpfwarden @u");
-  for (int i = 0; i < 100 && load({}).error != 0; i++)
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  REQUIRE(load({}).error == 0);
-}
-
 }  // namespace
 
 TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",

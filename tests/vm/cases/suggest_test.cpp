@@ -31,7 +31,55 @@ std::string recorded(const test::TempDir& folder) {
   return file;
 }
 
+// Puts the bare XDP program onto lo by both tools, one after the other.
+bool attaches_by_tools() {
+  const std::string object = std::string(kObjects) + "/xdp_bare.bpf.o";
+  const bool by_bpftool =
+      load_with_bpftool() == 0 && run("bpftool prog load " + object +
+                                      " /sys/fs/bpf/suggest_lo && bpftool net attach xdpgeneric "
+                                      "pinned /sys/fs/bpf/suggest_lo dev lo")
+                                          .status == 0;
+  run("bpftool net detach xdpgeneric dev lo; rm -f /sys/fs/bpf/suggest_lo");
+  const bool by_ip = run("ip link set dev lo xdpgeneric obj " + object + " sec xdp").status == 0;
+  run("ip link set dev lo xdpgeneric off");
+  return by_bpftool && by_ip;
+}
+
 }  // namespace
+
+TEST_CASE("allow_after_a_reboot_what_ran_under_a_policy_that_suggest_keeps",
+          "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+  Warden warden;
+  const test::TempDir folder;
+  warden.apply("audit",
+               "# ours: nobody hooks security\n[[rules]]\nname = \"no lsm\"\ndeny = [\"lsm/*\"]\n"
+               "[[rules]]\nname = \"probes\"\nload-only = [\"socket\", \"kprobe/*\", \"tp/*\"]\n"
+               "signature = \"unsigned\"\n");
+  REQUIRE(attaches_by_tools());
+  REQUIRE(load({}).error == 0);
+  const std::string events = recorded(folder);
+  const std::string policy = folder.path() / "suggested.toml";
+  const Ran suggested =
+      run("bpfwarden suggest --mode enforce --no-inventory --events " + events + " -o " + policy);
+  const std::string text = run("cat " + policy).output;
+  INFO(suggested.output << text);
+  REQUIRE(suggested.status == 0);
+  CHECK(says(suggested, "mode: audit -> enforce"));
+  CHECK(says(suggested, "kept: all 2 rules"));
+  for (const char* kept : {"# ours: nobody hooks security", "no lsm", "probes", "xdp@lo"})
+    CHECK(text.find(kept) != std::string::npos);
+  // What a reboot leaves: neither hooks nor keyring, and the file.
+  REQUIRE(run("bpfwarden off").status == 0);
+  const Ran applied = run("bpfwarden apply --no-events --confirm-within 0 " + policy);
+  INFO(applied.output);
+  REQUIRE(applied.status == 0);
+  CHECK(attaches_by_tools());
+  CHECK(load({}).error == 0);
+  CHECK(load({.insns = Load::return_value(1)}).error == EPERM);  // an unsigned stranger
+  const Ran shown = run("bpfwarden diff --active " + policy);
+  INFO(shown.output);
+  CHECK(shown.status == 0);
+}
 
 TEST_CASE(
     "allow_again_what_ran_under_audit_by_a_suggested_policy",

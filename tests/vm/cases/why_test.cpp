@@ -165,4 +165,51 @@ TEST_CASE("deny_counts_once_what_is_both_kept_and_in_the_kernel", "[vm][bare][wh
   run("rm -f " + std::string(log) + "*");
 }
 
+TEST_CASE("deny_feature_probes_and_let_them_through_by_the_rule_that_why_prints", "[vm][why]") {
+  const std::string load_it =
+      "bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/probed";
+  const auto story = [](bool is_probe) {
+    for (const auto& one : nlohmann::json::parse(run("bpfwarden why --last 100 --json").output))
+      if (one["probe"] == is_probe && one["event"]["comm"] == "bpftool") return one;
+    return nlohmann::json();
+  };
+  Warden warden;
+  warden.apply("enforce", "");
+  (void)warden.events();
+  CHECK(run(load_it).status != 0);
+  const auto probe = story(true);
+  REQUIRE(probe.is_object());
+  CHECK(probe["what"].get<std::string>().starts_with("to load a feature probe, an unsigned "));
+  CHECK(probe["do"].dump().contains("was never tried"));
+  const auto rule = probe["rule"].get<std::string>();
+  CHECK(rule.contains("load-only = ["));
+  CHECK(run("bpfwarden why").output.contains("feature probe"));
+  const auto hour = nlohmann::json::parse(run("bpfwarden status --json").output)["last_hour"];
+  CHECK(hour["probes_refused"].get<int>() > 0);
+  CHECK(hour["probes_refused"].get<int>() <= hour["refused"].get<int>());
+  CHECK(run("bpfwarden metrics")
+            .output.contains("bpfwarden_denials_last_hour{probe=\"true\",refused=\"true\"} " +
+                             hour["probes_refused"].dump()));
+
+  // With that rule the tool gets to what it wants, which is another question.
+  warden.apply("enforce", rule);
+  (void)warden.events();
+  CHECK(run(load_it).status != 0);
+  for (const auto& event : warden.events()) UNSCOPED_INFO(event.dump());
+  CHECK(story(true)["event"]["policy_version"] < warden.version());
+  CHECK(story(false)["event"]["attach"] == "xdp");
+}
+
+TEST_CASE("allow_nobody_to_take_another_refusal_for_ours", "[vm][why]") {
+  Warden warden;
+  warden.apply("audit", "");
+  const Ran ran = run("bpfwarden why --pid 1");
+  INFO(ran.output);
+  CHECK(ran.status == 0);
+  CHECK(ran.output.contains("nothing was refused, and nothing would have been of process 1"));
+  CHECK(ran.output.contains("got it from somebody else"));
+  CHECK(ran.output.contains("looked at, and not the reason:"));
+  CHECK(ran.output.contains("capabilities: "));
+}
+
 }  // namespace bpfwarden::vm

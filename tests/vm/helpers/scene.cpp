@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "keyring/cms.h"
 #include "loader/bundles/light_skeleton.h"
@@ -269,6 +271,14 @@ uint32_t function_id(const std::string& name) {
   const int id = btf__find_by_name_kind(kernel, name.c_str(), BTF_KIND_FUNC);
   if (id < 0) throw std::runtime_error("no BTF for " + name);
   return static_cast<uint32_t>(id);
+}
+
+void lose_kernel_state() {
+  run("rm -rf /sys/fs/bpf/bpfwarden");
+  run("keyctl unlink %:bpfwarden @u");
+  for (int i = 0; i < 100 && load({}).error != 0; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if (load({}).error != 0) throw std::runtime_error("the hooks are still there");
 }
 
 }  // namespace bpfwarden::vm

@@ -146,4 +146,7 @@ int load_bundle(const keyring::Bundle& bundle, int32_t keyring);
 // BTF id of a kernel function, as attach_btf_id wants it.
 uint32_t function_id(const std::string& name);
 
+// What a reboot leaves: no pins, no keyring, the files. Waits until hooks are gone.
+void lose_kernel_state();
+
 }  // namespace bpfwarden::vm

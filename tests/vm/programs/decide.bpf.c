@@ -1,6 +1,6 @@
 // bw_find_signer() and bw_decide() in the kernel, by themselves: questions and an image in,
 // decisions out. The test compares them with what the same headers say in the manager.
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/bpf_types.bpf.h"
 
 #include <bpf/bpf_helpers.h>
 
@@ -42,7 +42,7 @@ int decide_batch(struct bw_batch* batch) {
     struct bw_decision* decision = bpf_map_lookup_elem(&decisions, &n);
     if (!question || !decision) return 1;
     question->facts.signer = bw_find_signer(policy, &question->signed_by, question->keyring);
-    bw_decide(policy, &question->facts, decision);
+    *decision = bw_decide(policy, &question->facts);
     batch->decided++;
   }
   return 0;

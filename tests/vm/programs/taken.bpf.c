@@ -1,6 +1,6 @@
 // Counts the programs that the kernel takes from descriptors of one process, by their types: what
 // a message of netlink has made active, or was about to.
-#include "bpf-lsm/kernel_types.bpf.h"
+#include "bpf-lsm/kernel/bpf_types.bpf.h"
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>

@@ -1,0 +1,124 @@
+// bpfwarden apply: make a policy the active one.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "loader/cli/cmd.h"
+#include "loader/cli/options.h"
+#include "loader/policies/host_names.h"
+#include "loader/policies/policy_store.h"
+#include "loader/rollout/applied_output.h"
+#include "loader/rollout/apply.h"
+#include "loader/rollout/widening.h"
+#include "loader/text/service_manager.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct ApplyArguments {
+  std::string file;
+  bool saved = false;
+  bool json = false;
+  bool only_preflight = false;
+  bool only_check = false;
+  PreflightOptions preflight;
+  ApplyOptions apply;
+};
+
+// What was confirmed before a reboot is not asked about again.
+Result<CheckedPolicy> read_saved(ApplyArguments& options) {
+  options.apply.confirm_within = 0;
+  options.preflight.accept_denials = true;
+  return load_for_boot();
+}
+
+Result<CheckedPolicy> read_file(const ApplyArguments& options) {
+  CheckedPolicy checked = check_policy_file(options.file);
+  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  if (!checked.compiled)
+    return unreadable(fail("the policy has errors; nothing was changed", "correct them"));
+  return checked;
+}
+
+// All of what it would refuse; nothing is changed.
+int run_preflight(const CompiledPolicy& next, const EventSource& events) {
+  const auto found = preflight(next, events);
+  if (!found) return print_error(found.error());
+  const std::string text = preflight_text(*found, SIZE_MAX);
+  std::fputs(
+      found->is_clean() ? ("would refuse nothing that is known\n" + text).c_str() : text.c_str(),
+      stdout);
+  return found->is_clean() ? 0 : 1;
+}
+
+// For configuration management: 0 nothing to do, 1 apply would change something.
+int run_check(const CheckedPolicy& next) {
+  const auto changes = would_change(next);
+  if (!changes) return print_error(changes.error()), kWrongUse;
+  std::puts(*changes ? "would change the active policy" : "this very policy is active");
+  return *changes ? 1 : 0;
+}
+
+int run_apply(ApplyArguments& options) {
+  auto checked = options.saved ? read_saved(options) : read_file(options);
+  if (!checked) {
+    const int status = print_error(checked.error());
+    return options.only_check ? kWrongUse : status;
+  }
+  const bool changes = !options.saved && !options.only_check && !options.only_preflight;
+  // Before names of this host are added, which the file of the active policy has none of either.
+  const std::string widens = changes ? widening_line(*checked->compiled, options.file) : "";
+  const auto not_found = find_on_host(*checked->compiled);
+  if (!not_found) return print_error(not_found.error());
+  // At boot devices and modules are still to come.
+  if (!options.saved) std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
+  const CompiledPolicy& compiled = *checked->compiled;
+  if (options.only_check) return run_check(*checked);
+  if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
+  const auto taken_away = require_accepted(compiled, options.preflight);
+  if (!taken_away) return print_error(taken_away.error());
+  std::fputs(taken_away->c_str(), stderr);
+  std::fputs(widens.c_str(), stderr);
+  if (::isatty(STDERR_FILENO) != 0)
+    options.apply.progress = [](const std::string& what) {
+      std::fprintf(stderr, "%s...\n", what.c_str());
+    };
+  auto applied = apply(*checked, options.apply);
+  if (!applied) return print_error(applied.error());
+  print_applied(compiled, *applied, options.json);
+  tell_service_manager(policy_line(compiled));
+  return 0;
+}
+
+}  // namespace
+
+void add_apply(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<ApplyArguments>();
+  CLI::App* verb = app.add_subcommand("apply",
+                                      "Make a policy the active one; it stays when this "
+                                      "command ends");
+  auto* file = verb->add_option("file", options->file, "the policy (TOML)");
+  auto* saved = verb->add_flag("--saved", options->saved,
+                               "what was active and confirmed before the last boot");
+  file->excludes(saved);
+  add_confirm_within(*verb, options->apply);
+  add_preflight(*verb, options->preflight);
+  add_accept_denials(*verb, options->preflight);
+  verb->add_flag("--preflight", options->only_preflight,
+                 "only list what it would refuse; exit 1 if there is anything")
+      ->excludes(saved);
+  verb->add_flag(
+          "--check", options->only_check,
+          "change nothing; exit 0 if this very policy is active, 1 if not, 2 if nobody can say")
+      ->excludes(saved);
+  verb->add_flag("--json", options->json, "the result as JSON");
+  verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml --confirm-within 10m");
+  verb->callback([options, &chosen] {
+    if (options->file.empty() && !options->saved) throw CLI::RequiredError("file");
+    chosen = [options] { return run_apply(*options); };
+  });
+}
+
+}  // namespace bpfwarden::loader

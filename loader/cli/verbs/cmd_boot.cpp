@@ -1,0 +1,84 @@
+// bpfwarden boot: what bpfwarden.service and the initramfs run.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "loader/cli/cmd.h"
+#include "loader/inventory/inventory.h"
+#include "loader/rollout/applied_output.h"
+#include "loader/rollout/boot.h"
+#include "loader/rollout/canary.h"
+#include "loader/text/service_manager.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+void warn(const std::string& text) {
+  std::fprintf(stderr, "%sbpfwarden: warning: %s\n", kWarningLevel, text.c_str());
+}
+
+int give_up(const Error& error) {
+  tell_service_manager("failed: " + error.message);
+  return print_error(error);
+}
+
+// For the journal, and the line of `systemctl status`.
+int without_policy(const Boot& boot) {
+  const std::string text =
+      boot.word == BootWord::off
+          ? "off: `bpfwarden=off` on the kernel's command line; nothing is decided"
+          : "no policy yet: `systemctl reload bpfwarden` applies /etc/bpfwarden/policy.toml";
+  if (boot.word == BootWord::off) warn(text);
+  std::puts(text.c_str());
+  tell_service_manager(text);
+  return 0;
+}
+
+void tell_residents() {
+  const auto programs = read_inventory();
+  if (!programs)
+    return warn("what came before the policy is not known: " + programs.error().message);
+  size_t count = 0;
+  for (const ListedProgram& program : *programs) {
+    if (program.standing != Standing::resident) continue;
+    ++count;
+    warn("resident, its load was never judged: program " + std::to_string(program.listed.id) +
+         " '" + program.listed.name + "', " + program.attach);
+  }
+  if (count != 0)
+    warn(std::to_string(count) +
+         " programs came before the policy; `bpfwarden inventory` lists them");
+}
+
+std::string summary_of(const Boot& boot) {
+  return policy_line(*boot.policy->compiled) +
+         (boot.word == BootWord::audit ? " by `bpfwarden=audit` on the kernel's command line" : "");
+}
+
+int run_boot() {
+  const auto boot = apply_at_boot();
+  if (!boot) return give_up(boot.error());
+  if (boot->word == BootWord::unknown)
+    warn("`bpfwarden=` on the kernel's command line is neither `off` nor `audit`: passed over");
+  if (!boot->policy) return without_policy(*boot);
+  if (!boot->warning.empty()) warn(boot->warning);
+  if (boot->word == BootWord::audit) warn(summary_of(*boot));
+  print_applied(*boot->policy->compiled, boot->applied, false);
+  const auto canary = try_canary(*boot->policy->compiled);
+  if (!canary) return give_up(canary.error());
+  std::printf("%s\n", canary_text(*canary).c_str());
+  tell_residents();
+  tell_service_manager(summary_of(*boot) + "; " + canary_text(*canary));
+  return 0;
+}
+
+}  // namespace
+
+void add_boot(CLI::App& app, Command& chosen) {
+  CLI::App* verb = app.add_subcommand(
+      "boot",
+      "Bring back the confirmed policy and see that it decides; for the unit and the initramfs");
+  verb->footer("example: bpfwarden boot");
+  verb->callback([&chosen] { chosen = run_boot; });
+}
+
+}  // namespace bpfwarden::loader

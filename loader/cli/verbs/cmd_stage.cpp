@@ -1,0 +1,74 @@
+// bpfwarden stage: ask a policy beside the active one, without letting it decide.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "loader/cli/cmd.h"
+#include "loader/cli/options.h"
+#include "loader/policies/host_names.h"
+#include "loader/rollout/rollout.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct StageArguments {
+  std::string file;
+  bool off = false;
+  PreflightOptions preflight;
+};
+
+int run_unstage() {
+  const auto had = unstage();
+  if (!had) return print_error(had.error());
+  std::puts(*had ? "nothing is staged any more" : "nothing was staged");
+  return 0;
+}
+
+// What it would refuse; it decides nothing, so that is no error.
+void print_preflight(const CompiledPolicy& staged, const EventSource& events) {
+  const auto found = preflight(staged, events);
+  if (!found) return void(print_error(found.error()));
+  if (found->is_clean()) std::puts("would refuse nothing that runs or was recorded");
+  std::fputs(preflight_text(*found).c_str(), stdout);
+}
+
+int run_stage(const StageArguments& options) {
+  if (options.off) return run_unstage();
+  CheckedPolicy checked = check_policy_file(options.file);
+  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  if (!checked.compiled)
+    return print_error({0, "the policy has errors; nothing was changed", "correct them", true});
+  const auto not_found = find_on_host(*checked.compiled);
+  if (!not_found) return print_error(not_found.error());
+  std::fputs(policy::render_all(*not_found, checked.sources).c_str(), stderr);
+  const auto number = stage(checked);
+  if (!number) return print_error(number.error());
+  std::printf("staged: '%s' version %llu, generation %llu\n", checked.compiled->policy.name.c_str(),
+              static_cast<unsigned long long>(checked.compiled->policy.version),
+              static_cast<unsigned long long>(*number));
+  print_preflight(*checked.compiled, options.preflight.events);
+  std::puts(
+      "next: `bpfwarden status` counts where it differs, `bpfwarden events` tells each; "
+      "`bpfwarden promote` makes it active");
+  return 0;
+}
+
+}  // namespace
+
+void add_stage(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<StageArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "stage",
+      "Ask a policy beside the active one; it decides nothing, each difference is an event");
+  auto* file = verb->add_option("file", options->file, "the policy (TOML)");
+  auto* off = verb->add_flag("--off", options->off, "stage nothing any more");
+  file->excludes(off);
+  add_preflight(*verb, options->preflight);
+  verb->footer("example: bpfwarden stage policy-v13.toml");
+  verb->callback([options, &chosen] {
+    if (options->file.empty() && !options->off) throw CLI::RequiredError("file");
+    chosen = [options] { return run_stage(*options); };
+  });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,144 @@
+// bpfwarden why: the last refusals as sentences, and what to do about them.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "loader/cli/cmd.h"
+#include "loader/events/advice.h"
+#include "loader/events/event_json.h"
+#include "loader/events/event_text.h"
+#include "loader/events/refusal_text.h"
+#include "loader/events/refusals.h"
+#include "loader/host/other_refusals.h"
+#include "loader/text/moment.h"
+#include "loader/text/systemd_unit.h"
+#include "loader/text/wrapped_text.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+struct WhyArguments {
+  size_t last = 5;
+  std::string since, file;
+  uint32_t process = 0;  // 0: all
+  bool json = false;
+};
+
+void print_list(const char* headline, const std::vector<std::string>& lines, size_t columns) {
+  constexpr size_t left = 4;
+  if (!lines.empty()) std::puts(headline);
+  for (const std::string& line : lines)
+    std::printf("  - %s\n", wrapped(line, left, left, columns).c_str());
+}
+
+// Who else may have: said only where it was not bpfwarden.
+void print_others(const WhyArguments& options, const std::string& sources, size_t columns) {
+  std::string text = "nothing was refused, and nothing would have been";
+  if (options.process != 0) text += " of process " + std::to_string(options.process);
+  text += ", as far as " + sources +
+          " tell. A loader that got EPERM or EACCES all the same got it from somebody else:";
+  std::puts(wrapped(text, 0, 0, columns).c_str());
+  std::optional<ProcessLimits> process;
+  if (options.process != 0) {
+    auto found = read_process_limits(static_cast<pid_t>(options.process));
+    if (found) process = std::move(*found);
+    if (!found) std::printf("%s; %s\n", found.error().message.c_str(), found.error().hint.c_str());
+  }
+  const OtherRefusals others = other_refusals(read_host_limits(), process ? &*process : nullptr);
+  print_list("it can be:", others.possible, columns);
+  print_list("looked at, and not the reason:", others.excluded, columns);
+}
+
+void print_text(const RefusalLog& log, size_t limit) {
+  const auto groups = log.latest(limit);
+  const size_t columns = output_columns();
+  for (size_t i = 0; i < groups.size(); i++)
+    std::printf("%s%s", i == 0 ? "" : "\n",
+                refusal_text(groups[i], std::time(nullptr), columns).c_str());
+  if (log.probes() != 0)
+    std::printf("\n%zu of %zu kinds %s feature probes, a kind a tool\n", log.probes(), log.size(),
+                log.probes() == 1 ? "is" : "are");
+  if (log.size() > groups.size())
+    std::printf("\n%zu more kinds: `bpfwarden why --last %zu`\n", log.size() - groups.size(),
+                log.size());
+}
+
+nlohmann::json text_or_null(const std::string& text) {
+  return text.empty() ? nlohmann::json() : nlohmann::json(text);
+}
+
+nlohmann::json to_json(const RefusalGroup& group) {
+  const Event& event = group.event;
+  const Advice advice = advice_for(event);
+  return {{"count", group.count},
+          {"first", group.first},
+          {"last", group.last},
+          {"refused", event.refused},
+          {"probe", is_feature_probe(event)},
+          {"unit", text_or_null(unit_of_cgroup(event.cgroup))},
+          {"who", who_text(event)},
+          {"what", what_text(event)},
+          {"outcome", outcome_text(event)},
+          {"why", reasons_of(event)},
+          {"do", advice.steps},
+          {"rule", text_or_null(advice.rule)},
+          {"place", text_or_null(advice.place)},
+          {"event", event_to_json(event)}};
+}
+
+void print_json(const RefusalLog& log, size_t limit) {
+  auto list = nlohmann::json::array();
+  for (const RefusalGroup& group : log.latest(limit)) list.push_back(to_json(group));
+  std::puts(list.dump(2).c_str());
+}
+
+int run_why(const WhyArguments& options) {
+  RefusalSource source;
+  if (!options.file.empty()) source.file = options.file;
+  if (!options.since.empty())
+    source.since = parse_moment(options.since, std::time(nullptr) * kMicrosPerSecond).value_or(0) /
+                   kMicrosPerSecond;
+  source.process = options.process;
+  const auto found = read_refusals(source);
+  if (!found) return print_error(found.error());
+  if (options.json)
+    print_json(found->log, options.last);
+  else if (found->log.size() == 0)
+    print_others(options, found->walk.sources, output_columns());
+  else
+    print_text(found->log, options.last);
+  if (found->walk.unreadable != 0)
+    std::fprintf(stderr, "%s\n", unreadable_text(found->walk).c_str());
+  return 0;
+}
+
+std::string check_since(const std::string& text) {
+  if (parse_moment(text, 0)) return "";
+  return "no time: write 30m, 2h, 7d, 2026-11-25 or 2026-11-25T10:00:00Z";
+}
+
+}  // namespace
+
+void add_why(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<WhyArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "why", "Say what was refused last, or would have been: who, by which rule, what to do");
+  verb->add_option("--last", options->last, "how many kinds of refusals (5)")
+      ->check(CLI::Range(size_t{1}, size_t{1'000'000}));
+  verb->add_option("--since", options->since, "from then on: 30m, 2h, 7d, a date or time in UTC")
+      ->check(check_since);
+  verb->add_option("--events", options->file,
+                   "read them in this file, as `events --output` or `events --json` wrote it; "
+                   "without, those kept by bpfwarden-events.service and in the kernel");
+  verb->add_option("--pid", options->process,
+                   "only of this process; where nothing was, what else stands in its way")
+      ->check(CLI::PositiveNumber);
+  verb->add_flag("--json", options->json, "as JSON");
+  verb->footer("example: bpfwarden why --since 2h");
+  verb->callback([options, &chosen] { chosen = [options] { return run_why(*options); }; });
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,65 @@
+#include "loader/rollout/boot.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "loader/policies/host_names.h"
+#include "loader/policies/policy_store.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr size_t kMostCommandLine = 1 << 16;
+constexpr std::string_view kParameter = "bpfwarden=";
+
+BootWord word_of(std::string_view value) {
+  if (value == "off") return BootWord::off;
+  if (value == "audit") return BootWord::audit;
+  return value.empty() ? BootWord::none : BootWord::unknown;
+}
+
+Result<std::string> command_line() {
+  const auto bytes = read_file("/proc/cmdline", kMostCommandLine);
+  if (!bytes)
+    return std::unexpected(Error(bytes.error()).within("the kernel's command line cannot be read"));
+  return std::string(bytes->begin(), bytes->end());
+}
+
+Result<Applied> apply_saved(CheckedPolicy& checked, BootWord word) {
+  const ApplyOptions options = {.confirm_within = 0, .keeps_saved = true};
+  if (word == BootWord::audit) checked.compiled->image = in_audit_mode(*checked.compiled->image);
+  return apply(checked, options);
+}
+
+}  // namespace
+
+BootWord boot_word(std::string_view line) {
+  BootWord word = BootWord::none;
+  while (!line.empty()) {
+    const size_t end = std::min(line.find_first_of(" \n"), line.size());
+    const std::string_view one = line.substr(0, end);
+    if (one == "--") break;  // what follows is for init
+    if (one.starts_with(kParameter)) word = word_of(one.substr(kParameter.size()));
+    line.remove_prefix(std::min(end + 1, line.size()));
+  }
+  return word;
+}
+
+Result<Boot> apply_at_boot() {
+  const auto line = command_line();
+  if (!line) return std::unexpected(line.error());
+  Boot boot = {.word = boot_word(*line), .is_saved = has_saved_for_boot()};
+  if (!boot.is_saved || boot.word == BootWord::off) return boot;
+  auto checked = load_for_boot();
+  if (!checked) return std::unexpected(std::move(checked).error());
+  // What the real root has may be missing in an initramfs: no reason to come up without a policy.
+  if (const auto found = find_on_host(*checked->compiled); !found)
+    boot.warning = found.error().message;
+  auto applied = apply_saved(*checked, boot.word);
+  if (!applied) return std::unexpected(std::move(applied).error());
+  boot.policy = std::move(*checked);
+  boot.applied = *applied;
+  return boot;
+}
+
+}  // namespace bpfwarden::loader

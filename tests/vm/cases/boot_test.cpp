@@ -1,0 +1,118 @@
+// What a boot brings back, and what the kernel's command line makes of it; that the canary knows
+// whether the kernel asks us.
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+#include <fstream>
+
+#include "tests/vm/helpers/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+constexpr const char* kSocketsOnly = R"(
+[[rules]]
+name = "sockets"
+allow = ["socket"]
+signature = "unsigned"
+)";
+
+nlohmann::json status_now() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
+
+bool tells(const Ran& ran, const std::string& text) {
+  return ran.output.find(text) != std::string::npos;
+}
+
+// The kernel's own cannot be changed while it runs: a file in its place is what the next boot's is.
+class CommandLine {
+ public:
+  explicit CommandLine(const std::string& text) {
+    std::ofstream("/tmp/cmdline") << text << '\n';
+    REQUIRE(run("mount --bind /tmp/cmdline /proc/cmdline").status == 0);
+  }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+  ~CommandLine() { run("umount /proc/cmdline"); }
+};
+
+void reboot_under(Warden& warden) {
+  warden.apply("enforce", kSocketsOnly);
+  REQUIRE(load({}).error == EPERM);
+  lose_kernel_state();
+}
+
+}  // namespace
+
+TEST_CASE("allow_everything_at_a_boot_before_any_policy", "[vm][boot][bare]") {
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == 0);
+  CHECK(tells(boot, "systemctl reload bpfwarden"));
+  CHECK(load({}).error == 0);
+}
+
+TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "[vm][boot][bare]") {
+  Warden warden;
+  reboot_under(warden);
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == 0);
+  CHECK(tells(boot, "canary: a load that it denies was refused (xdp)"));
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load::packet_filter()).error == 0);
+  // From the initramfs and by the unit: the second changes nothing.
+  const auto generation = status_now()["generation"];
+  CHECK(run("bpfwarden boot").status == 0);
+  CHECK(status_now()["generation"] == generation);
+}
+
+TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot][bare]") {
+  Warden warden;
+  reboot_under(warden);
+  const CommandLine line("root=/dev/vda bpfwarden=audit quiet bpfwarden=off");
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == 0);
+  CHECK(tells(boot, "<4>bpfwarden: warning: off: `bpfwarden=off`"));
+  CHECK(load({}).error == 0);
+  CHECK(run("bpfwarden status").status == 1);
+}
+
+TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot][bare]") {
+  Warden warden;
+  reboot_under(warden);
+  {
+    const CommandLine line("bpfwarden=audit");
+    const Ran boot = run("bpfwarden boot");
+    CHECK(boot.status == 0);
+    CHECK(tells(boot, "audit by `bpfwarden=audit`"));
+    CHECK(tells(boot, "canary: a load that it denies was counted (xdp)"));
+    CHECK(load({}).error == 0);
+    CHECK(status_now()["mode"] == "audit");
+  }
+  lose_kernel_state();
+  REQUIRE(run("bpfwarden boot").status == 0);
+  CHECK(load({}).error == EPERM);
+}
+
+// Neither of what is not the parameter, nor of a value that means nothing.
+TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot][bare]") {
+  Warden warden;
+  reboot_under(warden);
+  const CommandLine line("xbpfwarden=off bpfwarden=offf bpfwarden.off -- bpfwarden=off");
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == 0);
+  CHECK(tells(boot, "neither `off` nor `audit`"));
+  CHECK(load({}).error == EPERM);
+}
+
+// Before 7.3 this switch turns BPF LSM off, and nothing in our maps or pins shows it.
+TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot][bare]") {
+  Warden warden;
+  reboot_under(warden);
+  REQUIRE(run("bpfwarden boot").status == 0);
+  REQUIRE(run("sysctl -w kernel.ftrace_enabled=0").status == 0);
+  const bool is_asked = load({}).error == EPERM;
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == (is_asked ? 0 : 1));
+  CHECK(tells(boot, is_asked ? "was refused" : "was let in"));
+  run("sysctl -w kernel.ftrace_enabled=1");
+}
+
+}  // namespace bpfwarden::vm
