@@ -155,7 +155,7 @@ NameKind kind_of(TargetMatch match) {
 void add_narrow_at_load(const AttachEntry& entry, const LoadClass& load, uint16_t number,
                         uint32_t index, PatternTable& patterns) {
   const AttachPattern& pattern = entry.pattern;
-  if (is_whole(pattern) || (pattern.families & load.admitted_by).none()) return;
+  if (is_whole(pattern) || (pattern.families & load.home).none()) return;
   if ((load.flags & BW_CLASS_NAMED) == 0)
     return patterns.add(number, NameKind::unknown, "", index, {false, true});
   const bool sure = pattern.place.match == TargetMatch::all;

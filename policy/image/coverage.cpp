@@ -15,7 +15,7 @@ bool is_whole(const AttachPattern& pattern) {
 
 Coverage coverage_of(Action action, const FamilySet& named, const LoadClass& load) {
   const bool allows = action != Action::deny;
-  if (((allows ? load.admitted_by : load.reach) & named).none()) return {};
+  if (((allows ? load.home : load.reach) & named).none()) return {};
   return {true, (allows ? load.reach : load.home) & ~named};
 }
 

@@ -161,12 +161,6 @@ constexpr bool share_class(const AttachFamily& left, const AttachFamily& right) 
   return left.scope != exact || left.attach_type == right.attach_type;
 }
 
-// Current libbpf loads a program for a USDT probe as one for `uprobe.multi`
-// (libbpf_prepare_prog_load() of its libbpf.c).
-constexpr bool may_be_for_usdt(const AttachFamily& family) {
-  return family.prog_type == BPF_PROG_TYPE_KPROBE && family.attach_type == BPF_TRACE_UPROBE_MULTI;
-}
-
 struct ClassTable {
   std::vector<LoadClass> classes;
   std::array<std::array<uint8_t, BW_ATTACH_TYPES>, BW_PROG_TYPES> of;
@@ -193,12 +187,10 @@ void ClassTable::add(size_t first) {
   if (family.prog_type == BPF_PROG_TYPE_SYSCALL) added.flags |= BW_CLASS_LOADER;
   for (size_t i = 0; i < kFamilies.size(); i++) {
     if (share_class(kFamilies[i], family)) added.home.set(i);
-    if (may_be_for_usdt(family) && kFamilies[i].name == "usdt") added.admitted_by.set(i);
     if (kFamilies[i].prog_type == family.prog_type && kFamilies[i].scope == always)
       added.reach.set(i);
   }
   added.reach |= added.home;
-  added.admitted_by |= added.home;
   classes.push_back(added);
 
   auto& row = of[family.prog_type];

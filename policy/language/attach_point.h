@@ -53,11 +53,10 @@ using FamilySet = std::bitset<kMaxFamilies>;  // bit i: attach_families()[i]
 // One or more families that BPF_PROG_LOAD cannot tell apart; its number is that of
 // bw_image.class_of.
 struct LoadClass {
-  FamilySet home;         // what such a program is loaded for
-  FamilySet admitted_by;  // home, and what libbpf may mean by the same load: `usdt`
-  FamilySet reach;        // home, and where else it can be attached nonetheless
-  uint32_t flags;         // BW_CLASS_*
-  uint32_t prog_type;     // enum bpf_prog_type
+  FamilySet home;      // what such a program is loaded for
+  FamilySet reach;     // home, and where else it can be attached nonetheless
+  uint32_t flags;      // BW_CLASS_*
+  uint32_t prog_type;  // enum bpf_prog_type
 };
 
 [[nodiscard]] std::span<const AttachFamily> attach_families();

@@ -25,12 +25,17 @@ std::string painted(std::string_view text, std::string_view code, bool colour) {
   return std::string(code).append(text).append(kReset);
 }
 
+// C0, DEL and C1: what a terminal might obey. A tab is harmless; what else is not, escaped() tells.
+bool is_control(uint32_t point) {
+  return (point < 0x20 && point != '\t') || (point >= 0x7f && point < 0xa0);
+}
+
 // One element a code point, ready for a terminal: one column stays one column.
 std::vector<std::string> printable_points(std::string_view text) {
   std::vector<std::string> points;
   while (!text.empty()) {
     const Point point = first_point(text);
-    const bool is_shown = point.bytes != 0 && point.value != '\n' && !is_harmful(point.value);
+    const bool is_shown = point.bytes != 0 && !is_control(point.value);
     const std::string_view bytes = text.substr(0, std::max<size_t>(point.bytes, 1));
     points.emplace_back(is_shown ? bytes : "\xef\xbf\xbd");
     text.remove_prefix(bytes.size());

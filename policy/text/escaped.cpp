@@ -23,6 +23,18 @@ bool is_scalar(uint32_t value, size_t bytes) {
   return value >= least.at(bytes) && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
 }
 
+bool is_harmful(uint32_t point) {
+  struct Range {
+    uint32_t first, last;
+  };
+  constexpr Range ranges[] = {
+      {0x00, 0x08},     {0x0b, 0x1f},     {0x7f, 0x9f},      // C0, DEL, C1
+      {0x061c, 0x061c}, {0x200b, 0x200f}, {0x2028, 0x202e},  // direction, no width, lines
+      {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}};
+  return std::ranges::any_of(
+      ranges, [&](const Range& range) { return point >= range.first && point <= range.last; });
+}
+
 std::string escape(uint32_t value) {
   char text[16] = "";
   std::snprintf(text, sizeof(text), "\\u%04x", value);
@@ -41,18 +53,6 @@ Point first_point(std::string_view text) {
     value = value << 6 | (static_cast<unsigned char>(text[i]) & 0x3fU);
   }
   return is_scalar(value, bytes) ? Point{value, bytes} : Point{};
-}
-
-bool is_harmful(uint32_t point) {
-  struct Range {
-    uint32_t first, last;
-  };
-  constexpr Range ranges[] = {
-      {0x00, 0x08},     {0x0b, 0x1f},     {0x7f, 0x9f},      // C0, DEL, C1
-      {0x061c, 0x061c}, {0x200b, 0x200f}, {0x2028, 0x202e},  // direction, no width, lines
-      {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}};
-  return std::ranges::any_of(
-      ranges, [&](const Range& range) { return point >= range.first && point <= range.last; });
 }
 
 size_t width_of(std::string_view text) {

@@ -20,9 +20,6 @@ struct Point {
 };
 [[nodiscard]] Point first_point(std::string_view text);
 
-// Whether escaped() would write a character otherwise.
-[[nodiscard]] bool is_harmful(uint32_t point);
-
 // How many columns of a terminal the text takes, each character being one wide.
 [[nodiscard]] size_t width_of(std::string_view text);
 

@@ -10,11 +10,6 @@ namespace {
 // What is known only at attach.
 constexpr char kUnknown[] = "?";
 
-// Current libbpf loads programs for USDT probes so.
-bool is_loaded_for_usdt(const AttachFamily& family, const Load& load) {
-  return family.name == "usdt" && load.attach_type == BPF_TRACE_UPROBE_MULTI;
-}
-
 // The attach points that a load may end up at. `declared`: those it is loaded for, else also those
 // that the kernel does not keep it from.
 std::vector<const AttachFamily*> destinations(const Load& load, bool declared) {
@@ -32,7 +27,7 @@ std::vector<const AttachFamily*> destinations(const Load& load, bool declared) {
     bool reached = is_declared(family);
     if (family.prog_type == load.prog_type && family.scope == Scope::rest) reached = !claimed;
     if (family.prog_type == load.prog_type && family.scope == Scope::always)
-      reached = !claimed || !declared || is_loaded_for_usdt(family, load);
+      reached = !claimed || !declared;
     if (reached) found.push_back(&family);
   }
   return found;
