@@ -95,8 +95,9 @@ TEST_CASE("with_lint() sorts what it adds among what was found, file by file") {
   const auto found = with_lint(std::move(result.diagnostics), *result.policy, **image, kNow);
   std::vector<std::string> order;
   for (const Diagnostic& one : found) order.push_back(one.file + " " + std::string(one.code));
-  CHECK(order == std::vector<std::string>{"a.toml duplicate", "b.toml ambiguous-at-load",
-                                          "b.toml duplicate", "c.toml unused-key"});
+  CHECK(order == std::vector<std::string>{"a.toml no-probe-rule", "a.toml duplicate",
+                                          "b.toml ambiguous-at-load", "b.toml duplicate",
+                                          "c.toml unused-key"});
 }
 
 TEST_CASE("default-allow") {
