@@ -110,6 +110,8 @@ GUEST = """
 0 !doctor
 1 @nobody doctor
 2 doctor --frobnicate
+0 !boot
+2 boot --frobnicate
 1 status
 1 confirm
 1 promote
@@ -127,6 +129,8 @@ GUEST = """
 0 !apply one.toml --confirm-within 0
 0 apply one.toml
 0 apply --check one.toml
+0 boot
+1 @nobody boot
 1 apply old.toml
 0 !apply --preflight two.toml
 0 !status
