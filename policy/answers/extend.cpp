@@ -62,17 +62,17 @@ size_t end_of_string(const string& line, size_t at) {
   return line.size();
 }
 
-struct Edit {
+struct Replacement {
   SourceRange where;
   string text;
 };
 
 // From the end, so that the places before stay true. False if one is not where it was read.
-bool apply_edits(std::vector<string>& lines, std::vector<Edit> edits) {
-  std::ranges::sort(edits, [](const Edit& a, const Edit& b) {
+bool apply_edits(std::vector<string>& lines, std::vector<Replacement> edits) {
+  std::ranges::sort(edits, [](const Replacement& a, const Replacement& b) {
     return std::pair(a.where.line, a.where.column) > std::pair(b.where.line, b.where.column);
   });
-  for (const Edit& edit : edits) {
+  for (const Replacement& edit : edits) {
     if (edit.where.line == 0 || edit.where.line > lines.size()) return false;
     string& line = lines[edit.where.line - 1];
     const size_t at = offset_in(line, edit.where.column);
@@ -92,7 +92,7 @@ const Entry* entry_named(const Table& table, string_view name) {
 
 // Each path in the tables of keys, as it is to be written.
 void add_path_edits(const Table& document, const string& file, const PathsFor& paths,
-                    std::vector<Edit>& edits) {
+                    std::vector<Replacement>& edits) {
   const Entry* keys = entry_named(document, "keys");
   const auto* tables = keys != nullptr ? std::get_if<Table>(&keys->value.data) : nullptr;
   if (tables == nullptr) return;
@@ -116,8 +116,8 @@ void add_path_edits(const Table& document, const string& file, const PathsFor& p
 }
 
 // Settings of the policy itself; those that it lacks go above the first one.
-void add_header_edits(const Table& document, const Extension& extension, std::vector<Edit>& edits,
-                      std::vector<string>& lacking) {
+void add_header_edits(const Table& document, const Extension& extension,
+                      std::vector<Replacement>& edits, std::vector<string>& lacking) {
   const auto set = [&](string_view name, const string& value) {
     if (const Entry* entry = entry_named(document, name))
       edits.push_back({entry->value.position, value});
@@ -139,7 +139,7 @@ Result<std::vector<string>> edited(const SourceFile& source, const Extension& ex
   if (!is_first && entry_named(*document, "deny-digests") != nullptr)
     return fail(source.name + " has `deny-digests`, which a suggestion in one file cannot keep",
                 "move them into the policy itself");
-  std::vector<Edit> edits;
+  std::vector<Replacement> edits;
   std::vector<string> lacking;
   add_path_edits(*document, source.name, extension.paths, edits);
   if (is_first) add_header_edits(*document, extension, edits, lacking);
