@@ -40,8 +40,11 @@ Trial try_kind(const Kind& kind) {
   const std::array<bpf_insn, 2> nothing = {
       bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
       bpf_insn{.code = BPF_JMP | BPF_EXIT}};
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = kind.attach,
-              .prog_flags = kind.flags, .attach_btf_id = static_cast<uint32_t>(function));
+  bpf_prog_load_opts options = {};
+  options.sz = sizeof(options);
+  options.expected_attach_type = kind.attach;
+  options.prog_flags = kind.flags;
+  options.attach_btf_id = static_cast<uint32_t>(function);
   const Fd program(
       bpf_prog_load(kind.type, "bpfwarden_try", "GPL", nothing.data(), nothing.size(), &options));
   if (program.get() < 0) {
