@@ -18,14 +18,13 @@ struct Kind {
   const char* what;
   bpf_prog_type type;
   bpf_attach_type attach;
-  const char* function;  // that nothing calls often
+  const char* function;  // as libbpf finds it: of an LSM hook, its name
   uint32_t flags;
 };
 
 constexpr std::array kKinds = {
-    Kind{"an LSM program", BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "bpf_lsm_bpf", 0},
-    Kind{"an LSM program that may sleep", BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "bpf_lsm_bpf",
-         BPF_F_SLEEPABLE},
+    Kind{"an LSM program", BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "bpf", 0},
+    Kind{"an LSM program that may sleep", BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "bpf", BPF_F_SLEEPABLE},
     Kind{"a tracing program at entry", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "bpf_lsm_bpf", 0},
     Kind{"a tracing program at exit", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, "bpf_lsm_bpf", 0},
 };

@@ -222,8 +222,12 @@ class Looker {
     if (asked.member != nullptr)
       for (const auto& [module, owned] : names_.kernel.all())
         if (!module.empty() && is_in(owned.*asked.member, asked))
-          return "a module has it: `" + head + module + ":" + asked.name +
-                 (asked.is_prefix ? "*`" : "`");
+          return string("a module has it: `")
+              .append(head)
+              .append(module)
+              .append(":")
+              .append(asked.name)
+              .append(asked.is_prefix ? "*`" : "`");
     if (const string near = asked.is_prefix ? "" : nearest_name(asked); !near.empty())
       return "did you mean `" + head + asked.before + near + "`?";
     return "the rule matches nothing until there is one: correct the name, or load the module "

@@ -48,6 +48,9 @@ ANYWHERE = """
 2 completion frobnicate
 0 !schema
 2 schema frobnicate
+0 !recipes
+0 !recipes systemd
+2 recipes frobnicate
 
 0 keys new other
 0 !keys show netops.pem
@@ -190,7 +193,7 @@ GUEST = """
 """
 NOBODY = 65534  # the user
 NEVER = {  # verb: status, and why
-    ("schema", 1): "it asks nothing", ("completion", 1): "it asks nothing",
+    ("schema", 1): "it asks nothing", ("recipes", 1): "it asks nothing", ("completion", 1): "it asks nothing",
     ("inspect", 1): "it shows what a file says, and judges nothing",
 }
 BEFORE = {  # such a verb can do its work; next.toml has a new version each time
