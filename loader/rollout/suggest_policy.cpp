@@ -208,7 +208,7 @@ Result<CompiledPolicy> require_good(const SuggestedPolicy& suggested, const std:
 bool refuses_strangers(const CompiledPolicy& compiled, const std::string& attach) {
   policy::SeenLoad stranger;
   stranger.load.attach = attach;
-  stranger.load.digest = std::string(2 * BW_DIGEST_SIZE, '0');
+  stranger.load.digest = std::string(size_t{2} * BW_DIGEST_SIZE, '0');
   const auto decision = decided_by(compiled, stranger);
   return decision && decision->allow == 0 && decision->cause == BW_CAUSE_DEFAULT;
 }

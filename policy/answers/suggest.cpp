@@ -230,7 +230,7 @@ class Suggester {
   void add_signed_rules(const string& signer, const SignedPoints& points);
   void add_digest_rules();
   void add_changing_rules();
-  void add_rule(RuleText text, Loads loads);
+  void add_rule(RuleText text, const Loads& loads);
   [[nodiscard]] bool admits(const SeenLoad& seen) const;
   [[nodiscard]] bool has_known_twin(const SeenLoad& seen) const;
   [[nodiscard]] std::vector<const SeenLoad*> attachments_of(const SeenLoad& seen) const;
@@ -352,11 +352,11 @@ void Suggester::add_changing_rules() {
     rule.name = names_.take(printable(exe + ", which differs from boot to boot"));
     rule.exes = {exe};
     rule.accept = {"exempt-by-subject: the digests differ from boot to boot"};
-    add_rule(std::move(rule), std::move(loads));
+    add_rule(std::move(rule), loads);
   }
 }
 
-void Suggester::add_rule(RuleText text, Loads loads) {
+void Suggester::add_rule(RuleText text, const Loads& loads) {
   constexpr size_t longest = 24;  // lines
   std::set<string> lines;
   for (const SeenLoad& seen : loads) lines.insert(comment_line(seen));
@@ -384,7 +384,7 @@ void Suggester::add_signed_rules(const string& signer, const SignedPoints& point
     rule.name = names_.take(printable(signer + ": " + joined_points(rule.allow)));
     rule.signed_by = {signer};
     rule.signature = level;
-    add_rule(std::move(rule), std::move(loads));
+    add_rule(std::move(rule), loads);
   }
 }
 
@@ -412,7 +412,7 @@ void Suggester::add_digest_rules() {
   }
   for (auto& [where, rule] : sorted) {
     rule.first.name = names_.take(std::move(rule.first.name));
-    add_rule(std::move(rule.first), std::move(rule.second));
+    add_rule(std::move(rule.first), rule.second);
   }
 }
 

@@ -317,9 +317,9 @@ std::optional<uint64_t> offset_in(string_view text) {
   return number;
 }
 
-string offset_text(uint64_t number) {
+string offset_text(uint64_t offset) {
   std::array<char, 16> digits = {};
-  const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
+  const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), offset, 16).ptr;
   return "0x" + string(static_cast<const char*>(digits.data()), end);
 }
 
