@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <linux/capability.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -28,16 +29,16 @@ string first_line_of(const string& file) {
   return line;
 }
 
-std::vector<string> lsm_programs_of_others() {
+std::vector<string> lsm_programs_of_others(std::span<const uint32_t> own) {
   std::vector<string> found;
   for (uint32_t id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
     const Fd program(bpf_prog_get_fd_by_id(id));
     bpf_prog_info info = {};
     uint32_t size = sizeof(info);
     if (!program || bpf_prog_get_info_by_fd(program.get(), &info, &size) != 0) continue;
-    const string name = kernel_text(info.name, sizeof(info.name));
-    if (info.type == BPF_PROG_TYPE_LSM && !name.starts_with("warden_"))
-      found.push_back("id " + std::to_string(id) + " '" + name + "'");
+    if (info.type == BPF_PROG_TYPE_LSM && std::ranges::find(own, id) == own.end())
+      found.push_back("id " + std::to_string(id) + " '" +
+                      kernel_text(info.name, sizeof(info.name)) + "'");
   }
   return found;
 }
@@ -158,11 +159,11 @@ void read_status_line(const string& line, ProcessLimits& process) {
 
 }  // namespace
 
-HostLimits read_host_limits() {
+HostLimits read_host_limits(std::span<const uint32_t> own) {
   HostLimits host = {.lockdown = lockdown_modes(),
                      .unprivileged_bpf = std::nullopt,
                      .lsms = first_line_of("/sys/kernel/security/lsm"),
-                     .programs = lsm_programs_of_others()};
+                     .programs = lsm_programs_of_others(own)};
   const string disabled = first_line_of("/proc/sys/kernel/unprivileged_bpf_disabled");
   if (int number = 0;
       std::from_chars(disabled.data(), disabled.data() + disabled.size(), number).ec == std::errc())

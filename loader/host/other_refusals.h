@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ struct ProcessLimits {
   bool in_own_user_namespace = false;  // whose capabilities count for nothing here
 };
 
-[[nodiscard]] HostLimits read_host_limits();
+// `own`: the ids of programs that are bpfwarden's.
+[[nodiscard]] HostLimits read_host_limits(std::span<const uint32_t> own);
 // Errors: there is no such process, or it cannot be looked at.
 [[nodiscard]] Result<ProcessLimits> read_process_limits(pid_t pid);
 

@@ -95,4 +95,11 @@ std::string missing_hooks_text(const Hooks& hooks) {
          " hooks: " + names + (hooks.missing.size() == 1 ? " is gone" : " are gone");
 }
 
+std::vector<uint32_t> own_programs() {
+  const auto pins = open_pins();
+  if (!pins || !*pins) return {};
+  auto hooks = read_hooks(**pins);
+  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
+}
+
 }  // namespace bpfwarden::loader

@@ -38,4 +38,7 @@ inline constexpr const char* kMissingHooksHint =
     "find out who took them away; a reboot brings them back with the saved policy, `bpfwarden off "
     "&& bpfwarden apply POLICY` at once: until it is applied, nothing is decided";
 
+// The ids of the programs in them, wherever their links are pinned; none where nothing is.
+[[nodiscard]] std::vector<uint32_t> own_programs();
+
 }  // namespace bpfwarden::loader

@@ -175,14 +175,6 @@ Status require_hooks(const ActivePolicy& active) {
   return fail(missing_hooks_text(*hooks), kMissingHooksHint);
 }
 
-// Wherever their links are pinned.
-std::vector<uint32_t> programs_of_hooks() {
-  const auto pins = open_pins();
-  if (!pins || !*pins) return {};
-  auto hooks = read_hooks(**pins);
-  return hooks ? std::move(hooks->programs) : std::vector<uint32_t>();
-}
-
 }  // namespace
 
 Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
@@ -233,7 +225,7 @@ Result<bool> switch_off() {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   const bool was_pinned = !pinned_links().empty();
-  if (auto removed = remove_pins(programs_of_hooks()); !removed)
+  if (auto removed = remove_pins(own_programs()); !removed)
     return std::unexpected(std::move(removed).error());
   if (auto forgotten = forget_policies(); !forgotten)
     return std::unexpected(std::move(forgotten).error());

@@ -61,13 +61,6 @@ int load_program(bpf_prog_type type) {
   return program ? 0 : errno;
 }
 
-Result<bw_counters> read_counters() {
-  auto status = read_status();
-  if (!status) return std::unexpected(std::move(status).error());
-  if (!*status) return fail("no policy is active", "run `bpfwarden apply POLICY`");
-  return (*status)->counters;
-}
-
 std::unexpected<Error> alarm(const std::string& what) {
   return fail("the canary: " + what,
               "`bpfwarden status` and `bpfwarden doctor` say what is missing");

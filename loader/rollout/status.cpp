@@ -88,6 +88,12 @@ void add_minute(const bw_minute& of, uint64_t now, LastHour& hour) {
   hour.observed += counted(of.observed);
 }
 
+Result<bw_counters> read_counters() {
+  const auto active = require_active_policy();
+  if (!active) return std::unexpected(active.error());
+  return sum_counters(active->pins.counters.get(), active->word.staged);
+}
+
 Result<std::optional<KernelStatus>> read_status() {
   auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());

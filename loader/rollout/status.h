@@ -49,6 +49,9 @@ struct KernelStatus {
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.
 void add_minute(const bw_minute& of, uint64_t now, LastHour& hour);
 
+// The counts alone, which cost one look-up. Errors: no policy is active; errno of bpf(2).
+[[nodiscard]] Result<bw_counters> read_counters();
+
 // Nothing if no policy is active.
 [[nodiscard]] Result<std::optional<KernelStatus>> read_status();
 

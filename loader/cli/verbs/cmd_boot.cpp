@@ -66,7 +66,7 @@ int run_boot() {
   const auto canary = try_canary(*boot->policy->compiled);
   if (!canary) return give_up(canary.error());
   std::printf("%s\n", canary_text(*canary).c_str());
-  tell_residents();
+  if (boot->applied.first) tell_residents();  // whoever is later finds what it has told
   tell_service_manager(summary_of(*boot) + "; " + canary_text(*canary));
   return 0;
 }

@@ -13,6 +13,7 @@
 #include "loader/events/refusal_text.h"
 #include "loader/events/refusals.h"
 #include "loader/host/other_refusals.h"
+#include "loader/kernel/hooks.h"
 #include "loader/text/moment.h"
 #include "loader/text/systemd_unit.h"
 #include "loader/text/wrapped_text.h"
@@ -47,7 +48,8 @@ void print_others(const WhyArguments& options, const std::string& sources, size_
     if (found) process = std::move(*found);
     if (!found) std::printf("%s; %s\n", found.error().message.c_str(), found.error().hint.c_str());
   }
-  const OtherRefusals others = other_refusals(read_host_limits(), process ? &*process : nullptr);
+  const OtherRefusals others =
+      other_refusals(read_host_limits(own_programs()), process ? &*process : nullptr);
   print_list("it can be:", others.possible, columns);
   print_list("looked at, and not the reason:", others.excluded, columns);
 }

@@ -209,6 +209,7 @@ TEST_CASE("allow_nobody_to_take_another_refusal_for_ours", "[vm][why]") {
   CHECK(ran.output.contains("nothing was refused, and nothing would have been of process 1"));
   CHECK(ran.output.contains("got it from somebody else"));
   CHECK(ran.output.contains("looked at, and not the reason:"));
+  CHECK(ran.output.contains("LSM programs of others: none"));  // ours are not
   CHECK(ran.output.contains("capabilities: "));
 }
 
