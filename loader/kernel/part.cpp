@@ -50,7 +50,7 @@ Status require_readable(const Part& active) {
   return fail("the active kernel part is of " + described(active) + ", this binary is " +
                   here.version + " (ABI " + std::to_string(here.abi) + ")",
               "it goes on deciding; reboot, and this version comes up with the confirmed policy, "
-              "or ask it with the version that it is of");
+              "or use the version that loaded it");
 }
 
 }  // namespace bpfwarden::loader
