@@ -64,6 +64,13 @@ size_t columns_of(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("a kernel part of another version is named, one of this version is not") {
+  KernelStatus status = quiet_status();
+  CHECK(screen(status).back().ends_with("2 hooks"));
+  status.part.version = "0.0.9";
+  CHECK(screen(status).back().ends_with("2 hooks of bpfwarden 0.0.9"));
+}
+
 TEST_CASE("the screen begins with mode, policy, since when, the last hour") {
   KernelStatus status = quiet_status();
   status.last_hour = {.refused = 3, .would_deny = 14, .observed = 2};
