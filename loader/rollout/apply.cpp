@@ -197,7 +197,7 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   auto applied =
       *active ? apply_next(compiled, **active, within) : apply_first(compiled, options, within);
   if (!applied) return applied;
-  if (within == 0 && !options.keeps_saved)
+  if (within == 0 && !options.at_boot)
     if (auto saved = save_for_boot(*compiled.image); !saved)
       return std::unexpected(
           std::move(saved).error().within("the policy is active, but not saved for the next boot"));
@@ -209,7 +209,7 @@ Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options)
   if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  return apply_locked(checked, options, false);
+  return apply_locked(checked, options, options.at_boot);
 }
 
 Result<bool> would_change(const CheckedPolicy& checked) {

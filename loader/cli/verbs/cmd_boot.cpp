@@ -7,6 +7,7 @@
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/boot.h"
 #include "loader/rollout/canary.h"
+#include "loader/rollout/initramfs.h"
 #include "loader/text/service_manager.h"
 
 namespace bpfwarden::loader {
@@ -21,8 +22,24 @@ int give_up(const Error& error) {
   return print_error(error);
 }
 
+void warn_of_initramfs() {
+  const auto stale = stale_initramfs(read_initramfs_facts());
+  if (stale) warn("initramfs: " + stale_initramfs_text(*stale) + "; run `" + stale->command + "`");
+}
+
+// An initramfs from before `off` has brought back what this host no longer has. To enforce too much
+// is told, and left to people.
+int with_forgotten_policy(const std::string& policy) {
+  const std::string text = policy + " is active, by an initramfs from before `bpfwarden off`";
+  warn(text + "; `bpfwarden off` ends it");
+  warn_of_initramfs();
+  tell_service_manager(text);
+  return 0;
+}
+
 // For the journal, and the line of `systemctl status`.
 int without_policy(const Boot& boot) {
+  if (!boot.forgotten.empty()) return with_forgotten_policy(boot.forgotten);
   const std::string text =
       boot.word == BootWord::off
           ? "off: `bpfwarden=off` on the kernel's command line; nothing is decided"
@@ -66,6 +83,7 @@ int run_boot() {
   const auto canary = try_canary(*boot->policy->compiled);
   if (!canary) return give_up(canary.error());
   std::printf("%s\n", canary_text(*canary).c_str());
+  warn_of_initramfs();
   if (boot->applied.first) tell_residents();  // whoever is later finds what it has told
   tell_service_manager(summary_of(*boot) + "; " + canary_text(*canary));
   return 0;
