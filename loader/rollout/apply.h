@@ -24,6 +24,7 @@ struct ApplyOptions {
   // What is saved counts: it stays as it is, and may be older than what an initramfs has made
   // active.
   bool at_boot = false;
+  std::string next_root;  // in an initramfs: where the real root is mounted (host_mounts.h)
 };
 
 struct Applied {

@@ -26,8 +26,9 @@ Result<std::string> command_line() {
   return std::string(bytes->begin(), bytes->end());
 }
 
-Result<Applied> apply_saved(CheckedPolicy& checked, BootWord word) {
-  const ApplyOptions options = {.confirm_within = 0, .progress = {}, .at_boot = true};
+Result<Applied> apply_saved(CheckedPolicy& checked, BootWord word, const std::string& next_root) {
+  const ApplyOptions options = {
+      .confirm_within = 0, .progress = {}, .at_boot = true, .next_root = next_root};
   if (word == BootWord::audit) checked.compiled->image = in_audit_mode(*checked.compiled->image);
   return apply(checked, options);
 }
@@ -63,7 +64,7 @@ BootWord boot_word(std::string_view line) {
   return word;
 }
 
-Result<Boot> apply_at_boot() {
+Result<Boot> apply_at_boot(const std::string& next_root) {
   const auto line = command_line();
   if (!line) return std::unexpected(line.error());
   Boot boot = {.word = boot_word(*line), .is_saved = has_saved_for_boot()};
@@ -72,9 +73,9 @@ Result<Boot> apply_at_boot() {
   auto checked = load_for_boot();
   if (!checked) return std::unexpected(std::move(checked).error());
   // What the real root has may be missing in an initramfs: no reason to come up without a policy.
-  if (const auto found = find_on_host(*checked->compiled); !found)
+  if (const auto found = find_names(*checked->compiled); !found)
     boot.warning = found.error().message;
-  auto applied = apply_saved(*checked, boot.word);
+  auto applied = apply_saved(*checked, boot.word, next_root);
   if (!applied) return std::unexpected(std::move(applied).error());
   boot.policy = std::move(*checked);
   boot.applied = *applied;

@@ -31,8 +31,9 @@ struct Boot {
   std::string warning;    // what could not be found out about its targets; may be empty
 };
 
+// `next_root`: in an initramfs, where the real root is mounted; else empty.
 // Nothing is applied where nothing is saved, and under `bpfwarden=off`; neither is an error.
 // Errors: of apply(), and of /proc/cmdline, which is not guessed.
-[[nodiscard]] Result<Boot> apply_at_boot();
+[[nodiscard]] Result<Boot> apply_at_boot(const std::string& next_root);
 
 }  // namespace bpfwarden::loader

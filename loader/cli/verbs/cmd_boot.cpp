@@ -1,6 +1,7 @@
 // bpfwarden boot: what bpfwarden.service and the initramfs run.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
@@ -71,8 +72,8 @@ std::string summary_of(const Boot& boot) {
          (boot.word == BootWord::audit ? " by `bpfwarden=audit` on the kernel's command line" : "");
 }
 
-int run_boot() {
-  const auto boot = apply_at_boot();
+int run_boot(const std::string& next_root) {
+  const auto boot = apply_at_boot(next_root);
   if (!boot) return give_up(boot.error());
   if (boot->word == BootWord::unknown)
     warn("`bpfwarden=` on the kernel's command line is neither `off` nor `audit`: passed over");
@@ -95,8 +96,12 @@ void add_boot(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "boot",
       "Bring back the confirmed policy and see that it decides; for the unit and the initramfs");
+  auto next_root = std::make_shared<std::string>();
+  verb->add_option(
+      "--root", *next_root,
+      "in an initramfs: where the real root is mounted, whose files are named without");
   verb->footer("example: bpfwarden boot");
-  verb->callback([&chosen] { chosen = run_boot; });
+  verb->callback([next_root, &chosen] { chosen = [next_root] { return run_boot(*next_root); }; });
 }
 
 }  // namespace bpfwarden::loader
