@@ -45,8 +45,10 @@ int without_policy(const Boot& boot) {
       boot.word == BootWord::off
           ? "off: `bpfwarden=off` on the kernel's command line; nothing is decided"
           : "no policy yet: `systemctl reload bpfwarden` applies /etc/bpfwarden/policy.toml";
-  if (boot.word == BootWord::off) warn(text);
-  std::puts(text.c_str());
+  if (boot.word == BootWord::off)
+    warn(text);
+  else
+    std::puts(text.c_str());
   tell_service_manager(text);
   return 0;
 }
