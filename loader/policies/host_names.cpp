@@ -11,9 +11,12 @@
 
 namespace bpfwarden::loader {
 
-Result<std::vector<policy::Diagnostic>> find_names(CompiledPolicy& compiled) {
+Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled) {
+  std::vector<policy::Diagnostic> missing;
+  if (const auto there = targets_of_host()) missing = missing_targets(compiled.policy, *there);
   auto warnings = find_uprobes(compiled);
   if (!warnings) return warnings;
+  std::ranges::move(missing, std::back_inserter(*warnings));
   if (!names_functions(compiled.policy)) return warnings;
   const auto symbols = KernelSymbols::read(kKernelSymbols);
   if (!symbols)
@@ -23,14 +26,6 @@ Result<std::vector<policy::Diagnostic>> find_names(CompiledPolicy& compiled) {
   if (!more) return more;
   policy::drop_accepted(*more, compiled.policy);
   std::ranges::move(*more, std::back_inserter(*warnings));
-  return warnings;
-}
-
-Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled) {
-  std::vector<policy::Diagnostic> missing;
-  if (const auto there = targets_of_host()) missing = missing_targets(compiled.policy, *there);
-  auto warnings = find_names(compiled);
-  if (warnings) warnings->insert(warnings->begin(), missing.begin(), missing.end());
   return warnings;
 }
 

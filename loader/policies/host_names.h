@@ -9,11 +9,9 @@
 
 namespace bpfwarden::loader {
 
-// Completes the policy by find_functions() and find_uprobes(). Returns their warnings. Errors: as
-// theirs, and those of reading the kernel's symbols where a rule names functions.
-[[nodiscard]] Result<std::vector<policy::Diagnostic>> find_names(CompiledPolicy& compiled);
-
-// Likewise, with the warnings of missing_targets(), which reads all that a host has.
+// Completes the policy by find_functions() and find_uprobes(). Returns their warnings, and those of
+// missing_targets(). Errors: as theirs, and those of reading the kernel's symbols where a rule
+// names functions.
 [[nodiscard]] Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled);
 
 }  // namespace bpfwarden::loader

@@ -73,7 +73,7 @@ Result<Boot> apply_at_boot(const std::string& next_root) {
   auto checked = load_for_boot();
   if (!checked) return std::unexpected(std::move(checked).error());
   // What the real root has may be missing in an initramfs: no reason to come up without a policy.
-  if (const auto found = find_names(*checked->compiled); !found)
+  if (const auto found = find_on_host(*checked->compiled); !found)
     boot.warning = found.error().message;
   auto applied = apply_saved(*checked, boot.word, next_root);
   if (!applied) return std::unexpected(std::move(applied).error());
