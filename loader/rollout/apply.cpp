@@ -192,8 +192,6 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
       return std::unexpected(std::move(settled).error());
     const auto newer = require_newer(*(*active)->generation.image, *compiled.image);
     if (!newer && !may_go_down) return std::unexpected(newer.error());
-  } else if (auto fit = require_kernel(); !fit) {
-    return std::unexpected(std::move(fit).error());
   }
   const bw_image* before = *active ? (*active)->generation.image.get() : nullptr;
   const uint64_t within = seconds_to_confirm(options, before, *compiled.image);
@@ -210,6 +208,9 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
 }
 
 Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options) {
+  // Where hooks are there, the kernel has what they need.
+  if (pinned_links().empty())
+    if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   return apply_locked(checked, options, options.at_boot);
