@@ -4,7 +4,7 @@
 # Noted here, since without a policy nothing else of this module runs.
 check() {
   . /usr/lib/bpfwarden/initramfs/copies
-  note "${kernel:?}"
+  [[ -z ${kernel-} ]] || note "$kernel"
   [[ -n $(saved_files) ]] || return 255
 }
 
