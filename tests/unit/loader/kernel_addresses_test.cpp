@@ -51,9 +51,9 @@ TEST_CASE("addresses that a loader has put into instructions are found, the veri
 }
 
 TEST_CASE("maps, functions of the program, small numbers and cut instructions are no addresses") {
-  for (const uint8_t pseudo : {BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, BPF_PSEUDO_FUNC}) {
+  for (const int pseudo : {BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, BPF_PSEUDO_FUNC}) {
     auto insns = with_address();
-    insns[0].src_reg = pseudo & 0xfU;
+    insns[0].src_reg = static_cast<unsigned>(pseudo) & 0xfU;
     CHECK(possible_addresses(insns).empty());
   }
   auto small = with_address();
