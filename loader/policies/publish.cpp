@@ -130,7 +130,7 @@ Result<std::optional<Generation>> read_generation(int generations, uint64_t numb
     return fail_errno(errno, "cannot read the policy image");
   if (image->magic != BW_IMAGE_MAGIC || image->abi != BW_IMAGE_ABI)
     return fail("the policy image in the kernel is of another version of bpfwarden",
-                "use that version, or run `bpfwarden off` and apply the policy again");
+                "it goes on deciding; reboot, and this version comes up with the confirmed policy");
   if (image->generation != number) return std::nullopt;
   return Generation{number, std::move(image)};
 }

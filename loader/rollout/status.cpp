@@ -116,7 +116,8 @@ Result<std::optional<KernelStatus>> read_status() {
   if (!tables) return std::unexpected(std::move(tables).error());
   auto unjudged = read_unjudged(pins);
   if (!unjudged) return std::unexpected(std::move(unjudged).error());
-  KernelStatus status = {.generation = std::move((*active)->generation),
+  KernelStatus status = {.part = pins.part,
+                         .generation = std::move((*active)->generation),
                          .counters = *counters,
                          .last_hour = *hour,
                          .probes = *probes,

@@ -12,6 +12,7 @@
 #include "keyring/kernel_keyring.h"
 #include "loader/inventory/inventory.h"
 #include "loader/kernel/hooks.h"
+#include "loader/kernel/part.h"
 #include "loader/kernel/tables.h"
 #include "loader/kernel/unjudged.h"
 #include "loader/policies/publish.h"
@@ -34,6 +35,7 @@ struct ProbesOfHour {
 };
 
 struct KernelStatus {
+  Part part;
   Generation generation;
   bw_counters counters = {};  // summed over the CPUs; agreed and differed of what is staged now
   LastHour last_hour;

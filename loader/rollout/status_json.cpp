@@ -83,6 +83,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
   return {{"active", true},
           {"host", machine.nodename},
           {"kernel", machine.release},
+          {"kernel_part", {{"version", status.part.version}, {"abi", status.part.abi}}},
           {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
           {"policy", image.policy_name},
           {"version", image.policy_version},

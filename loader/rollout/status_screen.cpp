@@ -168,6 +168,12 @@ void add_keys(const bw_image& image, int64_t now, size_t most, Lines& lines) {
     lines.push_back({"", "the kernel goes on verifying with it; renew it and apply", Tone::alarm});
 }
 
+// An upgrade leaves the kernel part as it is, until a boot.
+string made_by_text(const Part& part) {
+  return part.version.empty() || part == part_of_this_binary() ? ""
+                                                               : " of bpfwarden " + part.version;
+}
+
 string cut(string text, size_t columns) {
   if (columns == 0 || policy::width_of(text) <= columns) return text;
   while (policy::width_of(text) > columns - 1) text.pop_back();
@@ -210,7 +216,8 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   add_keys(image, now.unix_seconds, kShownKeys - std::min(alarms, kShownKeys), lines);
   lines.push_back({"in force", "generation " + std::to_string(status.generation.number) + ", " +
                                    std::to_string(image.rule_count) + " rules, " +
-                                   std::to_string(status.hooks.attached.size()) + " hooks"});
+                                   std::to_string(status.hooks.attached.size()) + " hooks" +
+                                   made_by_text(status.part)});
   return lines;
 }
 

@@ -29,7 +29,8 @@ void add_key(bw_image& image, const std::string& name, int64_t not_after) {
 }
 
 KernelStatus quiet_status() {
-  KernelStatus status{.generation = generation(7, "edge-fleet"),
+  KernelStatus status{.part = part_of_this_binary(),
+                      .generation = generation(7, "edge-fleet"),
                       .counters = {},
                       .last_hour = {},
                       .word = {},
