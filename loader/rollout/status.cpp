@@ -127,7 +127,8 @@ Result<std::optional<KernelStatus>> read_status() {
                          .keyring = std::nullopt,
                          .hooks = std::move(*hooks),
                          .tables = std::move(*tables),
-                         .unjudged = std::move(*unjudged)};
+                         .unjudged = std::move(*unjudged),
+                         .stale_initramfs = stale_initramfs(read_initramfs_facts())};
   const auto ring = keyring::find_ring(kRingName);
   if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
   if (const auto residents = count_residents()) status.residents = *residents;

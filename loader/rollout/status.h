@@ -16,6 +16,7 @@
 #include "loader/kernel/tables.h"
 #include "loader/kernel/unjudged.h"
 #include "loader/policies/publish.h"
+#include "loader/rollout/initramfs.h"
 
 namespace bpfwarden::loader {
 
@@ -46,6 +47,7 @@ struct KernelStatus {
   Hooks hooks;
   std::vector<Table> tables;
   std::vector<bw_unjudged> unjudged;
+  std::optional<StaleInitramfs> stale_initramfs;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

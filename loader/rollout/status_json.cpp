@@ -68,6 +68,12 @@ nlohmann::json residents_to_json(const std::optional<Residents>& residents) {
   return {{"count", residents->count}, {"would_deny", residents->would_deny}};
 }
 
+// Null: each has the confirmed policy, or none knows of any.
+nlohmann::json initramfs_to_json(const std::optional<StaleInitramfs>& stale) {
+  if (!stale) return {};
+  return {{"stale", stale->kernels}, {"command", stale->command}};
+}
+
 }  // namespace
 
 nlohmann::json status_to_json(const KernelStatus& status) {
@@ -103,6 +109,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
             {"probes_refused", status.probes.refused},
             {"probes_would_deny", status.probes.would_deny}}},
           {"residents", residents_to_json(status.residents)},
+          {"initramfs", initramfs_to_json(status.stale_initramfs)},
           {"counters",
            {{"decided", status.counters.decided},
             {"refused", status.counters.refused},

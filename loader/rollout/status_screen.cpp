@@ -104,6 +104,13 @@ size_t add_residents(const std::optional<Residents>& residents, Lines& lines) {
   return 1;
 }
 
+size_t add_initramfs(const std::optional<StaleInitramfs>& stale, Lines& lines) {
+  if (!stale) return 0;
+  lines.push_back({"initramfs", stale_initramfs_text(*stale), Tone::attention});
+  lines.push_back({"", "`" + stale->command + "` makes it anew", Tone::attention});
+  return 2;
+}
+
 // Above all else: what follows is true of the policy, and no longer of what is decided.
 void add_missing_hooks(const Hooks& hooks, Lines& lines) {
   if (hooks.missing.empty()) return;
@@ -200,6 +207,7 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   add_last_hour(status.last_hour, status.probes, lines);
   add_totals(status.counters, lines);
   alarms += add_full_tables(status.tables, lines);
+  if (alarms + 1 < kShownKeys) alarms += add_initramfs(status.stale_initramfs, lines);
   if (alarms < kShownKeys) alarms += add_residents(status.residents, lines);
   if (status.keyring)
     lines.push_back({"keyring", std::to_string(*status.keyring)});
