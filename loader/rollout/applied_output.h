@@ -8,6 +8,9 @@ namespace bpfwarden::loader {
 // On stdout.
 void print_applied(const CompiledPolicy& compiled, const Applied& applied, bool as_json);
 
+// On stdout, where an initramfs has not the policy that a boot comes up with now: what to do.
+void print_stale_initramfs();
+
 // "policy 'edge' version 12, audit"
 [[nodiscard]] std::string policy_line(const CompiledPolicy& compiled);
 

@@ -68,6 +68,12 @@ nlohmann::json residents_to_json(const std::optional<Residents>& residents) {
   return {{"count", residents->count}, {"would_deny", residents->would_deny}};
 }
 
+// Null: each has the confirmed policy, or none knows of any.
+nlohmann::json initramfs_to_json(const std::optional<StaleInitramfs>& stale) {
+  if (!stale) return {};
+  return {{"stale", stale->kernels}, {"command", stale->command}};
+}
+
 }  // namespace
 
 nlohmann::json status_to_json(const KernelStatus& status) {
@@ -77,6 +83,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
   return {{"active", true},
           {"host", machine.nodename},
           {"kernel", machine.release},
+          {"kernel_part", {{"version", status.part.version}, {"abi", status.part.abi}}},
           {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
           {"policy", image.policy_name},
           {"version", image.policy_version},
@@ -102,6 +109,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
             {"probes_refused", status.probes.refused},
             {"probes_would_deny", status.probes.would_deny}}},
           {"residents", residents_to_json(status.residents)},
+          {"initramfs", initramfs_to_json(status.stale_initramfs)},
           {"counters",
            {{"decided", status.counters.decided},
             {"refused", status.counters.refused},

@@ -88,6 +88,7 @@ int run_apply(ApplyArguments& options) {
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
   print_applied(compiled, *applied, options.json);
+  if (!options.json) print_stale_initramfs();
   tell_service_manager(policy_line(compiled));
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "loader/cli/cmd.h"
+#include "loader/rollout/applied_output.h"
 #include "loader/rollout/rollout.h"
 
 namespace bpfwarden::loader {
@@ -13,6 +14,7 @@ int run_confirm() {
   if (!confirmed) return print_error(confirmed.error());
   std::printf("confirmed: generation %llu stays, and comes back after a reboot\n",
               static_cast<unsigned long long>(confirmed->generation));
+  print_stale_initramfs();
   return 0;
 }
 

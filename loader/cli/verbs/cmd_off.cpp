@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "loader/cli/cmd.h"
+#include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
 
 namespace bpfwarden::loader {
@@ -13,6 +14,7 @@ int run_off() {
   if (!dropped) return print_error(dropped.error());
   std::puts(*dropped ? "off: the hooks are detached, the policy and its keyring are gone"
                      : "off: there was nothing to detach");
+  print_stale_initramfs();
   return 0;
 }
 

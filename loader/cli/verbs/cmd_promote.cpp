@@ -21,6 +21,7 @@ int run_promote(const PromoteArguments& options) {
   if (!promoted) return print_error(promoted.error());
   std::fputs(promoted->taken_away.c_str(), stderr);
   print_applied(*promoted->policy.compiled, promoted->applied, options.json);
+  if (!options.json) print_stale_initramfs();
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
 #include "loader/inventory/inventory_output.h"
+#include "loader/kernel/version.h"
 #include "loader/report/report_page.h"
 #include "loader/report/report_sources.h"
 #include "loader/rollout/status.h"
@@ -85,7 +86,7 @@ void describe_origin(const ReportArguments& options, const ReportSpan& span,
   }
   if (!options.host.empty()) report["host"] = options.host;
   report["generated"] = utc_text(now());
-  report["version"] = BPFWARDEN_VERSION;
+  report["version"] = kVersion;
   report["since"] = span.since ? nlohmann::json(utc_text(*span.since)) : nlohmann::json();
   report["until"] = span.until ? nlohmann::json(utc_text(*span.until)) : nlohmann::json();
 }

@@ -19,6 +19,7 @@ int run_rollback(const RollbackArguments& options) {
   const auto back = rollback(options.apply);
   if (!back) return print_error(back.error());
   print_applied(*back->policy.compiled, back->applied, options.json);
+  if (!options.json) print_stale_initramfs();
   return 0;
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("allow_everything_at_a_boot_before_any_policy", "[vm][boot][bare]") {
   CHECK(load({}).error == 0);
 }
 
-TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "[vm][boot][bare]") {
+TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   const Ran boot = run("bpfwarden boot");
@@ -63,7 +63,7 @@ TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "
   CHECK(status_now()["generation"] == generation);
 }
 
-TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot][bare]") {
+TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   const CommandLine line("root=/dev/vda bpfwarden=audit quiet bpfwarden=off");
@@ -74,7 +74,7 @@ TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot][bare]") {
   CHECK(run("bpfwarden status").status == 1);
 }
 
-TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot][bare]") {
+TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   {
@@ -92,7 +92,7 @@ TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][b
 }
 
 // Neither of what is not the parameter, nor of a value that means nothing.
-TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot][bare]") {
+TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   const CommandLine line("xbpfwarden=off bpfwarden=offf bpfwarden.off -- bpfwarden=off");
@@ -104,7 +104,7 @@ TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][b
 
 // Before 7.3 this switch turns BPF LSM off, and nothing in our maps or pins shows it; since then it
 // cannot be moved while hooks are there.
-TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot][bare]") {
+TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   REQUIRE(run("bpfwarden boot").status == 0);
@@ -114,6 +114,30 @@ TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot
   CHECK(boot.status == (is_asked ? 0 : 1));
   CHECK(tells(boot, is_asked ? "was refused" : "was let in"));
   run("echo 1 > /proc/sys/kernel/ftrace_enabled");
+}
+
+// What an initramfs brings back may be newer than what was confirmed since: a rollback, say.
+TEST_CASE("allow_at_a_boot_what_is_saved_after_an_initramfs_with_a_newer_policy", "[vm][boot]") {
+  Warden warden;
+  warden.apply("enforce", kSocketsOnly);
+  REQUIRE(run("cp -a /var/lib/bpfwarden/policies /tmp/saved").status == 0);
+  warden.apply("enforce", "");
+  REQUIRE(load(Load::packet_filter()).error == EPERM);
+  REQUIRE(run("cp -a /tmp/saved/. /var/lib/bpfwarden/policies && rm -r /tmp/saved").status == 0);
+  CHECK(run("bpfwarden boot").status == 0);
+  CHECK(status_now()["version"] == warden.version() - 1);
+  CHECK(load(Load::packet_filter()).error == 0);
+  CHECK(load({}).error == EPERM);
+}
+
+TEST_CASE("deny_at_a_boot_by_an_initramfs_from_before_off_and_tell_of_it", "[vm][boot]") {
+  Warden warden;
+  warden.apply("enforce", kSocketsOnly);
+  REQUIRE(run("rm -r /var/lib/bpfwarden/policies").status == 0);
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == 0);
+  CHECK(tells(boot, "is active, by an initramfs from before `bpfwarden off`"));
+  CHECK(load({}).error == EPERM);
 }
 
 }  // namespace bpfwarden::vm
