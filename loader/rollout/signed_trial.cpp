@@ -1,7 +1,5 @@
 #include "loader/rollout/signed_trial.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -42,7 +40,7 @@ Result<ThrowAway> make_throw_away() {
       {.common_name = "bpfwarden doctor", .type = keyring::KeyType::rsa_2048, .days = 1});
   if (!files) return std::unexpected(std::move(files).error());
   auto key = keyring::private_key_in(files->key);
-  OPENSSL_cleanse(files->key.data(), files->key.size());
+  ::explicit_bzero(files->key.data(), files->key.size());
   if (!key) return std::unexpected(std::move(key).error());
   const auto* bytes = reinterpret_cast<const uint8_t*>(files->certificate.data());
   auto parsed = keyring::parse_certificates({bytes, files->certificate.size()}, "doctor");
