@@ -76,6 +76,14 @@ Result<PrivateKey> open_private_key(const std::string& name, const KeyAccess& ac
   return name.starts_with("pkcs11:") ? open_token_key(name, access) : read_pem_key(name, access);
 }
 
+Result<PrivateKey> private_key_in(std::string_view pem) {
+  const BioPtr in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  ERR_clear_error();
+  PrivateKey key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
+  if (key.get() == nullptr) return fail_openssl("not a PEM private key", "give a PEM private key");
+  return key;
+}
+
 Result<std::string> read_passphrase(const std::filesystem::path& file) {
   auto bytes = read_file(file, max_passphrase + 1);
   if (!bytes) return std::unexpected(std::move(bytes.error()));

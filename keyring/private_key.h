@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -37,6 +38,9 @@ struct KeyAccess {
 // OpenSSL's PKCS#11 engine not installed.
 [[nodiscard]] Result<PrivateKey> open_private_key(const std::string& name,
                                                   const KeyAccess& access = {});
+
+// One that was just made and is in no file: PEM, not encrypted. Errors: it is none.
+[[nodiscard]] Result<PrivateKey> private_key_in(std::string_view pem);
 
 // The first line of the file, without its end. Errors: unreadable (errno kept); empty.
 [[nodiscard]] Result<std::string> read_passphrase(const std::filesystem::path& file);

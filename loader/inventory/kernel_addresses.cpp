@@ -1,23 +1,20 @@
 #include "loader/inventory/kernel_addresses.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <fstream>
-#include <memory>
 #include <string_view>
 
 #include "base/certificate.h"
 #include "base/fd.h"
+#include "loader/kernel/kernel_names.h"
 #include "loader/policies/kernel_symbols.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-using Types = std::unique_ptr<btf, decltype(&btf__free)>;
 
 constexpr uint64_t kKernelHalf = uint64_t{1} << 63U;
 
@@ -67,8 +64,11 @@ std::string symbol_in(std::string_view line, const std::set<uint64_t>& addresses
   return is_program ? std::string() : std::string(named.substr(0, tab));
 }
 
-bool has_type(const btf* types, const std::string& symbol) {
-  return types != nullptr && btf__find_by_name_kind(types, symbol.c_str(), BTF_KIND_VAR) > 0;
+// Of the kernel or of any module.
+bool has_type(const Result<KernelNames>& names, const std::string& symbol) {
+  return names && std::ranges::any_of(names->all(), [&](const auto& owned) {
+           return owned.second.variables.contains(symbol);
+         });
 }
 
 }  // namespace
@@ -113,11 +113,11 @@ std::map<std::string, std::vector<std::string>> kernel_addresses_in(
   const auto symbols = symbols_at(all, kKernelSymbols);
   std::map<std::string, std::vector<std::string>> found;
   if (!symbols || symbols->empty()) return found;
-  const Types types(btf__load_vmlinux_btf(), btf__free);
+  const auto names = KernelNames::of_host();
   for (const auto& [digest, addresses] : addresses_of)
     for (const uint64_t address : addresses) {
       const auto symbol = symbols->find(address);
-      if (symbol != symbols->end() && !has_type(types.get(), symbol->second))
+      if (symbol != symbols->end() && !has_type(names, symbol->second))
         found[digest].push_back(symbol->second);
     }
   return found;

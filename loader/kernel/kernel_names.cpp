@@ -40,6 +40,8 @@ void KernelNames::add(const btf* types, string_view module) {
       put_rest(names.tracepoints, name, "btf_trace_");
     } else if (btf_is_struct(type)) {
       put_rest(names.struct_ops, name, "bpf_struct_ops_");
+    } else if (btf_is_var(type)) {
+      names.variables.emplace(name);
     }
   }
 }

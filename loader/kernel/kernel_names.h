@@ -21,6 +21,7 @@ struct OwnedNames {
   std::set<std::string, std::less<>> tracepoints;  // without btf_trace_
   std::set<std::string, std::less<>> iterators;    // without bpf_iter_
   std::set<std::string, std::less<>> struct_ops;   // without bpf_struct_ops_
+  std::set<std::string, std::less<>> variables;    // those that the BTF has a type of
 };
 
 class KernelNames {

@@ -73,8 +73,11 @@ struct Sources {
 Result<Sources> read_sources(const SuggestRequest& request, const bw_image* base) {
   auto events = read_seen_events(request.events);
   if (!events) return std::unexpected(std::move(events).error());
-  Sources sources = {std::move(events->loads), std::move(events->attachments), events->by_threads,
-                     std::move(events->sources), {}};
+  Sources sources = {std::move(events->loads),
+                     std::move(events->attachments),
+                     events->by_threads,
+                     std::move(events->sources),
+                     {}};
   if (request.with_inventory) {
     const auto programs = read_inventory();
     if (!programs)
@@ -226,8 +229,8 @@ bool refuses_strangers(const CompiledPolicy& compiled, const std::string& attach
 
 std::optional<policy::Expectation> expected_of(const CompiledPolicy& compiled,
                                                const policy::SeenLoad& seen) {
-  const auto situation = policy::situation_of(settings_of(seen), compiled.policy, *compiled.image,
-                                              std::time(nullptr));
+  const auto situation =
+      policy::situation_of(settings_of(seen), compiled.policy, *compiled.image, std::time(nullptr));
   if (!situation) return std::nullopt;
   const auto decisions = policy::decide_on(*compiled.image, *situation);
   if (is_load_only(compiled, decisions.load)) return policy::Expectation::load_only;

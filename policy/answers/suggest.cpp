@@ -179,7 +179,7 @@ Changing changing_series(const std::vector<SeenLoad>& loads, const SuggestOption
     const auto found = options.addresses_in.find(seen.load.digest);
     if (!may_be_series(seen) || found == options.addresses_in.end()) continue;
     changing[{seen.load.attach, seen.load.program, seen.by}].insert(found->second.begin(),
-                                                                   found->second.end());
+                                                                    found->second.end());
   }
   return changing;
 }
@@ -233,9 +233,7 @@ string comment_line(const SeenLoad& seen) {
 class Suggester {
  public:
   Suggester(const SuggestOptions& options, const std::vector<SeenLoad>& loads)
-      : options_(options),
-        changing_(changing_series(loads, options)),
-        names_(options.taken_names) {
+      : options_(options), changing_(changing_series(loads, options)), names_(options.taken_names) {
     for (const SeenLoad& seen : loads)
       if (is_changing(seen)) changing_digests_.insert(seen.load.digest);
   }
@@ -376,10 +374,10 @@ string Suggester::changing_comment(const Loads& loads) const {
     const auto& here = changing_.at({seen.load.attach, seen.load.program, seen.by});
     symbols.insert(here.begin(), here.end());
   }
-  const string why =
-      symbols.empty() ? "as where addresses of kernel symbols\nare put into a program."
-                      : "for their loader puts addresses of\nkernel symbols into them: " +
-                            joined_points({symbols.begin(), symbols.end()}) + ".";
+  const string why = symbols.empty()
+                         ? "as where addresses of kernel symbols\nare put into a program."
+                         : "for their loader puts addresses of\nkernel symbols into them: " +
+                               joined_points({symbols.begin(), symbols.end()}) + ".";
   return "By its executable: the digests of these differ from boot to boot, " + why +
          " Sign it where you can.\n";
 }
@@ -439,8 +437,10 @@ void Suggester::note_short_lived(const Loads& loads, string& comment) const {
   };
   if (!std::ranges::any_of(loads, holds_addresses)) return;
   comment +=
-      "Until the next boot only: addresses of kernel symbols are in it, so that its digest will be\n"
-      "another one. Record its load (`bpfwarden events`), and suggest again: then its executable is "
+      "Until the next boot only: addresses of kernel symbols are in it, so that its digest will "
+      "be\n"
+      "another one. Record its load (`bpfwarden events`), and suggest again: then its executable "
+      "is "
       "known.\n";
 }
 

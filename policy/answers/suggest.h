@@ -53,7 +53,7 @@ struct SuggestOptions {
   std::set<std::string> taken_names;  // of rules
   // By digest: kernel symbols whose addresses a loader has put into that program.
   std::map<std::string, std::vector<std::string>> addresses_in;
-  bool include_refused = false;       // admit what a policy refused, too
+  bool include_refused = false;  // admit what a policy refused, too
 };
 
 struct SuggestedRule {

@@ -30,8 +30,8 @@ struct SuggestHeader {
 struct SuggestedAnswers {
   // Whether it refuses strangers at an attach point.
   std::function<bool(const std::string& attach)> refuses = [](const std::string&) { return true; };
-  // What it says of a load that no rule of the suggestion is there for. Nothing: that depends on the
-  // place, which is not known.
+  // What it says of a load that no rule of the suggestion is there for. Nothing: that depends on
+  // the place, which is not known.
   std::function<std::optional<Expectation>(const SeenLoad&)> expected = [](const SeenLoad&) {
     return Expectation::allow;
   };

@@ -43,8 +43,7 @@ TestCase read_case(const Value& value, const SituationSettings& defaults,
   if (!test.situation.attach && !fields.find("attach"))
     diagnostics.error(value.position, "this test has no `attach`", "add attach = \"xdp@eth0\"");
   if (const Entry* entry = fields.require("expect", "add expect = \"allow\" or \"deny\""))
-    test.expected =
-        fields.word<Expectation>(*entry, kExpectations).value_or(Expectation::deny);
+    test.expected = fields.word<Expectation>(*entry, kExpectations).value_or(Expectation::deny);
   if (const Entry* entry = fields.find("rule"))
     if (const string* rule = fields.string(*entry)) test.rule = *rule;
   if (const Entry* entry = fields.find("mode")) test.mode = fields.word<Mode>(*entry, kModeWords);

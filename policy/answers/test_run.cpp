@@ -46,9 +46,9 @@ string complaint_about_answer(Expectation expected, const Explanation& explanati
   const bw_decision& decision = explanation.decision();
   const string got = decision.allow != 0 ? "allow" : "deny";
   if (expected == Expectation::load_only)
-    return is_load_only(explanation, policy)
-               ? ""
-               : "expected load-only, got " + got + " from " + decider_text(policy, decision) + "\n";
+    return is_load_only(explanation, policy) ? ""
+                                             : "expected load-only, got " + got + " from " +
+                                                   decider_text(policy, decision) + "\n";
   const string wanted = expected == Expectation::allow ? "allow" : "deny";
   if (wanted == got) return {};
   return "expected " + wanted + ", got " + got + " from " + decider_text(policy, decision) + "\n";

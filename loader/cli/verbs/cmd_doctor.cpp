@@ -10,6 +10,7 @@
 #include "loader/kernel/hooks.h"
 #include "loader/rollout/boot_options.h"
 #include "loader/rollout/probe.h"
+#include "loader/rollout/signed_trial.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -89,7 +90,10 @@ int run_doctor(bool as_json) {
   auto found = probe_kernel();
   found.push_back(probe_algorithms());
   auto hooks = look_at_hooks();
-  if (!hooks && first_missing(found) == nullptr) found.push_back(probe_by_trying());
+  if (!hooks && first_missing(found) == nullptr) {
+    found.push_back(probe_by_trying());
+    found.push_back(probe_by_signing());
+  }
   if (hooks) found.insert(found.begin(), std::move(*hooks));
   if (as_json)
     print_json(found);

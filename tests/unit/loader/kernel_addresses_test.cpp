@@ -19,28 +19,32 @@ std::vector<bpf_insn> instructions(const std::vector<uint8_t>& bytes) {
 }
 
 std::vector<bpf_insn> with_address() {
-  return instructions({0x18, 2, 0, 0, 0x40, 0xb8, 0xa3, 0xad, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
-                       0x77, 2, 0, 0, 12, 0, 0, 0, 0x61, 0x10, 0x70, 0, 0, 0, 0, 0,
-                       0x0f, 0x20, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0});
+  return instructions({0x18, 2,    0,    0,    0x40, 0xb8, 0xa3, 0xad, 0,    0,    0, 0,
+                       0xff, 0xff, 0xff, 0xff, 0x77, 2,    0,    0,    12,   0,    0, 0,
+                       0x61, 0x10, 0x70, 0,    0,    0,    0,    0,    0x0f, 0x20, 0, 0,
+                       0,    0,    0,    0,    0x95, 0,    0,    0,    0,    0,    0, 0});
 }
 
 std::vector<bpf_insn> with_type() {
-  return instructions({0xbf, 0x16, 0, 0, 0, 0, 0, 0, 0x18, 1, 0, 0, 0xf0, 0xef, 0x4e, 0xaf,
-                       0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x85, 0, 0, 0, 0x90, 0x7c, 4, 0,
-                       0x61, 1, 0, 0, 0, 0, 0, 0, 0x61, 0x60, 0x70, 0, 0, 0, 0, 0,
-                       0x0f, 0x10, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0});
+  return instructions({0xbf, 0x16, 0,    0,    0,    0, 0,    0,    0x18, 1,    0,    0,    0xf0,
+                       0xef, 0x4e, 0xaf, 0,    0,    0, 0,    0xff, 0xff, 0xff, 0xff, 0x85, 0,
+                       0,    0,    0x90, 0x7c, 4,    0, 0x61, 1,    0,    0,    0,    0,    0,
+                       0,    0x61, 0x60, 0x70, 0,    0, 0,    0,    0,    0x0f, 0x10, 0,    0,
+                       0,    0,    0,    0,    0x95, 0, 0,    0,    0,    0,    0,    0});
 }
 
 std::vector<bpf_insn> with_clock() {
-  return instructions({0xbf, 0x16, 0, 0, 0, 0, 0, 0, 0x18, 0, 0, 0, 0, 0x7a, 0x80, 0xae,
-                       0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x79, 0, 0, 0, 0, 0, 0, 0,
-                       0x61, 0x61, 0x70, 0, 0, 0, 0, 0, 0x0f, 1, 0, 0, 0, 0, 0, 0,
-                       0xbf, 0x10, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0});
+  return instructions({0xbf, 0x16, 0,    0, 0,    0, 0,    0,    0x18, 0,    0,    0,    0,
+                       0x7a, 0x80, 0xae, 0, 0,    0, 0,    0xff, 0xff, 0xff, 0xff, 0x79, 0,
+                       0,    0,    0,    0, 0,    0, 0x61, 0x61, 0x70, 0,    0,    0,    0,
+                       0,    0x0f, 1,    0, 0,    0, 0,    0,    0,    0xbf, 0x10, 0,    0,
+                       0,    0,    0,    0, 0x95, 0, 0,    0,    0,    0,    0,    0});
 }
 
 }  // namespace
 
-TEST_CASE("addresses that a loader has put into instructions are found, the verifier's own are not") {
+TEST_CASE(
+    "addresses that a loader has put into instructions are found, the verifier's own are not") {
   CHECK(possible_addresses(with_address()) == std::set{kProgFops});
   CHECK(possible_addresses(with_type()) == std::set{kProgActive});
   CHECK(possible_addresses(with_clock()).empty());

@@ -374,10 +374,10 @@ TEST_CASE("programs with addresses of kernel symbols are admitted by their execu
   runs.boots.clear();
   unknown = runs;
   unknown.load.digest = digest_number(3);
-  const Suggestion suggestion = suggest({in_boot(1000, digest_number(1), "moves"), runs, unknown,
-                                         in_boot(1000, digest_number(2), "moves"),
-                                         in_boot(1000, digest_number(4), "stays")},
-                                        options);
+  const Suggestion suggestion =
+      suggest({in_boot(1000, digest_number(1), "moves"), runs, unknown,
+               in_boot(1000, digest_number(2), "moves"), in_boot(1000, digest_number(4), "stays")},
+              options);
   const string text = text_of(suggestion);
   INFO(text);
   const Policy policy = must_parse(text);

@@ -162,6 +162,32 @@ std::string finding_of_doctor(const std::string& capability) {
   return "";
 }
 
+// With a key that no file holds: doctor asks the kernel by three loads of its own.
+TEST_CASE("allow_doctor_to_see_what_the_kernel_makes_of_signatures",
+          "[vm][bare][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_"
+          "verdict][kernel:"
+          "folded_maps]") {
+  const auto doctor = nlohmann::json::parse(run("bpfwarden doctor --json").output);
+  std::string detail, finding;
+  for (const auto& one : doctor["capabilities"]) {
+    if (one["name"] == "signed trial") detail = one["detail"], finding = one["finding"];
+    if (one["name"] == "signature verification" && !BW_KERNEL_HAS(signature_attr)) {
+      CHECK(one["finding"] == "missing");
+      CHECK(doctor["can_enforce"] == false);
+    }
+  }
+  INFO(doctor.dump(2));
+  if (!BW_KERNEL_HAS(signature_attr)) {
+    CHECK(detail.empty());  // not tried where nothing verifies
+    return;
+  }
+  CHECK(finding == "ok");
+  CHECK(detail.ends_with("changed after signing, or by another key, it was refused"));
+  CHECK(says(detail, BW_KERNEL_HAS(signature_verdict) ? "verdict is `verified`"
+                                                      : "its verdict is not told"));
+  CHECK_FALSE(says(run("cat /proc/keys"), "bpfwarden-doctor"));
+}
+
 // One bundle, two forms of its loader: the kernel decides which is run.
 TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
           "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["

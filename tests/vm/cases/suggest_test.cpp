@@ -149,13 +149,15 @@ TEST_CASE("allow_after_a_reboot_a_program_with_addresses_of_kernel_symbols",
   const auto loads = [](const std::string& object) {
     const Ran ran = run("bpftool prog loadall " + std::string(kOwnObjects) + "/" + object +
                         ".bpf.o /sys/fs/bpf/addresses");
-    run("rm -rf /sys/fs/bpf/addresses_before; mv /sys/fs/bpf/addresses /sys/fs/bpf/addresses_before");
+    run("rm -rf /sys/fs/bpf/addresses_before; mv /sys/fs/bpf/addresses "
+        "/sys/fs/bpf/addresses_before");
     return ran.status == 0;
   };
   REQUIRE(loads("addresses"));  // and it is still there when suggest looks
   const std::string events = recorded(folder);
   const std::string policy = folder.path() / "suggested.toml";
-  const Ran suggested = run("bpfwarden suggest --mode enforce --events " + events + " -o " + policy);
+  const Ran suggested =
+      run("bpfwarden suggest --mode enforce --events " + events + " -o " + policy);
   const std::string text = run("cat " + policy).output;
   INFO(suggested.output << text);
   REQUIRE(suggested.status == 0);

@@ -1,6 +1,7 @@
-// Three programs as loaders make them differ, or not, from boot to boot: with the address of a kernel symbol,
-// which libbpf puts in for a symbol without a type; with a symbol that it names by its number in BTF; with
-// the clock, whose address the verifier puts in. NEXT_BOOT is another address, as after a reboot.
+// Three programs as loaders make them differ, or not, from boot to boot: with the address of a
+// kernel symbol, which libbpf puts in for a symbol without a type; with a symbol that it names by
+// its number in BTF; with the clock, whose address the verifier puts in. NEXT_BOOT is another
+// address, as after a reboot.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
