@@ -52,15 +52,15 @@ KINDS = [
     (400, "allowed", INIT, "sd_devices", "cgroup/dev", "unsigned", None, SYSTEMD),
     (220, "allowed", INIT, "sd_fw_egress", "cgroup_skb/egress", "unsigned", None, SYSTEMD),
     (50, "allowed", BALANCER, "steer", "sk_lookup", "prog-only", "vendor", VENDOR),
-    (30, "would-deny", EXPORTER, "biolatency", "kprobe/\u2026", "unsigned", None, None),
-    (22, "would-deny", EXPORTER, "timers", "tp/\u2026", "unsigned", None, None),
-    (9, "would-deny", EXPORTER, "oomkill", "kprobe/\u2026", "unsigned", None, None),
-    (7, "would-deny", SHELL, "do_sys_openat2", "kprobe/\u2026", "unsigned", None, None),
-    (3, "would-deny", SHELL, "BEGIN", "uprobe/\u2026", "unsigned", None, None),
-    (6, "would-deny", CRON, "flow_count", "tc", "prog-only", None, None),
-    (2, "would-deny", AGENT, "xdp_filter_v2", "xdp", "prog-only", "netops", None),
-    (2, "would-deny", AGENT, "xdp_filter", "xdp@eth7", "prog-used-maps", "netops", None),  # attached where no rule allows it
-    (1.2, "would-deny", ODD, HOSTILE, "fentry/do_filp_open", "unsigned", None, None),
+    (30, "would_deny", EXPORTER, "biolatency", "kprobe/\u2026", "unsigned", None, None),
+    (22, "would_deny", EXPORTER, "timers", "tp/\u2026", "unsigned", None, None),
+    (9, "would_deny", EXPORTER, "oomkill", "kprobe/\u2026", "unsigned", None, None),
+    (7, "would_deny", SHELL, "do_sys_openat2", "kprobe/\u2026", "unsigned", None, None),
+    (3, "would_deny", SHELL, "BEGIN", "uprobe/\u2026", "unsigned", None, None),
+    (6, "would_deny", CRON, "flow_count", "tc", "prog-only", None, None),
+    (2, "would_deny", AGENT, "xdp_filter_v2", "xdp", "prog-only", "netops", None),
+    (2, "would_deny", AGENT, "xdp_filter", "xdp@eth7", "prog-used-maps", "netops", None),  # attached where no rule allows it
+    (1.2, "would_deny", ODD, HOSTILE, "fentry/do_filp_open", "unsigned", None, None),
     (0.8, "refused", STRAY, "hide_pid", "fmod_ret/security_file_open", "unsigned", None, NEVER),
     (0.5, "refused", STRAY, "r0", "lsm_cgroup/socket_bind", "unsigned", None, NEVER),
     (0.2, "refused", STRAY, "", None, "unsigned", None, None),  # wants to change the keyring
@@ -73,9 +73,9 @@ def base(kind, rng):
     _, outcome, who, program, attach, signature, signer, rule = kind
     is_attachment = attach is not None and "@" in attach
     hook = {"rejected": "observed", "staged": "staged"}.get(outcome, "attach" if is_attachment else "bpf_prog_load" if attach else "key_permission")
-    denied = outcome in ("would-deny", "refused", "rejected", "staged")
+    denied = outcome in ("would_deny", "refused", "rejected", "staged")
     error = rng.choice([126, 129]) if outcome == "rejected" else 1 if outcome == "refused" else 0
-    is_default = outcome in ("would-deny", "staged")
+    is_default = outcome in ("would_deny", "staged")
     return {
         "hook": hook, "decision": "deny" if denied else "allow", "refused": outcome in ("refused", "rejected"), "errno": error,
         "active_decision": "allow" if outcome == "staged" else None, "mode": "enforce" if outcome == "refused" else "audit",

@@ -16,7 +16,7 @@ from expected import Expected, outcome, unit
 
 BPFWARDEN, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 MOST_BYTES, MOST_UNPACKINGS = 5 << 20, 60
-OUTCOMES = ["allowed", "would-deny", "refused", "rejected", "staged"]
+OUTCOMES = ["allowed", "would_deny", "refused", "rejected", "staged"]
 READY = "document.documentElement.dataset.ready"
 
 # What the page cannot do without, once more: the measure of all that it does, on whichever machine.
@@ -189,9 +189,9 @@ class ReportTest(unittest.TestCase):
                 if number(cell):
                     read[row[0], name] = number(cell)
         self.assertEqual(read, dict(self.expected.bins(step)))
-        bars = self.browser.run("return [...document.querySelectorAll('.lane.would-deny .chart a')].map(bar => bar.getAttribute('aria-label'))")
+        bars = self.browser.run("return [...document.querySelectorAll('.lane.would_deny .chart a')].map(bar => bar.getAttribute('aria-label'))")
         told = {label[:19]: number(label[21:].split()[0]) for label in bars}
-        self.assertEqual(told, {start: count for (start, name), count in read.items() if name == "would-deny"})
+        self.assertEqual(told, {start: count for (start, name), count in read.items() if name == "would_deny"})
 
     def test_what_runs(self):
         rows = self.browser.run(ROWS, "#running")
@@ -207,7 +207,7 @@ class ReportTest(unittest.TestCase):
 
     def test_a_number_shows_its_events(self):
         name = next(iter(self.expected.units.most_common(1)))[0]
-        denied = lambda event: outcome(event) in ("would-deny", "refused")
+        denied = lambda event: outcome(event) in ("would_deny", "refused")
         self.follow("#denied-units tbody tr:nth-child(1) a.count", self.expected.units[name])
         newest = self.expected.newest(lambda event: denied(event) and unit(event) == name, 25)
         self.assertEqual(self.shown(), newest)

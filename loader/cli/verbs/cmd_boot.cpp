@@ -1,24 +1,72 @@
 // bpfwarden boot: what bpfwarden.service and the initramfs run.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/boot.h"
 #include "loader/rollout/canary.h"
+#include "loader/text/json_members.h"
+#include "loader/text/kernel_text.h"
 #include "loader/text/service_manager.h"
 
 namespace bpfwarden::loader {
 namespace {
 
+using nlohmann::json;
+
+// With --json they are part of the answer, too.
+std::vector<std::string>& warnings() {
+  static std::vector<std::string> all;
+  return all;
+}
+
 void warn(const std::string& text) {
+  warnings().push_back(text);
   std::fprintf(stderr, "%sbpfwarden: warning: %s\n", kWarningLevel, text.c_str());
 }
 
 int give_up(const Error& error) {
   tell_service_manager("failed: " + error.message);
   return print_error(error);
+}
+
+const char* word_of(BootWord word) {
+  switch (word) {
+    case BootWord::none:
+      return "none";
+    case BootWord::off:
+      return "off";
+    case BootWord::audit:
+      return "audit";
+    case BootWord::unknown:
+      break;
+  }
+  return "unknown";
+}
+
+json to_json(const std::vector<ListedProgram>& residents) {
+  json list = json::array();
+  for (const ListedProgram& program : residents)
+    list.push_back(object_of({{"program_id", program.listed.id},
+                              {"program", kernel_text(program.listed.name,
+                                                      sizeof(program.listed.name))},
+                              {"attach", program.attach}}));
+  return list;
+}
+
+// `canary` may be null.
+json boot_json(const Boot& boot, const json& canary, const std::vector<ListedProgram>& residents) {
+  return object_of(
+      {{"boot_word", word_of(boot.word)},
+       {"applied",
+        boot.policy ? applied_json(*boot.policy->compiled, boot.applied, {}) : json()},
+       {"canary", canary},
+       {"warnings", warnings()},
+       {"residents", to_json(residents)}});
 }
 
 // For the journal, and the line of `systemctl status`.
@@ -28,25 +76,29 @@ int without_policy(const Boot& boot) {
           ? "off: `bpfwarden=off` on the kernel's command line; nothing is decided"
           : "no policy yet: `systemctl reload bpfwarden` applies /etc/bpfwarden/policy.toml";
   if (boot.word == BootWord::off) warn(text);
-  std::puts(text.c_str());
+  if (in_json())
+    put_answer(boot_json(boot, {}, {}));
+  else
+    std::puts(text.c_str());
   tell_service_manager(text);
   return 0;
 }
 
-void tell_residents() {
-  const auto programs = read_inventory();
-  if (!programs)
-    return warn("what came before the policy is not known: " + programs.error().message);
-  size_t count = 0;
-  for (const ListedProgram& program : *programs) {
-    if (program.standing != Standing::resident) continue;
-    ++count;
+std::vector<ListedProgram> tell_residents() {
+  auto programs = read_inventory();
+  if (!programs) {
+    warn("what came before the policy is not known: " + programs.error().message);
+    return {};
+  }
+  std::erase_if(*programs, [](const auto& one) { return one.standing != Standing::resident; });
+  const size_t count = programs->size();
+  for (const ListedProgram& program : *programs)
     warn("resident, its load was never judged: program " + std::to_string(program.listed.id) +
          " '" + program.listed.name + "', " + program.attach);
-  }
   if (count != 0)
     warn(std::to_string(count) +
          " programs came before the policy; `bpfwarden inventory` lists them");
+  return std::move(*programs);
 }
 
 std::string summary_of(const Boot& boot) {
@@ -62,11 +114,17 @@ int run_boot() {
   if (!boot->policy) return without_policy(*boot);
   if (!boot->warning.empty()) warn(boot->warning);
   if (boot->word == BootWord::audit) warn(summary_of(*boot));
-  print_applied(*boot->policy->compiled, boot->applied, false);
+  if (!in_json()) print_applied(*boot->policy->compiled, boot->applied);
   const auto canary = try_canary(*boot->policy->compiled);
   if (!canary) return give_up(canary.error());
-  std::printf("%s\n", canary_text(*canary).c_str());
-  if (boot->applied.first) tell_residents();  // whoever is later finds what it has told
+  if (!in_json()) std::printf("%s\n", canary_text(*canary).c_str());
+  // Whoever is later finds what it has told.
+  const auto residents = boot->applied.first ? tell_residents() : std::vector<ListedProgram>();
+  if (in_json())
+    put_answer(boot_json(*boot,
+                         object_of({{"outcome", canary_text(*canary)},
+                                    {"attach", text_or_null(canary->attach)}}),
+                         residents));
   tell_service_manager(summary_of(*boot) + "; " + canary_text(*canary));
   return 0;
 }

@@ -1,9 +1,12 @@
 // bpfwarden confirm: keep the policy that awaits it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/rollout/rollout.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 int run_confirm() {
   const auto confirmed = confirm();
   if (!confirmed) return print_error(confirmed.error());
+  if (in_json()) return put_answer(object_of({{"generation", confirmed->generation}})), 0;
   std::printf("confirmed: generation %llu stays, and comes back after a reboot\n",
               static_cast<unsigned long long>(confirmed->generation));
   return 0;
