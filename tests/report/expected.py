@@ -29,7 +29,7 @@ class Expected:
             self.events = [json.loads(line) for line in file]
         self.counts = collections.Counter(map(outcome, self.events))
         denials = [event for event in self.events if outcome(event) in ("would_deny", "refused")]
-        self.programs = collections.Counter((event["program"], event["attach"], (event["digest"] or "")[:12]) for event in denials)
+        self.programs = collections.Counter((event["program"], event["attach"], (event["digest"] or "")[7:19]) for event in denials)
         self.units = collections.Counter(map(unit, denials))
         loads = [event for event in self.events if event["hook"] in ("bpf_prog_load", "bpf_prog")]
         self.matrix = collections.Counter((vouch(event), re.split("[/@]", event["attach"])[0]) for event in loads)

@@ -140,7 +140,10 @@ int run_why(const WhyArguments& options) {
     print_others(options, found->walk.sources, output_columns());
   else
     print_text(found->log, options.last);
-  if (found->walk.unreadable != 0)
+  if (found->walk.unreadable == 0) return 0;
+  if (in_json())
+    put_note(unreadable_text(found->walk));
+  else
     std::fprintf(stderr, "%s\n", unreadable_text(found->walk).c_str());
   return 0;
 }

@@ -79,7 +79,7 @@ const Control enslaved([] {
 });
 
 bool inventory_has(const std::string& attach) {
-  for (const nlohmann::json& one : json_of("bpfwarden inventory --json"))
+  for (const nlohmann::json& one : json_of("bpfwarden inventory --json")["programs"])
     for (const nlohmann::json& attachment : one["attachments"])
       if (attachment["attach"] == attach) return true;
   return false;
