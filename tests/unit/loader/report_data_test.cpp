@@ -82,7 +82,7 @@ TEST_CASE("a staged policy's differences and the kernel's rejections are no deni
   CHECK(numbers.denied_programs.empty());
   CHECK(numbers.matrix.empty());
   REQUIRE(numbers.policies.size() == 1);
-  CHECK(numbers.policies.front().digest == "d1");
+  CHECK(numbers.policies.front().digest == "sha256:d1");
   CHECK(numbers.policies.front().counts[static_cast<size_t>(EventOutcome::rejected)] == 1);
 }
 
