@@ -72,8 +72,7 @@ json error_object(const Pending& all, const Error& error, int status) {
   put(object, "file", place == nullptr ? file_of(error) : json(place->file));
   put(object, "line", place == nullptr ? json() : json(place->line));
   put(object, "column", place == nullptr ? json() : json(place->column));
-  if (!all.diagnostics.empty())
-    put(object, "diagnostics", diagnostics_json(all.diagnostics));
+  if (!all.diagnostics.empty()) put(object, "diagnostics", diagnostics_json(all.diagnostics));
   json events = json::array();
   for (const Event& event : all.refusals) events.push_back(event_to_json(event));
   if (!events.empty()) put(object, "events", std::move(events));
@@ -136,7 +135,8 @@ void put_diagnostics(std::span<const policy::Diagnostic> diagnostics,
 }
 
 void put_note(const std::string& text) {
-  if (!in_json() || is_seen_by_people()) std::fprintf(stderr, "bpfwarden: note: %s\n", text.c_str());
+  if (!in_json() || is_seen_by_people())
+    std::fprintf(stderr, "bpfwarden: note: %s\n", text.c_str());
   if (in_json()) pending().notes.push_back(text);
 }
 

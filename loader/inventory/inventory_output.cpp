@@ -220,32 +220,31 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
                                      {"detail", text_or_null(one.detail)},
                                      {"network_namespace", text_or_null(one.network)}}));
   for (const Holder& one : program.holders)
-    holders.push_back(object_of(
-        {{"tgid", one.pid}, {"comm", one.name}, {"unit", text_or_null(one.unit)}}));
-  return object_of({
-          {"program_id", listed.id},
-          {"program", kernel_text(listed.name, sizeof(listed.name))},
-          {"program_type", type_name(listed)},
-          {"attach", program.attach},
-          {"standing", standing_name(program.standing)},
-          {"admission", admission(program)},
-          {"kernel_verdict", verdict_of(listed)},
-          {"digest", digest_or_null(digest_text(listed))},
-          {"attachments", attachments},
-          {"pins", program.pins},
-          {"processes", holders},
-          {"take_away", program.standing == Standing::own ? std::vector<std::string>()
-                                                          : ways_to_take_away(program)},
-          {"uid", listed.uid},
-          {"load_time_ns", listed.load_time_ns},
-          {"load_time", utc_second_text(load_time(listed, now))},
-          {"map_count", listed.map_count},
-          {"instructions", listed.instructions},
-          {"verified_instructions", listed.verified},
-          {"target_program_id", listed.target_id},
-          {"sleepable", (listed.flags & BW_LISTED_SLEEPABLE) != 0},
-          {"jited", (listed.flags & BW_LISTED_JITED) != 0},
-          {"gpl_compatible", (listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0}});
+    holders.push_back(
+        object_of({{"tgid", one.pid}, {"comm", one.name}, {"unit", text_or_null(one.unit)}}));
+  return object_of({{"program_id", listed.id},
+                    {"program", kernel_text(listed.name, sizeof(listed.name))},
+                    {"program_type", type_name(listed)},
+                    {"attach", program.attach},
+                    {"standing", standing_name(program.standing)},
+                    {"admission", admission(program)},
+                    {"kernel_verdict", verdict_of(listed)},
+                    {"digest", digest_or_null(digest_text(listed))},
+                    {"attachments", attachments},
+                    {"pins", program.pins},
+                    {"processes", holders},
+                    {"take_away", program.standing == Standing::own ? std::vector<std::string>()
+                                                                    : ways_to_take_away(program)},
+                    {"uid", listed.uid},
+                    {"load_time_ns", listed.load_time_ns},
+                    {"load_time", utc_second_text(load_time(listed, now))},
+                    {"map_count", listed.map_count},
+                    {"instructions", listed.instructions},
+                    {"verified_instructions", listed.verified},
+                    {"target_program_id", listed.target_id},
+                    {"sleepable", (listed.flags & BW_LISTED_SLEEPABLE) != 0},
+                    {"jited", (listed.flags & BW_LISTED_JITED) != 0},
+                    {"gpl_compatible", (listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0}});
 }
 
 nlohmann::json inventory_to_json(const std::vector<ListedProgram>& programs) {

@@ -14,9 +14,7 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-std::string prefixed(const std::string& digest) {
-  return digest.empty() ? "" : "sha256:" + digest;
-}
+std::string prefixed(const std::string& digest) { return digest.empty() ? "" : "sha256:" + digest; }
 
 template <class Number>
 std::string text_or_none(const std::optional<Number>& number) {

@@ -87,8 +87,8 @@ class Denials {
 void see_policy(std::vector<SeenPolicy>& policies, const EventTable& events,
                 const TableEntry& entry, EventOutcome outcome) {
   const std::string& digest = events.text(entry, Field::policy_digest);
-  const uint64_t version = std::strtoull(
-      events.text(entry, Field::policy_version).c_str(), nullptr, 10);  // a number as text
+  const uint64_t version = std::strtoull(events.text(entry, Field::policy_version).c_str(), nullptr,
+                                         10);  // a number as text
   auto found = std::ranges::find_if(policies, [&](const SeenPolicy& seen) {
     return seen.digest == digest && seen.version == version;
   });
@@ -213,13 +213,12 @@ ReportNumbers count_events(const EventTable& events, const Recording& recording)
 
 json to_json(const ReportNumbers& numbers, size_t most_rows) {
   const bool is_empty = numbers.recording.received == 0;
-  json recording =
-      object_of({{"received", numbers.recording.received},
-                 {"missing", numbers.recording.missing},
-                 {"unreadable", numbers.recording.unreadable},
-                 {"outside", numbers.recording.outside},
-                 {"first", is_empty ? json() : json(utc_text(numbers.first))},
-                 {"last", is_empty ? json() : json(utc_text(numbers.last))}});
+  json recording = object_of({{"received", numbers.recording.received},
+                              {"missing", numbers.recording.missing},
+                              {"unreadable", numbers.recording.unreadable},
+                              {"outside", numbers.recording.outside},
+                              {"first", is_empty ? json() : json(utc_text(numbers.first))},
+                              {"last", is_empty ? json() : json(utc_text(numbers.last))}});
   return object_of({{"recording", std::move(recording)},
                     {"counts", counts_to_json(numbers.counts)},
                     {"probes", counts_to_json(numbers.probes)},

@@ -44,12 +44,11 @@ nlohmann::json tables_to_json(const std::vector<Table>& tables) {
   auto list = nlohmann::json::array();
   for (const Table& table : tables) {
     const bool has_uid = table.of_uid != 0;
-    list.push_back(
-        object_of({{"name", table.name},
-                   {"entries", table.entries},
-                   {"room", table.room},
-                   {"uid", has_uid ? nlohmann::json(table.uid) : nlohmann::json()},
-                   {"of_uid", table.of_uid}}));
+    list.push_back(object_of({{"name", table.name},
+                              {"entries", table.entries},
+                              {"room", table.room},
+                              {"uid", has_uid ? nlohmann::json(table.uid) : nlohmann::json()},
+                              {"of_uid", table.of_uid}}));
   }
   return list;
 }

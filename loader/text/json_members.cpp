@@ -16,9 +16,7 @@ void put(json& object, Member member, json value) { object[member.name()] = std:
 
 json text_or_null(const std::string& text) { return text.empty() ? json() : json(text); }
 
-json digest_or_null(const std::string& hex) {
-  return hex.empty() ? json() : json("sha256:" + hex);
-}
+json digest_or_null(const std::string& hex) { return hex.empty() ? json() : json("sha256:" + hex); }
 
 json time_or_null(int64_t unix_seconds) {
   return unix_seconds == 0 ? json() : json(utc_second_text(unix_seconds));

@@ -57,7 +57,8 @@ class Answers:
         command, verb = f"`bpfwarden {' '.join(words)}`", self.verb(words)
         text = record["stderr"] if any(pair == ("-o", "-") for pair in zip(words, words[1:])) else record["stdout"]
         try:
-            answers = [json.loads(line) for line in text.splitlines()] if verb == "events" else [json.loads(text)]
+            is_lines = verb == "events" and status != 2  # how it was called is no event
+            answers = [json.loads(line) for line in text.splitlines()] if is_lines else [json.loads(text)]
         except json.JSONDecodeError as error:
             self.problems.append(f"{command} (exit status {status}) prints no JSON: {error}: {text[:200]!r}")
             return

@@ -95,8 +95,7 @@ int run_apply(ApplyArguments& options) {
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
   if (in_json())
-    put_answer(
-        applied_json(compiled, *applied, {.widening = widens, .taken_away = *taken_away}));
+    put_answer(applied_json(compiled, *applied, {.widening = widens, .taken_away = *taken_away}));
   else
     print_applied(compiled, *applied);
   tell_service_manager(policy_line(compiled));

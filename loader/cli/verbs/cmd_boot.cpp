@@ -51,10 +51,10 @@ const char* word_of(BootWord word) {
 json to_json(const std::vector<ListedProgram>& residents) {
   json list = json::array();
   for (const ListedProgram& program : residents)
-    list.push_back(object_of({{"program_id", program.listed.id},
-                              {"program", kernel_text(program.listed.name,
-                                                      sizeof(program.listed.name))},
-                              {"attach", program.attach}}));
+    list.push_back(
+        object_of({{"program_id", program.listed.id},
+                   {"program", kernel_text(program.listed.name, sizeof(program.listed.name))},
+                   {"attach", program.attach}}));
   return list;
 }
 
@@ -62,8 +62,7 @@ json to_json(const std::vector<ListedProgram>& residents) {
 json boot_json(const Boot& boot, const json& canary, const std::vector<ListedProgram>& residents) {
   return object_of(
       {{"boot_word", word_of(boot.word)},
-       {"applied",
-        boot.policy ? applied_json(*boot.policy->compiled, boot.applied, {}) : json()},
+       {"applied", boot.policy ? applied_json(*boot.policy->compiled, boot.applied, {}) : json()},
        {"canary", canary},
        {"warnings", warnings()},
        {"residents", to_json(residents)}});
@@ -121,10 +120,10 @@ int run_boot() {
   // Whoever is later finds what it has told.
   const auto residents = boot->applied.first ? tell_residents() : std::vector<ListedProgram>();
   if (in_json())
-    put_answer(boot_json(*boot,
-                         object_of({{"outcome", canary_text(*canary)},
-                                    {"attach", text_or_null(canary->attach)}}),
-                         residents));
+    put_answer(boot_json(
+        *boot,
+        object_of({{"outcome", canary_text(*canary)}, {"attach", text_or_null(canary->attach)}}),
+        residents));
   tell_service_manager(summary_of(*boot) + "; " + canary_text(*canary));
   return 0;
 }

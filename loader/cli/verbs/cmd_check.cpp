@@ -100,8 +100,8 @@ int check(const CheckArguments& options) {
       found.insert(found.end(), checked.diagnostics.begin(), checked.diagnostics.end());
   }
   if (format == DiagnosticFormat::json)
-    put_answer(object_of(
-        {{"ok", ok}, {"accepted", accepted}, {"diagnostics", diagnostics_json(found)}}));
+    put_answer(
+        object_of({{"ok", ok}, {"accepted", accepted}, {"diagnostics", diagnostics_json(found)}}));
   else if (format != DiagnosticFormat::text)
     print_encoded(found, format);
   return ok ? 0 : 1;

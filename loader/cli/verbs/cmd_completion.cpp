@@ -81,9 +81,8 @@ void add_completion(CLI::App& app, Command& chosen) {
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   verb->footer("example: bpfwarden completion bash > /etc/bash_completion.d/bpfwarden");
-  verb->callback([shell, &app, &chosen] {
-    chosen = [shell, &app] { return print_script(app, *shell); };
-  });
+  verb->callback(
+      [shell, &app, &chosen] { chosen = [shell, &app] { return print_script(app, *shell); }; });
 }
 
 }  // namespace bpfwarden::loader

@@ -78,9 +78,8 @@ void print_changes(const std::string& option, const std::vector<BootChange>& cha
     return void(
         std::puts("nothing to fix: bpf is among the security modules, or they cannot be read"));
   if (changes.empty())
-    return void(
-        std::printf("no boot loader is known here; add to the kernel's command line:\n  %s\n",
-                    option.c_str()));
+    return void(std::printf(
+        "no boot loader is known here; add to the kernel's command line:\n  %s\n", option.c_str()));
   for (const BootChange& change : changes)
     std::printf("%s: %s\n%s\nthen: %s\n\n", change.loader.c_str(), change.file.c_str(),
                 change.after.c_str(), change.then.c_str());
@@ -129,9 +128,7 @@ void add_doctor(CLI::App& app, Command& chosen) {
   verb->add_flag("--write", options->write, "and change it, keeping a copy")->needs(fix);
   verb->footer("example: bpfwarden doctor");
   verb->callback([options, &chosen] {
-    chosen = [options] {
-      return options->fix ? run_fix(options->write) : run_doctor();
-    };
+    chosen = [options] { return options->fix ? run_fix(options->write) : run_doctor(); };
   });
 }
 

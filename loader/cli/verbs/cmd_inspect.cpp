@@ -79,21 +79,20 @@ json to_json(const keyring::Bundle& bundle) {
   json maps = json::array();
   for (const keyring::MapEntry& map : bundle.maps) maps.push_back(map.name);
   const bool is_loader = bundle.kind == keyring::Bundle::Kind::loader;
-  return object_of({
-          {"name", bundle.name},
-          {"bundle_version", bundle.version},
-          {"tool", bundle.tool},
-          {"license", bundle.license},
-          {"kind", is_loader ? "loader" : "program"},
-          {"programs", programs_of(bundle)},
-          {"maps", maps},
-          {"instructions", bundle.insns.size() / 8},
-          {"digest", digest_of(bundle.insns)},
-          {"metadata_bytes", bundle.metadata.size()},
-          {"metadata_digest",
-           bundle.metadata.empty() ? json() : json(digest_of(bundle.metadata))},
-          {"signatures", signatures_of(bundle)},
-          {"certificate", certificate_of(bundle)}});
+  return object_of(
+      {{"name", bundle.name},
+       {"bundle_version", bundle.version},
+       {"tool", bundle.tool},
+       {"license", bundle.license},
+       {"kind", is_loader ? "loader" : "program"},
+       {"programs", programs_of(bundle)},
+       {"maps", maps},
+       {"instructions", bundle.insns.size() / 8},
+       {"digest", digest_of(bundle.insns)},
+       {"metadata_bytes", bundle.metadata.size()},
+       {"metadata_digest", bundle.metadata.empty() ? json() : json(digest_of(bundle.metadata))},
+       {"signatures", signatures_of(bundle)},
+       {"certificate", certificate_of(bundle)}});
 }
 
 std::string text_of(const json& value) {

@@ -80,9 +80,9 @@ void print_keys(const json& list) {
   };
   constexpr size_t date = 10;  // of a time
   for (const json& one : list) {
-    std::printf("%-20s %-8s %-16s %-12s %s\n", text(one, "signer").c_str(), text(one, "trust").c_str(),
-                text(one, "algorithm").c_str(), text(one, "ends").substr(0, date).c_str(),
-                text(one, "subject").c_str());
+    std::printf("%-20s %-8s %-16s %-12s %s\n", text(one, "signer").c_str(),
+                text(one, "trust").c_str(), text(one, "algorithm").c_str(),
+                text(one, "ends").substr(0, date).c_str(), text(one, "subject").c_str());
     for (const char* name : {"fingerprint", "public_key"})
       if (one.contains(name)) std::printf("%-20s %s\n", "", text(one, name).c_str());
   }
@@ -139,17 +139,17 @@ int for_each_certificate(const std::vector<std::string>& files,
 
 json to_json(const Certificate& certificate) {
   return object_of({{"file", certificate.path},
-          {"subject", certificate.subject},
-          {"issuer", certificate.issuer},
-          {"serial", certificate.serial_hex},
-          {"fingerprint", fingerprint_text(certificate)},
-          {"public_key", "sha256:" + hex(keyring::sha256(certificate.public_key))},
-          {"subject_key_id", hex(certificate.subject_key_id)},
-          {"algorithm", certificate.kernel_algorithm},
-          {"bits", certificate.bits},
-          {"ca", certificate.is_ca},
-          {"begins", time_or_null(certificate.not_before)},
-          {"ends", time_or_null(certificate.not_after)}});
+                    {"subject", certificate.subject},
+                    {"issuer", certificate.issuer},
+                    {"serial", certificate.serial_hex},
+                    {"fingerprint", fingerprint_text(certificate)},
+                    {"public_key", "sha256:" + hex(keyring::sha256(certificate.public_key))},
+                    {"subject_key_id", hex(certificate.subject_key_id)},
+                    {"algorithm", certificate.kernel_algorithm},
+                    {"bits", certificate.bits},
+                    {"ca", certificate.is_ca},
+                    {"begins", time_or_null(certificate.not_before)},
+                    {"ends", time_or_null(certificate.not_after)}});
 }
 
 void show(const Certificate& certificate) {
@@ -194,9 +194,8 @@ void add_show(CLI::App& keys, Command& chosen) {
   CLI::App* verb = keys.add_subcommand("show", "Say what the kernel will know of a certificate");
   verb->add_option("certificates", options->files, "PEM or DER")->required();
   verb->footer("example: bpfwarden keys show netops.pem");
-  verb->callback([options, &chosen] {
-    chosen = [options] { return run_show_certificates(*options); };
-  });
+  verb->callback(
+      [options, &chosen] { chosen = [options] { return run_show_certificates(*options); }; });
 }
 
 void add_fingerprint(CLI::App& keys, Command& chosen) {
@@ -205,9 +204,7 @@ void add_fingerprint(CLI::App& keys, Command& chosen) {
       "fingerprint", "Print SHA-256 of a certificate's DER form, as `revoked` takes it");
   verb->add_option("certificates", options->files, "PEM or DER")->required();
   verb->footer("example: bpfwarden keys fingerprint netops.pem");
-  verb->callback([options, &chosen] {
-    chosen = [options] { return run_fingerprint(*options); };
-  });
+  verb->callback([options, &chosen] { chosen = [options] { return run_fingerprint(*options); }; });
 }
 
 // ---- new ----------------------------------------------------------------------------------------
@@ -240,11 +237,11 @@ std::string key_text(const NewOptions& options, const std::string& certificate) 
 
 int answer_new(const NewOptions& options, const std::string& key, const std::string& certificate) {
   const bool is_request = options.wanted.is_request;
-  put_answer(object_of(
-      {{"key_file", key},
-       {"certificate_file", certificate},
-       {"encrypted", !options.wanted.passphrase.empty()},
-       {"policy_text", is_request ? json() : json(key_text(options, certificate))}}));
+  put_answer(
+      object_of({{"key_file", key},
+                 {"certificate_file", certificate},
+                 {"encrypted", !options.wanted.passphrase.empty()},
+                 {"policy_text", is_request ? json() : json(key_text(options, certificate))}}));
   return 0;
 }
 

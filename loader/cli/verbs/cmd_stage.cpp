@@ -40,11 +40,10 @@ void print_preflight(const CompiledPolicy& staged, const EventSource& events) {
 int answer_staged(const CompiledPolicy& staged, uint64_t generation, const EventSource& events) {
   const auto found = preflight(staged, events);
   if (!found) print_error(found.error());
-  put_answer(
-      object_of({{"policy", staged.policy.name},
-                 {"policy_version", staged.policy.version},
-                 {"generation", generation},
-                 {"preflight", found ? preflight_json(staged, *found) : nlohmann::json()}}));
+  put_answer(object_of({{"policy", staged.policy.name},
+                        {"policy_version", staged.policy.version},
+                        {"generation", generation},
+                        {"preflight", found ? preflight_json(staged, *found) : nlohmann::json()}}));
   return 0;
 }
 

@@ -70,8 +70,7 @@ int run_suggest(SuggestArguments& options) {
       return print_error(written.error());
   if (options.request.output == kStandardStream) answer_on_stderr();
   if (in_json()) return put_answer(to_json(*suggested, options.request.output)), 0;
-  if (options.request.output.empty())
-    std::fputs(suggested->text.c_str(), stdout);
+  if (options.request.output.empty()) std::fputs(suggested->text.c_str(), stdout);
   print_summary(options, *suggested);
   return 0;
 }

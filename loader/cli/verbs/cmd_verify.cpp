@@ -47,11 +47,11 @@ const char* coverage_text(const Verified& verified, const VerifyArguments& optio
 nlohmann::json to_json(const Verified& verified, const VerifyArguments& options) {
   auto decisions = nlohmann::json::array();
   for (const BundleDecision& one : verified.decisions)
-    decisions.push_back(object_of(
-        {{"program", one.name},
-         {"attach", one.attach},
-         {"decision", one.decision.allow != 0 ? "allow" : "deny"},
-         {"decided_by", policy::decider_text(verified.compiled->policy, one.decision)}}));
+    decisions.push_back(
+        object_of({{"program", one.name},
+                   {"attach", one.attach},
+                   {"decision", one.decision.allow != 0 ? "allow" : "deny"},
+                   {"decided_by", policy::decider_text(verified.compiled->policy, one.decision)}}));
   const std::string covers = coverage_text(verified, options);
   const std::string word = covers.substr(0, covers.find(':'));
   const auto& signer = verified.signer.signer();

@@ -52,8 +52,8 @@ Others look_at_others(const WhyArguments& options) {
     else
       others.unknown = found.error();
   }
-  others.refusals = other_refusals(read_host_limits(own_programs()),
-                                   others.process ? &*others.process : nullptr);
+  others.refusals =
+      other_refusals(read_host_limits(own_programs()), others.process ? &*others.process : nullptr);
   return others;
 }
 

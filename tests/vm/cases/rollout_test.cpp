@@ -92,8 +92,8 @@ TEST_CASE("allow_apply_to_say_in_one_line_what_it_widens", "[vm][rollout]") {
   CHECK(wider.output.contains("(`bpfwarden diff --active " + warden.policy_file() + "`)\n"));
   CHECK(apply(kPacketFilters).output.contains("widens nothing\n"));
 
-  const auto answer = nlohmann::json::parse(
-      apply(kPacketFilters + std::string(kXdpFromAnyone), "--json ").output);
+  const auto answer =
+      nlohmann::json::parse(apply(kPacketFilters + std::string(kXdpFromAnyone), "--json ").output);
   CHECK(answer["widening"].get<std::string>().starts_with("widens: `xdp`"));
   CHECK(answer["policy_version"] == warden.version() + added);
 }

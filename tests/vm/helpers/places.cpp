@@ -50,9 +50,7 @@ Places::Places() {
 
 Places::~Places() { clear(); }
 
-void Places::look() {
-  list_ = json_of("bpfwarden inventory --json")["programs"];
-}
+void Places::look() { list_ = json_of("bpfwarden inventory --json")["programs"]; }
 
 nlohmann::json Places::program(const std::string& name) const {
   for (const nlohmann::json& one : list_)
