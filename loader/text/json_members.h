@@ -141,7 +141,7 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"help", MemberType::text, false, "", "what a metric means"},
   {"hint", MemberType::text, true, "", "what can be done about it"},
   {"hook", MemberType::text, false, "", "where it was seen (docs/events.md)"},
-  {"hooks", MemberType::whole, false, "", "hooks that are attached"},
+  {"hooks", MemberType::texts, false, "", "hooks that are attached"},
   {"hooks_expected", MemberType::whole, false, "", "hooks that should be"},
   {"hooks_loaded", MemberType::truth, false, "", "whether the hooks were loaded and attached now"},
   {"hooks_missing", MemberType::texts, false, "", "hooks that are gone"},

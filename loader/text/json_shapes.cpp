@@ -380,7 +380,7 @@ std::vector<string> verbs_with_schema() {
 std::optional<string> answer_schema(string_view verb) {
   const Answer* answer = find_answer(verb);
   if (answer == nullptr) return std::nullopt;
-  std::set<string> names = {"error", "problem"};
+  std::set<string> names = {"problem"};
   collect("error", names);
   Json choices = Json::array();
   for (const string& shape : words_of(answer->shapes)) {
