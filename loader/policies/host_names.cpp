@@ -12,8 +12,8 @@
 namespace bpfwarden::loader {
 
 Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled) {
-  std::vector<policy::Diagnostic> missing;
-  if (const auto there = targets_of_host()) missing = missing_targets(compiled.policy, *there);
+  std::vector<policy::Diagnostic> missing =
+      missing_targets(compiled.policy, TargetNames::of_host());
   auto warnings = find_uprobes(compiled);
   if (!warnings) return warnings;
   std::ranges::move(missing, std::back_inserter(*warnings));

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 using policy::TargetMatch;
 using std::string;
 using std::string_view;
-using Names = std::set<string, std::less<>>;
+using Names = TargetNames::Names;
 
 constexpr const char* kSymbolFile = "/proc/kallsyms";
 constexpr const char* kEventFolder = "/sys/kernel/tracing/events";
@@ -79,10 +79,11 @@ bool is_in(const Names& names, const Asked& asked) {
   return found != names.end() && found->starts_with(asked.name);
 }
 
-bool is_there(const Asked& asked) {
-  return asked.in.empty() ||
-         std::ranges::any_of(asked.in, [&](const Names* names) { return is_in(*names, asked); });
+bool is_in_any(const Asked& asked) {
+  return std::ranges::any_of(asked.in, [&](const Names* names) { return is_in(*names, asked); });
 }
+
+bool is_there(const Asked& asked) { return asked.in.empty() || is_in_any(asked); }
 
 string nearest_name(const Asked& asked) {
   std::vector<string_view> candidates;
@@ -97,7 +98,7 @@ string nearest_name(const Asked& asked) {
 // The members' names of every owner: a kprobe may be on any function.
 std::vector<const Names*> of_all(const TargetNames& names, const Names OwnedNames::* member) {
   std::vector<const Names*> found;
-  for (const auto& [module, owned] : names.kernel.all()) found.push_back(&(owned.*member));
+  for (const auto& [module, owned] : names.kernel().all()) found.push_back(&(owned.*member));
   return found;
 }
 
@@ -106,7 +107,7 @@ std::optional<Asked> ask_owner(const TargetNames& names, const char* what,
                                const policy::TextMatch& target, const Names OwnedNames::* member) {
   const size_t colon = target.text.find(':');
   const string owner = colon == string::npos ? "" : target.text.substr(0, colon);
-  const OwnedNames* owned = names.kernel.owned_by(owner);
+  const OwnedNames* owned = names.kernel().owned_by(owner);
   if (owned == nullptr || owner == "prog") return std::nullopt;
   return Asked{.what = what,
                .in = {&(owned->*member)},
@@ -121,7 +122,7 @@ Asked ask_kprobe(const TargetNames& names, const policy::TextMatch& target) {
                  .in = of_all(names, &OwnedNames::functions),
                  .name = target.text.substr(0, target.text.find('+')),
                  .is_prefix = target.match == TargetMatch::prefix};
-  if (!names.symbols.empty()) asked.in.push_back(&names.symbols);
+  if (!is_in_any(asked) && !names.symbols().empty()) asked.in.push_back(&names.symbols());
   return asked;
 }
 
@@ -135,10 +136,10 @@ bool is_made_at_run_time(string_view group) {
 std::optional<Asked> ask_event(const TargetNames& names, const policy::TextMatch& target) {
   const bool is_prefix = target.match == TargetMatch::prefix;
   const size_t slash = target.text.find('/');
-  if (is_made_at_run_time(target.text.substr(0, slash)) && names.events.empty())
+  if (is_made_at_run_time(target.text.substr(0, slash)) && names.events().empty())
     return std::nullopt;
-  if (!names.events.empty())
-    return Asked{"tracepoint", {&names.events}, target.text, is_prefix, nullptr, ""};
+  if (!names.events().empty())
+    return Asked{"tracepoint", {&names.events()}, target.text, is_prefix, nullptr, ""};
   if (slash == string::npos) return std::nullopt;
   return Asked{"tracepoint",
                of_all(names, &OwnedNames::tracepoints),
@@ -200,7 +201,7 @@ class Looker {
                          "`" + entry.pattern.text + "`: " + std::move(what), std::move(hint));
   }
 
-  string where() const { return names_.is_host ? " on this host" : " in that BTF"; }
+  string where() const { return names_.is_host() ? " on this host" : " in that BTF"; }
 
   void look_at_target(const policy::AttachEntry& entry, size_t family, policy::Action action) {
     const string_view name = policy::attach_families()[family].name;
@@ -220,7 +221,7 @@ class Looker {
   string hint_for(const Asked& asked, string_view family) const {
     const string head = string(family) + "/";
     if (asked.member != nullptr)
-      for (const auto& [module, owned] : names_.kernel.all())
+      for (const auto& [module, owned] : names_.kernel().all())
         if (!module.empty() && is_in(owned.*asked.member, asked))
           return string("a module has it: `")
               .append(head)
@@ -236,15 +237,14 @@ class Looker {
 
   void look_at_place(const policy::AttachEntry& entry) {
     const policy::TextMatch& place = entry.pattern.place;
-    if (place.match != TargetMatch::exact || !names_.devices ||
-        place.text.find(':') != string::npos)
-      return;
+    if (place.match != TargetMatch::exact || place.text.find(':') != string::npos) return;
     for (size_t i = 0; i < policy::attach_families().size(); i++)
       if (entry.pattern.families.test(i) &&
           policy::attach_families()[i].place != policy::Place::device)
         return;
-    if (names_.devices->contains(place.text)) return;
-    const Asked asked = {.what = "device", .in = {&*names_.devices}, .name = place.text};
+    const std::optional<Names>& devices = names_.devices();
+    if (!devices || devices->contains(place.text)) return;
+    const Asked asked = {.what = "device", .in = {&*devices}, .name = place.text};
     const string near = nearest_name(asked);
     warn(entry, "there is no device `" + place.text + "` on this host",
          near.empty() ? "the rule matches nothing until there is one"
@@ -257,19 +257,30 @@ class Looker {
 
 }  // namespace
 
-Result<TargetNames> targets_of_host() {
-  auto kernel = KernelNames::of_host();
-  if (!kernel) return std::unexpected(std::move(kernel).error());
-  return TargetNames{.kernel = std::move(*kernel),
-                     .symbols = read_symbols(),
-                     .events = read_events(),
-                     .devices = read_devices()};
-}
-
-Result<TargetNames> targets_of_btf(const fs::path& file) {
+Result<TargetNames> TargetNames::of_file(const fs::path& file) {
   auto kernel = KernelNames::of_file(file);
   if (!kernel) return std::unexpected(std::move(kernel).error());
-  return TargetNames{.kernel = std::move(*kernel), .is_host = false};
+  return TargetNames(std::move(*kernel));
+}
+
+const KernelNames& TargetNames::kernel() const {
+  if (!kernel_) kernel_ = KernelNames::of_host().value_or(KernelNames());
+  return *kernel_;
+}
+
+const Names& TargetNames::symbols() const {
+  if (!symbols_) symbols_ = is_host_ ? read_symbols() : Names();
+  return *symbols_;
+}
+
+const Names& TargetNames::events() const {
+  if (!events_) events_ = is_host_ ? read_events() : Names();
+  return *events_;
+}
+
+const std::optional<Names>& TargetNames::devices() const {
+  if (!devices_) devices_ = is_host_ ? read_devices() : std::nullopt;
+  return *devices_;
 }
 
 std::vector<policy::Diagnostic> missing_targets(const policy::Policy& policy,

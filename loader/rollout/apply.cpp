@@ -206,7 +206,9 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
 }
 
 Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options) {
-  if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
+  // Where hooks are there, the kernel has what they need.
+  if (pinned_links().empty())
+    if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   return apply_locked(checked, options, false);

@@ -44,21 +44,19 @@ void print(const std::string& file, const CheckedPolicy& checked) {
       checked.accepted == 0 ? "" : (", " + std::to_string(checked.accepted) + " accepted").c_str());
 }
 
-// Quiet where the host has no BTF; with --btf the host is not asked.
-Result<std::optional<TargetNames>> names_at_hand(const CheckArguments& options) {
-  if (!options.btf.empty()) return targets_of_btf(options.btf);
-  auto host = targets_of_host();
-  if (!host) return std::nullopt;
-  return std::move(*host);
+// With --btf the host is not asked.
+Result<TargetNames> names_at_hand(const CheckArguments& options) {
+  if (!options.btf.empty()) return TargetNames::of_file(options.btf);
+  return TargetNames::of_host();
 }
 
 // Of the names, and where the kernel's symbols can be read; what else the host has is for `apply`
 // to look up.
-void add_host_warnings(CheckedPolicy& checked, const std::optional<TargetNames>& names) {
-  if (!checked.compiled || !names) return;
-  std::ranges::move(missing_targets(checked.compiled->policy, *names),
+void add_host_warnings(CheckedPolicy& checked, const TargetNames& names) {
+  if (!checked.compiled) return;
+  std::ranges::move(missing_targets(checked.compiled->policy, names),
                     std::back_inserter(checked.diagnostics));
-  if (!names->is_host || !names_functions(checked.compiled->policy)) return;
+  if (!names.is_host() || !names_functions(checked.compiled->policy)) return;
   const auto symbols = KernelSymbols::read(kKernelSymbols);
   if (!symbols) return;
   auto found = find_functions(*checked.compiled, *symbols);

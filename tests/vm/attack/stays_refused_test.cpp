@@ -19,6 +19,7 @@
 
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
+#include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/sharing.h"
@@ -141,7 +142,7 @@ bool works_without() {
 
 std::string only_good() { return rule_about(program(kGood), "listed", "allow = [\"socket\"]"); }
 
-constexpr std::chrono::seconds kTried(20);
+std::chrono::seconds tried() { return std::chrono::seconds(effort(5, 20)); }
 
 const Control by_asking_twice(works_without);
 
@@ -153,7 +154,7 @@ TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
   Warden warden;
   warden.apply("enforce", only_good());
   const SharedPtr shared = make_shared_memory();
-  CHECK_FALSE(is_had_by_asking_twice(kTried, *shared));
+  CHECK_FALSE(is_had_by_asking_twice(tried(), *shared));
   CHECK(shared->refused > 0);  // or nobody came in between
   CHECK(load(program(kGood)).error == 0);
 }
@@ -167,7 +168,7 @@ TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
                               "\"]\n[[rules]]\nname = \"any\"\nallow = [\"socket\"]\n"
                               "signature = \"unsigned\"\n");
   const SharedPtr shared = make_shared_memory();
-  CHECK_FALSE(is_had_by_asking_twice(kTried, *shared));
+  CHECK_FALSE(is_had_by_asking_twice(tried(), *shared));
   CHECK(shared->refused > 0);
   CHECK(load(program(kGood)).error == 0);
 }
@@ -186,7 +187,7 @@ TEST_CASE("attack_ask_twice_for_a_replayed_program",
   const SharedPtr shared = make_shared_memory();
   shared->next_id = program_id(load(program(kGood).signed_by(warden.netops())).fd) + 1;
   const pid_t poller = start([&] { poll_ids(*shared); }, 1);
-  const auto end = std::chrono::steady_clock::now() + kTried;
+  const auto end = std::chrono::steady_clock::now() + tried();
   size_t went_through = 0;
   while (std::chrono::steady_clock::now() < end) {
     went_through += load(old).error == 0;
@@ -272,7 +273,7 @@ TEST_CASE("attack_load_ask_pin_and_open_in_any_order",
   const std::array<pid_t, 3> others = {start([&] { poll_ids(*shared); }, 1),
                                        start([&] { pin_ids(*shared, seed + 1); }, 1),
                                        start([&] { open_pins(*shared, seed + 2); }, 0)};
-  const size_t wrong = load_either(*shared, seed, std::chrono::seconds(40));
+  const size_t wrong = load_either(*shared, seed, std::chrono::seconds(effort(10, 40)));
   shared->stops = true;
   for (const pid_t other : others) CHECK(::waitpid(other, nullptr, 0) == other);
   std::error_code ignored;

@@ -49,7 +49,7 @@ TEST_CASE("allow_everything_at_a_boot_before_any_policy", "[vm][boot][bare]") {
   CHECK(load({}).error == 0);
 }
 
-TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "[vm][boot][bare]") {
+TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   const Ran boot = run("bpfwarden boot");
@@ -63,7 +63,7 @@ TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "
   CHECK(status_now()["generation"] == generation);
 }
 
-TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot][bare]") {
+TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   const CommandLine line("root=/dev/vda bpfwarden=audit quiet bpfwarden=off");
@@ -74,7 +74,7 @@ TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot][bare]") {
   CHECK(run("bpfwarden status").status == 1);
 }
 
-TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot][bare]") {
+TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   {
@@ -92,7 +92,7 @@ TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][b
 }
 
 // Neither of what is not the parameter, nor of a value that means nothing.
-TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot][bare]") {
+TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   const CommandLine line("xbpfwarden=off bpfwarden=offf bpfwarden.off -- bpfwarden=off");
@@ -104,7 +104,7 @@ TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][b
 
 // Before 7.3 this switch turns BPF LSM off, and nothing in our maps or pins shows it; since then it
 // cannot be moved while hooks are there.
-TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot][bare]") {
+TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot]") {
   Warden warden;
   reboot_under(warden);
   REQUIRE(run("bpfwarden boot").status == 0);

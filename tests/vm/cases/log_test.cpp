@@ -185,7 +185,7 @@ TEST_CASE("allow_so_many_events_a_second_and_count_the_rest", "[vm][log]") {
 }
 
 TEST_CASE("deny_and_allow_40000_times_and_account_for_each_decision",
-          "[vm][log][kernel][kernel:signature_attr]") {
+          "[vm][log][slow][kernel][kernel:signature_attr]") {
   constexpr int processes = 4, rounds = 2'500, rejected = 25;
   Warden warden;
   warden.apply("enforce", std::string("log-allowed-per-second = 10\n") + kRules);

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <thread>
 
+#include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
@@ -380,17 +381,18 @@ signature = "prog-used-maps"
   CHECK(status()["staged"]["agreed"] == 2);
 }
 
-TEST_CASE("deny_200000_times_and_account_for_each_event", "[vm][rollout][bare]") {
-  constexpr int processes = 4, each = 50'000;
+TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare]") {
+  constexpr uint64_t processes = 4;
+  const auto each = effort<uint64_t>(5'000, 50'000);
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const nlohmann::json before = status()["counters"];
   std::vector<pid_t> children;
-  for (int i = 0; i < processes; i++) {
+  for (uint64_t i = 0; i < processes; i++) {
     const pid_t child = ::fork();
     if (child == 0) {
-      int refused = 0;
-      for (int n = 0; n < each; n++) refused += load({}).error == EPERM;
+      uint64_t refused = 0;
+      for (uint64_t n = 0; n < each; n++) refused += load({}).error == EPERM;
       ::_exit(refused == each ? 0 : 1);
     }
     children.push_back(child);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/verified.h"
 
@@ -282,7 +283,7 @@ TEST_CASE(
   const auto runs = [&](const std::filesystem::path& file) {
     return run_as_verified(scene.warden, file.string()).status;
   };
-  for (size_t size = 0; size < bytes.size(); size += 64)
+  for (size_t size = 0; size < bytes.size(); size += effort<size_t>(256, 64))
     CHECK(runs(folder.write("cut", bytes.substr(0, size))) == 2);
   std::string changed = bytes;
   const size_t at = changed.find("\"license\"");

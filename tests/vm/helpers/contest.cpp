@@ -13,20 +13,21 @@
 #include <new>
 
 #include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/linger.h"
 
 namespace bpfwarden::vm {
 namespace {
 
-// How many rounds a race has, unless its time is over before. At least kFewest are run, however
-// slow the machine is: time is a race's length, never its verdict.
+// How many rounds a race has, unless its time is over before. At least fewest_rounds() are run,
+// however slow the machine is: time is a race's length, never its verdict.
 size_t rounds_wanted() {
   const char* const wanted = std::getenv("BPFWARDEN_RACE_ROUNDS");
   return wanted == nullptr ? 2'000 : std::stoul(wanted);
 }
-constexpr size_t kFewest = 1'000, kControlRounds = 500;
-constexpr std::chrono::seconds kLongest(60);
+size_t fewest_rounds() { return effort<size_t>(300, 1'000); }
+constexpr size_t kControlRounds = 500;
 
 // Both threads may share one processor, which then runs many rounds before the exchange has a turn.
 // Ends at so many rounds or with its time, but not before the fewest that it needs.
@@ -36,7 +37,7 @@ Score compete(const TwoPrograms& two, const AttachAndLook& attach, size_t fewest
   REQUIRE(wanted.error == 0);
   REQUIRE(other.error == 0);
   const uint32_t wanted_id = program_id(wanted.fd);
-  const auto end = std::chrono::steady_clock::now() + kLongest;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(effort(20, 60));
   Score score;
   const Exchange exchange(wanted.fd, other.fd);
   while (score.rounds < fewest || score.other < won_at_least ||
@@ -124,9 +125,9 @@ void race(const Contest& contest) {
 
   warden.apply("enforce", rules);
   check_alone(two, attach);
-  const Score score = compete(two, attach, kFewest, rounds_wanted(), 0);
+  const Score score = compete(two, attach, fewest_rounds(), rounds_wanted(), 0);
   say(route, "enforced", score);
-  CHECK(score.rounds >= kFewest);
+  CHECK(score.rounds >= fewest_rounds());
   CHECK(score.other == 0);
   CHECK(score.refused == score.rounds);
   check_alone(two, attach);
@@ -134,11 +135,10 @@ void race(const Contest& contest) {
 
 SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
                                 const StartExchange& start) {
-  constexpr std::chrono::seconds kLongestOfThese(28);
   (void)warden.events();
   SharedScore score = shared_score();
   size_t killed = 0, reported = 0;
-  const auto end = std::chrono::steady_clock::now() + kLongestOfThese;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(effort(10, 28));
   const size_t rounds = rounds_wanted();
   while (killed == 0 || (score->rounds < rounds && std::chrono::steady_clock::now() < end)) {
     if (competes_and_dies(contest, start, wanted, *score)) {
