@@ -219,12 +219,12 @@ Use use_of(string word) {
 }
 
 const Shape* find_shape(string_view name) {
-  const auto found = std::ranges::find(kShapes, name, &Shape::name);
+  const auto* found = std::ranges::find(kShapes, name, &Shape::name);
   return found == kShapes.end() ? nullptr : &*found;
 }
 
 const Answer* find_answer(string_view verb) {
-  const auto found = std::ranges::find(kAnswers, verb, &Answer::verb);
+  const auto* found = std::ranges::find(kAnswers, verb, &Answer::verb);
   return found == kAnswers.end() ? nullptr : &*found;
 }
 
