@@ -169,8 +169,7 @@ TEST_CASE("deny_feature_probes_and_let_them_through_by_the_rule_that_why_prints"
   const std::string load_it =
       "bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/probed";
   const auto story = [](bool is_probe) {
-    for (const auto& one :
-         nlohmann::json::parse(run("bpfwarden why --last 100 --json").output)["refusals"])
+    for (const auto& one : why("--last 100"))
       if (one["probe"] == is_probe && one["event"]["comm"] == "bpftool") return one;
     return nlohmann::json();
   };
