@@ -11,6 +11,7 @@
 #define BW_HAS_VALUE(type, value) bpf_core_enum_value_exists(enum type, value)
 #define BW_HAS_FUNCTION(name) (name)  // a weak ksym
 
+#include "bpf-lsm/abi/part.h"
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/tally.h"
 #include "bpf-lsm/kernel_has.h"
@@ -122,6 +123,14 @@ struct {
   __type(key, __u32);
   __type(value, struct bw_attached_hook);
 } hooks SEC(".maps");
+
+// Filled and frozen by the manager. The kernel part does not read it.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bw_part);
+} part SEC(".maps");
 
 // For the limit on events of what was allowed: see count_in_window().
 struct {

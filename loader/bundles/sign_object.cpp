@@ -10,6 +10,7 @@
 #include "loader/bundles/elf_object.h"
 #include "loader/bundles/program_attach.h"
 #include "loader/kernel/libbpf_log.h"
+#include "loader/kernel/version.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -56,7 +57,7 @@ std::string bundle_name(const std::filesystem::path& path) {
 
 void describe(keyring::Bundle& bundle, bpf_object* object, const std::filesystem::path& path) {
   bundle.name = bundle_name(path);
-  bundle.tool = "bpfwarden " BPFWARDEN_VERSION;
+  bundle.tool = std::string("bpfwarden ") + kVersion;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {
     if (!is_loaded(program)) continue;

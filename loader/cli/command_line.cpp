@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "loader/cli/help.h"
+#include "loader/kernel/version.h"
 
 namespace bpfwarden::loader {
 
@@ -36,7 +37,7 @@ bool wants_json(const CLI::App& app) { return asks_for_json(app); }
 void describe(CLI::App& app, Command& chosen) {
   app.name("bpfwarden");
   app.description("Decides which keys may put which BPF programs where.");
-  app.set_version_flag("--version", "bpfwarden " BPFWARDEN_VERSION);
+  app.set_version_flag("--version", std::string("bpfwarden ") + kVersion);
   app.require_subcommand(1);
   app.formatter(help_format());
   app.footer("`bpfwarden help VERB` says more of one.");

@@ -32,6 +32,11 @@ struct Expected {
   uint32_t value_size;
 };
 
+// Of pins that are there, and not as they were made.
+constexpr const char* kPinsHint =
+    "the pins are not whole: find out who changed them; a reboot brings them back with the "
+    "confirmed policy";
+
 constexpr uint32_t kAnySize = UINT32_MAX;  // whose values are the kernel part's own
 
 constexpr Expected kControl = {"control", BPF_MAP_TYPE_ARRAY, sizeof(bw_control)};
@@ -65,9 +70,19 @@ Result<Fd> open_map(const Expected& expected) {
     return fail_errno(errno, "cannot inspect " + path);
   if (info.type != expected.type ||
       (expected.value_size != kAnySize && info.value_size != expected.value_size))
-    return fail(path + " is not the map this version of bpfwarden made",
-                "run `bpfwarden off`, then `bpfwarden apply POLICY`");
+    return fail(path + " is not the map that bpfwarden made", kPinsHint);
   return map;
+}
+
+// Before any other map is opened: those of another version may be other maps.
+Result<Part> open_part() {
+  const std::string path = pin_path(kPinFolder, "map_", "part");
+  const Fd map(bpf_obj_get(path.c_str()));
+  if (map) return read_part(map.get());
+  const int error = errno;
+  const std::string older = pin_path(kPinFolder, "map_", kControl.name);
+  if (error == ENOENT && ::access(older.c_str(), F_OK) == 0) return Part{};
+  return unopened_pin(error, path);
 }
 
 Status require_bpffs() {
@@ -149,8 +164,7 @@ std::unexpected<Error> unopened_pin(int code, const std::string& path) {
   const bool is_broken = code == ENOENT;
   const bool is_forbidden = code == EACCES || code == EPERM;
   return fail_errno(code, "cannot open " + path,
-                    is_broken      ? "the pins are not whole: run `bpfwarden off`, then `bpfwarden "
-                                     "apply POLICY`"
+                    is_broken      ? kPinsHint
                     : is_forbidden ? "run as root; the policy is active all the same"
                                    : "try again; the policy is active all the same");
 }
@@ -172,6 +186,11 @@ Result<std::optional<PinnedMaps>> open_pins() {
     return std::nullopt;
   }
   PinnedMaps pins;
+  auto part = open_part();
+  if (!part) return std::unexpected(std::move(part).error());
+  if (Status readable = require_readable(*part); !readable)
+    return std::unexpected(std::move(readable).error());
+  pins.part = std::move(*part);
   const std::pair<const Expected&, Fd&> wanted[] = {
       {kControl, pins.control},
       {kGenerations, pins.generations},

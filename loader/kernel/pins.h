@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "loader/kernel/part.h"
 
 struct bpf_object_skeleton;
 
@@ -29,6 +30,7 @@ class Lock {
 };
 
 struct PinnedMaps {
+  Part part;  // of this ABI
   Fd control;
   Fd generations;
   Fd events;
@@ -47,8 +49,8 @@ struct PinnedMaps {
   Fd unjudged;
 };
 
-// Nothing if no warden is there. An Error if one is pinned, and is not ours or not whole; if one is
-// loaded whose pins are not seen from here; or if nobody can say.
+// Nothing if no warden is there. An Error if one is pinned that is of another ABI (part.h), not
+// ours or not whole; if one is loaded whose pins are not seen from here; or if nobody can say.
 [[nodiscard]] Result<std::optional<PinnedMaps>> open_pins();
 
 // Of a pin that could not be opened: only one that is missing says that the pins are not whole.

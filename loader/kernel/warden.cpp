@@ -9,6 +9,7 @@
 #include "loader/host/lockdown.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
+#include "loader/kernel/part.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/trial.h"
 #include "warden.skel.h"
@@ -82,6 +83,7 @@ Status Warden::attach() {
 Status Warden::pin() const {
   const bpf_object_skeleton& skeleton = *skeleton_->skeleton;
   if (auto noted = note_hooks(skeleton, bpf_map__fd(skeleton_->maps.hooks)); !noted) return noted;
+  if (auto noted = note_part(bpf_map__fd(skeleton_->maps.part)); !noted) return noted;
   return pin_all(skeleton);
 }
 

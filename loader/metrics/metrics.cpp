@@ -7,6 +7,7 @@
 #include <string>
 
 #include "keyring/x509.h"
+#include "loader/kernel/version.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
@@ -216,8 +217,7 @@ Result<std::optional<Measured>> measure() {
 
 std::vector<Metric> to_metrics(const std::optional<Measured>& measured, const MeasuredAt& now) {
   std::vector<Metric> all = {
-      gauge("bpfwarden_build_info", "The bpfwarden that tells this.", 1,
-            {{"version", BPFWARDEN_VERSION}}),
+      gauge("bpfwarden_build_info", "The bpfwarden that tells this.", 1, {{"version", kVersion}}),
       gauge("bpfwarden_collected_timestamp_seconds", "When this was read, Unix time.",
             now.unix_seconds),
       gauge("bpfwarden_active", "1 if a policy is active.", measured ? 1 : 0),

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "loader/kernel/version.h"
 #include "loader/text/json_members.h"
 #include "policy/lint/lint.h"
 
@@ -138,7 +139,7 @@ string to_sarif(std::span<const Diagnostic> diagnostics) {
   Json results = Json::array();
   for (const Diagnostic& found : diagnostics) results.push_back(sarif_result(found, codes));
   const Json driver = {
-      {"name", "bpfwarden"}, {"semanticVersion", BPFWARDEN_VERSION}, {"rules", sarif_rules(codes)}};
+      {"name", "bpfwarden"}, {"semanticVersion", kVersion}, {"rules", sarif_rules(codes)}};
   const Json run = {
       {"tool", {{"driver", driver}}}, {"columnKind", "unicodeCodePoints"}, {"results", results}};
   return dumped({{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},

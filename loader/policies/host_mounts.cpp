@@ -68,6 +68,15 @@ void add(std::vector<Mount>& mounts, Mount next) {
   mounts.push_back(std::move(next));
 }
 
+// Nothing changes where nothing is mounted there.
+void make_root(std::vector<Mount>& mounts, string_view next_root) {
+  const auto is_next = [&](const Mount& one) { return one.point == next_root; };
+  if (next_root.empty() || std::ranges::none_of(mounts, is_next)) return;
+  std::erase_if(mounts, [](const Mount& one) { return one.point.empty(); });
+  for (Mount& one : mounts)
+    if (is_at_or_below(one.point, next_root)) one.point.erase(0, next_root.size());
+}
+
 bool set_path(__u64 (&words)[BW_NAME_WORDS], __u16& length, const string& path) {
   if (path.size() >= BW_NAME_SIZE) return false;
   std::memcpy(words, path.data(), path.size());
@@ -77,11 +86,12 @@ bool set_path(__u64 (&words)[BW_NAME_WORDS], __u16& length, const string& path) 
 
 }  // namespace
 
-std::vector<bw_mount> visible_mounts(string_view mountinfo) {
+std::vector<bw_mount> visible_mounts(string_view mountinfo, string_view next_root) {
   std::vector<Mount> mounts;
   std::istringstream lines{string(mountinfo)};
   for (string line; std::getline(lines, line);)
     if (auto mount = mount_in(line)) add(mounts, std::move(*mount));
+  make_root(mounts, next_root);
   std::ranges::stable_sort(mounts, {}, [](const Mount& one) { return one.point.size(); });
   std::vector<bw_mount> found;
   for (const Mount& mount : mounts) {
@@ -94,13 +104,13 @@ std::vector<bw_mount> visible_mounts(string_view mountinfo) {
   return found;
 }
 
-Status note_mounts(bw_image& image) {
+Status note_mounts(bw_image& image, string_view next_root) {
   const uint64_t now = boot_time_ns();
   std::ifstream file("/proc/1/mountinfo");
   if (!file) return fail_errno(errno, "cannot read /proc/1/mountinfo", "run as root");
   std::ostringstream text;
   text << file.rdbuf();
-  const auto mounts = visible_mounts(text.str());
+  const auto mounts = visible_mounts(text.str(), next_root);
   std::ranges::fill(image.mounts, bw_mount{});
   std::ranges::copy(mounts, image.mounts);
   image.mount_count = static_cast<uint32_t>(mounts.size());

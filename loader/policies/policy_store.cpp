@@ -13,7 +13,6 @@ using nlohmann::json;
 
 constexpr size_t kMaxCopy = 256 << 20;
 constexpr const char* kSuffix = ".policy.json";
-constexpr const char* kBootFile = "boot";
 constexpr const char* kAudit = " audit";
 constexpr const char* kEnforce = " enforce";
 constexpr const char* kApplyAgain = "run `bpfwarden apply POLICY` with the policy's own file";

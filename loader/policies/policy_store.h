@@ -17,6 +17,7 @@
 namespace bpfwarden::loader {
 
 inline constexpr const char* kPolicyStore = "/var/lib/bpfwarden/policies";
+inline constexpr const char* kBootFile = "boot";  // in it: which one a boot comes up with
 
 using PolicyDigest = std::span<const uint8_t, BW_DIGEST_SIZE>;  // bw_image.policy_digest
 

@@ -52,11 +52,13 @@ uint64_t next_number(const bw_control& word) {
   return number;
 }
 
-Result<uint64_t> put_image(const bw_control& word, int generations, const bw_image& image) {
+Result<uint64_t> put_image(const bw_control& word, int generations, const bw_image& image,
+                           std::string_view next_root = {}) {
   const uint64_t number = next_number(word);
   auto numbered = std::make_unique<bw_image>(image);
   numbered->generation = number;
-  if (auto noted = note_mounts(*numbered); !noted) return std::unexpected(std::move(noted).error());
+  if (auto noted = note_mounts(*numbered, next_root); !noted)
+    return std::unexpected(std::move(noted).error());
   auto map = fill_image_map(*numbered);
   if (!map) return std::unexpected(std::move(map).error());
   const auto slot = static_cast<uint32_t>(number % BW_SLOTS);
@@ -128,7 +130,7 @@ Result<std::optional<Generation>> read_generation(int generations, uint64_t numb
     return fail_errno(errno, "cannot read the policy image");
   if (image->magic != BW_IMAGE_MAGIC || image->abi != BW_IMAGE_ABI)
     return fail("the policy image in the kernel is of another version of bpfwarden",
-                "use that version, or run `bpfwarden off` and apply the policy again");
+                "it goes on deciding; reboot, and this version comes up with the confirmed policy");
   if (image->generation != number) return std::nullopt;
   return Generation{number, std::move(image)};
 }
@@ -140,12 +142,12 @@ Result<std::optional<Generation>> read_active(int control, int generations) {
 }
 
 Result<uint64_t> publish(int control, int generations, const bw_image& image,
-                         std::optional<Deadline> deadline) {
+                         std::optional<Deadline> deadline, std::string_view next_root) {
   auto word = read_control(control);
   if (!word) return std::unexpected(std::move(word).error());
   if (auto settled = settle(control, *word); !settled)
     return std::unexpected(std::move(settled).error());
-  auto number = put_image(*word, generations, image);
+  auto number = put_image(*word, generations, image, next_root);
   if (!number) return number;
   word->last = *number;
   word->fallback = 0;

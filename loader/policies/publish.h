@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
@@ -48,8 +49,10 @@ struct Deadline {
 
 // Writes, freezes and flips. What decided until then becomes `previous`, nothing is staged any
 // more. Returns the new generation's number. None must await its confirmation.
+// `next_root`: of note_mounts().
 [[nodiscard]] Result<uint64_t> publish(int control, int generations, const bw_image& image,
-                                       std::optional<Deadline> deadline = std::nullopt);
+                                       std::optional<Deadline> deadline = std::nullopt,
+                                       std::string_view next_root = {});
 
 // Beside the active one, in the place of another. Returns its number.
 [[nodiscard]] Result<uint64_t> publish_staged(int control, int generations, const bw_image& image);

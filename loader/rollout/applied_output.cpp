@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "loader/rollout/initramfs.h"
 #include "loader/text/json_members.h"
 #include "policy/text/wording.h"
 
@@ -92,6 +93,13 @@ void print_applied(const CompiledPolicy& compiled, const Applied& applied) {
         "next: `bpfwarden confirm` within %s keeps it; without, the kernel goes back to what was "
         "there before\n",
         duration_text(applied.confirm_within).c_str());
+}
+
+void print_stale_initramfs() {
+  const auto stale = stale_initramfs(read_initramfs_facts());
+  if (!stale) return;
+  std::printf("initramfs: %s; bpfwarden-initramfs.path makes it anew, or `%s`\n",
+              stale_initramfs_text(*stale).c_str(), stale->command.c_str());
 }
 
 }  // namespace bpfwarden::loader

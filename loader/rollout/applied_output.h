@@ -22,6 +22,9 @@ void print_applied(const CompiledPolicy& compiled, const Applied& applied);
 
 [[nodiscard]] nlohmann::json preflight_json(const CompiledPolicy& next, const Preflight& found);
 
+// On stdout, where an initramfs has not the policy that a boot comes up with now: what to do.
+void print_stale_initramfs();
+
 // "policy 'edge' version 12, audit"
 [[nodiscard]] std::string policy_line(const CompiledPolicy& compiled);
 

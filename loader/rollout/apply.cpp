@@ -78,8 +78,10 @@ Result<Ready> make_ring(const CompiledPolicy& compiled, const bw_image* fallback
 }
 
 // With a deadline the same policy in audit mode comes first, for that to be there to fall back to.
-Result<uint64_t> publish_first(const Warden& warden, const bw_image& image, uint64_t within_s) {
-  if (within_s == 0) return publish(warden.control(), warden.generations(), image);
+Result<uint64_t> publish_first(const Warden& warden, const bw_image& image,
+                               const ApplyOptions& options, uint64_t within_s) {
+  if (within_s == 0)
+    return publish(warden.control(), warden.generations(), image, std::nullopt, options.next_root);
   auto audit = publish(warden.control(), warden.generations(), *in_audit_mode(image));
   if (!audit) return audit;
   return publish(warden.control(), warden.generations(), image,
@@ -105,7 +107,7 @@ Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& 
   tell(options, "loading the hooks: the kernel verifies them, which may take a minute");
   auto warden = Warden::load();
   if (!warden) return std::unexpected(std::move(warden).error());
-  auto generation = publish_first(*warden, *ready->image, within_s);
+  auto generation = publish_first(*warden, *ready->image, options, within_s);
   if (!generation) return std::unexpected(std::move(generation).error());
   tell(options, "attaching the hooks");
   if (auto attached = warden->attach(); !attached)
@@ -197,7 +199,7 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   auto applied =
       *active ? apply_next(compiled, **active, within) : apply_first(compiled, options, within);
   if (!applied) return applied;
-  if (within == 0 && !options.keeps_saved)
+  if (within == 0 && !options.at_boot)
     if (auto saved = save_for_boot(*compiled.image); !saved)
       return std::unexpected(
           std::move(saved).error().within("the policy is active, but not saved for the next boot"));
@@ -211,7 +213,7 @@ Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options)
     if (auto fit = require_kernel(); !fit) return std::unexpected(std::move(fit).error());
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  return apply_locked(checked, options, false);
+  return apply_locked(checked, options, options.at_boot);
 }
 
 Result<bool> would_change(const CheckedPolicy& checked) {

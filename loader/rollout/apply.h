@@ -21,7 +21,10 @@ struct ApplyOptions {
   std::optional<uint64_t> confirm_within;
   // Told what is being done, where that takes long; may be empty.
   std::function<void(const std::string&)> progress;
-  bool keeps_saved = false;  // the next boot comes up as the one before would have
+  // What is saved counts: it stays as it is, and may be older than what an initramfs has made
+  // active.
+  bool at_boot = false;
+  std::string next_root;  // in an initramfs: where the real root is mounted (host_mounts.h)
 };
 
 struct Applied {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
 #include "loader/policies/policy_store.h"
 
@@ -25,10 +26,28 @@ Result<std::string> command_line() {
   return std::string(bytes->begin(), bytes->end());
 }
 
-Result<Applied> apply_saved(CheckedPolicy& checked, BootWord word) {
-  const ApplyOptions options = {.confirm_within = 0, .keeps_saved = true};
+Result<Applied> apply_saved(CheckedPolicy& checked, BootWord word, const std::string& next_root) {
+  const ApplyOptions options = {
+      .confirm_within = 0, .progress = {}, .at_boot = true, .next_root = next_root};
   if (word == BootWord::audit) checked.compiled->image = in_audit_mode(*checked.compiled->image);
   return apply(checked, options);
+}
+
+// By an initramfs that is older than this host's last word.
+Result<std::string> active_policy() {
+  const auto active = read_active_policy();
+  if (!active) return std::unexpected(active.error());
+  if (!*active) return std::string();
+  const bw_image& image = *(*active)->generation.image;
+  return std::string("policy '") + image.policy_name + "' version " +
+         std::to_string(image.policy_version);
+}
+
+Result<Boot> with_none_saved(Boot boot) {
+  auto active = active_policy();
+  if (!active) return std::unexpected(std::move(active).error());
+  boot.forgotten = std::move(*active);
+  return boot;
 }
 
 }  // namespace
@@ -45,17 +64,18 @@ BootWord boot_word(std::string_view line) {
   return word;
 }
 
-Result<Boot> apply_at_boot() {
+Result<Boot> apply_at_boot(const std::string& next_root) {
   const auto line = command_line();
   if (!line) return std::unexpected(line.error());
   Boot boot = {.word = boot_word(*line), .is_saved = has_saved_for_boot()};
-  if (!boot.is_saved || boot.word == BootWord::off) return boot;
+  if (!boot.is_saved) return with_none_saved(std::move(boot));
+  if (boot.word == BootWord::off) return boot;
   auto checked = load_for_boot();
   if (!checked) return std::unexpected(std::move(checked).error());
   // What the real root has may be missing in an initramfs: no reason to come up without a policy.
   if (const auto found = find_on_host(*checked->compiled); !found)
     boot.warning = found.error().message;
-  auto applied = apply_saved(*checked, boot.word);
+  auto applied = apply_saved(*checked, boot.word, next_root);
   if (!applied) return std::unexpected(std::move(applied).error());
   boot.policy = std::move(*checked);
   boot.applied = *applied;

@@ -27,11 +27,13 @@ struct Boot {
   bool is_saved = false;                // there is a confirmed policy
   std::optional<CheckedPolicy> policy;  // what is active now
   Applied applied;                      // of it
-  std::string warning;  // what could not be found out about its targets; may be empty
+  std::string forgotten;  // "policy 'edge' version 12": active, though none is saved; else empty
+  std::string warning;    // what could not be found out about its targets; may be empty
 };
 
+// `next_root`: in an initramfs, where the real root is mounted; else empty.
 // Nothing is applied where nothing is saved, and under `bpfwarden=off`; neither is an error.
 // Errors: of apply(), and of /proc/cmdline, which is not guessed.
-[[nodiscard]] Result<Boot> apply_at_boot();
+[[nodiscard]] Result<Boot> apply_at_boot(const std::string& next_root);
 
 }  // namespace bpfwarden::loader

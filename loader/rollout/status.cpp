@@ -116,7 +116,8 @@ Result<std::optional<KernelStatus>> read_status() {
   if (!tables) return std::unexpected(std::move(tables).error());
   auto unjudged = read_unjudged(pins);
   if (!unjudged) return std::unexpected(std::move(unjudged).error());
-  KernelStatus status = {.generation = std::move((*active)->generation),
+  KernelStatus status = {.part = pins.part,
+                         .generation = std::move((*active)->generation),
                          .counters = *counters,
                          .last_hour = *hour,
                          .probes = *probes,
@@ -126,7 +127,8 @@ Result<std::optional<KernelStatus>> read_status() {
                          .keyring = std::nullopt,
                          .hooks = std::move(*hooks),
                          .tables = std::move(*tables),
-                         .unjudged = std::move(*unjudged)};
+                         .unjudged = std::move(*unjudged),
+                         .stale_initramfs = stale_initramfs(read_initramfs_facts())};
   const auto ring = keyring::find_ring(kRingName);
   if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
   if (const auto residents = count_residents()) status.residents = *residents;

@@ -12,9 +12,11 @@
 #include "keyring/kernel_keyring.h"
 #include "loader/inventory/inventory.h"
 #include "loader/kernel/hooks.h"
+#include "loader/kernel/part.h"
 #include "loader/kernel/tables.h"
 #include "loader/kernel/unjudged.h"
 #include "loader/policies/publish.h"
+#include "loader/rollout/initramfs.h"
 
 namespace bpfwarden::loader {
 
@@ -33,6 +35,7 @@ struct ProbesOfHour {
 };
 
 struct KernelStatus {
+  Part part;
   Generation generation;
   bw_counters counters = {};  // summed over the CPUs; agreed and differed of what is staged now
   LastHour last_hour;
@@ -44,6 +47,7 @@ struct KernelStatus {
   Hooks hooks;
   std::vector<Table> tables;
   std::vector<bw_unjudged> unjudged;
+  std::optional<StaleInitramfs> stale_initramfs;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

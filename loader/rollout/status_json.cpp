@@ -88,6 +88,12 @@ nlohmann::json counters_to_json(const bw_counters& counters) {
                     {"dropped", counters.dropped}});
 }
 
+// Null: each has the confirmed policy, or none knows of any.
+nlohmann::json initramfs_to_json(const std::optional<StaleInitramfs>& stale) {
+  if (!stale) return {};
+  return object_of({{"stale", stale->kernels}, {"next", stale->command}});
+}
+
 }  // namespace
 
 nlohmann::json status_to_json(const KernelStatus& status) {
@@ -98,6 +104,8 @@ nlohmann::json status_to_json(const KernelStatus& status) {
       {"active", true},
       {"host", machine.nodename},
       {"kernel", machine.release},
+      {"kernel_part",
+       object_of({{"bpfwarden_version", status.part.version}, {"abi", status.part.abi}})},
       {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
       {"policy", image.policy_name},
       {"policy_version", image.policy_version},
@@ -118,6 +126,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
       {"unjudged", unjudged_to_json(status.unjudged)},
       {"last_hour", hour_to_json(status)},
       {"residents", residents_to_json(status.residents)},
+      {"initramfs", initramfs_to_json(status.stale_initramfs)},
       {"counters", counters_to_json(status.counters)},
   });
 }

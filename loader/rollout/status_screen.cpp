@@ -104,6 +104,13 @@ size_t add_residents(const std::optional<Residents>& residents, Lines& lines) {
   return 1;
 }
 
+size_t add_initramfs(const std::optional<StaleInitramfs>& stale, Lines& lines) {
+  if (!stale) return 0;
+  lines.push_back({"initramfs", stale_initramfs_text(*stale), Tone::attention});
+  lines.push_back({"", "`" + stale->command + "` makes it anew", Tone::attention});
+  return 2;
+}
+
 // Above all else: what follows is true of the policy, and no longer of what is decided.
 void add_missing_hooks(const Hooks& hooks, Lines& lines) {
   if (hooks.missing.empty()) return;
@@ -161,6 +168,12 @@ void add_keys(const bw_image& image, int64_t now, size_t most, Lines& lines) {
     lines.push_back({"", "the kernel goes on verifying with it; renew it and apply", Tone::alarm});
 }
 
+// An upgrade leaves the kernel part as it is, until a boot.
+string made_by_text(const Part& part) {
+  return part.version.empty() || part == part_of_this_binary() ? ""
+                                                               : " of bpfwarden " + part.version;
+}
+
 string cut(string text, size_t columns) {
   if (columns == 0 || policy::width_of(text) <= columns) return text;
   while (policy::width_of(text) > columns - 1) text.pop_back();
@@ -194,6 +207,7 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   add_last_hour(status.last_hour, status.probes, lines);
   add_totals(status.counters, lines);
   alarms += add_full_tables(status.tables, lines);
+  if (alarms + 1 < kShownKeys) alarms += add_initramfs(status.stale_initramfs, lines);
   if (alarms < kShownKeys) alarms += add_residents(status.residents, lines);
   if (status.keyring)
     lines.push_back({"keyring", std::to_string(*status.keyring)});
@@ -202,7 +216,8 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   add_keys(image, now.unix_seconds, kShownKeys - std::min(alarms, kShownKeys), lines);
   lines.push_back({"in force", "generation " + std::to_string(status.generation.number) + ", " +
                                    std::to_string(image.rule_count) + " rules, " +
-                                   std::to_string(status.hooks.attached.size()) + " hooks"});
+                                   std::to_string(status.hooks.attached.size()) + " hooks" +
+                                   made_by_text(status.part)});
   return lines;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "loader/inventory/kernel_addresses.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/key_tables.h"
 #include "loader/policies/policy_store.h"
@@ -66,13 +67,14 @@ struct Sources {
   std::vector<policy::SeenLoad> loads, attachments;
   uint64_t by_threads = 0;
   std::string text;
+  std::map<std::string, std::vector<std::string>> addresses_in;  // as SuggestOptions has it
 };
 
 Result<Sources> read_sources(const SuggestRequest& request, const bw_image* base) {
   auto events = read_seen_events(request.events);
   if (!events) return std::unexpected(std::move(events).error());
   Sources sources = {std::move(events->loads), std::move(events->attachments), events->by_threads,
-                     std::move(events->sources)};
+                     std::move(events->sources), {}};
   if (request.with_inventory) {
     const auto programs = read_inventory();
     if (!programs)
@@ -81,6 +83,7 @@ Result<Sources> read_sources(const SuggestRequest& request, const bw_image* base
                 "run as root, or leave the kernel's programs out: --no-inventory"));
     const auto listed = seen_loads_of(*programs, base);
     sources.loads.insert(sources.loads.end(), listed.begin(), listed.end());
+    sources.addresses_in = kernel_addresses_in(*programs);
     sources.text += ", " + std::to_string(listed.size()) + " kinds of programs in the kernel";
   }
   if (sources.loads.empty())
@@ -121,6 +124,11 @@ bool says_rule(const std::optional<bw_decision>& decision, bool allows) {
   return decision && decision->cause == BW_CAUSE_RULE && (decision->allow != 0) == allows;
 }
 
+bool is_load_only(const CompiledPolicy& compiled, const std::optional<bw_decision>& at_load) {
+  return says_rule(at_load, true) && at_load->rule < compiled.policy.rules.size() &&
+         compiled.policy.rules[at_load->rule].action == policy::Action::load_only;
+}
+
 bool is_of(const policy::SeenLoad& attachment, const policy::SeenLoad& seen) {
   const auto wide = policy::patterns_for(seen.load.attach);
   const auto there = policy::patterns_for(attachment.load.attach);
@@ -144,13 +152,16 @@ Verdict verdict_of(const CompiledPolicy& base, const Sources& sources,
     if (rule.action == policy::Action::deny) verdict.denied_by = rule.name;
   };
   note_denial(at_load);
+  const bool only_loaded = is_load_only(base, at_load);
   for (const policy::SeenLoad& one : sources.attachments) {
     if (!is_of(one, seen)) continue;
     const auto situation =
         policy::situation_of(settings_of(one), base.policy, *base.image, std::time(nullptr));
     if (!situation) continue;
     const bw_decision there = policy::decide_on(*base.image, *situation).last();
-    verdict.is_kept = verdict.is_kept && says_rule(there, true);
+    // What is only loaded is not enough, even where nobody can tell the place.
+    if (only_loaded && one.fate != policy::Fate::refused) verdict.is_kept = false;
+    verdict.is_kept = verdict.is_kept && (only_loaded || says_rule(there, true));
     note_denial(there);
   }
   return verdict;
@@ -213,6 +224,17 @@ bool refuses_strangers(const CompiledPolicy& compiled, const std::string& attach
   return decision && decision->allow == 0 && decision->cause == BW_CAUSE_DEFAULT;
 }
 
+std::optional<policy::Expectation> expected_of(const CompiledPolicy& compiled,
+                                               const policy::SeenLoad& seen) {
+  const auto situation = policy::situation_of(settings_of(seen), compiled.policy, *compiled.image,
+                                              std::time(nullptr));
+  if (!situation) return std::nullopt;
+  const auto decisions = policy::decide_on(*compiled.image, *situation);
+  if (is_load_only(compiled, decisions.load)) return policy::Expectation::load_only;
+  if (decisions.last().allow == 0) return std::nullopt;
+  return policy::Expectation::allow;
+}
+
 std::string tests_for(const SuggestRequest& request, const policy::Suggestion& suggestion,
                       const CompiledPolicy& compiled) {
   if (request.tests.empty()) return {};
@@ -220,13 +242,15 @@ std::string tests_for(const SuggestRequest& request, const policy::Suggestion& s
   return policy::suggested_tests(
       suggestion,
       fs::absolute(request.output).lexically_normal().lexically_relative(folder.lexically_normal()),
-      [&](const std::string& attach) { return refuses_strangers(compiled, attach); });
+      {.refuses = [&](const std::string& attach) { return refuses_strangers(compiled, attach); },
+       .expected = [&](const policy::SeenLoad& seen) { return expected_of(compiled, seen); }});
 }
 
 policy::SuggestOptions options_for(const SuggestRequest& request, const CompiledPolicy* base,
                                    const Sources& sources) {
   policy::SuggestOptions options;
   options.include_refused = request.include_refused;
+  options.addresses_in = sources.addresses_in;
   if (base == nullptr) return options;
   options.keys = keys_that_count(*base);
   options.deny_digests = base->policy.deny_digests;

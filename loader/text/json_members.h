@@ -35,6 +35,7 @@ struct KnownMember {
 // By name.
 // clang-format off
 inline constexpr auto kMembers = std::to_array<KnownMember>({
+  {"abi", MemberType::whole, false, "", "of what the kernel part and the manager share"},
   {"about", MemberType::text, false, "", "what it is for, in a few words"},
   {"accepted", MemberType::whole, false, "", "how many warnings the policy accepts, which are not told"},
   {"active", MemberType::truth, false, "", "whether a policy is active"},
@@ -146,6 +147,7 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"hooks_loaded", MemberType::truth, false, "", "whether the hooks were loaded and attached now"},
   {"hooks_missing", MemberType::texts, false, "", "hooks that are gone"},
   {"host", MemberType::text, true, "", "name of the machine"},
+  {"initramfs", MemberType::held, true, "", "which have not the confirmed policy; null: each has it"},
   {"instructions", MemberType::whole, false, "", "how many a program has"},
   {"is_normal", MemberType::truth, false, "", "whether the file was in the normal form"},
   {"issuer", MemberType::text, true, "", "who issued a certificate; null: nobody whom the policy names"},
@@ -153,6 +155,7 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"judged_at", MemberType::time, true, "", "the time by which rules with dates were judged; null: no rule judges it"},
   {"kept_rules", MemberType::whole, false, "", "rules of the policy before"},
   {"kernel", MemberType::text, true, "", "release of the kernel"},
+  {"kernel_part", MemberType::held, false, "", "which version of the kernel part decides"},
   {"kernel_verdict", MemberType::word, true, "verified unsigned other", "the kernel's own word on a signature"},
   {"kernels", MemberType::text, false, "", "which kernels ask for it"},
   {"key_file", MemberType::text, false, "", "where the private key is"},
@@ -272,6 +275,7 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"stage", MemberType::word, false, "load attach", "at which of the two a policy decides"},
   {"staged", MemberType::held, true, "", "the staged policy; where it counts, on how many it differed"},
   {"stages", MemberType::held, false, "", "what is decided at load, and at attach"},
+  {"stale", MemberType::texts, false, "", "kernels whose initramfs is older than the confirmed policy"},
   {"standing", MemberType::text, false, "", "who vouches for a program"},
   {"start", MemberType::time, false, "", "of a timeline"},
   {"status", MemberType::held, true, "", "what `status` prints; null: not known"},

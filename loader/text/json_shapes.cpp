@@ -75,10 +75,12 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"off", "was_active"},
 
   {"no_policy", "active"},
-  {"status", "active host kernel mode policy policy_version policy_digest generation since confirm_within returned "
+  {"status", "active host kernel kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned "
              "staged=staged rule_count log_allowed_per_second keyring certificates=[certificate_end] hooks "
              "hooks_expected hooks_missing tables=[table] unjudged=[unjudged] last_hour=last_hour residents=residents "
              "counters=counters"},
+  {"kernel_part", "bpfwarden_version abi"},
+  {"initramfs", "stale next"},
   {"staged", "policy policy_version generation since agreed differed"},
   {"certificate_end", "signer ends expired"},
   {"table", "name entries room uid of_uid"},

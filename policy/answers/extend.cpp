@@ -161,12 +161,18 @@ size_t above_table(const std::vector<string>& lines, size_t header) {
   return header;
 }
 
+// Indented, too, as `why` prints a rule.
+bool begins_rule(const string& line) {
+  const size_t first = line.find_first_not_of(" \t");
+  return first != string::npos && line.compare(first, 9, "[[rules]]") == 0;
+}
+
 // The line of the first rule that is load-only, or the end.
 size_t place_for_rules(const Policy& base, const std::vector<string>& lines) {
   size_t at = 0;
   for (const Rule& rule : base.rules) {
     if (rule.position.file != 0) break;
-    while (at < lines.size() && !lines[at].starts_with("[[rules]]")) at++;
+    while (at < lines.size() && !begins_rule(lines[at])) at++;
     if (at == lines.size()) break;
     if (rule.action == Action::load_only) return above_table(lines, at);
     at++;

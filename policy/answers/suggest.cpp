@@ -140,20 +140,21 @@ size_t count_boots(const std::set<int64_t>& boots) {
   return count;
 }
 
-// Those that come again at each boot, and never with the instructions of another: libbpf puts
-// addresses of kernel symbols into them. Where one digest was seen in two boots, or several in one,
-// they are different programs of one name.
-std::set<Series> changing_series(const std::vector<SeenLoad>& loads) {
+bool may_be_series(const SeenLoad& seen) {
+  return !seen.is_signed && seen.fate == Fate::ran && !seen.load.program.empty() &&
+         !seen.load.digest.empty() && seen.by.starts_with('/') && seen.by.size() < BW_NAME_SIZE;
+}
+
+// Those that come again at each boot, and never with the instructions of another. Where one digest
+// was seen in two boots, or several in one, they are different programs of one name.
+std::set<Series> recorded_series(const std::vector<SeenLoad>& loads) {
   struct Seen {
     std::map<string, std::set<int64_t>> boots_of;  // by digest
     std::set<int64_t> boots;
   };
   std::map<Series, Seen> all;
   for (const SeenLoad& seen : loads) {
-    if (seen.is_signed || seen.fate != Fate::ran || seen.load.program.empty() ||
-        seen.load.digest.empty() || !seen.by.starts_with('/') || seen.by.size() >= BW_NAME_SIZE ||
-        seen.boots.empty())
-      continue;
+    if (!may_be_series(seen) || seen.boots.empty()) continue;
     Seen& here = all[{seen.load.attach, seen.load.program, seen.by}];
     here.boots_of[seen.load.digest].insert(seen.boots.begin(), seen.boots.end());
     here.boots.insert(seen.boots.begin(), seen.boots.end());
@@ -164,6 +165,21 @@ std::set<Series> changing_series(const std::vector<SeenLoad>& loads) {
     const bool once_each = std::ranges::all_of(
         seen.boots_of, [](const auto& one) { return count_boots(one.second) == 1; });
     if (boots > 1 && once_each && seen.boots_of.size() == boots) changing.insert(series);
+  }
+  return changing;
+}
+
+// Symbols whose addresses are in them, by series; none where only the recording tells.
+using Changing = std::map<Series, std::set<string>>;
+
+Changing changing_series(const std::vector<SeenLoad>& loads, const SuggestOptions& options) {
+  Changing changing;
+  for (const Series& series : recorded_series(loads)) changing[series];
+  for (const SeenLoad& seen : loads) {
+    const auto found = options.addresses_in.find(seen.load.digest);
+    if (!may_be_series(seen) || found == options.addresses_in.end()) continue;
+    changing[{seen.load.attach, seen.load.program, seen.by}].insert(found->second.begin(),
+                                                                   found->second.end());
   }
   return changing;
 }
@@ -217,7 +233,12 @@ string comment_line(const SeenLoad& seen) {
 class Suggester {
  public:
   Suggester(const SuggestOptions& options, const std::vector<SeenLoad>& loads)
-      : options_(options), changing_(changing_series(loads)), names_(options.taken_names) {}
+      : options_(options),
+        changing_(changing_series(loads, options)),
+        names_(options.taken_names) {
+    for (const SeenLoad& seen : loads)
+      if (is_changing(seen)) changing_digests_.insert(seen.load.digest);
+  }
 
   void take(const SeenLoad& seen);
   Suggestion finish();
@@ -230,6 +251,8 @@ class Suggester {
   void add_signed_rules(const string& signer, const SignedPoints& points);
   void add_digest_rules();
   void add_changing_rules();
+  [[nodiscard]] string changing_comment(const Loads& loads) const;
+  void note_short_lived(const Loads& loads, string& comment) const;
   void add_rule(RuleText text, const Loads& loads);
   [[nodiscard]] bool admits(const SeenLoad& seen) const;
   [[nodiscard]] bool has_known_twin(const SeenLoad& seen) const;
@@ -240,8 +263,15 @@ class Suggester {
     return !seen.is_signed && changing_.contains({seen.load.attach, seen.load.program, seen.by});
   }
 
+  // It runs now, and its load was recorded, with who did it.
+  [[nodiscard]] bool is_twin_of_changing(const SeenLoad& seen) const {
+    return seen.runs_now && !seen.is_signed && !is_changing(seen) &&
+           changing_digests_.contains(seen.load.digest);
+  }
+
   const SuggestOptions& options_;
-  const std::set<Series> changing_;
+  const Changing changing_;
+  std::set<string> changing_digests_;
   SignedBy signed_;
   Programs programs_;
   std::map<string, std::map<Patterns, Loads>> changing_by_;  // by executable
@@ -297,6 +327,7 @@ void Suggester::take(const SeenLoad& seen) {
     return leave(seen, "`deny-digests` names it");
   const auto point = point_of(seen);
   if (!point) return leave(seen, point.error().message);
+  if (is_twin_of_changing(seen)) return;
   if (is_changing(seen))
     changing_by_[seen.by][*point].push_back(seen);
   else if (seen.is_signed)
@@ -338,6 +369,21 @@ void Suggester::drop_redundant() {
   signed_ = std::move(kept);
 }
 
+// Why the programs of that executable differ from boot to boot.
+string Suggester::changing_comment(const Loads& loads) const {
+  std::set<string> symbols;
+  for (const SeenLoad& seen : loads) {
+    const auto& here = changing_.at({seen.load.attach, seen.load.program, seen.by});
+    symbols.insert(here.begin(), here.end());
+  }
+  const string why =
+      symbols.empty() ? "as where addresses of kernel symbols\nare put into a program."
+                      : "for their loader puts addresses of\nkernel symbols into them: " +
+                            joined_points({symbols.begin(), symbols.end()}) + ".";
+  return "By its executable: the digests of these differ from boot to boot, " + why +
+         " Sign it where you can.\n";
+}
+
 void Suggester::add_changing_rules() {
   for (const auto& [exe, points] : changing_by_) {
     RuleText rule;
@@ -346,9 +392,7 @@ void Suggester::add_changing_rules() {
       rule.allow.insert(rule.allow.end(), point.begin(), point.end());
       loads.insert(loads.end(), seen.begin(), seen.end());
     }
-    rule.comment =
-        "By its executable: the digests of these differ from boot to boot, as where addresses of\n"
-        "kernel symbols are put into a program. Sign it where you can.\n";
+    rule.comment = changing_comment(loads);
     rule.name = names_.take(printable(exe + ", which differs from boot to boot"));
     rule.exes = {exe};
     rule.accept = {"exempt-by-subject: the digests differ from boot to boot"};
@@ -388,6 +432,18 @@ void Suggester::add_signed_rules(const string& signer, const SignedPoints& point
   }
 }
 
+// Where nobody knows whose program it is, its digest has to do.
+void Suggester::note_short_lived(const Loads& loads, string& comment) const {
+  const auto holds_addresses = [&](const SeenLoad& seen) {
+    return options_.addresses_in.contains(seen.load.digest);
+  };
+  if (!std::ranges::any_of(loads, holds_addresses)) return;
+  comment +=
+      "Until the next boot only: addresses of kernel symbols are in it, so that its digest will be\n"
+      "another one. Record its load (`bpfwarden events`), and suggest again: then its executable is "
+      "known.\n";
+}
+
 // One rule for those of a group that the same programs were loaded for: a digest of one attach
 // point must not be admitted at another.
 void Suggester::add_digest_rules() {
@@ -411,6 +467,7 @@ void Suggester::add_digest_rules() {
     sorted.emplace(std::pair(what.first, rule.allow), std::pair(rule, std::move(loads)));
   }
   for (auto& [where, rule] : sorted) {
+    note_short_lived(rule.second, rule.first.comment);
     rule.first.name = names_.take(std::move(rule.first.name));
     add_rule(std::move(rule.first), rule.second);
   }

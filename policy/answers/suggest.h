@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ struct SuggestOptions {
   std::vector<ProgramDigest> deny_digests;
   std::vector<SeenLoad> attachments;  // where those that were loaded went; may be empty
   std::set<std::string> taken_names;  // of rules
+  // By digest: kernel symbols whose addresses a loader has put into that program.
+  std::map<std::string, std::vector<std::string>> addresses_in;
   bool include_refused = false;       // admit what a policy refused, too
 };
 

@@ -64,7 +64,8 @@ string left_text(const Suggestion& suggestion) {
   return text;
 }
 
-string test_text(const string& name, const SeenLoad& seen, const string& rule) {
+string test_text(const string& name, const SeenLoad& seen, const string& rule,
+                 const string& expected) {
   const RecordedLoad& load = seen.load;
   string text = "\n[[tests]]\nname = " + toml_string(printable(name)) +
                 "\nattach = " + toml_string(load.attach) + "\n";
@@ -75,7 +76,7 @@ string test_text(const string& name, const SeenLoad& seen, const string& rule) {
   if (seen.by.starts_with('/') && seen.by.size() < BW_NAME_SIZE)
     text += "exe = " + toml_string(seen.by) + "\n";
   if (seen.origin == Origin::loader) text += "origin = \"loader\"\n";
-  text += "expect = \"allow\"\n";
+  text += "expect = " + toml_string(expected) + "\n";
   if (!rule.empty()) text += "rule = " + toml_string(rule) + "\n";
   return text;
 }
@@ -117,11 +118,14 @@ string suggested_text(const Suggestion& suggestion, const SuggestHeader& header)
 }
 
 string suggested_tests(const Suggestion& suggestion, const string& policy,
-                       const std::function<bool(const string&)>& refuses) {
+                       const SuggestedAnswers& answers) {
   std::set<string> tests, strangers;
   const auto add = [&](const SeenLoad& seen, const string& rule) {
-    tests.insert(test_text(test_name(seen), seen, rule));
-    if (refuses(seen.load.attach)) strangers.insert(stranger_text(seen.load.attach));
+    const auto expected = rule.empty() ? answers.expected(seen) : Expectation::allow;
+    if (!expected) return;
+    tests.insert(test_text(test_name(seen), seen, rule,
+                           *expected == Expectation::load_only ? "load-only" : "allow"));
+    if (answers.refuses(seen.load.attach)) strangers.insert(stranger_text(seen.load.attach));
   };
   for (const SuggestedRule& rule : suggestion.rules)
     for (const SeenLoad& seen : rule.loads) add(seen, rule.text.name);

@@ -12,9 +12,10 @@ namespace {
 using std::string;
 
 constexpr size_t kMaxName = 200;
-constexpr auto kExpectations = std::to_array<std::pair<std::string_view, bool>>({
-    {"allow", true},
-    {"deny", false},
+constexpr auto kExpectations = std::to_array<std::pair<std::string_view, Expectation>>({
+    {"allow", Expectation::allow},
+    {"deny", Expectation::deny},
+    {"load-only", Expectation::load_only},
 });
 
 std::vector<std::string_view> names_with(std::vector<std::string_view> own) {
@@ -42,7 +43,8 @@ TestCase read_case(const Value& value, const SituationSettings& defaults,
   if (!test.situation.attach && !fields.find("attach"))
     diagnostics.error(value.position, "this test has no `attach`", "add attach = \"xdp@eth0\"");
   if (const Entry* entry = fields.require("expect", "add expect = \"allow\" or \"deny\""))
-    test.allow = fields.word<bool>(*entry, kExpectations).value_or(false);
+    test.expected =
+        fields.word<Expectation>(*entry, kExpectations).value_or(Expectation::deny);
   if (const Entry* entry = fields.find("rule"))
     if (const string* rule = fields.string(*entry)) test.rule = *rule;
   if (const Entry* entry = fields.find("mode")) test.mode = fields.word<Mode>(*entry, kModeWords);

@@ -10,10 +10,16 @@
 
 namespace bpfwarden::policy {
 
+enum class Expectation : uint8_t {
+  deny,
+  allow,
+  load_only,  // allowed at load by a load-only rule, and so denied at attach
+};
+
 struct TestCase {
   std::string name;
   SituationSettings situation;
-  bool allow = false;               // what is expected
+  Expectation expected = Expectation::deny;
   std::optional<std::string> rule;  // the rule that must decide; "default" for the default
   std::optional<Mode> mode;
   SourceRange position;

@@ -34,15 +34,31 @@ string about_expected_rule(const string& name, const Explanation& explanation,
   return rule_text(policy, index) + " comes after " + decider_text(policy, stage.decision) + "\n";
 }
 
+bool is_load_only(const Explanation& explanation, const Policy& policy) {
+  const bw_decision& at_load = explanation.stages.front().decision;
+  return at_load.allow != 0 && at_load.rule < policy.rules.size() &&
+         policy.rules[at_load.rule].action == Action::load_only;
+}
+
+// Empty if it is allowed, denied or only loaded, as expected.
+string complaint_about_answer(Expectation expected, const Explanation& explanation,
+                              const Policy& policy) {
+  const bw_decision& decision = explanation.decision();
+  const string got = decision.allow != 0 ? "allow" : "deny";
+  if (expected == Expectation::load_only)
+    return is_load_only(explanation, policy)
+               ? ""
+               : "expected load-only, got " + got + " from " + decider_text(policy, decision) + "\n";
+  const string wanted = expected == Expectation::allow ? "allow" : "deny";
+  if (wanted == got) return {};
+  return "expected " + wanted + ", got " + got + " from " + decider_text(policy, decision) + "\n";
+}
+
 // Empty if all is as expected.
 string complaint(const TestCase& test, const Explanation& explanation, const Policy& policy) {
   const bw_decision& decision = explanation.decision();
   const string got = name_of(policy, decision);
-  string text;
-  if ((decision.allow != 0) != test.allow)
-    text += "expected " + string(test.allow ? "allow" : "deny") + ", got " +
-            string(decision.allow != 0 ? "allow" : "deny") + " from " +
-            decider_text(policy, decision) + "\n";
+  string text = complaint_about_answer(test.expected, explanation, policy);
   if (test.rule && *test.rule != got)
     text += "expected rule `" + *test.rule + "`, but " + decider_text(policy, decision) +
             " decided\n" + about_expected_rule(*test.rule, explanation, policy);

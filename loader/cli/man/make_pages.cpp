@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "loader/cli/command_line.h"
 #include "loader/cli/help.h"
+#include "loader/kernel/version.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -46,9 +47,9 @@ std::string upper(std::string text) {
 }
 
 std::string head(const std::string& page, const std::string& description) {
-  return ".TH \"" + roff(upper(page)) +
-         "\" 8 \"\" \"bpfwarden " BPFWARDEN_VERSION "\" \"bpfwarden\"\n.nh\n" + section("NAME") +
-         roff(page) + " \\- " + roff(description) + "\n";
+  return ".TH \"" + roff(upper(page)) + "\" 8 \"\" \"bpfwarden " + kVersion +
+         "\" \"bpfwarden\"\n.nh\n" + section("NAME") + roff(page) + " \\- " + roff(description) +
+         "\n";
 }
 
 bool is_many(const CLI::Option& option) {

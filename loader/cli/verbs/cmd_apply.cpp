@@ -98,6 +98,7 @@ int run_apply(ApplyArguments& options) {
     put_answer(applied_json(compiled, *applied, {.widening = widens, .taken_away = *taken_away}));
   else
     print_applied(compiled, *applied);
+  if (!in_json()) print_stale_initramfs();
   tell_service_manager(policy_line(compiled));
   return 0;
 }

@@ -1,6 +1,7 @@
 // bpfwarden boot: what bpfwarden.service and the initramfs run.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "loader/cli/answer.h"
@@ -9,6 +10,7 @@
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/boot.h"
 #include "loader/rollout/canary.h"
+#include "loader/rollout/initramfs.h"
 #include "loader/text/json_members.h"
 #include "loader/text/kernel_text.h"
 #include "loader/text/service_manager.h"
@@ -68,8 +70,25 @@ json boot_json(const Boot& boot, const json& canary, const std::vector<ListedPro
        {"residents", to_json(residents)}});
 }
 
+void warn_of_initramfs() {
+  const auto stale = stale_initramfs(read_initramfs_facts());
+  if (stale) warn("initramfs: " + stale_initramfs_text(*stale) + "; run `" + stale->command + "`");
+}
+
+// An initramfs from before `off` has brought back what this host no longer has. To enforce too much
+// is told, and left to people.
+int with_forgotten_policy(const Boot& boot, const std::string& policy) {
+  const std::string text = policy + " is active, by an initramfs from before `bpfwarden off`";
+  warn(text + "; `bpfwarden off` ends it");
+  warn_of_initramfs();
+  if (in_json()) put_answer(boot_json(boot, {}, {}));
+  tell_service_manager(text);
+  return 0;
+}
+
 // For the journal, and the line of `systemctl status`.
 int without_policy(const Boot& boot) {
+  if (!boot.forgotten.empty()) return with_forgotten_policy(boot, boot.forgotten);
   const std::string text =
       boot.word == BootWord::off
           ? "off: `bpfwarden=off` on the kernel's command line; nothing is decided"
@@ -105,8 +124,8 @@ std::string summary_of(const Boot& boot) {
          (boot.word == BootWord::audit ? " by `bpfwarden=audit` on the kernel's command line" : "");
 }
 
-int run_boot() {
-  const auto boot = apply_at_boot();
+int run_boot(const std::string& next_root) {
+  const auto boot = apply_at_boot(next_root);
   if (!boot) return give_up(boot.error());
   if (boot->word == BootWord::unknown)
     warn("`bpfwarden=` on the kernel's command line is neither `off` nor `audit`: passed over");
@@ -117,6 +136,7 @@ int run_boot() {
   const auto canary = try_canary(*boot->policy->compiled);
   if (!canary) return give_up(canary.error());
   if (!in_json()) std::printf("%s\n", canary_text(*canary).c_str());
+  warn_of_initramfs();
   // Whoever is later finds what it has told.
   const auto residents = boot->applied.first ? tell_residents() : std::vector<ListedProgram>();
   if (in_json())
@@ -134,8 +154,12 @@ void add_boot(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "boot",
       "Bring back the confirmed policy and see that it decides; for the unit and the initramfs");
+  auto next_root = std::make_shared<std::string>();
+  verb->add_option(
+      "--root", *next_root,
+      "in an initramfs: where the real root is mounted, whose files are named without");
   verb->footer("example: bpfwarden boot");
-  verb->callback([&chosen] { chosen = run_boot; });
+  verb->callback([next_root, &chosen] { chosen = [next_root] { return run_boot(*next_root); }; });
 }
 
 }  // namespace bpfwarden::loader

@@ -5,6 +5,7 @@
 
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/rollout/applied_output.h"
 #include "loader/rollout/rollout.h"
 #include "loader/text/json_members.h"
 
@@ -17,6 +18,7 @@ int run_confirm() {
   if (in_json()) return put_answer(object_of({{"generation", confirmed->generation}})), 0;
   std::printf("confirmed: generation %llu stays, and comes back after a reboot\n",
               static_cast<unsigned long long>(confirmed->generation));
+  print_stale_initramfs();
   return 0;
 }
 

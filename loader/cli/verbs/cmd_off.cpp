@@ -5,6 +5,7 @@
 
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
 #include "loader/text/json_members.h"
 
@@ -17,6 +18,7 @@ int run_off() {
   if (in_json()) return put_answer(object_of({{"was_active", *dropped}})), 0;
   std::puts(*dropped ? "off: the hooks are detached, the policy and its keyring are gone"
                      : "off: there was nothing to detach");
+  print_stale_initramfs();
   return 0;
 }
 

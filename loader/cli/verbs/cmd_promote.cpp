@@ -23,6 +23,7 @@ int run_promote(const PromoteOptions& options) {
            0;
   std::fputs(promoted->taken_away.c_str(), stderr);
   print_applied(compiled, promoted->applied);
+  print_stale_initramfs();
   return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
 #include "loader/inventory/inventory_output.h"
+#include "loader/kernel/version.h"
 #include "loader/report/report_page.h"
 #include "loader/report/report_sources.h"
 #include "loader/rollout/status.h"
@@ -91,7 +92,7 @@ void describe_origin(const ReportArguments& options, const ReportSpan& span,
   put(report, "host", std::move(host));
   put(report, "kernel", std::move(kernel));
   put(report, "generated", utc_text(now()));
-  put(report, "bpfwarden_version", BPFWARDEN_VERSION);
+  put(report, "bpfwarden_version", kVersion);
   put(report, "since", moment(span.since));
   put(report, "until", moment(span.until));
 }

@@ -19,6 +19,7 @@ int run_rollback(const ApplyOptions& options) {
     put_answer(applied_json(*back->policy.compiled, back->applied, {}));
   else
     print_applied(*back->policy.compiled, back->applied);
+  if (!in_json()) print_stale_initramfs();
   return 0;
 }
 

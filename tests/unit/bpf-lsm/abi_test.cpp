@@ -2,12 +2,17 @@
 // as the BTF of the built object tells it, against what g++ lays out here.
 #include <bpf/btf.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "bpf-lsm/abi/inventory.h"
+#include "bpf-lsm/abi/part.h"
 #include "bpf-lsm/abi/summary.h"
 #include "bpf-lsm/abi/tally.h"
 
@@ -49,10 +54,76 @@ std::unique_ptr<btf, FreeBtf> warden_btf() {
   return types;
 }
 
+// Of the types that a record is made of: names, sizes and places, a line each. What a type is a
+// name or a qualifier of is followed.
+class Records {
+ public:
+  explicit Records(const btf* types) : types_(types) {}
+
+  std::string add(const char* name) {
+    const int id = btf__find_by_name_kind(types_, name, BTF_KIND_STRUCT);
+    INFO(name);
+    REQUIRE(id > 0);
+    describe(static_cast<uint32_t>(id));
+    return text_.str();
+  }
+
+ private:
+  void describe(uint32_t id) {
+    const btf_type* type = btf__type_by_id(types_, id);
+    if (type == nullptr || !seen_.insert(id).second) return;
+    text_ << btf_kind(type) << ' ' << btf__name_by_offset(types_, type->name_off) << ' '
+          << btf__resolve_size(types_, id) << '\n';
+    if (btf_is_composite(type)) return describe_members(type);
+    if (btf_is_array(type)) return describe(btf_array(type)->type);
+    if (btf_is_mod(type) || btf_is_typedef(type)) describe(type->type);
+  }
+
+  void describe_members(const btf_type* type) {
+    for (uint32_t i = 0; i < btf_vlen(type); i++) {
+      const btf_member& member = btf_members(type)[i];
+      text_ << ' ' << btf__name_by_offset(types_, member.name_off) << ' '
+            << btf_member_bit_offset(type, i) << ' ' << btf__resolve_size(types_, member.type)
+            << '\n';
+    }
+    for (uint32_t i = 0; i < btf_vlen(type); i++) describe(btf_members(type)[i].type);
+  }
+
+  const btf* types_;
+  std::set<uint32_t> seen_;
+  std::ostringstream text_;
+};
+
+// FNV-1a: it is to notice what changes by mistake.
+uint64_t number_of(const std::string& text) {
+  uint64_t number = 0xcbf29ce484222325;
+  for (const char one : text) number = (number ^ static_cast<uint8_t>(one)) * 0x100000001b3;
+  return number;
+}
+
 #define CHECK_MEMBER(layout, type, member) \
   CHECK((layout).offset(#member) == offsetof(struct type, member))
 
 }  // namespace
+
+// A binary of another version reads the number and nothing else if it is not its own.
+TEST_CASE("records that lie otherwise have another BW_PART_ABI") {
+  const auto types = warden_btf();
+  Records records(types.get());
+  std::string text;
+  for (const char* name :
+       {"bw_image", "bw_control", "bw_event", "bw_counters", "bw_minute", "bw_program", "bw_tally",
+        "bw_summary_key", "bw_summary", "bw_attached_hook", "bw_unjudged", "bw_listed_program",
+        "bw_listed_link", "bw_listed_holder"})
+    text = records.add(name);
+  INFO(
+      "raise BW_PART_ABI in bpf-lsm/abi/part.h, say so in CHANGELOG.md, and write the number "
+      "here:");
+  INFO(text);
+  CHECK(BW_PART_ABI == 1);
+  CHECK(number_of(text) == 0x70fab3320bb0bbec);
+  CHECK(Layout(types.get(), "bw_part").size() == 64);
+}
 
 TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();

@@ -12,9 +12,9 @@ std::string path_of(const __u64 (&words)[BW_NAME_WORDS], size_t length) {
 }
 
 // `DEVICE ROOT POINT`, one a line.
-std::string seen(const std::string& mountinfo) {
+std::string seen(const std::string& mountinfo, const std::string& next_root = "") {
   std::string text;
-  for (const bw_mount& mount : visible_mounts(mountinfo))
+  for (const bw_mount& mount : visible_mounts(mountinfo, next_root))
     text += std::to_string(mount.device) + " " + path_of(mount.root, mount.root_length) + " " +
             path_of(mount.point, mount.point_length) + "\n";
   return text;
@@ -40,6 +40,17 @@ TEST_CASE("lines that are none, and paths that are too long, are left out") {
   CHECK(seen("nothing\n\n30 1 8 / / rw\n").empty());
   CHECK(seen("30 1 8:1 / /" + std::string(127, 'a') + " rw - a b rw\n").empty());
   CHECK(seen("30 1 8:1 / /" + std::string(126, 'a') + " rw - a b rw\n").size() > 127);
+}
+
+// Else /usr/lib/systemd/systemd would be /root/usr/lib/systemd/systemd until somebody looks again.
+TEST_CASE("in an initramfs the real root's files have the names that they will have") {
+  const std::string initramfs =
+      "1 1 0:2 / / rw - rootfs rootfs rw\n20 1 0:21 / /sys rw - sysfs sysfs rw\n"
+      "30 1 254:0 / /root rw - ext4 /dev/vda rw\n31 30 254:1 / /root/usr rw - ext4 /dev/vdb rw\n"
+      "32 1 0:30 / /rooted rw - tmpfs tmpfs rw\n";
+  CHECK(seen(initramfs, "/root") == "266338304  \n21  /sys\n266338305  /usr\n30  /rooted\n");
+  CHECK(seen(initramfs, "/sysroot") == seen(initramfs));
+  CHECK(seen(initramfs, "/root/") == seen(initramfs));
 }
 
 }  // namespace bpfwarden::loader

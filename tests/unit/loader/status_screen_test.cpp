@@ -29,7 +29,8 @@ void add_key(bw_image& image, const std::string& name, int64_t not_after) {
 }
 
 KernelStatus quiet_status() {
-  KernelStatus status{.generation = generation(7, "edge-fleet"),
+  KernelStatus status{.part = part_of_this_binary(),
+                      .generation = generation(7, "edge-fleet"),
                       .counters = {},
                       .last_hour = {},
                       .word = {},
@@ -112,6 +113,14 @@ TEST_CASE("the screen counts feature probes apart, and residents that the policy
             "residents    9 from before the first policy, 2 of which it would refuse"));
 }
 
+TEST_CASE("the screen tells of an initramfs from before the confirmed policy, and the command") {
+  KernelStatus status = quiet_status();
+  CHECK_FALSE(has(screen(status), "initramfs"));
+  status.stale_initramfs = {.kernels = {"7.3.4"}, .command = "update-initramfs -u -k 7.3.4"};
+  CHECK(has(screen(status), "initramfs    older than the confirmed policy: 7.3.4"));
+  CHECK(has(screen(status), "             `update-initramfs -u -k 7.3.4` makes it anew"));
+}
+
 TEST_CASE("the screen names a table that is nearly full, and who holds it") {
   KernelStatus status = quiet_status();
   CHECK_FALSE(has(screen(status), "table "));
@@ -144,6 +153,10 @@ TEST_CASE("the screen fits 80 by 24 at its fullest") {
   }
   CHECK(has(lines, "EXPIRED"));
   CHECK(has(lines, "and 56 that last longer"));
+  status.stale_initramfs = {.kernels = std::vector<std::string>(9, std::string(30, 'v')),
+                            .command = "update-initramfs -u -k all"};
+  CHECK(screen(status).size() <= kScreenLines);
+  CHECK(has(screen(status), "update-initramfs"));
   CHECK(has(screen(status, 0), std::string(63, 's')));  // whole where it need not fit
   status.hooks.missing = std::vector<std::string>(30, std::string(30, 'h'));
   status.tables = std::vector<Table>(3, {.name = "programs", .entries = 10, .room = 10});

@@ -65,7 +65,7 @@ TEST_CASE("a key that one table names and another revokes vouches for nothing") 
   TestCase& one = tests.cases.emplace_back();
   one.situation.attach = *parse_attach_point("xdp");
   one.situation.key = "team";
-  one.allow = true;
+  one.expected = Expectation::allow;
   const TestReport report = run_tests(tests, policy, compiled.image(), kNow);
   CHECK(report.failed() == 1);
   CHECK(report.covered() == 0);

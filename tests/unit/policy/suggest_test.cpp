@@ -365,6 +365,34 @@ TEST_CASE("programs that differ from boot to boot are admitted by their executab
   CHECK(text.contains("differ from boot to boot"));
 }
 
+TEST_CASE("programs with addresses of kernel symbols are admitted by their executable") {
+  SuggestOptions options = options_with_keys();
+  options.addresses_in = {{digest_number(1), {"bpf_prog_fops"}}, {digest_number(3), {"btf_fops"}}};
+  SeenLoad runs = in_boot(1000, digest_number(1), "moves"), unknown = runs;
+  runs.runs_now = true;
+  runs.by = "loader";  // the name of a process
+  runs.boots.clear();
+  unknown = runs;
+  unknown.load.digest = digest_number(3);
+  const Suggestion suggestion = suggest({in_boot(1000, digest_number(1), "moves"), runs, unknown,
+                                         in_boot(1000, digest_number(2), "moves"),
+                                         in_boot(1000, digest_number(4), "stays")},
+                                        options);
+  const string text = text_of(suggestion);
+  INFO(text);
+  const Policy policy = must_parse(text);
+  REQUIRE(policy.rules.size() == 3);
+  std::set<size_t> digests;
+  for (const Rule& rule : policy.rules) {
+    digests.insert(rule.digests.size());
+    CHECK(rule.digests.empty() == !rule.exes.empty());
+  }
+  CHECK(digests == std::set<size_t>{0, 1});
+  CHECK(text.contains("kernel symbols into them: bpf_prog_fops."));
+  CHECK(text.contains("Until the next boot only"));
+  CHECK_FALSE(text.contains(digest_number(2)));  // an earlier build of the same
+}
+
 TEST_CASE("what was attached is admitted where it went; units give rules their names") {
   SuggestOptions options = options_with_keys();
   SeenLoad load = seen("xdp", "", digest_number(1)), there = load, elsewhere = load;
@@ -377,6 +405,23 @@ TEST_CASE("what was attached is admitted where it went; units give rules their n
   CHECK(suggestion.rules[0].text.allow == std::vector<string>{"xdp@eth0", "xdp@eth1"});
   CHECK(suggestion.rules[0].text.name == "edge.service: xdp@eth0, xdp@eth1");
   CHECK(suggestion.rules[0].loads.size() == 2);
+}
+
+TEST_CASE("rules are added before a load-only rule that is indented, as `why` prints it") {
+  const string before =
+      "schema = 1\nname = \"x\"\nversion = 3\nmode = \"audit\"\ndefault = \"deny\"\n\n"
+      "    [[rules]]\n    name = \"probes\"\n    load-only = [\"kprobe/*\"]\n"
+      "    signature = \"unsigned\"\n";
+  Extension extension;
+  extension.name = "x";
+  extension.version = 4;
+  extension.rules = suggest({seen("kprobe/…", "", digest_number(1))}, options_with_keys()).rules;
+  const auto text = extended_text(must_parse(before), {{"policy.toml", before}}, extension);
+  REQUIRE(text.has_value());
+  INFO(*text);
+  const Policy policy = must_parse(*text);
+  REQUIRE(policy.rules.size() == 2);
+  CHECK(policy.rules[1].name == "probes");
 }
 
 TEST_CASE("an extended policy keeps rules, comments and order, and says what is new on top") {

@@ -116,4 +116,28 @@ TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot
   run("echo 1 > /proc/sys/kernel/ftrace_enabled");
 }
 
+// What an initramfs brings back may be newer than what was confirmed since: a rollback, say.
+TEST_CASE("allow_at_a_boot_what_is_saved_after_an_initramfs_with_a_newer_policy", "[vm][boot]") {
+  Warden warden;
+  warden.apply("enforce", kSocketsOnly);
+  REQUIRE(run("cp -a /var/lib/bpfwarden/policies /tmp/saved").status == 0);
+  warden.apply("enforce", "");
+  REQUIRE(load(Load::packet_filter()).error == EPERM);
+  REQUIRE(run("cp -a /tmp/saved/. /var/lib/bpfwarden/policies && rm -r /tmp/saved").status == 0);
+  CHECK(run("bpfwarden boot").status == 0);
+  CHECK(status_now()["version"] == warden.version() - 1);
+  CHECK(load(Load::packet_filter()).error == 0);
+  CHECK(load({}).error == EPERM);
+}
+
+TEST_CASE("deny_at_a_boot_by_an_initramfs_from_before_off_and_tell_of_it", "[vm][boot]") {
+  Warden warden;
+  warden.apply("enforce", kSocketsOnly);
+  REQUIRE(run("rm -r /var/lib/bpfwarden/policies").status == 0);
+  const Ran boot = run("bpfwarden boot");
+  CHECK(boot.status == 0);
+  CHECK(tells(boot, "is active, by an initramfs from before `bpfwarden off`"));
+  CHECK(load({}).error == EPERM);
+}
+
 }  // namespace bpfwarden::vm

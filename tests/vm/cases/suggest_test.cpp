@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "tests/vm/helpers/needs.h"
+#include "tests/vm/helpers/places.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -136,6 +137,44 @@ TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
   CHECK(events[0]["exe"].is_string());
   const auto status = nlohmann::json::parse(run("bpfwarden status --json").output);
   CHECK(status["counters"]["postponed"] == 0);
+}
+
+TEST_CASE("allow_after_a_reboot_a_program_with_addresses_of_kernel_symbols",
+          "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+  Warden warden;
+  const test::TempDir folder;
+  warden.apply("audit",
+               "[[rules]]\nname = \"probes\"\nload-only = [\"kprobe/*\", \"tp/*\"]\n"
+               "signature = \"unsigned\"\n");
+  const auto loads = [](const std::string& object) {
+    const Ran ran = run("bpftool prog loadall " + std::string(kOwnObjects) + "/" + object +
+                        ".bpf.o /sys/fs/bpf/addresses");
+    run("rm -rf /sys/fs/bpf/addresses_before; mv /sys/fs/bpf/addresses /sys/fs/bpf/addresses_before");
+    return ran.status == 0;
+  };
+  REQUIRE(loads("addresses"));  // and it is still there when suggest looks
+  const std::string events = recorded(folder);
+  const std::string policy = folder.path() / "suggested.toml";
+  const Ran suggested = run("bpfwarden suggest --mode enforce --events " + events + " -o " + policy);
+  const std::string text = run("cat " + policy).output;
+  INFO(suggested.output << text);
+  REQUIRE(suggested.status == 0);
+  CHECK(text.find("kernel symbols into them: bpf_prog_fops.") != std::string::npos);
+  const size_t by_exe = text.find("exe ");
+  REQUIRE(by_exe != std::string::npos);
+  CHECK(text.find("exe ", by_exe + 1) == std::string::npos);
+  // By what comments say: the two others stay the same, and are listed exactly.
+  for (const char* exact : {" with_type: ", " with_clock: "}) {
+    const size_t listed = text.find(exact);
+    REQUIRE(listed != std::string::npos);
+    CHECK(text.find("digests ", listed) < text.find("exe ", listed));
+  }
+  REQUIRE(run("bpfwarden off").status == 0);
+  const Ran applied = run("bpfwarden apply --no-events --confirm-within 0 " + policy);
+  INFO(applied.output);
+  REQUIRE(applied.status == 0);
+  CHECK(loads("addresses_later"));
+  CHECK(load({.insns = Load::return_value(1)}).error == EPERM);  // by another executable
 }
 
 TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",

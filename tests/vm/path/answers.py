@@ -17,6 +17,7 @@ KINDS = [
     (r"\b[0-9a-f]{40,64}\b", "<hex>"),
     (r"\b(pid|program|link|keyring|loader|serial|id) \d+", r"\1 <number>"),
     (r"^\d+ more kinds: `bpfwarden why --last \d+`", "<more>"),
+    (r"\b\d+ (?=(of )?bpfwarden\b|programs:)", "<number> "),
     (r"^\d+ +(?=\S)", "<number> "),
 ]
 

@@ -1,0 +1,3 @@
+// The same loader after a reboot.
+#define NEXT_BOOT
+#include "addresses.bpf.c"
