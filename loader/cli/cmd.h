@@ -27,8 +27,8 @@ struct Verb {
 
 #include "verbs.inc"
 
-// Prints the error and its hint on stderr; returns the exit code: 1, or kWrongUse where a file is
-// not what it should be.
+// Prints the error and its hint on stderr, or makes it part of the answer (answer.h); returns the
+// exit code: 1, or kWrongUse where a file is not what it should be.
 int print_error(const Error& error);
 
 }  // namespace bpfwarden::loader

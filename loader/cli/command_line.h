@@ -9,4 +9,7 @@ namespace bpfwarden::loader {
 // outlive the parsing.
 void describe(CLI::App& app, Command& chosen);
 
+// Whether the verb that was parsed is to answer in JSON.
+[[nodiscard]] bool wants_json(const CLI::App& app);
+
 }  // namespace bpfwarden::loader

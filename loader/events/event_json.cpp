@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "loader/text/json_members.h"
 #include "policy/language/syntax_reader.h"
 
 namespace bpfwarden::loader {
@@ -11,6 +12,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kDigestPrefix = "sha256:";
+constexpr const char* kWallTime = "wall_time";
 constexpr const char* kOneEvent = "it must be one line of `bpfwarden events --json`";
 
 // Each member by its name, for reading and writing alike. `text` is written even where it is empty,
@@ -21,7 +24,7 @@ void each_member_of_decision(Each& each, Of& event) {
   each.value("count", event.count);
   each.time("time", event.time);
   each.value("time_ns", event.time_ns);
-  each.value("wall_time", event.wall_time);
+  each.unix_time("judged_at", event.wall_time);
   each.word("hook", event.hook);
   each.word("decision", event.decision);
   each.word("active_decision", event.active_decision);
@@ -34,7 +37,7 @@ void each_member_of_decision(Each& each, Of& event) {
   each.lines("almost", event.almost);
   each.value("generation", event.generation);
   each.value("policy_version", event.policy_version);
-  each.text("policy_digest", event.policy_digest);
+  each.digest("policy_digest", event.policy_digest);
 }
 
 template <class Each, class Of>
@@ -50,8 +53,8 @@ void each_member_of_program(Each& each, Of& event) {
   each.text("program", event.program);
   each.value("program_id", event.program_id);
   each.value("loader_id", event.loader_id);
-  each.text_or_null("digest", event.digest);
-  each.text_or_null("loader_digest", event.loader_digest);
+  each.digest("digest", event.digest);
+  each.digest("loader_digest", event.loader_digest);
   each.value("sleepable", event.sleepable);
   each.value("delegated", event.delegated);
   each.value("gpl_compatible", event.gpl_compatible);
@@ -78,25 +81,29 @@ void each_member(Each& each, Of& event) {
 class MemberWriter {
  public:
   template <class T>
-  void value(const char* name, const T& value) {
-    object_[name] = value;
+  void value(Member member, const T& value) {
+    put(object_, member, value);
   }
   template <class T>
-  void value(const char* name, const std::optional<T>& value) {
-    object_[name] = value ? json(*value) : json();
+  void value(Member member, const std::optional<T>& value) {
+    put(object_, member, value ? json(*value) : json());
   }
-  void text(const char* name, const std::string& text) { object_[name] = text; }
-  void text_or_null(const char* name, const std::string& text) {
-    object_[name] = text.empty() ? json() : json(text);
+  void text(Member member, const std::string& text) { put(object_, member, text); }
+  void text_or_null(Member member, const std::string& text) {
+    put(object_, member, loader::text_or_null(text));
   }
+  void digest(Member member, const std::string& hex) { put(object_, member, digest_or_null(hex)); }
   template <class T>
-  void word(const char* name, const Word<T>& word) {
-    text_or_null(name, word.text);
+  void word(Member member, const Word<T>& word) {
+    text_or_null(member, word.text);
   }
-  void time(const char* name, const std::optional<Micros>& time) {
-    text_or_null(name, time ? utc_text(*time) : "");
+  void time(Member member, const std::optional<Micros>& time) {
+    text_or_null(member, time ? utc_text(*time) : "");
   }
-  void lines(const char* name, const std::vector<std::string>& lines) { object_[name] = lines; }
+  void unix_time(Member member, const std::optional<int64_t>& seconds) {
+    put(object_, member, time_or_null(seconds.value_or(0)));
+  }
+  void lines(Member member, const std::vector<std::string>& lines) { put(object_, member, lines); }
 
   json take() { return std::move(object_); }
 
@@ -135,6 +142,20 @@ class MemberReader {
       found->is_string() ? void(text = found->get<std::string>()) : wrong(name, "a string");
   }
   void text_or_null(const char* name, std::string& text) { this->text(name, text); }
+  // Versions before wrote none with its prefix.
+  void digest(const char* name, std::string& hex) {
+    text(name, hex);
+    if (hex.starts_with(kDigestPrefix)) hex.erase(0, kDigestPrefix.size());
+  }
+  // Versions before wrote Unix seconds, as `wall_time`.
+  void unix_time(const char* name, std::optional<int64_t>& seconds) {
+    std::optional<Micros> moment;
+    time(name, moment);
+    if (moment)
+      seconds = *moment / kMicrosPerSecond;
+    else
+      value(kWallTime, seconds);
+  }
   template <class T>
   void word(const char* name, Word<T>& word) {
     std::string spelling;

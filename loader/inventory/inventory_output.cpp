@@ -9,6 +9,7 @@
 #include "keyring/x509.h"
 #include "loader/inventory/take_away.h"
 #include "loader/policies/publish.h"
+#include "loader/text/json_members.h"
 #include "loader/text/kernel_text.h"
 #include "loader/text/moment.h"
 #include "loader/text/time_text.h"
@@ -25,10 +26,6 @@ bool is_known(const ListedProgram& program) {
   return (program.listed.flags & BW_LISTED_ADMITTED) != 0;
 }
 
-nlohmann::json null_if_empty(const std::string& text) {
-  return text.empty() ? nlohmann::json() : nlohmann::json(text);
-}
-
 std::string type_name(const bw_listed_program& listed) {
   const char* name = libbpf_bpf_prog_type_str(static_cast<bpf_prog_type>(listed.prog_type));
   return name != nullptr ? name : std::to_string(listed.prog_type);
@@ -43,15 +40,18 @@ nlohmann::json verdict_of(const bw_listed_program& listed) {
 nlohmann::json admission(const ListedProgram& program) {
   if (!is_known(program)) return {};
   const bw_program& record = program.admitted;
-  return {{"rule", null_if_empty(record.rule.name)},
-          {"cause", policy::cause_name(static_cast<bw_cause>(record.decision.cause))},
-          {"decision", record.decision.allow != 0 ? "allow" : "deny"},
-          {"policy_version", record.policy_version},
-          {"signature", policy::signature_name(static_cast<bw_signature>(record.facts.signature))},
-          {"signer", null_if_empty(record.signer_name)},
-          {"key_serial", record.key_serial},
-          {"origin", policy::origin_name(static_cast<bw_origin>(record.facts.origin))},
-          {"loader_id", record.loader_id}};
+  const bool has_loader = record.loader_id != 0;
+  return object_of(
+      {{"rule", text_or_null(record.rule.name)},
+       {"cause", policy::cause_name(static_cast<bw_cause>(record.decision.cause))},
+       {"decision", record.decision.allow != 0 ? "allow" : "deny"},
+       {"policy_version", record.policy_version},
+       {"signature", policy::signature_name(static_cast<bw_signature>(record.facts.signature))},
+       {"signer", text_or_null(record.signer_name)},
+       {"key_serial", record.key_serial},
+       {"origin", policy::origin_name(static_cast<bw_origin>(record.facts.origin))},
+       {"loader_id", record.loader_id},
+       {"loader_digest", digest_or_null(has_loader ? hex(record.loader_digest) : "")}});
 }
 
 std::string digest_text(const bw_listed_program& listed) {
@@ -214,43 +214,49 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
   const bw_listed_program& listed = program.listed;
   auto attachments = nlohmann::json::array(), holders = nlohmann::json::array();
   for (const Attachment& one : program.attachments)
-    attachments.push_back({{"link_id", one.link_id},
-                           {"type", one.kind},
-                           {"attach", one.attach},
-                           {"detail", null_if_empty(one.detail)},
-                           {"network_namespace", null_if_empty(one.network)}});
+    attachments.push_back(object_of({{"link_id", one.link_id},
+                                     {"link_type", one.kind},
+                                     {"attach", one.attach},
+                                     {"detail", text_or_null(one.detail)},
+                                     {"network_namespace", text_or_null(one.network)}}));
   for (const Holder& one : program.holders)
-    holders.push_back({{"pid", one.pid}, {"comm", one.name}, {"unit", null_if_empty(one.unit)}});
-  return {{"id", listed.id},
-          {"name", kernel_text(listed.name, sizeof(listed.name))},
-          {"type", type_name(listed)},
-          {"attach", program.attach},
-          {"standing", standing_name(program.standing)},
-          {"admission", admission(program)},
-          {"kernel_verdict", verdict_of(listed)},
-          {"digest", null_if_empty(digest_text(listed))},
-          {"attachments", attachments},
-          {"pins", program.pins},
-          {"processes", holders},
-          {"take_away", program.standing == Standing::own ? std::vector<std::string>()
-                                                          : ways_to_take_away(program)},
-          {"uid", listed.uid},
-          {"load_time_ns", listed.load_time_ns},
-          {"load_time", utc_second_text(load_time(listed, now))},
-          {"maps", listed.map_count},
-          {"instructions", listed.instructions},
-          {"verified_instructions", listed.verified},
-          {"target_program", listed.target_id},
-          {"sleepable", (listed.flags & BW_LISTED_SLEEPABLE) != 0},
-          {"jited", (listed.flags & BW_LISTED_JITED) != 0},
-          {"gpl_compatible", (listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0}};
+    holders.push_back(
+        object_of({{"tgid", one.pid}, {"comm", one.name}, {"unit", text_or_null(one.unit)}}));
+  return object_of({{"program_id", listed.id},
+                    {"program", kernel_text(listed.name, sizeof(listed.name))},
+                    {"program_type", type_name(listed)},
+                    {"attach", program.attach},
+                    {"standing", standing_name(program.standing)},
+                    {"admission", admission(program)},
+                    {"kernel_verdict", verdict_of(listed)},
+                    {"digest", digest_or_null(digest_text(listed))},
+                    {"attachments", attachments},
+                    {"pins", program.pins},
+                    {"processes", holders},
+                    {"take_away", program.standing == Standing::own ? std::vector<std::string>()
+                                                                    : ways_to_take_away(program)},
+                    {"uid", listed.uid},
+                    {"load_time_ns", listed.load_time_ns},
+                    {"load_time", utc_second_text(load_time(listed, now))},
+                    {"map_count", listed.map_count},
+                    {"instructions", listed.instructions},
+                    {"verified_instructions", listed.verified},
+                    {"target_program_id", listed.target_id},
+                    {"sleepable", (listed.flags & BW_LISTED_SLEEPABLE) != 0},
+                    {"jited", (listed.flags & BW_LISTED_JITED) != 0},
+                    {"gpl_compatible", (listed.flags & BW_LISTED_GPL_COMPATIBLE) != 0}});
 }
 
 nlohmann::json inventory_to_json(const std::vector<ListedProgram>& programs) {
   const Moment now = this_moment();
   auto all = nlohmann::json::array();
-  for (const ListedProgram& program : programs) all.push_back(inventory_json(program, now));
-  return all;
+  auto summary = nlohmann::json::object();
+  for (const ListedProgram& program : programs) {
+    all.push_back(inventory_json(program, now));
+    nlohmann::json& count = summary[standing_name(program.standing)];
+    count = count.is_null() ? 1 : count.get<uint64_t>() + 1;
+  }
+  return object_of({{"summary", summary}, {"programs", all}});
 }
 
 }  // namespace bpfwarden::loader

@@ -35,6 +35,7 @@ Status read_records(int link, const char* name, std::vector<Record>& records) {
   const auto bytes = read_iterator(link, name);
   if (!bytes) return std::unexpected(bytes.error());
   records.resize(bytes->size() / sizeof(Record));
+  if (records.empty()) return {};  // memcpy() takes no null pointer
   std::memcpy(records.data(), bytes->data(), records.size() * sizeof(Record));
   return {};
 }

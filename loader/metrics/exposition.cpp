@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "loader/text/json_members.h"
+
 namespace bpfwarden::loader {
 namespace {
 
@@ -70,14 +72,14 @@ nlohmann::json metrics_to_json(std::span<const Metric> metrics) {
     for (const Sample& sample : metric.samples) {
       auto labels = nlohmann::json::object();
       for (const auto& [label, value] : sample.labels) labels[label] = value;
-      samples.push_back({{"labels", std::move(labels)}, {"value", sample.value}});
+      samples.push_back(object_of({{"labels", std::move(labels)}, {"value", sample.value}}));
     }
-    all.push_back({{"name", metric.name},
-                   {"type", type_name(metric.type)},
-                   {"help", metric.help},
-                   {"samples", std::move(samples)}});
+    all.push_back(object_of({{"name", metric.name},
+                             {"type", type_name(metric.type)},
+                             {"help", metric.help},
+                             {"samples", std::move(samples)}}));
   }
-  return all;
+  return object_of({{"metrics", std::move(all)}});
 }
 
 }  // namespace bpfwarden::loader

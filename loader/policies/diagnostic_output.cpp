@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "loader/kernel/version.h"
+#include "loader/text/json_members.h"
 #include "policy/lint/lint.h"
 
 namespace bpfwarden::loader {
@@ -108,17 +109,17 @@ std::optional<DiagnosticFormat> diagnostic_format(std::string_view word) {
   return std::nullopt;
 }
 
-string to_json(std::span<const Diagnostic> diagnostics, bool ok) {
-  Json list = Json::array();
+nlohmann::json diagnostics_json(std::span<const Diagnostic> diagnostics) {
+  auto list = nlohmann::json::array();
   for (const Diagnostic& found : diagnostics)
-    list.push_back({{"severity", policy::severity_name(found.severity)},
-                    {"code", found.code},
-                    {"file", found.file},
-                    {"line", found.line},
-                    {"column", found.column},
-                    {"message", found.message},
-                    {"hint", found.hint}});
-  return dumped({{"ok", ok}, {"diagnostics", list}});
+    list.push_back(object_of({{"severity", policy::severity_name(found.severity)},
+                              {"code", found.code},
+                              {"file", found.file},
+                              {"line", found.line},
+                              {"column", found.column},
+                              {"message", found.message},
+                              {"hint", text_or_null(found.hint)}}));
+  return list;
 }
 
 string to_github(std::span<const Diagnostic> diagnostics) {

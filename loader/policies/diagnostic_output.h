@@ -1,6 +1,7 @@
 // Diagnostics for machines: JSON, GitHub's annotations, SARIF.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,8 +16,8 @@ enum class DiagnosticFormat : uint8_t { text, json, github, sarif };
 // Nothing for a word that is no format.
 [[nodiscard]] std::optional<DiagnosticFormat> diagnostic_format(std::string_view word);
 
-// {"ok": …, "diagnostics": […]}
-[[nodiscard]] std::string to_json(std::span<const policy::Diagnostic> diagnostics, bool ok);
+// A list, as docs/json.md has it.
+[[nodiscard]] nlohmann::json diagnostics_json(std::span<const policy::Diagnostic> diagnostics);
 
 // Workflow commands, one line each: `::warning file=…,line=…::…`
 // (docs.github.com/actions/reference/workflow-commands-for-github-actions).

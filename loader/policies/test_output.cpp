@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "loader/text/json_members.h"
 #include "policy/language/read_policy.h"
 
 namespace bpfwarden::loader {
@@ -14,11 +15,10 @@ namespace {
 
 using std::string;
 
-constexpr std::array<std::pair<std::string_view, TestFormat>, 4> kTestFormats = {{
+constexpr std::array<std::pair<std::string_view, TestFormat>, 3> kTestFormats = {{
     {"text", TestFormat::text},
     {"tap", TestFormat::tap},
     {"junit", TestFormat::junit},
-    {"json", TestFormat::json},
 }};
 
 string indented(const string& text, std::string_view indent) {
@@ -129,30 +129,28 @@ string to_junit(const std::vector<TestedFile>& files) {
   return text + "</testsuites>\n";
 }
 
-string to_json(const std::vector<TestedFile>& files) {
+}  // namespace
+
+nlohmann::json test_json(const std::vector<TestedFile>& files, bool ok) {
   auto list = nlohmann::json::array();
   for (const TestedFile& file : files) {
     auto tests = nlohmann::json::array();
     for (const policy::TestOutcome& one : file.report.outcomes)
-      tests.push_back({{"name", one.name},
-                       {"line", one.position.line},
-                       {"passed", one.passed},
-                       {"reason", one.reason}});
+      tests.push_back(object_of({{"name", one.name},
+                                 {"line", one.position.line},
+                                 {"ok", one.passed},
+                                 {"reason", one.reason}}));
     auto never = nlohmann::json::array();
     for (const policy::Rule* rule : uncovered(file)) never.push_back(rule->name);
-    list.push_back({{"file", file.file},
-                    {"policy", file.policy.name},
-                    {"failed", file.report.failed()},
-                    {"tests", tests},
-                    {"coverage", file.report.coverage()},
-                    {"never_decided", never}});
+    list.push_back(object_of({{"file", file.file},
+                              {"policy", file.policy.name},
+                              {"failed", file.report.failed()},
+                              {"tests", tests},
+                              {"coverage", file.report.coverage()},
+                              {"never_decided", never}}));
   }
-  return nlohmann::json({{"files", list}})
-             .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-         "\n";
+  return object_of({{"ok", ok}, {"files", list}});
 }
-
-}  // namespace
 
 void share_coverage(std::vector<TestedFile>& files) {
   std::map<std::filesystem::path, std::vector<bool>> reached;
@@ -182,8 +180,6 @@ std::string test_output(const std::vector<TestedFile>& files, TestFormat format)
       return to_tap(files);
     case TestFormat::junit:
       return to_junit(files);
-    case TestFormat::json:
-      return to_json(files);
     case TestFormat::text:
       break;
   }

@@ -1,6 +1,7 @@
 // The results of policy tests, as people and machines read them.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,7 +11,7 @@
 
 namespace bpfwarden::loader {
 
-enum class TestFormat : uint8_t { text, tap, junit, json };
+enum class TestFormat : uint8_t { text, tap, junit };
 
 // Nothing for a word that is no format.
 [[nodiscard]] std::optional<TestFormat> test_format(std::string_view word);
@@ -25,8 +26,10 @@ struct TestedFile {
 // Makes coverage that of the policy: what any of the files reached, for each that tests it.
 void share_coverage(std::vector<TestedFile>& files);
 
-// Whole output for all files: TAP 14 (testanything.org), JUnit XML, JSON, or text with the coverage
+// Whole output for all files: TAP 14 (testanything.org), JUnit XML, or text with the coverage
 // of each policy's rules.
 [[nodiscard]] std::string test_output(const std::vector<TestedFile>& files, TestFormat format);
+// `ok`: all is as it should be, the coverage included.
+[[nodiscard]] nlohmann::json test_json(const std::vector<TestedFile>& files, bool ok);
 
 }  // namespace bpfwarden::loader

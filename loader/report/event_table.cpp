@@ -14,6 +14,8 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
+std::string prefixed(const std::string& digest) { return digest.empty() ? "" : "sha256:" + digest; }
+
 template <class Number>
 std::string text_or_none(const std::optional<Number>& number) {
   return number ? std::to_string(*number) : "";
@@ -43,7 +45,7 @@ std::string_view outcome_name(EventOutcome outcome) {
     case EventOutcome::allowed:
       return "allowed";
     case EventOutcome::would_deny:
-      return "would-deny";
+      return "would_deny";
     case EventOutcome::refused:
       return "refused";
     case EventOutcome::rejected:
@@ -123,8 +125,8 @@ uint32_t EventTable::shape_of(const Event& event, EventOutcome outcome) {
   set(Field::family, family_of(event.attach));
   set(Field::route, event.route.text);
   set(Field::program, event.program);
-  set(Field::digest, event.digest);
-  set(Field::loader_digest, event.loader_digest);
+  set(Field::digest, prefixed(event.digest));
+  set(Field::loader_digest, prefixed(event.loader_digest));
   set(Field::unit, std::move(starter.name));
   set(Field::unit_kind, std::move(starter.kind));
   set(Field::exe, event.exe);
@@ -132,7 +134,7 @@ uint32_t EventTable::shape_of(const Event& event, EventOutcome outcome) {
   set(Field::uid, text_or_none(event.uid));
   set(Field::cgroup, std::move(cgroup));
   set(Field::policy_version, std::to_string(event.policy_version));
-  set(Field::policy_digest, event.policy_digest);
+  set(Field::policy_digest, prefixed(event.policy_digest));
   return number_of_shape(shape, outcome);
 }
 

@@ -25,7 +25,7 @@ enum class EventOutcome : uint8_t {
   staged,      // no decision: the staged policy would decide otherwise
 };
 inline constexpr size_t kOutcomes = 5;
-[[nodiscard]] std::string_view outcome_name(EventOutcome outcome);  // "would-deny"
+[[nodiscard]] std::string_view outcome_name(EventOutcome outcome);  // "would_deny"
 
 // What a shape tells, as text; numbers too. The names in the page are those of field_name().
 enum class Field : uint8_t {

@@ -1,10 +1,12 @@
 #include "loader/report/report_data.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 
+#include "loader/text/json_members.h"
 #include "policy/answers/probes.h"
 
 namespace bpfwarden::loader {
@@ -85,7 +87,8 @@ class Denials {
 void see_policy(std::vector<SeenPolicy>& policies, const EventTable& events,
                 const TableEntry& entry, EventOutcome outcome) {
   const std::string& digest = events.text(entry, Field::policy_digest);
-  const std::string& version = events.text(entry, Field::policy_version);
+  const uint64_t version = std::strtoull(events.text(entry, Field::policy_version).c_str(), nullptr,
+                                         10);  // a number as text
   auto found = std::ranges::find_if(policies, [&](const SeenPolicy& seen) {
     return seen.digest == digest && seen.version == version;
   });
@@ -104,26 +107,30 @@ json counts_to_json(const OutcomeCounts& counts) {
 }
 
 json to_json(const DeniedProgram& row) {
-  return {{"hook", row.hook},
-          {"program", row.program},
-          {"attach", row.attach},
-          {"digest", row.digest},
-          {"vouch", row.vouch},
-          {"signature", row.signature},
-          {"rule", row.rule},
-          {"cause", row.cause},
-          {"would_deny", row.would_deny},
-          {"refused", row.refused},
-          {"units", row.units},
-          {"probe", row.is_probe},
-          {"first", utc_text(row.first)},
-          {"last", utc_text(row.last)}};
+  return object_of({{"hook", row.hook},
+                    {"program", row.program},
+                    {"attach", text_or_null(row.attach)},
+                    {"digest", text_or_null(row.digest)},
+                    {"vouch", row.vouch},
+                    {"signature", text_or_null(row.signature)},
+                    {"rule", text_or_null(row.rule)},
+                    {"cause", row.cause},
+                    {"would_deny", row.would_deny},
+                    {"refused", row.refused},
+                    {"units", row.units},
+                    {"probe", row.is_probe},
+                    {"first", utc_text(row.first)},
+                    {"last", utc_text(row.last)}});
 }
 
 json to_json(const DeniedUnit& row) {
-  return {{"unit", row.unit},          {"kind", row.kind},         {"would_deny", row.would_deny},
-          {"refused", row.refused},    {"programs", row.programs}, {"first", utc_text(row.first)},
-          {"last", utc_text(row.last)}};
+  return object_of({{"unit", row.unit},
+                    {"kind", row.kind},
+                    {"would_deny", row.would_deny},
+                    {"refused", row.refused},
+                    {"programs", row.programs},
+                    {"first", utc_text(row.first)},
+                    {"last", utc_text(row.last)}});
 }
 
 template <class Row>
@@ -138,17 +145,17 @@ json list_to_json(const std::vector<Row>& list, size_t most_rows) {
     would_deny += row.would_deny;
     refused += row.refused;
   }
-  return {{"total", list.size()},
-          {"others", {{"would_deny", would_deny}, {"refused", refused}}},
-          {"rows", std::move(rows)}};
+  return object_of({{"total", list.size()},
+                    {"others", object_of({{"would_deny", would_deny}, {"refused", refused}})},
+                    {"rows", std::move(rows)}});
 }
 
 json matrix_to_json(const Matrix& matrix) {
   json cells = json::array();
   for (const auto& [place, counts] : matrix) {
     json cell = counts_to_json(counts);
-    cell["vouch"] = place.first;
-    cell["family"] = place.second;
+    put(cell, "vouch", place.first);
+    put(cell, "family", place.second);
     cells.push_back(std::move(cell));
   }
   return cells;
@@ -160,20 +167,20 @@ json timeline_to_json(const Timeline& timeline) {
     json& lane = lanes[outcome_name(static_cast<EventOutcome>(i))] = json::array();
     for (const TimelineBin& bin : timeline.bins) lane.push_back(bin.counts[i]);
   }
-  return {{"start", utc_text(timeline.start)},
-          {"step_seconds", timeline.step / 1'000'000},
-          {"lanes", std::move(lanes)}};
+  return object_of({{"start", utc_text(timeline.start)},
+                    {"step_seconds", timeline.step / 1'000'000},
+                    {"lanes", std::move(lanes)}});
 }
 
 json policies_to_json(const std::vector<SeenPolicy>& policies) {
   json list = json::array();
   for (const SeenPolicy& seen : policies)
-    list.push_back({{"version", seen.version},
-                    {"digest", seen.digest},
-                    {"events", seen.events},
-                    {"counts", counts_to_json(seen.counts)},
-                    {"first", utc_text(seen.first)},
-                    {"last", utc_text(seen.last)}});
+    list.push_back(object_of({{"policy_version", seen.version},
+                              {"policy_digest", text_or_null(seen.digest)},
+                              {"events", seen.events},
+                              {"counts", counts_to_json(seen.counts)},
+                              {"first", utc_text(seen.first)},
+                              {"last", utc_text(seen.last)}}));
   return list;
 }
 
@@ -206,20 +213,20 @@ ReportNumbers count_events(const EventTable& events, const Recording& recording)
 
 json to_json(const ReportNumbers& numbers, size_t most_rows) {
   const bool is_empty = numbers.recording.received == 0;
-  return {{"recording",
-           {{"received", numbers.recording.received},
-            {"missing", numbers.recording.missing},
-            {"unreadable", numbers.recording.unreadable},
-            {"outside", numbers.recording.outside},
-            {"first", is_empty ? json() : json(utc_text(numbers.first))},
-            {"last", is_empty ? json() : json(utc_text(numbers.last))}}},
-          {"counts", counts_to_json(numbers.counts)},
-          {"probes", counts_to_json(numbers.probes)},
-          {"policies", policies_to_json(numbers.policies)},
-          {"matrix", matrix_to_json(numbers.matrix)},
-          {"denied_programs", list_to_json(numbers.denied_programs, most_rows)},
-          {"denied_units", list_to_json(numbers.denied_units, most_rows)},
-          {"timeline", timeline_to_json(numbers.timeline)}};
+  json recording = object_of({{"received", numbers.recording.received},
+                              {"missing", numbers.recording.missing},
+                              {"unreadable", numbers.recording.unreadable},
+                              {"outside", numbers.recording.outside},
+                              {"first", is_empty ? json() : json(utc_text(numbers.first))},
+                              {"last", is_empty ? json() : json(utc_text(numbers.last))}});
+  return object_of({{"recording", std::move(recording)},
+                    {"counts", counts_to_json(numbers.counts)},
+                    {"probes", counts_to_json(numbers.probes)},
+                    {"policies", policies_to_json(numbers.policies)},
+                    {"matrix", matrix_to_json(numbers.matrix)},
+                    {"denied_programs", list_to_json(numbers.denied_programs, most_rows)},
+                    {"denied_units", list_to_json(numbers.denied_units, most_rows)},
+                    {"timeline", timeline_to_json(numbers.timeline)}});
 }
 
 }  // namespace bpfwarden::loader

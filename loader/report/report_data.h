@@ -23,7 +23,7 @@ using OutcomeCounts = std::array<uint64_t, kOutcomes>;
 using Matrix = std::map<std::pair<std::string, std::string>, OutcomeCounts>;
 
 struct DeniedProgram {
-  std::string hook, program, attach, digest;  // these tell programs apart
+  std::string hook, program, attach, digest;  // these tell programs apart; with its prefix
   std::string vouch, signature, rule, cause;  // as of the last denial
   uint64_t would_deny = 0, refused = 0;
   bool is_probe = false;  // a feature probe (policy/answers/probes.h)
@@ -39,7 +39,8 @@ struct DeniedUnit {
 };
 
 struct SeenPolicy {
-  std::string version, digest;
+  uint64_t version = 0;
+  std::string digest;  // with its prefix
   uint64_t events = 0;
   OutcomeCounts counts = {};
   Micros first = 0, last = 0;

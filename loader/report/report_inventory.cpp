@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "loader/text/json_member.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -65,30 +66,59 @@ json places_of(const json& program) {
   return places;
 }
 
+// As versions before 0.1 of the dialect called it, too: files are kept.
+std::string text_of_either(const json& object, std::string_view name, std::string_view before) {
+  const std::string text = text_of(object, name);
+  return text.empty() ? text_of(object, before) : text;
+}
+
+json member_of_either(const json& object, std::string_view name, std::string_view before) {
+  json value = member_or_null(object, name);
+  return value.is_null() ? member_or_null(object, before) : value;
+}
+
+json holders_of(const json& program) {
+  json list = json::array();
+  const json holders = member_or_null(program, "processes");
+  if (!holders.is_array()) return list;
+  for (const json& one : holders)
+    if (one.is_object())
+      list.push_back(object_of({{"tgid", member_of_either(one, "tgid", "pid")},
+                                {"comm", text_of(one, "comm")},
+                                {"unit", text_or_null(text_of(one, "unit"))}}));
+  return list;
+}
+
+std::string digest_of(const json& program) {
+  const std::string digest = text_of(program, "digest");
+  return digest.empty() || digest.starts_with("sha256:") ? digest : "sha256:" + digest;
+}
+
 json row_of(const json& program, const EventsOf& events) {
   const json admission = member_or_null(program, "admission");
   const json known = admission.is_object() ? admission : json::object();
-  const std::string name = text_of(program, "name"), attach = text_of(program, "attach"),
-                    digest = text_of(program, "digest");
-  return {{"id", member_or_null(program, "id")},
-          {"name", name},
-          {"type", text_of(program, "type")},
-          {"attach", attach},
-          {"family", family_of(attach)},
-          {"places", places_of(program)},
-          {"standing", text_of(program, "standing")},
-          {"vouch", vouch_of_program(program, admission)},
-          {"signature", text_of(known, "signature")},
-          {"rule", text_of(known, "rule")},
-          {"cause", text_of(known, "cause")},
-          {"origin", text_of(known, "origin")},
-          {"policy_version", member_or_null(known, "policy_version")},
-          {"digest", digest},
-          {"pins", member_or_null(program, "pins")},
-          {"processes", member_or_null(program, "processes")},
-          {"uid", member_or_null(program, "uid")},
-          {"maps", member_or_null(program, "maps")},
-          {"events", events.count(digest, name, attach)}};
+  const std::string name = text_of_either(program, "program", "name"),
+                    attach = text_of(program, "attach"), digest = digest_of(program);
+  const json pins = member_or_null(program, "pins");
+  return object_of({{"program_id", member_of_either(program, "program_id", "id")},
+                    {"program", name},
+                    {"program_type", text_of_either(program, "program_type", "type")},
+                    {"attach", attach},
+                    {"family", family_of(attach)},
+                    {"attach_points", places_of(program)},
+                    {"standing", text_of(program, "standing")},
+                    {"vouch", vouch_of_program(program, admission)},
+                    {"signature", text_or_null(text_of(known, "signature"))},
+                    {"rule", text_or_null(text_of(known, "rule"))},
+                    {"cause", text_or_null(text_of(known, "cause"))},
+                    {"origin", text_or_null(text_of(known, "origin"))},
+                    {"policy_version", member_or_null(known, "policy_version")},
+                    {"digest", text_or_null(digest)},
+                    {"pins", pins.is_array() ? pins : json::array()},
+                    {"processes", holders_of(program)},
+                    {"uid", member_or_null(program, "uid")},
+                    {"map_count", member_of_either(program, "map_count", "maps")},
+                    {"events", events.count(digest, name, attach)}});
 }
 
 int order_of(const json& row) {
@@ -103,10 +133,12 @@ int order_of(const json& row) {
 }  // namespace
 
 Result<json> report_programs(const json& inventory, const EventTable& events) {
-  if (!inventory.is_array()) return fail("this is no inventory", kFromWhere);
+  // It was a list alone before.
+  const json programs = inventory.is_object() ? member_or_null(inventory, "programs") : inventory;
+  if (!programs.is_array()) return fail("this is no inventory", kFromWhere);
   const EventsOf counted(events);
   std::vector<json> rows;
-  for (const json& program : inventory) {
+  for (const json& program : programs) {
     if (!program.is_object()) return fail("the inventory lists something else", kFromWhere);
     rows.push_back(row_of(program, counted));
   }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "loader/events/event_log.h"
 #include "loader/report/report_inventory.h"
+#include "loader/text/json_members.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
@@ -29,8 +30,8 @@ json causes_to_json() {
   json causes = json::object();
   for (int i = 0; i < BW_CAUSES; i++) {
     const auto cause = static_cast<bw_cause>(i);
-    causes[policy::cause_name(cause)] = {{"text", policy::cause_text(cause)},
-                                         {"next", policy::next_step(cause)}};
+    causes[policy::cause_name(cause)] =
+        object_of({{"reason", policy::cause_text(cause)}, {"next", policy::next_step(cause)}});
   }
   return causes;
 }
@@ -70,14 +71,14 @@ Result<json> make_report(const RecordedEvents& events, const json& status, const
     return unreadable(
         fail("this is no status", "it must be the output of `bpfwarden status --json`"));
   json report = to_json(count_events(events.table, events.recording), most_rows);
-  report["status"] = status;
-  report["notes"] = events.notes;
-  report["causes"] = causes_to_json();
-  report["programs"] = nullptr;
+  put(report, "status", status);
+  put(report, "notes", events.notes);
+  put(report, "causes", causes_to_json());
+  put(report, "programs", nullptr);
   if (inventory.is_null()) return report;
   auto programs = report_programs(inventory, events.table);
   if (!programs) return unreadable(std::move(programs).error());
-  report["programs"] = std::move(*programs);
+  put(report, "programs", std::move(*programs));
   return report;
 }
 

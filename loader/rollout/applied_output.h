@@ -1,12 +1,26 @@
 // What the verbs that change the active policy say about it.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
 #include "loader/rollout/apply.h"
+#include "loader/rollout/preflight.h"
 
 namespace bpfwarden::loader {
 
+// What is told beside it; both may be empty.
+struct AppliedNotes {
+  std::string widening;    // widening_line()
+  std::string taken_away;  // require_accepted()
+};
+
 // On stdout.
-void print_applied(const CompiledPolicy& compiled, const Applied& applied, bool as_json);
+void print_applied(const CompiledPolicy& compiled, const Applied& applied);
+[[nodiscard]] nlohmann::json applied_json(const CompiledPolicy& compiled, const Applied& applied,
+                                          const AppliedNotes& notes);
+
+[[nodiscard]] nlohmann::json preflight_json(const CompiledPolicy& next, const Preflight& found);
 
 // On stdout, where an initramfs has not the policy that a boot comes up with now: what to do.
 void print_stale_initramfs();

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
-#include "policy/text/date.h"
+#include "loader/text/json_members.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
@@ -18,21 +18,21 @@ nlohmann::json certificate_ends(const bw_image& image) {
   for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
     const bw_signer& signer = image.signers[slot];
     if (signer.kind == BW_SIGNER_REVOKED || signer.not_after == 0) continue;
-    ends.push_back({{"key", signer.name},
-                    {"ends", policy::date_text(signer.not_after)},
-                    {"expired", signer.not_after < std::time(nullptr)}});
+    ends.push_back(object_of({{"signer", signer.name},
+                              {"ends", time_or_null(signer.not_after)},
+                              {"expired", signer.not_after < std::time(nullptr)}}));
   }
   return ends;
 }
 
 nlohmann::json staged_to_json(const KernelStatus& status) {
   if (!status.staged) return {};
-  return {{"policy", status.staged->image->policy_name},
-          {"version", status.staged->image->policy_version},
-          {"generation", status.staged->number},
-          {"since", status.word.staged_since},
-          {"agreed", status.counters.agreed},
-          {"differed", status.counters.differed}};
+  return object_of({{"policy", status.staged->image->policy_name},
+                    {"policy_version", status.staged->image->policy_version},
+                    {"generation", status.staged->number},
+                    {"since", time_or_null(static_cast<int64_t>(status.word.staged_since))},
+                    {"agreed", status.counters.agreed},
+                    {"differed", status.counters.differed}});
 }
 
 // Null: no limit.
@@ -44,11 +44,11 @@ nlohmann::json tables_to_json(const std::vector<Table>& tables) {
   auto list = nlohmann::json::array();
   for (const Table& table : tables) {
     const bool has_uid = table.of_uid != 0;
-    list.push_back({{"name", table.name},
-                    {"entries", table.entries},
-                    {"room", table.room},
-                    {"uid", has_uid ? nlohmann::json(table.uid) : nlohmann::json()},
-                    {"of_uid", table.of_uid}});
+    list.push_back(object_of({{"name", table.name},
+                              {"entries", table.entries},
+                              {"room", table.room},
+                              {"uid", has_uid ? nlohmann::json(table.uid) : nlohmann::json()},
+                              {"of_uid", table.of_uid}}));
   }
   return list;
 }
@@ -56,22 +56,42 @@ nlohmann::json tables_to_json(const std::vector<Table>& tables) {
 nlohmann::json unjudged_to_json(const std::vector<bw_unjudged>& programs) {
   nlohmann::json all = nlohmann::json::array();
   for (const bw_unjudged& program : programs)
-    all.push_back({{"program_id", program.program_id},
-                   {"system_call", program.system_call},
-                   {"arguments", program.arguments},
-                   {"count", program.count}});
+    all.push_back(object_of({{"program_id", program.program_id},
+                             {"system_call_number", program.system_call},
+                             {"arguments", program.arguments},
+                             {"count", program.count}}));
   return all;
 }
 
 nlohmann::json residents_to_json(const std::optional<Residents>& residents) {
   if (!residents) return {};
-  return {{"count", residents->count}, {"would_deny", residents->would_deny}};
+  return object_of({{"count", residents->count}, {"would_deny", residents->would_deny}});
+}
+
+nlohmann::json hour_to_json(const KernelStatus& status) {
+  return object_of({{"refused", status.last_hour.refused},
+                    {"would_deny", status.last_hour.would_deny},
+                    {"observed", status.last_hour.observed},
+                    {"probes_refused", status.probes.refused},
+                    {"probes_would_deny", status.probes.would_deny}});
+}
+
+nlohmann::json counters_to_json(const bw_counters& counters) {
+  return object_of({{"decided", counters.decided},
+                    {"refused", counters.refused},
+                    {"would_deny", counters.would_deny},
+                    {"observed", counters.observed},
+                    {"quiet", counters.quiet},
+                    {"withheld", counters.withheld},
+                    {"postponed", counters.postponed},
+                    {"summed", counters.summed},
+                    {"dropped", counters.dropped}});
 }
 
 // Null: each has the confirmed policy, or none knows of any.
 nlohmann::json initramfs_to_json(const std::optional<StaleInitramfs>& stale) {
   if (!stale) return {};
-  return {{"stale", stale->kernels}, {"command", stale->command}};
+  return object_of({{"stale", stale->kernels}, {"next", stale->command}});
 }
 
 }  // namespace
@@ -80,46 +100,39 @@ nlohmann::json status_to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
   utsname machine = {};
   (void)::uname(&machine);
-  return {{"active", true},
-          {"host", machine.nodename},
-          {"kernel", machine.release},
-          {"kernel_part", {{"version", status.part.version}, {"abi", status.part.abi}}},
-          {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
-          {"policy", image.policy_name},
-          {"version", image.policy_version},
-          {"digest", hex(image.policy_digest)},
-          {"generation", status.generation.number},
-          {"since", status.word.active_since},
-          {"confirm_within", seconds_left(status.word, boot_time_ns())},
-          {"returned", has_returned(status.word, boot_time_ns())},
-          {"staged", staged_to_json(status)},
-          {"rules", image.rule_count},
-          {"log_allowed_per_second", log_limit(image)},
-          {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
-          {"certificates", certificate_ends(image)},
-          {"hooks", status.hooks.attached},
-          {"hooks_expected", status.hooks.expected()},
-          {"hooks_missing", status.hooks.missing},
-          {"tables", tables_to_json(status.tables)},
-          {"unjudged", unjudged_to_json(status.unjudged)},
-          {"last_hour",
-           {{"refused", status.last_hour.refused},
-            {"would_deny", status.last_hour.would_deny},
-            {"observed", status.last_hour.observed},
-            {"probes_refused", status.probes.refused},
-            {"probes_would_deny", status.probes.would_deny}}},
-          {"residents", residents_to_json(status.residents)},
-          {"initramfs", initramfs_to_json(status.stale_initramfs)},
-          {"counters",
-           {{"decided", status.counters.decided},
-            {"refused", status.counters.refused},
-            {"would_deny", status.counters.would_deny},
-            {"observed", status.counters.observed},
-            {"quiet", status.counters.quiet},
-            {"withheld", status.counters.withheld},
-            {"postponed", status.counters.postponed},
-            {"summed", status.counters.summed},
-            {"dropped", status.counters.dropped}}}};
+  return object_of({
+      {"active", true},
+      {"host", machine.nodename},
+      {"kernel", machine.release},
+      {"kernel_part",
+       object_of({{"bpfwarden_version", status.part.version}, {"abi", status.part.abi}})},
+      {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
+      {"policy", image.policy_name},
+      {"policy_version", image.policy_version},
+      {"policy_digest", digest_or_null(hex(image.policy_digest))},
+      {"generation", status.generation.number},
+      {"since", time_or_null(static_cast<int64_t>(status.word.active_since))},
+      {"confirm_within", seconds_left(status.word, boot_time_ns())},
+      {"returned", has_returned(status.word, boot_time_ns())},
+      {"staged", staged_to_json(status)},
+      {"rule_count", image.rule_count},
+      {"log_allowed_per_second", log_limit(image)},
+      {"keyring", status.keyring ? nlohmann::json(*status.keyring) : nlohmann::json()},
+      {"certificates", certificate_ends(image)},
+      {"hooks", status.hooks.attached},
+      {"hooks_expected", status.hooks.expected()},
+      {"hooks_missing", status.hooks.missing},
+      {"tables", tables_to_json(status.tables)},
+      {"unjudged", unjudged_to_json(status.unjudged)},
+      {"last_hour", hour_to_json(status)},
+      {"residents", residents_to_json(status.residents)},
+      {"initramfs", initramfs_to_json(status.stale_initramfs)},
+      {"counters", counters_to_json(status.counters)},
+  });
+}
+
+nlohmann::json status_to_json(const std::optional<KernelStatus>& status) {
+  return status ? status_to_json(*status) : object_of({{"active", false}});
 }
 
 }  // namespace bpfwarden::loader

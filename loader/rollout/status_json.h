@@ -8,5 +8,7 @@
 namespace bpfwarden::loader {
 
 [[nodiscard]] nlohmann::json status_to_json(const KernelStatus& status);
+// Nothing: no policy is active.
+[[nodiscard]] nlohmann::json status_to_json(const std::optional<KernelStatus>& status);
 
 }  // namespace bpfwarden::loader

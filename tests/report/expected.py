@@ -11,7 +11,7 @@ UNIT = re.compile(r"/([^/]+\.(?:service|scope|socket|mount|swap|automount))(?=/|
 def outcome(event):
     if event["hook"] in ("observed", "staged"):
         return {"observed": "rejected", "staged": "staged"}[event["hook"]]
-    return "refused" if event["refused"] else "would-deny" if event["decision"] == "deny" else "allowed"
+    return "refused" if event["refused"] else "would_deny" if event["decision"] == "deny" else "allowed"
 
 
 def vouch(event):
@@ -28,8 +28,8 @@ class Expected:
         with open(path) as file:
             self.events = [json.loads(line) for line in file]
         self.counts = collections.Counter(map(outcome, self.events))
-        denials = [event for event in self.events if outcome(event) in ("would-deny", "refused")]
-        self.programs = collections.Counter((event["program"], event["attach"], (event["digest"] or "")[:12]) for event in denials)
+        denials = [event for event in self.events if outcome(event) in ("would_deny", "refused")]
+        self.programs = collections.Counter((event["program"], event["attach"], (event["digest"] or "")[7:19]) for event in denials)
         self.units = collections.Counter(map(unit, denials))
         loads = [event for event in self.events if event["hook"] in ("bpf_prog_load", "bpf_prog")]
         self.matrix = collections.Counter((vouch(event), re.split("[/@]", event["attach"])[0]) for event in loads)

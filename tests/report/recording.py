@@ -21,7 +21,7 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs" / "events.md"
 
 
 def digest(name):
-    return "%064x" % random.Random(name).getrandbits(256)
+    return "sha256:" + "%064x" % random.Random(name).getrandbits(256)
 
 
 def service(name, exe, comm=None, uid=0):
@@ -52,15 +52,15 @@ KINDS = [
     (400, "allowed", INIT, "sd_devices", "cgroup/dev", "unsigned", None, SYSTEMD),
     (220, "allowed", INIT, "sd_fw_egress", "cgroup_skb/egress", "unsigned", None, SYSTEMD),
     (50, "allowed", BALANCER, "steer", "sk_lookup", "prog-only", "vendor", VENDOR),
-    (30, "would-deny", EXPORTER, "biolatency", "kprobe/\u2026", "unsigned", None, None),
-    (22, "would-deny", EXPORTER, "timers", "tp/\u2026", "unsigned", None, None),
-    (9, "would-deny", EXPORTER, "oomkill", "kprobe/\u2026", "unsigned", None, None),
-    (7, "would-deny", SHELL, "do_sys_openat2", "kprobe/\u2026", "unsigned", None, None),
-    (3, "would-deny", SHELL, "BEGIN", "uprobe/\u2026", "unsigned", None, None),
-    (6, "would-deny", CRON, "flow_count", "tc", "prog-only", None, None),
-    (2, "would-deny", AGENT, "xdp_filter_v2", "xdp", "prog-only", "netops", None),
-    (2, "would-deny", AGENT, "xdp_filter", "xdp@eth7", "prog-used-maps", "netops", None),  # attached where no rule allows it
-    (1.2, "would-deny", ODD, HOSTILE, "fentry/do_filp_open", "unsigned", None, None),
+    (30, "would_deny", EXPORTER, "biolatency", "kprobe/\u2026", "unsigned", None, None),
+    (22, "would_deny", EXPORTER, "timers", "tp/\u2026", "unsigned", None, None),
+    (9, "would_deny", EXPORTER, "oomkill", "kprobe/\u2026", "unsigned", None, None),
+    (7, "would_deny", SHELL, "do_sys_openat2", "kprobe/\u2026", "unsigned", None, None),
+    (3, "would_deny", SHELL, "BEGIN", "uprobe/\u2026", "unsigned", None, None),
+    (6, "would_deny", CRON, "flow_count", "tc", "prog-only", None, None),
+    (2, "would_deny", AGENT, "xdp_filter_v2", "xdp", "prog-only", "netops", None),
+    (2, "would_deny", AGENT, "xdp_filter", "xdp@eth7", "prog-used-maps", "netops", None),  # attached where no rule allows it
+    (1.2, "would_deny", ODD, HOSTILE, "fentry/do_filp_open", "unsigned", None, None),
     (0.8, "refused", STRAY, "hide_pid", "fmod_ret/security_file_open", "unsigned", None, NEVER),
     (0.5, "refused", STRAY, "r0", "lsm_cgroup/socket_bind", "unsigned", None, NEVER),
     (0.2, "refused", STRAY, "", None, "unsigned", None, None),  # wants to change the keyring
@@ -73,16 +73,16 @@ def base(kind, rng):
     _, outcome, who, program, attach, signature, signer, rule = kind
     is_attachment = attach is not None and "@" in attach
     hook = {"rejected": "observed", "staged": "staged"}.get(outcome, "attach" if is_attachment else "bpf_prog_load" if attach else "key_permission")
-    denied = outcome in ("would-deny", "refused", "rejected", "staged")
+    denied = outcome in ("would_deny", "refused", "rejected", "staged")
     error = rng.choice([126, 129]) if outcome == "rejected" else 1 if outcome == "refused" else 0
-    is_default = outcome in ("would-deny", "staged")
+    is_default = outcome in ("would_deny", "staged")
     return {
         "hook": hook, "decision": "deny" if denied else "allow", "refused": outcome in ("refused", "rejected"), "errno": error,
         "active_decision": "allow" if outcome == "staged" else None, "mode": "enforce" if outcome == "refused" else "audit",
         "rule": rule[0] if rule else None, "rule_line": rule[1] if rule else None,
         "cause": "rule" if rule else "kernel-rejected" if outcome == "rejected" else "default" if is_default else "sealed-key",
         "almost": ["rule 'tracing, from anyone we know' (line 26) allows it, but asks for a signer that it names"] if is_default else [],
-        "signature": signature, "signer": signer, "key_serial": 812345678 if signature != "unsigned" else 0, "count": 1, "system_call": None, "wanted_key": digest("stranger")[:40] if error == 126 else None, "origin": "user",
+        "signature": signature, "signer": signer, "key_serial": 812345678 if signature != "unsigned" else 0, "count": 1, "system_call": None, "wanted_key": digest("stranger")[7:47] if error == 126 else None, "origin": "user",
         "attach": attach, "route": "link-create" if is_attachment else None, "program": program, "loader_id": 0, "loader_digest": None, "digest": digest(program) if attach else None,
         "sleepable": False, "delegated": False, "gpl_compatible": True, "uid": who["uid"], "comm": who["comm"], "exe": who["exe"],
         "cgroup": who["cgroup"], "cgroup_id": 4000 + len(who["exe"]),
@@ -114,7 +114,7 @@ def events(count, rng):
             kind = KINDS[0]
         yield base(kind, rng) | {
             "sequence": sequence, "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "time_ns": 10**12 + int(at * 1e9), "wall_time": int(time.timestamp()), "pid": tgid, "tgid": tgid, "program_id": 0,
+            "time_ns": 10**12 + int(at * 1e9), "judged_at": time.isoformat(timespec="seconds").replace("+00:00", "Z"), "pid": tgid, "tgid": tgid, "program_id": 0,
             "generation": version - 8, "policy_version": version, "policy_digest": digest(f"policy {version}"),
         }
 
@@ -124,14 +124,15 @@ def program(number, kind, standing, places, holders=(), pins=()):
     admission = {
         "rule": rule[0] if rule else None, "cause": "rule" if rule else "default", "decision": "allow" if standing == "admitted" else "deny",
         "policy_version": 12, "signature": signature, "signer": signer, "key_serial": 0, "origin": "user", "loader_id": 0,
+        "loader_digest": None,
     }
     known = standing in ("admitted", "would be denied")
     return {
-        "id": number, "name": name[:15], "type": "tracing", "attach": attach, "standing": standing, "admission": admission if known else None,
+        "program_id": number, "program": name[:15], "program_type": "tracing", "attach": attach, "standing": standing, "admission": admission if known else None,
         "kernel_verdict": "unsigned" if signature == "unsigned" else "verified", "digest": digest(name),
-        "attachments": [{"link_id": 40 + number + i, "type": "perf_event", "attach": place} for i, place in enumerate(places)],
-        "pins": list(pins), "processes": [{"pid": pid, "comm": comm} for pid, comm in holders], "uid": who["uid"],
-        "load_time_ns": 10**12, "maps": 2, "instructions": 320, "verified_instructions": 410, "target_program": 0,
+        "attachments": [{"link_id": 40 + number + i, "link_type": "perf_event", "attach": place} for i, place in enumerate(places)],
+        "pins": list(pins), "processes": [{"tgid": pid, "comm": comm} for pid, comm in holders], "uid": who["uid"],
+        "load_time_ns": 10**12, "map_count": 2, "instructions": 320, "verified_instructions": 410, "target_program_id": 0,
         "sleepable": False, "jited": True, "gpl_compatible": True,
     }
 
@@ -139,7 +140,7 @@ def program(number, kind, standing, places, holders=(), pins=()):
 def inventory():
     kind = {one[3]: one for one in KINDS}
     own = (0, "", INIT, "warden_bpf_prog", "lsm/bpf_prog_load", "unsigned", None, None)
-    return [
+    return {"summary": {}, "programs": [
         program(14, kind["sd_devices"], "resident", ["cgroup/dev@/system.slice/systemd-udevd.service"], [(1, "systemd")]),
         program(15, kind["sd_devices"], "resident", ["cgroup/dev@/system.slice/systemd-logind.service"], [(1, "systemd")]),
         program(22, own, "bpfwarden", ["lsm/bpf_prog_load"], pins=["/sys/fs/bpf/bpfwarden/links/warden_bpf_prog_load"]),
@@ -154,16 +155,16 @@ def inventory():
         program(53, kind["timers"], "would be denied", ["tp/timer/timer_start"], [(922, "ebpf_exporter")]),
         program(60, kind["flow_count"], "would be denied", ["tc/ingress@eth1"], [(930, "flowtop")]),
         program(71, kind[HOSTILE], "would be denied", ["fentry/do_filp_open"], [(940, HOSTILE_COMM)]),
-    ]
+    ]}
 
 
 def status():
     return {
         "active": True, "host": "edge-17.example.net", "kernel": "7.3.4+deb13-cloud-amd64", "mode": "audit", "policy": "edge-fleet",
-        "version": 12, "digest": digest("policy 12"), "generation": 4, "since": int(START.timestamp()) + 64800, "confirm_within": 0,
-        "returned": False, "staged": {"policy": "edge-fleet", "version": 13, "generation": 5, "since": int(START.timestamp()) + 70000,
+        "policy_version": 12, "policy_digest": digest("policy 12"), "generation": 4, "since": "2026-11-24T15:00:00Z", "confirm_within": 0,
+        "returned": False, "staged": {"policy": "edge-fleet", "policy_version": 13, "generation": 5, "since": "2026-11-24T16:26:40Z",
                                       "agreed": 41000, "differed": 250},
-        "rules": 6, "keyring": 7, "certificates": [], "hooks": ["bpf_prog_load"],
+        "rule_count": 6, "keyring": 7, "certificates": [], "hooks": ["bpf_prog_load"],
         "counters": {"decided": 119000, "refused": 90, "would_deny": 4800, "observed": 90, "quiet": 18400, "withheld": 2100, "dropped": 357},
     }
 

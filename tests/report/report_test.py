@@ -16,7 +16,7 @@ from expected import Expected, outcome, unit
 
 BPFWARDEN, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 MOST_BYTES, MOST_UNPACKINGS = 5 << 20, 60
-OUTCOMES = ["allowed", "would-deny", "refused", "rejected", "staged"]
+OUTCOMES = ["allowed", "would_deny", "refused", "rejected", "staged"]
 READY = "document.documentElement.dataset.ready"
 
 # What the page cannot do without, once more: the measure of all that it does, on whichever machine.
@@ -156,7 +156,7 @@ class ReportTest(unittest.TestCase):
         self.assertIn("2,100 allowed decisions left no event: more than", text)
         self.assertIn("18,400 allowed decisions left no event", text)
         head = self.browser.run("return document.querySelector('.lead').textContent")
-        for fact in ["edge-17.example.net", "7.3.4+deb13-cloud-amd64", "edge-fleet, version 12", "audit", "2026-11-24 15:00:00 UTC", recording.digest("policy 12")[:16]]:
+        for fact in ["edge-17.example.net", "7.3.4+deb13-cloud-amd64", "edge-fleet, version 12", "audit", "2026-11-24 15:00:00 UTC", recording.digest("policy 12")[7:23]]:
             self.assertIn(fact, head)
 
     def test_denials_by_program_and_by_unit(self):
@@ -179,7 +179,7 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(read, dict(self.expected.matrix))
         self.browser.click("#matrix-table .choices button:nth-child(2)")
         total = self.browser.run("return document.querySelector('#matrix-cells tfoot td:last-child').textContent")
-        self.assertEqual(number(total), len(recording.inventory()))
+        self.assertEqual(number(total), len(recording.inventory()["programs"]))
 
     def test_timeline(self):
         step = {"15 minutes": 900}[re.search("Each bar is ([^;]+);", self.browser.run("return document.getElementById('timeline').textContent"))[1]]
@@ -189,14 +189,14 @@ class ReportTest(unittest.TestCase):
                 if number(cell):
                     read[row[0], name] = number(cell)
         self.assertEqual(read, dict(self.expected.bins(step)))
-        bars = self.browser.run("return [...document.querySelectorAll('.lane.would-deny .chart a')].map(bar => bar.getAttribute('aria-label'))")
+        bars = self.browser.run("return [...document.querySelectorAll('.lane.would_deny .chart a')].map(bar => bar.getAttribute('aria-label'))")
         told = {label[:19]: number(label[21:].split()[0]) for label in bars}
-        self.assertEqual(told, {start: count for (start, name), count in read.items() if name == "would-deny"})
+        self.assertEqual(told, {start: count for (start, name), count in read.items() if name == "would_deny"})
 
     def test_what_runs(self):
         rows = self.browser.run(ROWS, "#running")
-        listed = recording.inventory()
-        self.assertEqual(sorted(row[0] for row in rows), sorted(f"{one['name']}#{one['id']}" for one in listed))
+        listed = recording.inventory()["programs"]
+        self.assertEqual(sorted(row[0] for row in rows), sorted(f"{one['program']}#{one['program_id']}" for one in listed))
         standing = [next(word for word in ("would be denied", "resident", "admitted", "bpfwarden") if row[3].startswith(word)) for row in rows]
         self.assertEqual(standing[:4], ["would be denied"] * 4)
         self.assertEqual(standing[-1], "bpfwarden")
@@ -207,7 +207,7 @@ class ReportTest(unittest.TestCase):
 
     def test_a_number_shows_its_events(self):
         name = next(iter(self.expected.units.most_common(1)))[0]
-        denied = lambda event: outcome(event) in ("would-deny", "refused")
+        denied = lambda event: outcome(event) in ("would_deny", "refused")
         self.follow("#denied-units tbody tr:nth-child(1) a.count", self.expected.units[name])
         newest = self.expected.newest(lambda event: denied(event) and unit(event) == name, 25)
         self.assertEqual(self.shown(), newest)

@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
 #include "loader/policies/host_names.h"
@@ -12,6 +14,7 @@
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
 #include "loader/rollout/widening.h"
+#include "loader/text/json_members.h"
 #include "loader/text/service_manager.h"
 
 namespace bpfwarden::loader {
@@ -20,7 +23,6 @@ namespace {
 struct ApplyArguments {
   std::string file;
   bool saved = false;
-  bool json = false;
   bool only_preflight = false;
   bool only_check = false;
   PreflightOptions preflight;
@@ -36,7 +38,7 @@ Result<CheckedPolicy> read_saved(ApplyArguments& options) {
 
 Result<CheckedPolicy> read_file(const ApplyArguments& options) {
   CheckedPolicy checked = check_policy_file(options.file);
-  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  put_diagnostics(checked.diagnostics, checked.sources);
   if (!checked.compiled)
     return unreadable(fail("the policy has errors; nothing was changed", "correct them"));
   return checked;
@@ -46,6 +48,7 @@ Result<CheckedPolicy> read_file(const ApplyArguments& options) {
 int run_preflight(const CompiledPolicy& next, const EventSource& events) {
   const auto found = preflight(next, events);
   if (!found) return print_error(found.error());
+  if (in_json()) return put_answer(preflight_json(next, *found)), found->is_clean() ? 0 : 1;
   const std::string text = preflight_text(*found, SIZE_MAX);
   std::fputs(
       found->is_clean() ? ("would refuse nothing that is known\n" + text).c_str() : text.c_str(),
@@ -57,6 +60,11 @@ int run_preflight(const CompiledPolicy& next, const EventSource& events) {
 int run_check(const CheckedPolicy& next) {
   const auto changes = would_change(next);
   if (!changes) return print_error(changes.error()), kWrongUse;
+  if (in_json())
+    return put_answer(object_of({{"would_change", *changes},
+                                 {"policy", next.compiled->policy.name},
+                                 {"policy_version", next.compiled->policy.version}})),
+           *changes ? 1 : 0;
   std::puts(*changes ? "would change the active policy" : "this very policy is active");
   return *changes ? 1 : 0;
 }
@@ -73,22 +81,24 @@ int run_apply(ApplyArguments& options) {
   const auto not_found = find_on_host(*checked->compiled);
   if (!not_found) return print_error(not_found.error());
   // At boot devices and modules are still to come.
-  if (!options.saved) std::fputs(policy::render_all(*not_found, checked->sources).c_str(), stderr);
+  if (!options.saved) put_diagnostics(*not_found, checked->sources);
   const CompiledPolicy& compiled = *checked->compiled;
   if (options.only_check) return run_check(*checked);
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
   const auto taken_away = require_accepted(compiled, options.preflight);
   if (!taken_away) return print_error(taken_away.error());
-  std::fputs(taken_away->c_str(), stderr);
-  std::fputs(widens.c_str(), stderr);
+  if (!in_json()) std::fputs((*taken_away + widens).c_str(), stderr);
   if (::isatty(STDERR_FILENO) != 0)
     options.apply.progress = [](const std::string& what) {
       std::fprintf(stderr, "%s...\n", what.c_str());
     };
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
-  print_applied(compiled, *applied, options.json);
-  if (!options.json) print_stale_initramfs();
+  if (in_json())
+    put_answer(applied_json(compiled, *applied, {.widening = widens, .taken_away = *taken_away}));
+  else
+    print_applied(compiled, *applied);
+  if (!in_json()) print_stale_initramfs();
   tell_service_manager(policy_line(compiled));
   return 0;
 }
@@ -114,7 +124,6 @@ void add_apply(CLI::App& app, Command& chosen) {
           "--check", options->only_check,
           "change nothing; exit 0 if this very policy is active, 1 if not, 2 if nobody can say")
       ->excludes(saved);
-  verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden apply /etc/bpfwarden/policy.toml --confirm-within 10m");
   verb->callback([options, &chosen] {
     if (options->file.empty() && !options->saved) throw CLI::RequiredError("file");

@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <iterator>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/policies/diagnostic_output.h"
 #include "loader/policies/host_targets.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/policy_file.h"
+#include "loader/text/json_members.h"
 #include "policy/lint/lint.h"
 
 namespace bpfwarden::loader {
@@ -19,7 +22,6 @@ struct CheckArguments {
   std::vector<std::string> files;
   std::string btf;  // empty: the host's
   std::string format = "text";
-  bool json = false;  // short for --format json
   bool fail_on_warn = false;
   bool verbose = false;
 };
@@ -68,14 +70,13 @@ bool is_good(const CheckedPolicy& checked, const CheckArguments& options) {
 }
 
 DiagnosticFormat format_of(const CheckArguments& options) {
-  if (options.json) return DiagnosticFormat::json;
+  if (in_json()) return DiagnosticFormat::json;
   return diagnostic_format(options.format).value_or(DiagnosticFormat::text);
 }
 
-std::string encoded(const std::vector<policy::Diagnostic>& found, DiagnosticFormat format,
-                    bool ok) {
-  if (format == DiagnosticFormat::github) return to_github(found);
-  return format == DiagnosticFormat::sarif ? to_sarif(found) : to_json(found, ok);
+void print_encoded(const std::vector<policy::Diagnostic>& found, DiagnosticFormat format) {
+  const auto text = format == DiagnosticFormat::github ? to_github(found) : to_sarif(found);
+  std::fputs(text.c_str(), stdout);
 }
 
 int check(const CheckArguments& options) {
@@ -84,17 +85,23 @@ int check(const CheckArguments& options) {
   if (!names) return print_error(names.error()), kWrongUse;
   std::vector<policy::Diagnostic> found;
   bool ok = true;
+  size_t accepted = 0;
   for (const std::string& file : options.files) {
     CheckedPolicy checked = check_policy_file(file);
     add_host_warnings(checked, *names);
     ok = is_good(checked, options) && ok;
+    accepted += checked.accepted;
     if (format == DiagnosticFormat::text && options.verbose) print_files(checked);
     if (format == DiagnosticFormat::text)
       print(file, checked);
     else
       found.insert(found.end(), checked.diagnostics.begin(), checked.diagnostics.end());
   }
-  if (format != DiagnosticFormat::text) std::fputs(encoded(found, format, ok).c_str(), stdout);
+  if (format == DiagnosticFormat::json)
+    put_answer(
+        object_of({{"ok", ok}, {"accepted", accepted}, {"diagnostics", diagnostics_json(found)}}));
+  else if (format != DiagnosticFormat::text)
+    print_encoded(found, format);
   return ok ? 0 : 1;
 }
 
@@ -106,7 +113,7 @@ void add_check(CLI::App& app, Command& chosen) {
   verb->add_option("file", options->files, "the policies (TOML)")->required();
   verb->add_option("--format", options->format, "how to print what is found")
       ->check(CLI::IsMember({"text", "json", "github", "sarif"}));
-  verb->add_flag("--json", options->json, "short for --format json");
+  verb->add_flag("--json")->description("short for --format json");
   verb->add_option("--btf", options->btf,
                    "the BTF of the kernel that the policy is for; without: this host's");
   verb->add_flag("--fail-on-warn", options->fail_on_warn, "exit with 1 if there are warnings");

@@ -4,9 +4,12 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/text/completion.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -58,10 +61,14 @@ void add_parts(CompletionVerb& verb, const CLI::App& app) {
   }
 }
 
-int print_script(const CLI::App& app, Shell shell) {
+int print_script(const CLI::App& app, const std::string& shell) {
   std::vector<CompletionVerb> verbs;
   for (const CLI::App* verb : parts_of(app)) verbs.push_back(verb_of(*verb));
-  std::fputs(completion_script(shell, verbs).c_str(), stdout);
+  const std::string script = completion_script(kShells.at(shell), verbs);
+  if (in_json())
+    put_answer(object_of({{"shell", shell}, {"script", script}}));
+  else
+    std::fputs(script.c_str(), stdout);
   return 0;
 }
 
@@ -74,9 +81,8 @@ void add_completion(CLI::App& app, Command& chosen) {
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   verb->footer("example: bpfwarden completion bash > /etc/bash_completion.d/bpfwarden");
-  verb->callback([shell, &app, &chosen] {
-    chosen = [shell, &app] { return print_script(app, kShells.at(*shell)); };
-  });
+  verb->callback(
+      [shell, &app, &chosen] { chosen = [shell, &app] { return print_script(app, *shell); }; });
 }
 
 }  // namespace bpfwarden::loader

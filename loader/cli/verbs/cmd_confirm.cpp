@@ -1,10 +1,13 @@
 // bpfwarden confirm: keep the policy that awaits it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/rollout.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 int run_confirm() {
   const auto confirmed = confirm();
   if (!confirmed) return print_error(confirmed.error());
+  if (in_json()) return put_answer(object_of({{"generation", confirmed->generation}})), 0;
   std::printf("confirmed: generation %llu stays, and comes back after a reboot\n",
               static_cast<unsigned long long>(confirmed->generation));
   print_stale_initramfs();

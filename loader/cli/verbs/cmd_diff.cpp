@@ -6,10 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/policy_file.h"
 #include "loader/policies/policy_store.h"
+#include "loader/text/json_members.h"
 #include "policy/diff/diff.h"
 
 namespace bpfwarden::loader {
@@ -18,7 +20,6 @@ namespace {
 struct DiffArguments {
   std::string before, after;  // with `active`, one of them: the policy as it is to be
   bool active = false;
-  bool json = false;
 };
 
 const char* change_word(policy::Change change) {
@@ -33,36 +34,37 @@ std::string joined(const std::vector<std::string>& words, const char* between) {
 
 nlohmann::json to_json(const std::array<std::optional<std::vector<std::string>>, 2>& witness) {
   const auto one = [&](size_t i) { return witness[i] ? nlohmann::json(*witness[i]) : nullptr; };
-  return {{"old", one(0)}, {"new", one(1)}};
+  return object_of({{"before", one(0)}, {"after", one(1)}});
 }
 
 nlohmann::json to_json(const std::vector<policy::DiffGroup>& groups) {
   auto all = nlohmann::json::array();
   for (const policy::DiffGroup& group : groups)
-    all.push_back({{"change", change_word(group.change)},
-                   {"attach", group.places},
-                   {"attach_more", group.more_places},
-                   {"who", group.who},
-                   {"before", group.before},
-                   {"after", group.after},
-                   {"witness", to_json(group.witness)}});
+    all.push_back(object_of({{"change", change_word(group.change)},
+                             {"attach_points", group.places},
+                             {"attach_more", group.more_places},
+                             {"conditions", group.who},
+                             {"before", group.before},
+                             {"after", group.after},
+                             {"witness", to_json(group.witness)}}));
   return all;
 }
 
 nlohmann::json to_json(const std::vector<policy::SettingChange>& settings) {
   auto all = nlohmann::json::array();
   for (const policy::SettingChange& one : settings)
-    all.push_back({{"change", change_word(one.change)},
-                   {"setting", one.setting},
-                   {"before", one.before},
-                   {"after", one.after}});
+    all.push_back(object_of({{"change", change_word(one.change)},
+                             {"setting", one.setting},
+                             {"before", one.before},
+                             {"after", one.after}}));
   return all;
 }
 
 nlohmann::json to_json(const std::vector<policy::HeaderChange>& header) {
   auto all = nlohmann::json::array();
   for (const policy::HeaderChange& one : header)
-    all.push_back({{"setting", one.setting}, {"before", one.before}, {"after", one.after}});
+    all.push_back(
+        object_of({{"setting", one.setting}, {"before", one.before}, {"after", one.after}}));
   return all;
 }
 
@@ -73,17 +75,16 @@ nlohmann::json whole_number(double count) {
   return count;
 }
 
-void print_json(const policy::PolicyDiff& diff) {
-  const nlohmann::json whole = {{"header", to_json(diff.header)},
-                                {"groups", to_json(diff.groups)},
-                                {"threads", to_json(diff.threads)},
-                                {"settings", to_json(diff.settings)},
-                                {"classes", whole_number(diff.classes)},
-                                {"changed", whole_number(diff.changed)},
-                                {"other_rule", whole_number(diff.other_rule)},
-                                {"not_asked", whole_number(diff.not_asked)},
-                                {"widens", diff.widens()}};
-  std::puts(whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+nlohmann::json to_json(const policy::PolicyDiff& diff) {
+  return object_of({{"header", to_json(diff.header)},
+                    {"groups", to_json(diff.groups)},
+                    {"threads", to_json(diff.threads)},
+                    {"settings", to_json(diff.settings)},
+                    {"classes", whole_number(diff.classes)},
+                    {"changed", whole_number(diff.changed)},
+                    {"other_rule", whole_number(diff.other_rule)},
+                    {"not_asked", whole_number(diff.not_asked)},
+                    {"widens", diff.widens()}});
 }
 
 constexpr size_t kShownPlaces = 12;  // --json has all
@@ -159,7 +160,7 @@ void print(const DiffArguments& options, const policy::PolicyDiff& diff) {
 std::optional<CompiledPolicy> read(const std::string& file) {
   CheckedPolicy checked = check_policy_file(file);
   if (checked.compiled) return std::move(checked.compiled);
-  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  put_diagnostics(checked.diagnostics, checked.sources);
   return std::nullopt;
 }
 
@@ -179,8 +180,8 @@ int run_diff(const DiffArguments& options) {
   const auto diff = policy::diff_policies(
       {policy::DiffSide{before->policy, *before->image}, {after->policy, *after->image}},
       std::time(nullptr));
-  if (options.json)
-    print_json(diff);
+  if (in_json())
+    put_answer(to_json(diff));
   else
     print(options, diff);
   return diff.widens() || diff.not_asked > 0 ? 1 : 0;
@@ -199,7 +200,6 @@ void add_diff(CLI::App& app, Command& chosen) {
   verb->add_option("new", options->after, "the policy as it is to be");
   verb->add_flag("--active", options->active,
                  "compare with the active policy (ACTIVE: the output of `bpfwarden policy show`)");
-  verb->add_flag("--json", options->json, "the changes as JSON");
   verb->footer("example: bpfwarden diff policy-v1.toml policy-v2.toml");
   verb->callback([options, &chosen] {
     if (!options->active && options->after.empty()) throw CLI::RequiredError("new");

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/events/event_file.h"
 #include "loader/events/event_json.h"
@@ -23,7 +24,6 @@ namespace {
 
 struct EventsArguments {
   bool follow = false;
-  bool json = false;
   bool journal = false;
   EventFileOptions file;
 };
@@ -44,11 +44,12 @@ void pause_for_a_moment() {
 class Sink {
  public:
   Sink(const EventsArguments& options, std::optional<EventFile> file)
-      : json_(options.json), journal_(options.journal), file_(std::move(file)) {}
+      : journal_(options.journal), file_(std::move(file)) {}
 
   // Errors: it was not written, and is to stay where it is.
   [[nodiscard]] Status put(const Event& event) {
-    if (!file_ && !journal_) return print(json_ ? event_line(event) + "\n" : event_to_text(event));
+    if (!file_ && !journal_)
+      return print(in_json() ? event_line(event) + "\n" : event_to_text(event));
     if (file_) {
       const std::string line = event_line(event);
       if (Status kept = keep_trying([&] { return file_->write(line); }); !kept) return kept;
@@ -75,12 +76,11 @@ class Sink {
     for (bool is_first = true;; is_first = false) {
       Status written = write();
       if (written || interrupted != 0) return written;
-      if (is_first) print_error(written.error());
+      if (is_first) std::fprintf(stderr, "bpfwarden: error: %s\n", written.error().message.c_str());
       std::this_thread::sleep_for(pause);
     }
   }
 
-  bool json_;
   bool journal_;
   std::optional<EventFile> file_;
 };
@@ -118,14 +118,14 @@ int refuse_beside(const StreamReader& reader) {
                             "without reading the stream"});
 }
 
-Status show_line(const EventsArguments& options, Sink& sink, const std::string& line) {
-  if (options.json) return sink.print(line + "\n");
+Status show_line(Sink& sink, const std::string& line) {
+  if (in_json()) return sink.print(line + "\n");
   const auto event = parse_event(line);
   return event ? sink.print(event_to_text(*event)) : Status();
 }
 
 // The other one goes on reading; nothing is taken from the stream.
-int follow_file_of(const StreamReader& reader, const EventsArguments& options, Sink& sink) {
+int follow_file_of(const StreamReader& reader, Sink& sink) {
   auto file = FollowedEventFile::open(reader.file);
   if (!file) return print_error(file.error());
   std::fprintf(stderr, "%s reads the events%s: they are shown from there as they come\n",
@@ -134,7 +134,7 @@ int follow_file_of(const StreamReader& reader, const EventsArguments& options, S
     const auto lines = file->read();
     if (!lines) return print_error(lines.error());
     for (const std::string& line : *lines)
-      if (Status shown = show_line(options, sink, line); !shown) return 1;
+      if (Status shown = show_line(sink, line); !shown) return 1;
     const bool was_read = std::exchange(is_read, find_stream_reader().has_value());
     if (was_read && !is_read)
       std::fputs("bpfwarden: nobody reads the events now; they stay in the kernel\n", stderr);
@@ -234,6 +234,7 @@ int read_stream(std::optional<ReaderLock> lock, const EventsArguments& options, 
 }
 
 int run_events(const EventsArguments& options) {
+  answer_in_lines();
   if (Status active = require_policy(); !active) return print_error(active.error());
   auto turn = look_whose_turn();
   if (!turn) return print_error(turn.error());
@@ -243,7 +244,7 @@ int run_events(const EventsArguments& options) {
   auto sink = open_sink(options);
   if (!sink) return print_error(sink.error());
   listen_for_the_end();
-  if (is_second) return follow_file_of(*turn->other, options, *sink);
+  if (is_second) return follow_file_of(*turn->other, *sink);
   return read_stream(std::move(turn->lock), options, *sink);
 }
 
@@ -254,7 +255,7 @@ void add_events(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "events", "Print decisions not yet read, with their reasons; each is read once");
   verb->add_flag("-f,--follow", options->follow, "wait for more until interrupted");
-  verb->add_flag("--json", options->json, "one JSON object a line");
+  verb->add_flag("--json")->description("one JSON object a line");
   auto* output = verb->add_option("-o,--output", options->file.path,
                                   "append them to this file, one JSON object a line");
   verb->add_option("--max-size", options->file.max_bytes,

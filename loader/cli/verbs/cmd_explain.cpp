@@ -7,11 +7,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/events/event_json.h"
 #include "loader/events/recorded_event.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/policy_file.h"
+#include "loader/text/json_members.h"
 #include "policy/answers/explain.h"
 #include "policy/answers/read_situation.h"
 #include "policy/image/family_table.h"
@@ -35,7 +37,6 @@ struct ExplainArguments {
   bool sleepable = false;
   bool delegated = false;
   bool fixed = false;  // instead of a situation
-  bool json = false;
 };
 
 // The options as the settings of a policy test: one reader, one set of words and messages.
@@ -93,13 +94,13 @@ json to_json(const policy::Explanation& explanation, const policy::Situation& si
   for (const auto& stage : explanation.stages) {
     auto passed = json::array();
     for (const auto& one : stage.passed)
-      passed.push_back({{"rule", rule_name(one.rule)}, {"reasons", one.reasons}});
+      passed.push_back(object_of({{"rule", rule_name(one.rule)}, {"reasons", one.reasons}}));
     auto near = json::array();
     for (const auto& miss : stage.near_misses)
-      near.push_back({{"rule", rule_name(miss.rule)}, {"reason", miss.reason}});
+      near.push_back(object_of({{"rule", rule_name(miss.rule)}, {"reason", miss.reason}}));
     const bw_decision& decision = stage.decision;
     const bool has_rule = decision.rule != BW_NO_RULE;
-    stages.push_back(
+    stages.push_back(object_of(
         {{"stage", stage.stage == BW_STAGE_LOAD ? "load" : "attach"},
          {"decision", decision.allow != 0 ? "allow" : "deny"},
          {"mode", policy::mode_name(static_cast<bw_mode>(decision.mode))},
@@ -107,15 +108,16 @@ json to_json(const policy::Explanation& explanation, const policy::Situation& si
          {"rule", has_rule ? json(rule_name(decision.rule)) : json()},
          {"rule_line", has_rule ? json(policy.rules[decision.rule].position.line) : json()},
          {"passed", passed},
-         {"near_misses", near}});
+         {"near_misses", near}}));
   }
   const bw_decision& last = explanation.decision();
-  return {{"decision", last.allow != 0 ? "allow" : "deny"},
-          {"refused", bw_refused(&last) != 0},
-          {"effect", policy::effect_text(last)},
-          {"attach_seen", policy::attach_point_text(policy::as_seen(situation.attach).front())},
-          {"lacks_attach", explanation.lacks_attach},
-          {"stages", stages}};
+  return object_of(
+      {{"decision", last.allow != 0 ? "allow" : "deny"},
+       {"refused", bw_refused(&last) != 0},
+       {"effect", policy::effect_text(last)},
+       {"attach_seen", policy::attach_point_text(policy::as_seen(situation.attach).front())},
+       {"lacks_attach", explanation.lacks_attach},
+       {"stages", stages}});
 }
 
 // One way in which the kernel may see what was asked about, and the answer to it.
@@ -153,18 +155,19 @@ json to_json(const policy::Situation& asked, const std::vector<Way>& ways,
   const auto refused = std::ranges::find_if(ways, is_refused);
   const Way& told = refused == ways.end() ? ways.front() : *refused;
   json answer = to_json(told.explanation, told.situation, policy);
-  answer["attach"] = policy::attach_point_text(asked.attach);
-  answer["ways"] = json::array();
+  json list = json::array();
   for (const Way& way : ways)
-    answer["ways"].push_back({{"attach_seen", policy::attach_point_text(way.situation.attach)},
-                              {"decision", is_refused(way) ? "deny" : "allow"}});
+    list.push_back(object_of({{"attach_seen", policy::attach_point_text(way.situation.attach)},
+                              {"decision", is_refused(way) ? "deny" : "allow"}}));
+  put(answer, "attach", policy::attach_point_text(asked.attach));
+  put(answer, "ways", std::move(list));
   return answer;
 }
 
 // What no rule can allow, and whether it is refused where that policy is in force.
 int run_fixed(const ExplainArguments& options, const CompiledPolicy& compiled) {
   const bool enforced = bw_enforces_at(compiled.image.get(), std::time(nullptr)) != 0;
-  if (!options.json) {
+  if (!in_json()) {
     std::printf("%s\n%s: %s\n", policy::fixed_denials().c_str(), options.file.c_str(),
                 enforced ? "all of it is refused" : "audit only, as nothing is enforced");
     return 0;
@@ -172,9 +175,9 @@ int run_fixed(const ExplainArguments& options, const CompiledPolicy& compiled) {
   auto list = json::array();
   for (unsigned i = 0; i < BW_CAUSES; i++)
     if (policy::is_fixed(static_cast<bw_cause>(i)))
-      list.push_back({{"cause", policy::cause_name(static_cast<bw_cause>(i))},
-                      {"text", policy::cause_text(static_cast<bw_cause>(i))}});
-  std::puts(json({{"enforced", enforced}, {"fixed", list}}).dump(2).c_str());
+      list.push_back(object_of({{"cause", policy::cause_name(static_cast<bw_cause>(i))},
+                                {"reason", policy::cause_text(static_cast<bw_cause>(i))}}));
+  put_answer(object_of({{"enforced", enforced}, {"fixed", list}}));
   return 0;
 }
 
@@ -192,7 +195,7 @@ Status know_functions(const ExplainArguments& options, CompiledPolicy& compiled)
 int run_explain(const ExplainArguments& options) {
   policy::ParseResult parsed = parse_policy_file(options.file);
   if (!parsed) {
-    std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
+    put_diagnostics(parsed.diagnostics, parsed.sources);
     (void)print_error({0, "the policy has errors", "correct them"});
     return kWrongUse;
   }
@@ -210,8 +213,8 @@ int run_explain(const ExplainArguments& options) {
     return kWrongUse;
   }
   const std::vector<Way> ways = ways_of(*situation, *compiled->image);
-  if (options.json)
-    std::puts(to_json(*situation, ways, compiled->policy).dump(2).c_str());
+  if (in_json())
+    put_answer(to_json(*situation, ways, compiled->policy));
   else
     print_ways(*situation, ways, compiled->policy);
   return std::ranges::any_of(ways, is_refused) ? 1 : 0;
@@ -264,7 +267,6 @@ void add_explain(CLI::App& app, Command& chosen) {
                    "a copy of another host's /proc/kallsyms, for the other names of functions")
       ->check(refuse_empty);
   verb->add_flag("--fixed", options->fixed, "list what no rule can allow")->excludes(event);
-  verb->add_flag("--json", options->json, "the explanation as JSON");
   verb->footer("example: bpfwarden explain policy.toml --attach xdp@eth0 --key netops");
   verb->callback([options, &chosen] { chosen = [options] { return run_explain(*options); }; });
 }

@@ -2,9 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/text/json_members.h"
 #include "policy/language/format.h"
 #include "policy/language/syntax_reader.h"
 
@@ -19,6 +22,30 @@ struct FmtArguments {
 
 enum class FormatOutcome : uint8_t { same, changed, failed, unreadable };
 
+nlohmann::json& formatted_files() {
+  static nlohmann::json all = nlohmann::json::array();
+  return all;
+}
+
+// What would be printed is in the answer.
+FormatOutcome format_as_json(const policy::SourceFile& source, const std::string& formatted,
+                             const FmtArguments& options) {
+  const bool is_normal = formatted == source.text;
+  const bool is_shown = options.print || source.name == kStandardStream;
+  const bool writes = !is_normal && !is_shown && !options.check;
+  if (writes)
+    if (const Status written = write_output(source.name, formatted); !written) {
+      (void)print_error(written.error());
+      return FormatOutcome::failed;
+    }
+  formatted_files().push_back(
+      object_of({{"file", source.name},
+                 {"is_normal", is_normal},
+                 {"formatted", writes},
+                 {"policy_text", is_shown ? nlohmann::json(formatted) : nlohmann::json()}}));
+  return is_normal ? FormatOutcome::same : FormatOutcome::changed;
+}
+
 FormatOutcome format(const std::string& file, const FmtArguments& options) {
   auto text = policy::read_text(file);
   if (!text) {
@@ -29,9 +56,10 @@ FormatOutcome format(const std::string& file, const FmtArguments& options) {
   policy::DiagnosticList diagnostics({file});
   const auto formatted = policy::format_policy(source, 0, diagnostics);
   if (!formatted) {
-    std::fputs(policy::render_all(diagnostics.take(), {{source}}).c_str(), stderr);
+    put_diagnostics(diagnostics.take(), {{source}});
     return FormatOutcome::unreadable;
   }
+  if (in_json()) return format_as_json(source, *formatted, options);
   const bool print = options.print || (file == kStandardStream && !options.check);
   if (print)  // as it is, and not as others' text is shown
     if (const Status written = write_output(kStandardStream, *formatted); !written) {
@@ -59,6 +87,8 @@ int run_fmt(const FmtArguments& options) {
     unreadable = unreadable || outcome == FormatOutcome::unreadable;
     changed = changed || outcome == FormatOutcome::changed;
   }
+  if (in_json() && !formatted_files().empty())
+    put_answer(object_of({{"files", std::move(formatted_files())}}));
   if (unreadable) return kWrongUse;
   return failed || (options.check && changed) ? 1 : 0;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
 #include "loader/inventory/inventory_filter.h"
@@ -17,7 +18,6 @@ namespace {
 
 struct InventoryArguments {
   uint32_t id = 0;  // 0: all
-  bool json = false;
   bool unsigned_only = false;
   bool as_policy = false;
   bool all = false;
@@ -33,8 +33,11 @@ struct InventoryArguments {
 // What could not be looked at is no reason to hide the rest, and no reason to be silent.
 void tell_missed(const std::vector<Error>& missed) {
   for (const Error& error : missed)
-    std::fprintf(stderr, "bpfwarden: warning: attachments may be missing: %s\n",
-                 error.message.c_str());
+    if (in_json())
+      print_error(Error(error).within("attachments may be missing"));
+    else
+      std::fprintf(stderr, "bpfwarden: warning: attachments may be missing: %s\n",
+                   error.message.c_str());
 }
 
 // What went around a hook that is gone is listed as if it had been asked about. First, and on
@@ -59,10 +62,7 @@ int print_policy() {
 }
 
 int print(const std::vector<ListedProgram>& programs, const InventoryArguments& options) {
-  if (options.json) {
-    std::puts(inventory_to_json(programs).dump(2).c_str());
-    return 0;
-  }
+  if (in_json()) return put_answer(inventory_to_json(programs)), 0;
   const Moment now = this_moment();
   if (options.id != 0) {
     std::fputs(inventory_details(programs.front(), now).c_str(), stdout);
@@ -94,6 +94,10 @@ int judge_residents(const std::vector<ListedProgram>& programs) {
 }
 
 int run_inventory(const InventoryArguments& options) {
+  if (options.as_policy && in_json())
+    return print_error({0, "--as-policy prints a policy, and no JSON",
+                        "`bpfwarden suggest --no-events --json` has it in JSON"}),
+           kWrongUse;
   if (options.as_policy) return print_policy();
   std::vector<Error> missed;
   int alarm = tell_missing_hooks();
@@ -138,10 +142,8 @@ void add_inventory(CLI::App& app, Command& chosen) {
                    "only what a process of this systemd unit holds");
   verb->add_flag("--fail-on-resident", options->fail_on_resident,
                  "exit 1 if a program is from before the first policy: a check at boot");
-  auto* json = verb->add_flag("--json", options->json, "as JSON");
   verb->add_flag("--as-policy", options->as_policy,
                  "the smallest policy that admits them; `suggest` knows more")
-      ->excludes(json)
       ->excludes(id);
   verb->footer("example: bpfwarden inventory --unsigned");
   verb->callback([options, &chosen] { chosen = [options] { return run_inventory(*options); }; });

@@ -10,14 +10,15 @@
 #include "keyring/new_key.h"
 #include "keyring/private_key.h"
 #include "keyring/x509.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/kernel/pins.h"
 #include "loader/policies/policy_file.h"
 #include "loader/policies/revoke_key.h"
 #include "loader/rollout/status.h"
+#include "loader/text/json_members.h"
 #include "policy/answers/rule_text.h"
 #include "policy/answers/suggest_text.h"
-#include "policy/text/date.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -33,13 +34,13 @@ const char* trust_word(uint32_t kind) {
 void add_certificates(json& list, const policy::Key& key, uint32_t kind,
                       const std::vector<Certificate>& certificates) {
   for (const Certificate& info : certificates)
-    list.push_back({{"key", key.name},
-                    {"trust", trust_word(kind)},
-                    {"subject", info.subject},
-                    {"algorithm", info.kernel_algorithm},
-                    {"ends", policy::date_text(info.not_after)},
-                    {"fingerprint", fingerprint_text(info)},
-                    {"file", info.path}});
+    list.push_back(object_of({{"signer", key.name},
+                              {"trust", trust_word(kind)},
+                              {"subject", info.subject},
+                              {"algorithm", info.kernel_algorithm},
+                              {"ends", time_or_null(info.not_after)},
+                              {"fingerprint", fingerprint_text(info)},
+                              {"file", info.path}}));
 }
 
 json keys_of_policy(const policy::Policy& policy) {
@@ -49,7 +50,11 @@ json keys_of_policy(const policy::Policy& policy) {
     add_certificates(list, key, BW_SIGNER_ISSUER, key.issuers);
     add_certificates(list, key, BW_SIGNER_REVOKED, key.revoked);
     if (key.keyring && key.certificates.empty() && key.issuers.empty())
-      list.push_back({{"key", key.name}, {"trust", "signs"}, {"subject", "a whole keyring"}});
+      list.push_back(object_of({{"signer", key.name},
+                                {"trust", "signs"},
+                                {"subject", "a whole keyring"},
+                                {"algorithm", {}},
+                                {"ends", {}}}));
   }
   return list;
 }
@@ -58,23 +63,26 @@ json keys_of_image(const bw_image& image) {
   json list = json::array();
   for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
     const bw_signer& signer = image.signers[slot];
-    list.push_back({{"key", signer.name},
-                    {"trust", trust_word(signer.kind)},
-                    {"algorithm", reinterpret_cast<const char*>(signer.algorithm)},
-                    {"ends", signer.not_after != 0 ? policy::date_text(signer.not_after) : ""},
-                    {"public_key", "sha256:" + hex(signer.key_digest)}});
+    list.push_back(object_of({{"signer", signer.name},
+                              {"trust", trust_word(signer.kind)},
+                              {"subject", {}},
+                              {"algorithm", reinterpret_cast<const char*>(signer.algorithm)},
+                              {"ends", time_or_null(signer.not_after)},
+                              {"public_key", digest_or_null(hex(signer.key_digest))}}));
   }
   return list;
 }
 
 void print_keys(const json& list) {
   const auto text = [](const json& one, const char* name) {
-    return one.contains(name) ? one[name].get<std::string>() : std::string();
+    return one.contains(name) && one[name].is_string() ? one[name].get<std::string>()
+                                                       : std::string();
   };
+  constexpr size_t date = 10;  // of a time
   for (const json& one : list) {
-    std::printf("%-20s %-8s %-16s %-12s %s\n", text(one, "key").c_str(), text(one, "trust").c_str(),
-                text(one, "algorithm").c_str(), text(one, "ends").c_str(),
-                text(one, "subject").c_str());
+    std::printf("%-20s %-8s %-16s %-12s %s\n", text(one, "signer").c_str(),
+                text(one, "trust").c_str(), text(one, "algorithm").c_str(),
+                text(one, "ends").substr(0, date).c_str(), text(one, "subject").c_str());
     for (const char* name : {"fingerprint", "public_key"})
       if (one.contains(name)) std::printf("%-20s %s\n", "", text(one, name).c_str());
   }
@@ -82,7 +90,6 @@ void print_keys(const json& list) {
 
 struct ListOptions {
   std::string policy;
-  bool as_json = false;
 };
 
 Result<json> listed_keys(const ListOptions& options) {
@@ -103,8 +110,8 @@ Result<json> listed_keys(const ListOptions& options) {
 int run_list(const ListOptions& options) {
   const auto list = listed_keys(options);
   if (!list) return print_error(list.error());
-  if (options.as_json)
-    std::puts(list->dump(2).c_str());
+  if (in_json())
+    put_answer(object_of({{"certificates", *list}}));
   else
     print_keys(*list);
   return 0;
@@ -114,7 +121,6 @@ void add_list(CLI::App& keys, Command& chosen) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* verb = keys.add_subcommand("list", "List the keys of the active policy, or of a file");
   verb->add_option("policy", options->policy, "a policy file; without, the active policy");
-  verb->add_flag("--json", options->as_json, "as JSON");
   verb->footer("example: bpfwarden keys list policy.toml");
   verb->callback([options, &chosen] { chosen = [options] { return run_list(*options); }; });
 }
@@ -132,23 +138,22 @@ int for_each_certificate(const std::vector<std::string>& files,
 }
 
 json to_json(const Certificate& certificate) {
-  return {{"file", certificate.path},
-          {"subject", certificate.subject},
-          {"issuer", certificate.issuer},
-          {"serial", certificate.serial_hex},
-          {"fingerprint", fingerprint_text(certificate)},
-          {"public_key", "sha256:" + hex(keyring::sha256(certificate.public_key))},
-          {"subject_key_id", hex(certificate.subject_key_id)},
-          {"algorithm", certificate.kernel_algorithm},
-          {"bits", certificate.bits},
-          {"ca", certificate.is_ca},
-          {"begins", policy::date_text(certificate.not_before)},
-          {"ends", policy::date_text(certificate.not_after)}};
+  return object_of({{"file", certificate.path},
+                    {"subject", certificate.subject},
+                    {"issuer", certificate.issuer},
+                    {"serial", certificate.serial_hex},
+                    {"fingerprint", fingerprint_text(certificate)},
+                    {"public_key", "sha256:" + hex(keyring::sha256(certificate.public_key))},
+                    {"subject_key_id", hex(certificate.subject_key_id)},
+                    {"algorithm", certificate.kernel_algorithm},
+                    {"bits", certificate.bits},
+                    {"ca", certificate.is_ca},
+                    {"begins", time_or_null(certificate.not_before)},
+                    {"ends", time_or_null(certificate.not_after)}});
 }
 
-void show(const Certificate& certificate, bool as_json) {
+void show(const Certificate& certificate) {
   const json all = to_json(certificate);
-  if (as_json) return void(std::puts(all.dump().c_str()));
   std::printf("%s\n", certificate.path.c_str());
   for (const char* name : {"subject", "issuer", "serial", "fingerprint", "public_key",
                            "subject_key_id", "algorithm", "bits", "ca", "begins", "ends"})
@@ -159,21 +164,38 @@ void show(const Certificate& certificate, bool as_json) {
 
 struct FileOptions {
   std::vector<std::string> files;
-  bool as_json = false;
 };
+
+int run_show_certificates(const FileOptions& options) {
+  json list = json::array();
+  const int status = for_each_certificate(options.files, [&](const Certificate& one) {
+    if (in_json())
+      list.push_back(to_json(one));
+    else
+      show(one);
+  });
+  if (status == 0 && in_json()) put_answer(object_of({{"certificates", list}}));
+  return status;
+}
+
+int run_fingerprint(const FileOptions& options) {
+  json list = json::array();
+  const int status = for_each_certificate(options.files, [&](const Certificate& one) {
+    const std::string fingerprint = fingerprint_text(one);
+    list.push_back(object_of({{"file", one.path}, {"fingerprint", fingerprint}}));
+    if (!in_json()) std::printf("%s  %s\n", fingerprint.c_str(), one.path.c_str());
+  });
+  if (status == 0 && in_json()) put_answer(object_of({{"certificates", list}}));
+  return status;
+}
 
 void add_show(CLI::App& keys, Command& chosen) {
   auto options = std::make_shared<FileOptions>();
   CLI::App* verb = keys.add_subcommand("show", "Say what the kernel will know of a certificate");
   verb->add_option("certificates", options->files, "PEM or DER")->required();
-  verb->add_flag("--json", options->as_json, "as JSON, one object a line");
   verb->footer("example: bpfwarden keys show netops.pem");
-  verb->callback([options, &chosen] {
-    chosen = [options] {
-      return for_each_certificate(options->files,
-                                  [&](const auto& one) { show(one, options->as_json); });
-    };
-  });
+  verb->callback(
+      [options, &chosen] { chosen = [options] { return run_show_certificates(*options); }; });
 }
 
 void add_fingerprint(CLI::App& keys, Command& chosen) {
@@ -182,13 +204,7 @@ void add_fingerprint(CLI::App& keys, Command& chosen) {
       "fingerprint", "Print SHA-256 of a certificate's DER form, as `revoked` takes it");
   verb->add_option("certificates", options->files, "PEM or DER")->required();
   verb->footer("example: bpfwarden keys fingerprint netops.pem");
-  verb->callback([options, &chosen] {
-    chosen = [options] {
-      return for_each_certificate(options->files, [](const Certificate& one) {
-        std::printf("%s  %s\n", fingerprint_text(one).c_str(), one.path.c_str());
-      });
-    };
-  });
+  verb->callback([options, &chosen] { chosen = [options] { return run_fingerprint(*options); }; });
 }
 
 // ---- new ----------------------------------------------------------------------------------------
@@ -212,6 +228,23 @@ Status write_pair(const keyring::NewKeyFiles& files, const std::filesystem::path
   return done;
 }
 
+// For the policy.
+std::string key_text(const NewOptions& options, const std::string& certificate) {
+  const auto path = std::filesystem::absolute(certificate).lexically_normal().string();
+  return policy::key_header(options.name) + "\ncertificates = [" + policy::toml_string(path) +
+         "]\n";
+}
+
+int answer_new(const NewOptions& options, const std::string& key, const std::string& certificate) {
+  const bool is_request = options.wanted.is_request;
+  put_answer(
+      object_of({{"key_file", key},
+                 {"certificate_file", certificate},
+                 {"encrypted", !options.wanted.passphrase.empty()},
+                 {"policy_text", is_request ? json() : json(key_text(options, certificate))}}));
+  return 0;
+}
+
 int run_new(NewOptions& options) {
   const std::filesystem::path prefix = std::filesystem::path(options.folder) / options.name;
   const auto key = prefix.string() + ".key";
@@ -229,16 +262,13 @@ int run_new(NewOptions& options) {
     if (error.code == EEXIST) error.hint = "nothing was changed; choose another name, or --folder";
     return print_error(error);
   }
+  if (in_json()) return answer_new(options, key, certificate);
   std::printf("%s%s\n%s\n", key.c_str(), options.wanted.passphrase.empty() ? "" : " (encrypted)",
               certificate.c_str());
   if (options.wanted.is_request)
     std::puts("next: have it signed by your CA, and name the CA's certificate as `issuer`");
   else
-    std::printf(
-        "next: put this into the policy\n\n%s\ncertificates = [%s]\n",
-        policy::key_header(options.name).c_str(),
-        policy::toml_string(std::filesystem::absolute(certificate).lexically_normal().string())
-            .c_str());
+    std::printf("next: put this into the policy\n\n%s", key_text(options, certificate).c_str());
   return 0;
 }
 
@@ -286,10 +316,42 @@ struct RevokeOptions {
   std::string policy, what, key;
 };
 
+json to_json(const std::vector<AdmittedProgram>& programs) {
+  json list = json::array();
+  for (const AdmittedProgram& one : programs)
+    list.push_back(object_of({{"program_id", one.record.program_id},
+                              {"program", one.name},
+                              {"attach", text_or_null(one.attach)},
+                              {"rule", text_or_null(one.record.rule.name)},
+                              {"policy_version", one.record.policy_version}}));
+  return list;
+}
+
+// Null: there is no policy that could have admitted any, or nobody can say.
+json programs_admitted_for(const Revoked& revoked) {
+  const auto pins = open_pins();
+  if (pins && !*pins) return {};
+  auto programs = pins ? read_provenance(**pins) : std::unexpected(pins.error());
+  if (programs) return to_json(admitted_for(revoked, std::move(*programs)));
+  print_error(programs.error());
+  return {};
+}
+
+int answer_revoked(const RevokeOptions& options, const Revoked& revoked) {
+  put_answer(object_of({{"file", options.policy},
+                        {"signer", revoked.key},
+                        {"withdrawn", revoked.certificate},
+                        {"policy_version", revoked.version},
+                        {"next", "bpfwarden apply " + options.policy},
+                        {"programs", programs_admitted_for(revoked)}}));
+  return 0;
+}
+
 int run_revoke(const RevokeOptions& options) {
   const auto revoked = revoke_certificate(options.policy, options.what, options.key);
   if (!revoked) return print_error(revoked.error());
-  std::fputs(policy::render_all(revoked->diagnostics, revoked->sources).c_str(), stderr);
+  put_diagnostics(revoked->diagnostics, revoked->sources);
+  if (in_json()) return answer_revoked(options, *revoked);
   std::printf("%s: key `%s` no longer trusts %s; version %llu\nnext: bpfwarden apply %s\n",
               options.policy.c_str(), revoked->key.c_str(), revoked->certificate.c_str(),
               static_cast<unsigned long long>(revoked->version), options.policy.c_str());

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/metrics/metrics.h"
 #include "loader/metrics/metrics_server.h"
@@ -14,14 +15,13 @@ namespace bpfwarden::loader {
 namespace {
 
 struct MetricsArguments {
-  bool json = false;
   bool openmetrics = false;
   std::string output;
   std::optional<std::string> listen;
   bool beyond_loopback = false;
 };
 
-int misuse(const Error& error) {
+int misuse_of_metrics(const Error& error) {
   print_error(error);
   return kWrongUse;
 }
@@ -32,19 +32,11 @@ Result<std::string> scrape(Exposition exposition) {
   return expose(*metrics, exposition);
 }
 
-Result<std::string> text_for(const MetricsArguments& options) {
-  if (!options.json)
-    return scrape(options.openmetrics ? Exposition::openmetrics : Exposition::prometheus);
-  const auto metrics = read_metrics();
-  if (!metrics) return std::unexpected(metrics.error());
-  return metrics_to_json(*metrics).dump(2) + "\n";
-}
-
 int listen(const std::string& text, bool beyond_loopback) {
   const auto address = parse_listen_address(text);
-  if (!address) return misuse(address.error());
+  if (!address) return misuse_of_metrics(address.error());
   if (!address->is_loopback() && !beyond_loopback)
-    return misuse(
+    return misuse_of_metrics(
         {0, text + " can be reached from other hosts, with names of your rules",
          "listen on 127.0.0.1, or say --beyond-loopback: there is no TLS and no password"});
   const auto say = [&text] {
@@ -63,9 +55,22 @@ int write(const std::string& text, const std::string& file) {
       {error.code, error.message, "see whether its folder is there and can be written"});
 }
 
+// Into the file where one is named.
+int answer_metrics(const std::string& file) {
+  const auto metrics = read_metrics();
+  if (!metrics) return print_error(metrics.error());
+  nlohmann::json all = metrics_to_json(*metrics);
+  if (file.empty()) return put_answer(std::move(all)), 0;
+  return write(all.dump(2) + "\n", file);
+}
+
 int run_metrics(const MetricsArguments& options) {
+  if (in_json() && (options.listen || options.openmetrics))
+    return misuse_of_metrics(
+        {0, "--json is a form of its own", "leave --listen and --openmetrics out"});
   if (options.listen) return listen(*options.listen, options.beyond_loopback);
-  const auto text = text_for(options);
+  if (in_json()) return answer_metrics(options.output);
+  const auto text = scrape(options.openmetrics ? Exposition::openmetrics : Exposition::prometheus);
   if (!text) return print_error(text.error());
   if (!options.output.empty()) return write(*text, options.output);
   std::fputs(text->c_str(), stdout);
@@ -78,17 +83,14 @@ void add_metrics(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<MetricsArguments>();
   CLI::App* verb = app.add_subcommand(
       "metrics", "Print metrics for Prometheus; the exit code is 0 when no policy is active, too");
-  auto* json = verb->add_flag("--json", options->json, "as JSON");
   auto* open = verb->add_flag("--openmetrics", options->openmetrics,
-                              "as OpenMetrics 1.0 instead of Prometheus's own format")
-                   ->excludes(json);
+                              "as OpenMetrics 1.0 instead of Prometheus's own format");
   auto* output = verb->add_option(
       "-o,--output", options->output,
       "into this file, replaced as a whole: for node_exporter's textfile collector");
   auto* serve =
       verb->add_option("--listen", options->listen, "serve /metrics on ADDRESS:PORT until SIGTERM")
           ->excludes(output)
-          ->excludes(json)
           ->excludes(open);
   verb->add_flag("--beyond-loopback", options->beyond_loopback,
                  "let --listen take an address that other hosts reach")

@@ -2,7 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
 #include "loader/rollout/applied_output.h"
@@ -11,29 +13,28 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct PromoteArguments {
-  bool json = false;
-  PromoteOptions promote;
-};
-
-int run_promote(const PromoteArguments& options) {
-  const auto promoted = promote(options.promote);
+int run_promote(const PromoteOptions& options) {
+  const auto promoted = promote(options);
   if (!promoted) return print_error(promoted.error());
+  const CompiledPolicy& compiled = *promoted->policy.compiled;
+  if (in_json())
+    return put_answer(
+               applied_json(compiled, promoted->applied, {.taken_away = promoted->taken_away})),
+           0;
   std::fputs(promoted->taken_away.c_str(), stderr);
-  print_applied(*promoted->policy.compiled, promoted->applied, options.json);
-  if (!options.json) print_stale_initramfs();
+  print_applied(compiled, promoted->applied);
+  print_stale_initramfs();
   return 0;
 }
 
 }  // namespace
 
 void add_promote(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<PromoteArguments>();
+  auto options = std::make_shared<PromoteOptions>();
   CLI::App* verb = app.add_subcommand("promote", "Make the staged policy the active one");
-  add_confirm_within(*verb, options->promote.apply);
-  add_preflight(*verb, options->promote.preflight);
-  add_accept_denials(*verb, options->promote.preflight);
-  verb->add_flag("--json", options->json, "the result as JSON");
+  add_confirm_within(*verb, options->apply);
+  add_preflight(*verb, options->preflight);
+  add_accept_denials(*verb, options->preflight);
   verb->footer("example: bpfwarden promote");
   verb->callback([options, &chosen] { chosen = [options] { return run_promote(*options); }; });
 }

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/file.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/text/json_members.h"
 #include "policy/text/nearest.h"
 
 namespace bpfwarden::loader {
@@ -37,24 +39,27 @@ constexpr std::array kRecipes = {
            &kRecipeKeyrings},
 };
 
-int list_recipes(bool as_json) {
+int list_recipes() {
   auto list = nlohmann::json::array();
   for (const Recipe& recipe : kRecipes)
-    list.push_back({{"name", recipe.name}, {"about", recipe.about}});
-  if (as_json) return std::puts(list.dump(2).c_str()) < 0 ? 1 : 0;
+    list.push_back(object_of({{"name", recipe.name}, {"about", recipe.about}}));
+  if (in_json()) return put_answer(object_of({{"recipes", list}})), 0;
   for (const Recipe& recipe : kRecipes)
     std::printf("%-11s %s\n", std::string(recipe.name).c_str(), std::string(recipe.about).c_str());
   return 0;
 }
 
-int print_recipe(const std::string& name, bool as_json) {
+int print_recipe(const std::string& name) {
   std::vector<std::string_view> names;
   for (const Recipe& recipe : kRecipes) {
     names.push_back(recipe.name);
     if (recipe.name != name) continue;
     const std::string text(*recipe.text);
-    const nlohmann::json whole = {{"name", name}, {"about", recipe.about}, {"text", text}};
-    const Status written = write_output(kStandardStream, as_json ? whole.dump(2) + "\n" : text);
+    if (in_json())
+      return put_answer(
+                 object_of({{"name", name}, {"about", recipe.about}, {"policy_text", text}})),
+             0;
+    const Status written = write_output(kStandardStream, text);
     return written ? 0 : print_error(written.error());
   }
   const auto near = policy::nearest(name, names);
@@ -67,21 +72,13 @@ int print_recipe(const std::string& name, bool as_json) {
 }  // namespace
 
 void add_recipes(CLI::App& app, Command& chosen) {
-  struct Arguments {
-    std::string name;
-    bool json = false;
-  };
-  auto options = std::make_shared<Arguments>();
+  auto name = std::make_shared<std::string>();
   CLI::App* verb =
       app.add_subcommand("recipes", "Print policies for what is often met, or list them");
-  verb->add_option("name", options->name, "which one; without, what there is");
-  verb->add_flag("--json", options->json, "as JSON");
+  verb->add_option("name", *name, "which one; without, what there is");
   verb->footer("example: bpfwarden recipes systemd");
-  verb->callback([options, &chosen] {
-    chosen = [options] {
-      return options->name.empty() ? list_recipes(options->json)
-                                   : print_recipe(options->name, options->json);
-    };
+  verb->callback([name, &chosen] {
+    chosen = [name] { return name->empty() ? list_recipes() : print_recipe(*name); };
   });
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/file.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
 #include "loader/inventory/inventory_output.h"
@@ -18,13 +19,13 @@
 #include "loader/report/report_sources.h"
 #include "loader/rollout/status.h"
 #include "loader/rollout/status_json.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
 
 struct ReportArguments {
   std::filesystem::path html;
-  bool json = false;
   ReportFiles files;
   std::string since, until, host;
 };
@@ -67,28 +68,33 @@ Result<nlohmann::json> live_inventory() {
 Result<nlohmann::json> live_status() {
   const auto status = read_status();
   if (!status) return std::unexpected(status.error());
-  return *status ? status_to_json(**status) : nlohmann::json({{"active", false}});
+  return status_to_json(*status);
 }
 
 // Which machine: the one of the files is known by what they say.
 void describe_origin(const ReportArguments& options, const ReportSpan& span,
                      nlohmann::json& report) {
   const nlohmann::json& status = report["status"];
-  report["host"] = report["kernel"] = nullptr;
+  nlohmann::json host, kernel;
   if (status.is_object()) {
-    report["host"] = status.value("host", nlohmann::json());
-    report["kernel"] = status.value("kernel", nlohmann::json());
+    host = status.value("host", nlohmann::json());
+    kernel = status.value("kernel", nlohmann::json());
   }
   utsname machine = {};
   if (!options.files.any() && ::uname(&machine) == 0) {
-    report["host"] = machine.nodename;
-    report["kernel"] = machine.release;
+    host = machine.nodename;
+    kernel = machine.release;
   }
-  if (!options.host.empty()) report["host"] = options.host;
-  report["generated"] = utc_text(now());
-  report["version"] = kVersion;
-  report["since"] = span.since ? nlohmann::json(utc_text(*span.since)) : nlohmann::json();
-  report["until"] = span.until ? nlohmann::json(utc_text(*span.until)) : nlohmann::json();
+  if (!options.host.empty()) host = options.host;
+  const auto moment = [](const std::optional<Micros>& time) {
+    return time ? nlohmann::json(utc_text(*time)) : nlohmann::json();
+  };
+  put(report, "host", std::move(host));
+  put(report, "kernel", std::move(kernel));
+  put(report, "generated", utc_text(now()));
+  put(report, "bpfwarden_version", kVersion);
+  put(report, "since", moment(span.since));
+  put(report, "until", moment(span.until));
 }
 
 std::string number_text(uint64_t number) {
@@ -104,7 +110,7 @@ std::string summary_of(const nlohmann::json& report) {
     return number_text(report["counts"][name].get<uint64_t>());
   };
   return number_text(report["recording"]["received"].get<uint64_t>()) +
-         " events: " + count("allowed") + " allowed, " + count("would-deny") +
+         " events: " + count("allowed") + " allowed, " + count("would_deny") +
          " would be denied, " + count("refused") + " refused, " + count("rejected") +
          " rejected by the kernel itself.";
 }
@@ -153,16 +159,17 @@ int write_report(const ReportArguments& options, const ReportSpan& span) {
     if (const Status done = write_page(options, *shown, events->table); !done)
       return print_error(done.error());
   }
-  if (!options.json) return 0;
+  if (!in_json()) return 0;
+  if (options.html == kStandardStream) answer_on_stderr();
   const auto whole = make(SIZE_MAX);
   if (!whole) return print_error(whole.error());
-  std::puts(whole->dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  put_answer(*whole);
   return 0;
 }
 
 int run_report(const ReportArguments& options) {
   ReportSpan span;
-  if (options.html.empty() && !options.json) return wrong_use("give --html FILE, --json, or both");
+  if (options.html.empty() && !in_json()) return wrong_use("give --html FILE, --json, or both");
   if (!read_span(options, span))
     return wrong_use("a time is 2026-11-25, 2026-11-25T12:00 (UTC), or how long ago: 2h, 7d");
   return write_report(options, span);
@@ -175,7 +182,6 @@ void add_report(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "report", "Make a page for people: what runs, who vouches, what was decided");
   verb->add_option("--html", options->html, "write the page to this file; it needs no network");
-  verb->add_flag("--json", options->json, "print its numbers as JSON");
   verb->add_option("--events", options->files.events,
                    "a recording, as `events --output FILE` writes it");
   verb->add_option("--inventory", options->files.inventory, "the output of `inventory --json`");

@@ -1,7 +1,9 @@
 // bpfwarden rollback: bring back the policy that was active before.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
 #include "loader/rollout/applied_output.h"
@@ -10,27 +12,24 @@
 namespace bpfwarden::loader {
 namespace {
 
-struct RollbackArguments {
-  ApplyOptions apply;
-  bool json = false;
-};
-
-int run_rollback(const RollbackArguments& options) {
-  const auto back = rollback(options.apply);
+int run_rollback(const ApplyOptions& options) {
+  const auto back = rollback(options);
   if (!back) return print_error(back.error());
-  print_applied(*back->policy.compiled, back->applied, options.json);
-  if (!options.json) print_stale_initramfs();
+  if (in_json())
+    put_answer(applied_json(*back->policy.compiled, back->applied, {}));
+  else
+    print_applied(*back->policy.compiled, back->applied);
+  if (!in_json()) print_stale_initramfs();
   return 0;
 }
 
 }  // namespace
 
 void add_rollback(CLI::App& app, Command& chosen) {
-  auto options = std::make_shared<RollbackArguments>();
+  auto options = std::make_shared<ApplyOptions>();
   CLI::App* verb =
       app.add_subcommand("rollback", "Bring back the policy that was active before this one");
-  add_confirm_within(*verb, options->apply);
-  verb->add_flag("--json", options->json, "the result as JSON");
+  add_confirm_within(*verb, *options);
   verb->footer("example: bpfwarden rollback");
   verb->callback([options, &chosen] { chosen = [options] { return run_rollback(*options); }; });
 }

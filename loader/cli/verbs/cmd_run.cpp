@@ -11,12 +11,13 @@
 #include "loader/bundles/generated_loader.h"
 #include "loader/bundles/run_bundle.h"
 #include "loader/bundles/skeleton_header.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
-#include "loader/events/event_text.h"
 #include "loader/events/event_window.h"
 #include "loader/events/events.h"
 #include "loader/kernel/pins.h"
 #include "loader/rollout/apply.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -25,7 +26,6 @@ struct RunArguments {
   std::string file, pin, link_pin, device;
   int32_t keyring = -1;
   bool attach = false;
-  bool json = false;
 };
 
 Result<int32_t> choose_keyring(const RunArguments& options) {
@@ -90,13 +90,16 @@ void print(const RunArguments& options, const std::vector<LoadedProgram>& progra
   auto list = nlohmann::json::array();
   for (const auto& program : programs) {
     const std::string pin = options.pin.empty() ? "" : options.pin + "/" + program.entry.name;
-    list.push_back({{"name", program.entry.name}, {"id", program.id}, {"pin", pin}});
-    if (!options.json)
+    list.push_back(object_of({{"program", program.entry.name},
+                              {"program_id", program.id},
+                              {"section", program.entry.section},
+                              {"pin", text_or_null(pin)}}));
+    if (!in_json())
       std::printf("loaded %s (%s) as program %u%s%s%s\n", program.entry.name.c_str(),
                   program.entry.section.c_str(), program.id, pin.empty() ? "" : ", pinned at ",
                   pin.c_str(), options.attach ? ", attached" : "");
   }
-  if (options.json) std::puts(nlohmann::json({{"programs", list}}).dump(2).c_str());
+  if (in_json()) put_answer(object_of({{"programs", list}}));
 }
 
 // Says why the warden refused this process, where it did. Where it cannot be asked, the error's
@@ -112,11 +115,10 @@ class Explanation {
 
   // On stderr; the exit code.
   [[nodiscard]] int report_with(Error error) const {
-    std::string why;
-    for (const Event& event : refusals()) why += event_to_text(event);
-    if (!why.empty()) error.hint.clear();
+    const std::vector<Event> why = refusals();
+    if (!why.empty() && !in_json()) error.hint.clear();
     const int code = print_error(error);
-    std::fputs(why.c_str(), stderr);
+    put_refusals(why);
     return code;
   }
 
@@ -175,7 +177,6 @@ void add_run(CLI::App& app, Command& chosen) {
   verb->add_option("--keyring", options->keyring,
                    "verify against this key serial instead of bpfwarden's ring")
       ->check(CLI::NonNegativeNumber);
-  verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden run xdp.bundle --pin /sys/fs/bpf/netops --attach --dev eth0");
   verb->callback([=, &chosen] {
     if (attach->count() > 0 && pin->count() + link_pin->count() == 0)

@@ -14,7 +14,9 @@
 #include "keyring/kernel_keyring.h"
 #include "loader/bundles/sign_object.h"
 #include "loader/bundles/skeleton_header.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -27,7 +29,6 @@ struct SignArguments {
   std::string signature, self_check_signature;
   std::string version;
   bool prog_only = false;
-  bool json = false;
 };
 
 using Bytes = std::vector<uint8_t>;
@@ -81,11 +82,8 @@ struct Hand {
 void warn_of_algorithm(const Certificate& certificate) {
   const Status answer = keyring::ask_kernel_for(certificate);
   if (answer || (answer.error().code != ENOENT && answer.error().code != ENOPKG)) return;
-  std::fprintf(
-      stderr,
-      "bpfwarden: note: the kernel of this machine does not verify %s; `bpfwarden doctor`, "
-      "where the bundle is to run, lists what that kernel verifies\n",
-      certificate.kernel_algorithm.c_str());
+  put_note("the kernel of this machine does not verify " + certificate.kernel_algorithm +
+           "; `bpfwarden doctor`, where the bundle is to run, lists what that kernel verifies");
 }
 
 Result<Hand> open_hand(const SignArguments& options) {
@@ -116,22 +114,28 @@ Result<keyring::Bundle> sign(const std::string& object, const Hand& hand,
 
 nlohmann::json to_json(const std::string& file, const keyring::Bundle& bundle) {
   const bool is_loader = bundle.kind == keyring::Bundle::Kind::loader;
-  return {{"file", file},
-          {"signature", is_loader ? "prog-used-maps" : "prog-only"},
-          {"programs", bundle.programs.size()},
-          {"self_check", !bundle.self_check_signature.empty()},
-          {"digest", hex(keyring::sha256(bundle.insns))}};
+  return object_of({{"file", file},
+                    {"signature", is_loader ? "prog-used-maps" : "prog-only"},
+                    {"program_count", bundle.programs.size()},
+                    {"self_check", !bundle.self_check_signature.empty()},
+                    {"digest", digest_or_null(hex(keyring::sha256(bundle.insns)))}});
 }
 
 // Beside a bundle on standard output, on stderr.
 void print(const nlohmann::json& one, const SignArguments& options) {
   std::FILE* to = options.output == kStandardStream ? stderr : stdout;
-  if (options.json) return void(std::fprintf(to, "%s\n", one.dump().c_str()));
-  std::fprintf(to, "%s: %s program%s, signature %s, sha256:%s\n",
-               one["file"].get_ref<const std::string&>().c_str(), one["programs"].dump().c_str(),
-               one["programs"] == 1 ? "" : "s",
+  if (in_json()) return;
+  std::fprintf(to, "%s: %s program%s, signature %s, %s\n",
+               one["file"].get_ref<const std::string&>().c_str(),
+               one["program_count"].dump().c_str(), one["program_count"] == 1 ? "" : "s",
                one["signature"].get_ref<const std::string&>().c_str(),
                one["digest"].get_ref<const std::string&>().c_str());
+}
+
+int told_to_be_signed(const std::vector<std::string>& files) {
+  if (in_json()) return put_answer(object_of({{"to_be_signed", files}})), 0;
+  for (const std::string& file : files) std::puts(file.c_str());
+  return 0;
 }
 
 // The same object and tool always give the same bytes.
@@ -142,9 +146,10 @@ int emit(const SignArguments& options) {
   const std::string second = options.to_be_signed + ".self-check.tbs";
   if (auto written = write_output(file, keyring::to_be_signed(*bundle)); !written)
     return print_error(written.error());
-  if (options.prog_only) return std::puts(file.c_str()) < 0;
+  if (options.prog_only) return told_to_be_signed({file});
   if (auto written = write_output(second, keyring::self_checking_insns(*bundle)); !written)
     return print_error(written.error());
+  if (in_json()) return told_to_be_signed({file, second});
   std::printf(
       "%s\n%s\nnext: sign each with `openssl cms -sign -binary -nocerts -noattr -keyid -md "
       "sha256 -outform DER` (without -nocerts and -keyid where a policy names the issuer), then "
@@ -211,6 +216,7 @@ std::optional<Error> misuse(const SignArguments& options) {
 
 // All or nothing: no bundle is written before all are signed.
 int run_sign(const SignArguments& options) {
+  if (options.output == kStandardStream) answer_on_stderr();
   if (const auto wrong = misuse(options)) return print_error(*wrong), kWrongUse;
   if (!options.to_be_signed.empty()) return emit(options);
   const auto hand = open_hand(options);
@@ -222,12 +228,15 @@ int run_sign(const SignArguments& options) {
     bundles.push_back(std::move(*bundle));
   }
   if (Status own = require_own_outputs(options, bundles); !own) return print_error(own.error());
+  auto list = nlohmann::json::array();
   for (size_t i = 0; i < bundles.size(); i++) {
     const auto path = output_of(options, bundles[i]);
     if (auto done = write_signed(path, options.objects[i], bundles[i]); !done)
       return print_error(done.error());
-    print(to_json(path, bundles[i]), options);
+    list.push_back(to_json(path, bundles[i]));
+    print(list.back(), options);
   }
+  if (in_json()) put_answer(object_of({{"bundles", std::move(list)}}));
   return 0;
 }
 
@@ -261,7 +270,6 @@ void add_sign(CLI::App& app, Command& chosen) {
   verb->add_option("--bundle-version", options->version, "noted in the bundle, for people");
   verb->add_flag("--prog-only", options->prog_only,
                  "sign the one bare program of the object directly, not a loader");
-  verb->add_flag("--json", options->json, "the results as JSON, one object a line");
   verb->footer(
       "example: bpfwarden sign xdp.bpf.o --key netops.key --cert netops.pem -o xdp.bundle");
   verb->callback([options, &chosen] { chosen = [options] { return run_sign(*options); }; });

@@ -2,11 +2,15 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
 #include "loader/policies/host_names.h"
+#include "loader/rollout/applied_output.h"
 #include "loader/rollout/rollout.h"
+#include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -20,6 +24,7 @@ struct StageArguments {
 int run_unstage() {
   const auto had = unstage();
   if (!had) return print_error(had.error());
+  if (in_json()) return put_answer(object_of({{"was_staged", *had}})), 0;
   std::puts(*had ? "nothing is staged any more" : "nothing was staged");
   return 0;
 }
@@ -32,17 +37,28 @@ void print_preflight(const CompiledPolicy& staged, const EventSource& events) {
   std::fputs(preflight_text(*found).c_str(), stdout);
 }
 
+int answer_staged(const CompiledPolicy& staged, uint64_t generation, const EventSource& events) {
+  const auto found = preflight(staged, events);
+  if (!found) print_error(found.error());
+  put_answer(object_of({{"policy", staged.policy.name},
+                        {"policy_version", staged.policy.version},
+                        {"generation", generation},
+                        {"preflight", found ? preflight_json(staged, *found) : nlohmann::json()}}));
+  return 0;
+}
+
 int run_stage(const StageArguments& options) {
   if (options.off) return run_unstage();
   CheckedPolicy checked = check_policy_file(options.file);
-  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  put_diagnostics(checked.diagnostics, checked.sources);
   if (!checked.compiled)
     return print_error({0, "the policy has errors; nothing was changed", "correct them", true});
   const auto not_found = find_on_host(*checked.compiled);
   if (!not_found) return print_error(not_found.error());
-  std::fputs(policy::render_all(*not_found, checked.sources).c_str(), stderr);
+  put_diagnostics(*not_found, checked.sources);
   const auto number = stage(checked);
   if (!number) return print_error(number.error());
+  if (in_json()) return answer_staged(*checked.compiled, *number, options.preflight.events);
   std::printf("staged: '%s' version %llu, generation %llu\n", checked.compiled->policy.name.c_str(),
               static_cast<unsigned long long>(checked.compiled->policy.version),
               static_cast<unsigned long long>(*number));

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
 #include "loader/rollout/status.h"
@@ -25,7 +26,6 @@ namespace bpfwarden::loader {
 namespace {
 
 struct StatusArguments {
-  bool json = false;
   bool watch = false;
   uint64_t interval = 2;  // seconds
 };
@@ -69,11 +69,6 @@ std::vector<std::string> screen_of(const std::optional<KernelStatus>& status,
 
 // ---- Verb ---------------------------------------------------------------------------------------
 
-void print_json(const std::optional<KernelStatus>& status, int indent) {
-  std::puts(
-      (status ? status_to_json(*status) : nlohmann::json{{"active", false}}).dump(indent).c_str());
-}
-
 // In place: from the top left corner, each line to its end, and what is below them cleared. Nothing
 // is set that would have to be put back.
 void print_in_place(const std::vector<std::string>& lines, const Terminal& terminal) {
@@ -101,8 +96,8 @@ int watch(const StatusArguments& options) {
     auto status = read_status();
     if (!status) return print_error(status.error());
     const Terminal terminal = look_at_terminal();
-    if (options.json) {
-      print_json(*status, -1);
+    if (in_json()) {
+      put_line(status_to_json(*status));
     } else if (terminal.is_one) {
       if (is_first) put_on_terminal("\033[2J");
       print_in_place(screen_of(*status, terminal), terminal);
@@ -120,8 +115,8 @@ int run_status(const StatusArguments& options) {
   if (options.watch) return watch(options);
   auto status = read_status();
   if (!status) return print_error(status.error());
-  if (options.json)
-    print_json(*status, 2);
+  if (in_json())
+    put_answer(status_to_json(*status));
   else
     print_block(screen_of(*status, look_at_terminal()));
   return *status && (*status)->hooks.missing.empty() && (*status)->unjudged.empty() ? 0 : 1;
@@ -135,7 +130,6 @@ void add_status(CLI::App& app, Command& chosen) {
                                       "Say which policy is active and what became of the last "
                                       "hour; exit 1 if none is, if hooks are "
                                       "gone, or if a program became active that none judged");
-  verb->add_flag("--json", options->json, "as JSON");
   auto* watch = verb->add_flag("-w,--watch", options->watch, "again and again, until interrupted");
   verb->add_option("--interval", options->interval, "how often (2s)")
       ->transform(as_seconds())

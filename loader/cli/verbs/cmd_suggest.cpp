@@ -4,8 +4,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/rollout/suggest_policy.h"
+#include "loader/text/json_members.h"
 #include "policy/language/words.h"
 
 namespace bpfwarden::loader {
@@ -15,29 +18,29 @@ struct SuggestArguments {
   SuggestRequest request;
   std::string mode = "audit";
   bool without_inventory = false;
-  bool json = false;
 };
 
-nlohmann::json to_json(const SuggestedPolicy& suggested) {
+nlohmann::json to_json(const SuggestedPolicy& suggested, const std::string& file) {
   auto rules = nlohmann::json::array(), left = nlohmann::json::array();
   for (const policy::SuggestedRule& rule : suggested.suggestion.rules)
-    rules.push_back({{"name", rule.text.name},
-                     {"allow", rule.text.allow},
-                     {"signed_by", rule.text.signed_by},
-                     {"digests", rule.text.digests}});
+    rules.push_back(object_of({{"rule", rule.text.name},
+                               {"allow", rule.text.allow},
+                               {"signed_by", rule.text.signed_by},
+                               {"digests", rule.text.digests}}));
   for (const policy::NotAdmitted& one : suggested.suggestion.left)
-    left.push_back({{"attach", one.load.load.attach},
-                    {"program", one.load.load.program},
-                    {"by", one.load.by},
-                    {"events", one.load.count},
-                    {"why", one.why}});
-  return {{"kept_rules", suggested.kept_rules},
-          {"changes", suggested.changes},
-          {"policy", suggested.name},
-          {"version", suggested.version},
-          {"text", suggested.text},
-          {"rules", rules},
-          {"not_admitted", left}};
+    left.push_back(object_of({{"attach", text_or_null(one.load.load.attach)},
+                              {"program", one.load.load.program},
+                              {"by", text_or_null(one.load.by)},
+                              {"count", one.load.count},
+                              {"reason", one.why}}));
+  return object_of({{"policy", suggested.name},
+                    {"policy_version", suggested.version},
+                    {"policy_text", suggested.text},
+                    {"kept_rules", suggested.kept_rules},
+                    {"changes", suggested.changes},
+                    {"rules", rules},
+                    {"not_admitted", left},
+                    {"file", text_or_null(file)}});
 }
 
 // On stderr, so that a policy on stdout stays one.
@@ -65,10 +68,9 @@ int run_suggest(SuggestArguments& options) {
   if (!options.request.output.empty())
     if (Status written = write_suggestion(options.request, *suggested); !written)
       return print_error(written.error());
-  if (options.json)
-    std::puts(to_json(*suggested).dump(2).c_str());
-  else if (options.request.output.empty())
-    std::fputs(suggested->text.c_str(), stdout);
+  if (options.request.output == kStandardStream) answer_on_stderr();
+  if (in_json()) return put_answer(to_json(*suggested, options.request.output)), 0;
+  if (options.request.output.empty()) std::fputs(suggested->text.c_str(), stdout);
   print_summary(options, *suggested);
   return 0;
 }
@@ -102,7 +104,6 @@ void add_suggest(CLI::App& app, Command& chosen) {
   verb->add_option("--tests", options->request.tests,
                    "and tests of it, from the same loads, to this one")
       ->needs(output);
-  verb->add_flag("--json", options->json, "as JSON, with what is not admitted");
   verb->footer("example: bpfwarden suggest --mode enforce -o policy.toml --tests policy.test.toml");
   verb->callback([options, &chosen] {
     chosen = [options] {

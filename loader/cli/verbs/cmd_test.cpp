@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/policies/policy_file.h"
 #include "loader/policies/test_output.h"
@@ -21,11 +23,11 @@ struct TestArguments {
 // What is wrong with the files goes to stderr: stdout is for the results.
 std::optional<TestedFile> run_file(const std::string& path) {
   auto read = policy::parse_test_file(path);
-  std::fputs(policy::render_all(read.diagnostics, read.sources).c_str(), stderr);
+  put_diagnostics(read.diagnostics, read.sources);
   if (!read.tests) return std::nullopt;
   policy::ParseResult parsed = parse_policy_file(read.tests->policy);
   if (!parsed) {
-    std::fputs(policy::render_all(parsed.diagnostics, parsed.sources).c_str(), stderr);
+    put_diagnostics(parsed.diagnostics, parsed.sources);
     return std::nullopt;
   }
   auto compiled = compile_policy(std::move(parsed));
@@ -65,9 +67,12 @@ int run_test(const TestArguments& options) {
       is_wrong = true;
   }
   share_coverage(tested);
-  const auto format = test_format(options.format).value_or(TestFormat::text);
-  std::fputs(test_output(tested, format).c_str(), stdout);
-  return is_wrong ? kWrongUse : verdict(tested, options);
+  const int status = is_wrong ? kWrongUse : verdict(tested, options);
+  if (in_json())
+    put_answer(test_json(tested, status == 0));
+  else
+    std::fputs(test_output(tested, *test_format(options.format)).c_str(), stdout);
+  return status;
 }
 
 }  // namespace
@@ -76,6 +81,7 @@ void add_test(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<TestArguments>();
   CLI::App* verb = app.add_subcommand("test", "Run policy tests and say which rules they reach");
   verb->add_option("files", options->files, "test files (TOML, see docs/testing.md)")->required();
+  verb->add_flag("--json")->description("short for --format json");
   verb->add_option("--format", options->format, "how to print the results")
       ->check(CLI::IsMember({"text", "tap", "junit", "json"}));
   verb->add_option("--min-coverage", options->min_coverage,

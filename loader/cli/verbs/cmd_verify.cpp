@@ -10,7 +10,9 @@
 #include "loader/bundles/generated_loader.h"
 #include "loader/bundles/skeleton_header.h"
 #include "loader/bundles/verify_bundle.h"
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/text/json_members.h"
 #include "policy/answers/explain.h"
 
 namespace bpfwarden::loader {
@@ -19,7 +21,6 @@ namespace {
 struct VerifyArguments {
   std::string file, certificate, policy;
   bool older_kernel = false;
-  bool json = false;
 };
 
 struct Verified {
@@ -46,28 +47,36 @@ const char* coverage_text(const Verified& verified, const VerifyArguments& optio
 nlohmann::json to_json(const Verified& verified, const VerifyArguments& options) {
   auto decisions = nlohmann::json::array();
   for (const BundleDecision& one : verified.decisions)
-    decisions.push_back({{"program", one.name},
-                         {"attach", one.attach},
-                         {"decision", one.decision.allow != 0 ? "allow" : "deny"},
-                         {"by", policy::decider_text(verified.compiled->policy, one.decision)}});
-  return {{"file", options.file},
-          {"signature", "good"},
-          {"covers", coverage_text(verified, options)},
-          {"signer", verified.signer.signer().subject},
-          {"fingerprint", "sha256:" + hex(verified.signer.signer().fingerprint)},
-          {"issued_by", verified.signer.below.empty()
-                            ? nlohmann::json()
-                            : nlohmann::json(verified.signer.trusted.subject)},
-          {"digest", "sha256:" + hex(keyring::sha256(verified.bundle.insns))},
-          {"decisions", decisions},
-          {"admitted", verified.is_admitted()}};
+    decisions.push_back(
+        object_of({{"program", one.name},
+                   {"attach", one.attach},
+                   {"decision", one.decision.allow != 0 ? "allow" : "deny"},
+                   {"decided_by", policy::decider_text(verified.compiled->policy, one.decision)}}));
+  const std::string covers = coverage_text(verified, options);
+  const std::string word = covers.substr(0, covers.find(':'));
+  const auto& signer = verified.signer.signer();
+  const std::string issuer = verified.signer.below.empty() ? "" : verified.signer.trusted.subject;
+  return object_of({{"file", options.file},
+                    {"signature", word == "nothing" ? "unsigned" : word},
+                    {"covers", covers},
+                    {"subject", signer.subject},
+                    {"fingerprint", digest_or_null(hex(signer.fingerprint))},
+                    {"issuer", text_or_null(issuer)},
+                    {"digest", digest_or_null(hex(keyring::sha256(verified.bundle.insns)))},
+                    {"decisions", decisions},
+                    {"admitted", verified.is_admitted()}});
 }
 
 void print(const Verified& verified, const VerifyArguments& options) {
   const nlohmann::json all = to_json(verified, options);
   std::printf("%s: the signature is good\n", options.file.c_str());
-  for (const char* name : {"covers", "signer", "fingerprint", "digest"})
-    std::printf("  %-12s %s\n", name, all[name].get<std::string>().c_str());
+  const auto line = [&](const char* words, const char* name) {
+    std::printf("  %-12s %s\n", words, all[name].get<std::string>().c_str());
+  };
+  line("covers", "covers");
+  line("signer", "subject");
+  line("fingerprint", "fingerprint");
+  line("digest", "digest");
   if (!verified.signer.below.empty())
     std::printf("  %-12s %s\n", "issued by", verified.signer.trusted.subject.c_str());
   std::puts(
@@ -90,7 +99,7 @@ std::optional<std::vector<Certificate>> certificates_of(const VerifyArguments& o
   CheckedPolicy checked = check_policy_file(options.policy);
   verified.compiled = std::move(checked.compiled);
   if (verified.compiled) return verified.compiled->certificates;
-  std::fputs(policy::render_all(checked.diagnostics, checked.sources).c_str(), stderr);
+  put_diagnostics(checked.diagnostics, checked.sources);
   return std::nullopt;
 }
 
@@ -111,8 +120,8 @@ int run_verify(const VerifyArguments& options) {
     if (!decisions) return print_error(decisions.error());
     verified.decisions = std::move(*decisions);
   }
-  if (options.json)
-    std::puts(to_json(verified, options).dump(2).c_str());
+  if (in_json())
+    put_answer(to_json(verified, options));
   else
     print(verified, options);
   return verified.is_admitted() ? 0 : 1;
@@ -135,7 +144,6 @@ void add_verify(CLI::App& app, Command& chosen) {
   certificate->excludes(policy);
   verb->add_flag("--older-kernel", options->older_kernel,
                  "as on Linux 6.18 to 7.2, whose signatures cover no map");
-  verb->add_flag("--json", options->json, "the result as JSON");
   verb->footer("example: bpfwarden verify xdp.bundle --policy policy.toml");
   verb->callback([options, certificate, policy, &chosen] {
     if (certificate->count() + policy->count() == 0) throw CLI::RequiredError("--cert or --policy");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/events/advice.h"
 #include "loader/events/event_json.h"
@@ -14,6 +15,7 @@
 #include "loader/events/refusals.h"
 #include "loader/host/other_refusals.h"
 #include "loader/kernel/hooks.h"
+#include "loader/text/json_members.h"
 #include "loader/text/moment.h"
 #include "loader/text/systemd_unit.h"
 #include "loader/text/wrapped_text.h"
@@ -25,7 +27,6 @@ struct WhyArguments {
   size_t last = 5;
   std::string since, file;
   uint32_t process = 0;  // 0: all
-  bool json = false;
 };
 
 void print_list(const char* headline, const std::vector<std::string>& lines, size_t columns) {
@@ -35,23 +36,39 @@ void print_list(const char* headline, const std::vector<std::string>& lines, siz
     std::printf("  - %s\n", wrapped(line, left, left, columns).c_str());
 }
 
-// Who else may have: said only where it was not bpfwarden.
+// Who else may have.
+struct Others {
+  std::optional<ProcessLimits> process;
+  std::optional<Error> unknown;  // why the process cannot be looked at
+  OtherRefusals refusals;
+};
+
+Others look_at_others(const WhyArguments& options) {
+  Others others;
+  if (options.process != 0) {
+    auto found = read_process_limits(static_cast<pid_t>(options.process));
+    if (found)
+      others.process = std::move(*found);
+    else
+      others.unknown = found.error();
+  }
+  others.refusals =
+      other_refusals(read_host_limits(own_programs()), others.process ? &*others.process : nullptr);
+  return others;
+}
+
+// Said only where it was not bpfwarden.
 void print_others(const WhyArguments& options, const std::string& sources, size_t columns) {
   std::string text = "nothing was refused, and nothing would have been";
   if (options.process != 0) text += " of process " + std::to_string(options.process);
   text += ", as far as " + sources +
           " tell. A loader that got EPERM or EACCES all the same got it from somebody else:";
   std::puts(wrapped(text, 0, 0, columns).c_str());
-  std::optional<ProcessLimits> process;
-  if (options.process != 0) {
-    auto found = read_process_limits(static_cast<pid_t>(options.process));
-    if (found) process = std::move(*found);
-    if (!found) std::printf("%s; %s\n", found.error().message.c_str(), found.error().hint.c_str());
-  }
-  const OtherRefusals others =
-      other_refusals(read_host_limits(own_programs()), process ? &*process : nullptr);
-  print_list("it can be:", others.possible, columns);
-  print_list("looked at, and not the reason:", others.excluded, columns);
+  const Others others = look_at_others(options);
+  if (others.unknown)
+    std::printf("%s; %s\n", others.unknown->message.c_str(), others.unknown->hint.c_str());
+  print_list("it can be:", others.refusals.possible, columns);
+  print_list("looked at, and not the reason:", others.refusals.excluded, columns);
 }
 
 void print_text(const RefusalLog& log, size_t limit) {
@@ -68,33 +85,44 @@ void print_text(const RefusalLog& log, size_t limit) {
                 log.size());
 }
 
-nlohmann::json text_or_null(const std::string& text) {
-  return text.empty() ? nlohmann::json() : nlohmann::json(text);
-}
-
 nlohmann::json to_json(const RefusalGroup& group) {
   const Event& event = group.event;
   const Advice advice = advice_for(event);
-  return {{"count", group.count},
-          {"first", group.first},
-          {"last", group.last},
-          {"refused", event.refused},
-          {"probe", is_feature_probe(event)},
-          {"unit", text_or_null(unit_of_cgroup(event.cgroup))},
-          {"who", who_text(event)},
-          {"what", what_text(event)},
-          {"outcome", outcome_text(event)},
-          {"why", reasons_of(event)},
-          {"do", advice.steps},
-          {"rule", text_or_null(advice.rule)},
-          {"place", text_or_null(advice.place)},
-          {"event", event_to_json(event)}};
+  return object_of({{"count", group.count},
+                    {"first", time_or_null(group.first)},
+                    {"last", time_or_null(group.last)},
+                    {"refused", event.refused},
+                    {"probe", is_feature_probe(event)},
+                    {"unit", text_or_null(unit_of_cgroup(event.cgroup))},
+                    {"who", who_text(event)},
+                    {"what", what_text(event)},
+                    {"outcome", outcome_text(event)},
+                    {"why", reasons_of(event)},
+                    {"do", advice.steps},
+                    {"rule_text", text_or_null(advice.rule)},
+                    {"place", text_or_null(advice.place)},
+                    {"event", event_to_json(event)}});
 }
 
-void print_json(const RefusalLog& log, size_t limit) {
+nlohmann::json to_json(const Others& others) {
+  nlohmann::json process;
+  if (others.process)
+    process = object_of({{"tgid", others.process->pid}, {"comm", others.process->name}});
+  return object_of({{"possible", others.refusals.possible},
+                    {"excluded", others.refusals.excluded},
+                    {"process", process}});
+}
+
+// Who else may have refused is in it beside our own refusals, too.
+nlohmann::json to_json(const WhyArguments& options, const Refusals& found) {
   auto list = nlohmann::json::array();
-  for (const RefusalGroup& group : log.latest(limit)) list.push_back(to_json(group));
-  std::puts(list.dump(2).c_str());
+  for (const RefusalGroup& group : found.log.latest(options.last)) list.push_back(to_json(group));
+  const Others others = look_at_others(options);
+  if (others.unknown) print_error(*others.unknown);
+  return object_of({{"refusals", list},
+                    {"kinds", found.log.size()},
+                    {"sources", found.walk.sources},
+                    {"others", to_json(others)}});
 }
 
 int run_why(const WhyArguments& options) {
@@ -106,13 +134,16 @@ int run_why(const WhyArguments& options) {
   source.process = options.process;
   const auto found = read_refusals(source);
   if (!found) return print_error(found.error());
-  if (options.json)
-    print_json(found->log, options.last);
+  if (in_json())
+    put_answer(to_json(options, *found));
   else if (found->log.size() == 0)
     print_others(options, found->walk.sources, output_columns());
   else
     print_text(found->log, options.last);
-  if (found->walk.unreadable != 0)
+  if (found->walk.unreadable == 0) return 0;
+  if (in_json())
+    put_note(unreadable_text(found->walk));
+  else
     std::fprintf(stderr, "%s\n", unreadable_text(found->walk).c_str());
   return 0;
 }
@@ -138,7 +169,6 @@ void add_why(CLI::App& app, Command& chosen) {
   verb->add_option("--pid", options->process,
                    "only of this process; where nothing was, what else stands in its way")
       ->check(CLI::PositiveNumber);
-  verb->add_flag("--json", options->json, "as JSON");
   verb->footer("example: bpfwarden why --since 2h");
   verb->callback([options, &chosen] { chosen = [options] { return run_why(*options); }; });
 }

@@ -99,5 +99,5 @@ function eventsLink(count, filter, label) {
     number(count));
 }
 
-const DENIED = [['outcome', 'would-deny'], ['outcome', 'refused']];
+const DENIED = [['outcome', 'would_deny'], ['outcome', 'refused']];
 const LOADS = [['hook', 'bpf_prog_load'], ['hook', 'bpf_prog']];

@@ -79,7 +79,7 @@ class EventView {
 
   chip([field, value]) {
     const words = field === 'outcome' ? OUTCOME_WORDS[value] || value : field === 'vouch' ? vouchWords(value)
-      : field === 'from' || field === 'to' ? second(micros(value)) : field.endsWith('digest') && value ? value.slice(0, 16) + '…' : value || 'none';
+      : field === 'from' || field === 'to' ? second(micros(value)) : field.endsWith('digest') && value ? shortDigest(value) : value || 'none';
     const name = FIELD_WORDS[field] || field;
     return element('li', {}, element('button', {type: 'button', class: 'chip', 'aria-label': 'Without the filter ' + name + ' ' + words,
       onclick: () => this.apply(this.filter.filter((one) => one[0] !== field || one[1] !== value))}, name + ' ', element('b', {}, words), element('span', {'aria-hidden': 'true'}, ' ×')));
@@ -135,7 +135,7 @@ class EventView {
   why(text) {
     if (text('outcome') === 'rejected') return errnoWords(text('errno'));
     if (text('rule')) return ['rule ', element('q', {}, text('rule'))];
-    return (this.report.causes[text('cause')] || {text: text('cause')}).text;
+    return (this.report.causes[text('cause')] || {reason: text('cause')}).reason;
   }
 
   toggle(button, row, one) {

@@ -1,5 +1,12 @@
 // The head of the page: which machine, which policy, what was decided, and what is not in here.
 
+// Files of `status --json` are kept: those of before have seconds, and digests without a prefix.
+const momentOf = (since) => typeof since === 'number' ? since * 1e6 : micros(since);
+function digestOf(status) {
+  const digest = status.policy_digest || status.digest;
+  return digest && !digest.startsWith('sha256:') ? 'sha256:' + digest : digest;
+}
+
 function showPolicy(report) {
   const status = report.status;
   const facts = [];
@@ -7,23 +14,23 @@ function showPolicy(report) {
   if (report.kernel) fact('Kernel', report.kernel);
   if (status && status.active === false) fact('Policy', 'none is active');
   else if (status) {
-    fact('Policy', status.policy + ', version ' + status.version);
+    fact('Policy', status.policy + ', version ' + (status.policy_version ?? status.version));
     fact('Mode', element('span', {class: 'mode ' + status.mode}, status.mode));
-    if (status.since) fact('Active since', second(status.since * 1e6) + ' UTC');
-    if (status.digest) fact('Digest', element('code', {title: status.digest}, status.digest.slice(0, 16) + '…'));
-    if (status.staged) fact('Staged', status.staged.policy + ', version ' + status.staged.version);
+    if (status.since) fact('Active since', second(momentOf(status.since)) + ' UTC');
+    if (digestOf(status)) fact('Digest', element('code', {title: digestOf(status)}, shortDigest(digestOf(status))));
+    if (status.staged) fact('Staged', status.staged.policy + ', version ' + (status.staged.policy_version ?? status.staged.version));
   } else if (report.policies.length) {
     const seen = report.policies[report.policies.length - 1];
-    fact('Policy in the recording', 'version ' + seen.version);
-    if (seen.digest) fact('Digest', element('code', {title: seen.digest}, seen.digest.slice(0, 16) + '…'));
+    fact('Policy in the recording', 'version ' + seen.policy_version);
+    if (seen.policy_digest) fact('Digest', element('code', {title: seen.policy_digest}, shortDigest(seen.policy_digest)));
   }
   byId('policy').replaceChildren(element('dl', {}, facts));
 }
 
 // The one that the sentence is about: the active one, else the last that decided.
 function policyOfVerdict(report) {
-  const digest = report.status && report.status.digest;
-  return report.policies.find((seen) => seen.digest && seen.digest === digest) || report.policies[report.policies.length - 1];
+  const digest = report.status && digestOf(report.status);
+  return report.policies.find((seen) => seen.policy_digest && seen.policy_digest === digest) || report.policies[report.policies.length - 1];
 }
 
 // What matters most, as a sentence about one policy.
@@ -34,23 +41,23 @@ function verdict(report) {
   const denied = report.denied_programs.total, units = report.denied_units.total;
   const rest = several ? '. The figures below are of all ' + number(report.policies.length) + ' policies in this recording.'
     : '. They are about ' + plural(denied, 'program') + ', started by ' + plural(units, 'unit or executable', 'units or executables') + '.';
-  const decided = counts.allowed + counts['would-deny'] + counts.refused;
+  const decided = counts.allowed + counts['would_deny'] + counts.refused;
   const strong = (count, outcome) => element('strong', {class: outcome}, number(count));
-  const under = several ? 'Under version ' + seen.version + ', ' : '';
+  const under = several ? 'Under version ' + seen.policy_version + ', ' : '';
   const sentence = (text) => under ? under + text : text[0].toUpperCase() + text.slice(1);
-  if (counts.refused && counts['would-deny'])
+  if (counts.refused && counts['would_deny'])
     return [sentence('of ' + plural(decided, 'decision') + ', '), strong(counts.refused, 'refused'), ' were refusals. Enforcing all of the policy would have refused ',
-      strong(counts['would-deny'], 'would-deny'), ' more', rest];
+      strong(counts['would_deny'], 'would_deny'), ' more', rest];
   if (counts.refused)
     return [sentence('of ' + plural(decided, 'decision') + ', '), strong(counts.refused, 'refused'), ' were refusals', rest];
-  if (counts['would-deny'])
-    return [sentence('nothing was refused. Had it been enforced, '), strong(counts['would-deny'], 'would-deny'), ' of ' + plural(decided, 'decision') + ' would have refused', rest];
+  if (counts['would_deny'])
+    return [sentence('nothing was refused. Had it been enforced, '), strong(counts['would_deny'], 'would_deny'), ' of ' + plural(decided, 'decision') + ' would have refused', rest];
   return [sentence('nothing was refused, and nothing would be: all ' + plural(decided, 'decision') + ' allowed what was asked for'), several ? rest : '.'];
 }
 
 // What no rule for the tools themselves can be told from.
 function probes(report) {
-  const denied = report.probes ? report.probes['would-deny'] + report.probes.refused : 0;
+  const denied = report.probes ? report.probes['would_deny'] + report.probes.refused : 0;
   return denied ? [plural(denied, 'denial') + ' of these ' + (denied === 1 ? 'is' : 'are') + ' of feature probes, by which loaders find out what the kernel can do. What they wanted itself is not among them; `bpfwarden why` has the rule for probes.'] : null;
 }
 
@@ -99,5 +106,5 @@ function showRecording(report) {
   const unexplained = (report.programs || []).filter((row) => row.standing === 'UNEXPLAINED').length;
   if (unexplained)
     byId('verdict').after(element('p', {class: 'alarm'}, plural(unexplained, 'program') + ' in the kernel came after bpfwarden and not past its hooks. This must not be: see ', element('a', {href: '#programs'}, 'what runs'), '.'));
-  byId('made').replaceChildren(element('p', {}, 'Made by bpfwarden ' + report.version + ' on ' + second(micros(report.generated)) + ' UTC. Times are UTC. This page holds all its data and asks no network for anything.'));
+  byId('made').replaceChildren(element('p', {}, 'Made by bpfwarden ' + report.bpfwarden_version + ' on ' + second(micros(report.generated)) + ' UTC. Times are UTC. This page holds all its data and asks no network for anything.'));
 }

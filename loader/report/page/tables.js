@@ -31,20 +31,20 @@ function shortened(made, few = FEW) {
 
 function denialCounts(row, filter, max) {
   const count = row.would_deny + row.refused;
-  const bar = element('span', {class: 'share ' + (row.refused ? 'refused' : 'would-deny'), 'aria-hidden': 'true'});
+  const bar = element('span', {class: 'share ' + (row.refused ? 'refused' : 'would_deny'), 'aria-hidden': 'true'});
   bar.style.setProperty('--share', count / max);
   return [bar, eventsLink(count, [...filter, ...DENIED], 'denials')];
 }
 
 const reason = (report, row) => row.rule
   ? ['rule ', element('q', {}, row.rule)]
-  : (report.causes[row.cause] || {text: row.cause}).text;
+  : (report.causes[row.cause] || {reason: row.cause}).reason;
 
 function deniedPrograms(report) {
   const {rows} = report.denied_programs, max = rows.length ? rows[0].would_deny + rows[0].refused : 1;
-  const filter = (row) => [['hook', row.hook], ['program', row.program], ['attach', row.attach], ['digest', row.digest]];
+  const filter = (row) => [['hook', row.hook], ['program', row.program], ['attach', row.attach || ''], ['digest', row.digest || '']];
   return table('denied-programs', 'By program', [
-    {name: 'Program', cell: (row) => [element('strong', {}, subject(row.program, row.hook)), row.probe ? element('span', {class: 'small'}, 'a feature probe') : null, row.digest ? element('code', {class: 'digest', title: 'sha256:' + row.digest}, row.digest.slice(0, 12)) : null]},
+    {name: 'Program', cell: (row) => [element('strong', {}, subject(row.program, row.hook)), row.probe ? element('span', {class: 'small'}, 'a feature probe') : null, row.digest ? element('code', {class: 'digest', title: row.digest}, row.digest.slice(7, 19)) : null]},
     {name: 'Would go to', cell: (row) => row.attach ? code(row.attach) : '–'},
     {name: 'Signed', cell: (row) => row.attach ? vouchTag(row.vouch) : '–'},
     {name: 'Why not', cell: (row) => reason(report, row)},
@@ -84,15 +84,15 @@ function showDenials(report) {
 // ---- What runs
 
 const STANDINGS = ['UNEXPLAINED', 'would be denied', 'resident', 'admitted', 'bpfwarden'];
-const STANDING_CLASS = {UNEXPLAINED: 'refused', 'would be denied': 'would-deny', resident: 'resident', admitted: 'allowed', bpfwarden: 'own'};
+const STANDING_CLASS = {UNEXPLAINED: 'refused', 'would be denied': 'would_deny', resident: 'resident', admitted: 'allowed', bpfwarden: 'own'};
 
 function programEvents(row) {
-  const filter = row.digest ? [['digest', row.digest]] : [['program', row.name], ['attach', row.attach]];
+  const filter = row.digest ? [['digest', row.digest]] : [['program', row.program], ['attach', row.attach || '']];
   return eventsLink(row.events, filter, 'events about this program');
 }
 
 function heldBy(row) {
-  const holders = (row.processes || []).map((one) => one.comm + ' (' + one.pid + ')');
+  const holders = (row.processes || []).map((one) => one.comm + ' (' + one.tgid + ')');
   const pins = (row.pins || []).map((pin) => code(pin));
   const all = [...pins, ...holders];
   if (!all.length) return '–';
@@ -101,8 +101,8 @@ function heldBy(row) {
 
 function programTable(rows) {
   return table('running', 'BPF programs in the kernel', [
-    {name: 'Program', cell: (row) => [element('strong', {}, row.name || 'without a name'), element('span', {class: 'id'}, '#' + row.id)]},
-    {name: 'Attached at', cell: (row) => row.places.length ? row.places.map((place) => element('div', {}, code(place))) : element('span', {class: 'none'}, 'loaded for ', code(row.attach || row.type))},
+    {name: 'Program', cell: (row) => [element('strong', {}, row.program || 'without a name'), element('span', {class: 'id'}, '#' + row.program_id)]},
+    {name: 'Attached at', cell: (row) => row.attach_points.length ? row.attach_points.map((place) => element('div', {}, code(place))) : element('span', {class: 'none'}, 'loaded for ', code(row.attach || row.program_type))},
     {name: 'Who vouches', cell: (row) => [vouchTag(row.vouch), row.signature && row.signature !== 'unsigned' ? element('div', {class: 'small'}, row.signature) : null]},
     {name: 'Standing', cell: (row) => [element('span', {class: 'tag ' + (STANDING_CLASS[row.standing] || 'resident')}, row.standing),
       row.rule ? element('div', {class: 'small'}, 'rule ', element('q', {}, row.rule)) : null]},
@@ -135,14 +135,14 @@ function showPrograms(report) {
 // Cells: {vouch, family, count, denied, filter?}
 function cellsOfEvents(report) {
   return report.matrix.map((cell) => ({vouch: cell.vouch, family: cell.family,
-    count: cell.allowed + cell['would-deny'] + cell.refused, denied: cell['would-deny'] + cell.refused}))
+    count: cell.allowed + cell['would_deny'] + cell.refused, denied: cell['would_deny'] + cell.refused}))
     .filter((cell) => cell.count);
 }
 
 function cellsOfPrograms(report) {
   const cells = new Map();
   for (const row of report.programs || []) {
-    const family = row.family || row.type, name = row.vouch + '\n' + family;
+    const family = row.family || row.program_type, name = row.vouch + '\n' + family;
     const cell = cells.get(name) || {vouch: row.vouch, family, count: 0, denied: 0};
     cell.count++;
     if (row.standing === 'would be denied' || row.standing === 'UNEXPLAINED') cell.denied++;
@@ -179,7 +179,7 @@ function matrixTable(cells, isEvents) {
     element('thead', {}, head), element('tbody', {}, body), element('tfoot', {}, foot));
 }
 
-const DECIDED = [['outcome', 'allowed'], ['outcome', 'would-deny'], ['outcome', 'refused']];
+const DECIDED = [['outcome', 'allowed'], ['outcome', 'would_deny'], ['outcome', 'refused']];
 
 function showMatrix(report) {
   const kinds = [['Loads in the recording', cellsOfEvents(report), true]];

@@ -60,10 +60,13 @@ function duration(seconds) {
 
 // ---- Words
 
-const OUTCOMES = ['allowed', 'would-deny', 'refused', 'rejected', 'staged'];
+// Without its `sha256:`, and not all of it.
+const shortDigest = (digest) => digest.replace('sha256:', '').slice(0, 16) + '…';
+
+const OUTCOMES = ['allowed', 'would_deny', 'refused', 'rejected', 'staged'];
 const OUTCOME_WORDS = {
   allowed: 'Allowed',
-  'would-deny': 'Would be denied',
+  'would_deny': 'Would be denied',
   refused: 'Refused',
   rejected: 'Rejected by the kernel',
   staged: 'Staged policy differs',

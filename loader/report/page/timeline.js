@@ -3,7 +3,7 @@
 
 const LANE_HEIGHT = 44;
 const LANE_WORDS = {
-  allowed: 'allowed', 'would-deny': 'would-be denials', refused: 'refusals',
+  allowed: 'allowed', 'would_deny': 'would-be denials', refused: 'refusals',
   rejected: 'rejections by the kernel', staged: 'differences of the staged policy',
 };
 
@@ -89,8 +89,8 @@ const changesOf = (report) => report.policies.slice(1);
 function policyChanges(report) {
   if (!changesOf(report).length) return null;
   return element('p', {class: 'note marks'}, changesOf(report).length > 1 ? 'Dashed lines: ' : 'Dashed line: ', changesOf(report).map((seen, i) => [
-    i ? '; ' : '', 'policy version ' + seen.version + ' from ' + second(micros(seen.first)) + ' (',
-    eventsLink(seen.events, [['policy_digest', seen.digest], ['policy_version', seen.version]], 'events of policy version ' + seen.version), ' events)']).flat(), '.');
+    i ? '; ' : '', 'policy version ' + seen.policy_version + ' from ' + second(micros(seen.first)) + ' (',
+    eventsLink(seen.events, [['policy_digest', seen.policy_digest || ''], ['policy_version', String(seen.policy_version)]], 'events of policy version ' + seen.policy_version), ' events)']).flat(), '.');
 }
 
 // The same for those who do not see the bars, and for whoever wants the numbers.

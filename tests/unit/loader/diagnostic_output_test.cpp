@@ -54,9 +54,7 @@ TEST_CASE("SARIF: tool, rules and results, with places") {
 TEST_CASE("JSON, and bytes that are not UTF-8") {
   auto found = two();
   found[0].message = "\xff\xfe bad";
-  const auto whole = nlohmann::json::parse(to_json(found, false));
-  CHECK(whole.at("ok") == false);
-  CHECK(whole.at("diagnostics").at(1).at("code") == "unused-key");
+  CHECK(diagnostics_json(found).at(1).at("code") == "unused-key");
   CHECK_FALSE(to_sarif(found).empty());
   CHECK(diagnostic_format("sarif") == DiagnosticFormat::sarif);
   CHECK_FALSE(diagnostic_format("xml").has_value());

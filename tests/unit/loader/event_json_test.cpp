@@ -118,6 +118,26 @@ TEST_CASE("a member of another type, or out of range, is named") {
   CHECK_FALSE(parse_event("{\"half"));
 }
 
+TEST_CASE("a line of a version before is read: digests without a prefix, Unix seconds") {
+  const std::string digest(64, 'a');
+  const Event before = event_of({{"hook", "bpf_prog"},
+                                 {"digest", digest},
+                                 {"loader_digest", digest},
+                                 {"policy_digest", digest},
+                                 {"wall_time", 1'700'000'000}});
+  const Event now = event_of({{"hook", "bpf_prog"},
+                              {"digest", "sha256:" + digest},
+                              {"loader_digest", "sha256:" + digest},
+                              {"policy_digest", "sha256:" + digest},
+                              {"judged_at", "2023-11-14T22:13:20Z"}});
+  CHECK(before.digest == digest);
+  CHECK(before.wall_time == 1'700'000'000);
+  CHECK(event_line(before) == event_line(now));
+  CHECK(event_to_json(before)["digest"] == "sha256:" + digest);
+  CHECK(event_to_json(before)["judged_at"] == "2023-11-14T22:13:20Z");
+  CHECK(problem_of("judged_at", 7) == "the event's `judged_at` is not a string");
+}
+
 TEST_CASE("a file with one event is read, one with more is not") {
   const test::TempDir folder;
   const std::string line = event_line(from_record(record_of(1), nullptr)) + "\n";

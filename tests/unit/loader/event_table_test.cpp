@@ -55,7 +55,7 @@ std::vector<TableEntry> numbered(const std::vector<std::pair<uint64_t, Micros>>&
 
 TEST_CASE("what an event is follows from its hook, then from what the caller got") {
   CHECK(outcome_of(json::object()) == "allowed");
-  CHECK(outcome_of({{"decision", "deny"}}) == "would-deny");
+  CHECK(outcome_of({{"decision", "deny"}}) == "would_deny");
   CHECK(outcome_of({{"decision", "deny"}, {"refused", true}}) == "refused");
   CHECK(outcome_of({{"hook", "observed"}, {"decision", "deny"}, {"refused", true}}) == "rejected");
   CHECK(outcome_of({{"hook", "staged"}, {"decision", "deny"}}) == "staged");

@@ -37,7 +37,7 @@ TEST_CASE("OpenMetrics names a counter's family without _total, and ends in EOF"
 }
 
 TEST_CASE("metrics as JSON keep names, labels and whole numbers") {
-  const nlohmann::json all = metrics_to_json(some());
+  const nlohmann::json all = metrics_to_json(some())["metrics"];
   REQUIRE(all.size() == 3);
   CHECK(all[0]["name"] == "x_total");
   CHECK(all[0]["type"] == "counter");

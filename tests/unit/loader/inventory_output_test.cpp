@@ -197,6 +197,6 @@ TEST_CASE("the details of one program have all that the list of the issue asks f
                  });
   const nlohmann::json json = inventory_json(tracer(), kNow);
   CHECK(json["load_time"] == "2026-11-25T07:00:00Z");
-  CHECK(json["digest"] == digest);
-  CHECK(json["maps"] == 2);
+  CHECK(json["digest"] == "sha256:" + digest);
+  CHECK(json["map_count"] == 2);
 }

@@ -82,7 +82,7 @@ TEST_CASE("a staged policy's differences and the kernel's rejections are no deni
   CHECK(numbers.denied_programs.empty());
   CHECK(numbers.matrix.empty());
   REQUIRE(numbers.policies.size() == 1);
-  CHECK(numbers.policies.front().digest == "d1");
+  CHECK(numbers.policies.front().digest == "sha256:d1");
   CHECK(numbers.policies.front().counts[static_cast<size_t>(EventOutcome::rejected)] == 1);
 }
 
@@ -164,11 +164,33 @@ TEST_CASE("programs that need a look come first, with how many events are about 
   const auto rows = report_programs(inventory, events.table);
   REQUIRE(rows);
   std::vector<int> order;
-  for (const json& row : *rows) order.push_back(row["id"].get<int>());
+  for (const json& row : *rows) order.push_back(row["program_id"].get<int>());
   CHECK(order == std::vector{5, 4, 3, 2, 1});
   CHECK((*rows)[1]["events"] == 2);
   CHECK((*rows)[1]["vouch"] == "unsigned");
   CHECK((*rows)[3]["vouch"] == "key:netops");
+}
+
+TEST_CASE("inventories of before, and of now, are read alike") {
+  const json before = json::array({{{"id", 4},
+                                    {"name", "trace"},
+                                    {"type", "tracing"},
+                                    {"digest", std::string(64, 'a')},
+                                    {"maps", 2},
+                                    {"processes", {{{"pid", 71}, {"comm", "agent"}}}}}});
+  const json now = {{"programs",
+                     {{{"program_id", 4},
+                       {"program", "trace"},
+                       {"program_type", "tracing"},
+                       {"digest", "sha256:" + std::string(64, 'a')},
+                       {"map_count", 2},
+                       {"processes", {{{"tgid", 71}, {"comm", "agent"}}}}}}}};
+  const auto events = recorded({});
+  const auto rows = report_programs(before, events.table);
+  REQUIRE(rows);
+  CHECK(*rows == report_programs(now, events.table).value());
+  CHECK((*rows)[0]["digest"] == "sha256:" + std::string(64, 'a'));
+  CHECK((*rows)[0]["processes"][0]["tgid"] == 71);
 }
 
 TEST_CASE("files that hold something else are refused with what they must be") {

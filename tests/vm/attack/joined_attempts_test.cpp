@@ -79,7 +79,8 @@ const Control enslaved([] {
 });
 
 bool inventory_has(const std::string& attach) {
-  for (const nlohmann::json& one : json_of("bpfwarden inventory --json"))
+  const nlohmann::json programs = json_of("bpfwarden inventory --json")["programs"];
+  for (const nlohmann::json& one : programs)
     for (const nlohmann::json& attachment : one["attachments"])
       if (attachment["attach"] == attach) return true;
   return false;

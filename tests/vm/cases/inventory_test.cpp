@@ -21,17 +21,17 @@ nlohmann::json from(const std::string& command) {
   return nlohmann::json::parse(run(command).output, nullptr, false);
 }
 
-nlohmann::json inventory() { return from("bpfwarden inventory --json"); }
+nlohmann::json inventory() { return from("bpfwarden inventory --json")["programs"]; }
 
 nlohmann::json program_named(const nlohmann::json& list, const std::string& name) {
   for (const nlohmann::json& program : list)
-    if (program.value("name", "") == name) return program;
+    if (program.value("program", "") == name) return program;
   return {};
 }
 
 nlohmann::json program_of(const nlohmann::json& list, uint32_t id) {
   for (const nlohmann::json& program : list)
-    if (program.value("id", 0U) == id) return program;
+    if (program.value("program_id", 0U) == id) return program;
   return {};
 }
 
@@ -70,10 +70,10 @@ TEST_CASE("allow_nothing_to_hide_from_the_inventory",
     CAPTURE(program.dump());
     const nlohmann::json ours = program_of(list, program.value("id", 0U));
     REQUIRE(ours.is_object());
-    CHECK(ours["type"] == program["type"]);
-    CHECK(ours["name"] == program.value("name", ""));
+    CHECK(ours["program_type"] == program["type"]);
+    CHECK(ours["program"] == program.value("name", ""));
     CHECK(ours["uid"] == program.value("uid", 0));
-    CHECK(ours["maps"] == program.value("map_ids", nlohmann::json::array()).size());
+    CHECK(ours["map_count"] == program.value("map_ids", nlohmann::json::array()).size());
     CHECK(ours["standing"] != "UNEXPLAINED");
   }
   CHECK(program_of(list, resident_id)["standing"] == "resident");
@@ -86,12 +86,12 @@ TEST_CASE("allow_nothing_to_hide_from_the_inventory",
   CHECK(admitted["admission"]["signer"] == "netops");
   CHECK(admitted["admission"]["signature"] == "prog-only");
   REQUIRE(admitted["processes"].size() == 1);
-  CHECK(admitted["processes"][0]["pid"] == ::getpid());
+  CHECK(admitted["processes"][0]["tgid"] == ::getpid());
 
   const nlohmann::json denied = program_of(list, id_of(stranger.fd));
   CHECK(denied["standing"] == "would be denied");
   CHECK(denied["admission"]["cause"] == "default");
-  const nlohmann::json unsigned_ones = from("bpfwarden inventory --unsigned --json");
+  const nlohmann::json unsigned_ones = from("bpfwarden inventory --unsigned --json")["programs"];
   CHECK(program_of(unsigned_ones, id_of(known.fd)).is_null());
   CHECK(program_of(unsigned_ones, id_of(stranger.fd)).is_object());
 }
@@ -117,7 +117,7 @@ TEST_CASE("allow_each_link_to_be_told_as_bpftool_tells_it", "[vm][rollout][inven
     REQUIRE(program.is_object());
     for (const nlohmann::json& ours : program["attachments"])
       found = found || (ours.value("link_id", 0U) == link.value("id", 0U) &&
-                        ours.value("type", "") == link.value("type", "-"));
+                        ours.value("link_type", "") == link.value("type", "-"));
     CHECK(found);
   }
   bool is_pinned = false;

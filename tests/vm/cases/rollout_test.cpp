@@ -1,5 +1,6 @@
 // Trying a policy: staged beside the active one, active until somebody confirms, taken back; and
 // that no decision is lost on the way to who reads of it.
+#include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +38,66 @@ void wait_until_returned() {
   REQUIRE(status()["returned"] == true);
 }
 
+// What a command prints on a terminal, and its exit status.
+Ran run_on_terminal(const std::string& command) {
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    ::_exit(127);
+  }
+  Ran ran;
+  char part[4096];
+  for (ssize_t got = 0; (got = ::read(terminal, part, sizeof(part))) > 0;)
+    ran.output.append(part, static_cast<size_t>(got));
+  int ended = 0;
+  ::waitpid(child, &ended, 0);
+  ::close(terminal);
+  ran.status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 255;
+  return ran;
+}
+
 }  // namespace
+
+TEST_CASE("allow_a_first_apply_to_show_what_it_is_doing_to_people_and_to_nobody_else",
+          "[vm][rollout][bare]") {
+  Warden warden;
+  const std::string file = warden.write_policy("audit", kPacketFilters, 1);
+  const Ran told = run_on_terminal("bpfwarden apply " + file);
+  INFO(told.output);
+  CHECK(told.status == 0);
+  const size_t loads = told.output.find("loading the hooks: the kernel verifies them, which may");
+  const size_t attaches = told.output.find("attaching the hooks...");
+  CHECK(loads < attaches);
+  CHECK(attaches < told.output.find("active: "));
+  CHECK(run("bpfwarden off").status == 0);
+  const Ran quiet = run("bpfwarden apply " + file + " 2>&1");
+  CHECK(quiet.status == 0);
+  CHECK_FALSE(quiet.output.contains("..."));
+}
+
+TEST_CASE("allow_apply_to_say_in_one_line_what_it_widens", "[vm][rollout]") {
+  Warden warden;
+  warden.apply("audit", kPacketFilters);
+  uint64_t added = 0;
+  const auto apply = [&](const std::string& rules, const std::string& options = "") {
+    const auto version = warden.version() + ++added;
+    return run("bpfwarden apply --no-events " + options +
+               warden.write_policy("audit", rules, version) + " 2>&1");
+  };
+  const Ran wider = apply(kPacketFilters + std::string(kXdpFromAnyone));
+  INFO(wider.output);
+  CHECK(wider.status == 0);
+  CHECK(wider.output.contains("widens: `xdp`"));
+  CHECK(wider.output.contains("(`bpfwarden diff --active " + warden.policy_file() + "`)\n"));
+  CHECK(apply(kPacketFilters).output.contains("widens nothing\n"));
+
+  const auto answer =
+      nlohmann::json::parse(apply(kPacketFilters + std::string(kXdpFromAnyone), "--json ").output);
+  CHECK(answer["widening"].get<std::string>().starts_with("widens: `xdp`"));
+  CHECK(answer["policy_version"] == warden.version() + added);
+}
 
 TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
@@ -51,8 +111,8 @@ TEST_CASE("allow_nothing_by_a_staged_policy_and_report_each_difference",
   CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == 0);
 
   const nlohmann::json now = status();
-  CHECK(now["version"] == 1);
-  CHECK(now["staged"]["version"] == 7);
+  CHECK(now["policy_version"] == 1);
+  CHECK(now["staged"]["policy_version"] == 7);
   CHECK(now["staged"]["agreed"] == 1);
   CHECK(now["staged"]["differed"] == 2);
   const auto events = events_of_hook(warden, "staged");
@@ -84,7 +144,7 @@ TEST_CASE(
   REQUIRE(run("bpfwarden promote").status == 0);
   CHECK(load({}).error == 0);
   CHECK(load(Load::packet_filter().signed_by(warden.netops())).error == EPERM);
-  CHECK(status()["version"] == 2);
+  CHECK(status()["policy_version"] == 2);
   CHECK(status()["staged"].is_null());
 
   const Ran back = run("bpfwarden rollback");
@@ -93,7 +153,7 @@ TEST_CASE(
   CHECK(load({}).error == EPERM);
   CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
   REQUIRE(run("bpfwarden rollback").status == 0);
-  CHECK(status()["version"] == 2);
+  CHECK(status()["policy_version"] == 2);
   CHECK(load({}).error == 0);
 
   // Back into an enforcing policy is like any other way into one.
@@ -106,7 +166,7 @@ TEST_CASE(
   const Ran into = run("bpfwarden rollback");
   CHECK(into.status == 0);
   CHECK(says(into, "confirm"));
-  CHECK(status()["version"] == 2);
+  CHECK(status()["policy_version"] == 2);
   CHECK(status()["confirm_within"] > 200);
   REQUIRE(run("bpfwarden confirm").status == 0);
   CHECK(status()["confirm_within"] == 0);
@@ -127,7 +187,7 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
   CHECK(says(early, "bpfwarden confirm"));
 
   wait_until_returned();
-  CHECK(status()["version"] == 1);
+  CHECK(status()["policy_version"] == 1);
   CHECK(load(Load::packet_filter()).error == 0);
   const auto events = warden.events();
   REQUIRE_FALSE(events.empty());
@@ -198,7 +258,7 @@ TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollo
   CHECK(load({}).error == EPERM);
   CHECK(run("bpfwarden rollback").status == 0);
   CHECK(load({}).error == 0);
-  CHECK(status()["version"] == 1);
+  CHECK(status()["policy_version"] == 1);
 }
 
 TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][rollout][bare]") {
@@ -239,7 +299,7 @@ TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
   CHECK(says(refused, "would refuse 1 of"));
   CHECK(says(refused, "'scene', xdp, no known signer"));
   CHECK(says(refused, "--accept-denials"));
-  CHECK(status()["version"] == 1);
+  CHECK(status()["policy_version"] == 1);
   CHECK(load({}).error == 0);
   const Ran staged = run("bpfwarden stage " + policy);
   CHECK(staged.status == 0);
@@ -260,7 +320,7 @@ TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout][ba
   run("rm " + warden.policy_file());
   const Ran saved = run("bpfwarden apply --saved");
   CHECK(saved.status == 0);
-  CHECK(status()["version"] == 1);
+  CHECK(status()["policy_version"] == 1);
   CHECK(status()["confirm_within"] == 0);
   CHECK(load({}).error == 0);
   CHECK(load(Load::packet_filter()).error == EPERM);

@@ -65,7 +65,7 @@ void check_link(const json& attachment, const Fd& link, const char* type, const 
                 const json& network = {}) {
   INFO(attachment.dump());
   CHECK(attachment["link_id"] == link_id(link));
-  CHECK(attachment["type"] == type);
+  CHECK(attachment["link_type"] == type);
   CHECK(attachment["attach"] == attach);
   CHECK(attachment["network_namespace"] == network);
 }
@@ -96,7 +96,7 @@ TEST_CASE("allow_perf_events_by_ioctl_to_be_told", "[vm][rollout][inventory]") {
     CHECK(only(places.at("on_kprobe"))["attach"] == "kprobe/tcp_connect");
     CHECK(only(places.at("on_clock"))["attach"] == "perf_event");
     CHECK(only(places.at("on_clock"))["link_id"] == 0);
-    CHECK(places.program("on_clock")["processes"].at(0)["pid"] == ::getpid());
+    CHECK(places.program("on_clock")["processes"].at(0)["tgid"] == ::getpid());
   }
   places.look();
   CHECK(places.of_type("perf_event").empty());
@@ -148,7 +148,7 @@ TEST_CASE("allow_programs_in_maps_to_be_told", "[vm][rollout][inventory]") {
   CHECK(only(places.at("on_message"))["detail"] == sockets);
   CHECK(only(places.at("on_stream"))["attach"] == "sk_skb/stream_verdict");
   CHECK(only(places.at("on_stream"))["detail"] == sockets);
-  CHECK(only(places.at("as_filter"))["type"] == "prog_array");
+  CHECK(only(places.at("as_filter"))["link_type"] == "prog_array");
   CHECK(only(places.at("as_filter"))["detail"] ==
         "2 entries of " + map_text("prog_array", places.open_map("tail_calls"), "tail_calls"));
   CHECK(only(places.at("in_devmap"))["attach"] == "xdp/devmap");

@@ -59,9 +59,9 @@ TEST_CASE("allow_each_program_of_a_bundle_under_its_own_name",
   const auto programs = nlohmann::json::parse(ran.output)["programs"];
   REQUIRE(programs.size() == 2);
   for (const auto& program : programs) {
-    const bpf_prog_info info = pinned(program["name"]);
-    CHECK(program["id"] == info.id);
-    CHECK(program["name"] == std::string(info.name));
+    const bpf_prog_info info = pinned(program["program"]);
+    CHECK(program["program_id"] == info.id);
+    CHECK(program["program"] == std::string(info.name));
   }
   std::filesystem::remove_all(kFolder);
 }

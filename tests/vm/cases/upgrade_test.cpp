@@ -67,7 +67,7 @@ TEST_CASE("deny_as_before_while_a_later_bpfwarden_says_whose_the_kernel_part_is"
   const auto before = status();
   CHECK(before["kernel_part"]["abi"] == 1);
   check_told("bpfwarden_next", warden,
-             "is of bpfwarden " + before["kernel_part"]["version"].get<std::string>() +
+             "is of bpfwarden " + before["kernel_part"]["bpfwarden_version"].get<std::string>() +
                  " (ABI 1), this binary is 99.0.0 (ABI 2)");
   CHECK(load({}).error == EPERM);
   const auto after = status();

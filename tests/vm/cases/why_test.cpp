@@ -21,7 +21,7 @@ signed-by = ["netops"]
 
 // The refusals, the latest first.
 nlohmann::json why(const std::string& options = "") {
-  return nlohmann::json::parse(run("bpfwarden why --json " + options).output);
+  return nlohmann::json::parse(run("bpfwarden why --json " + options).output)["refusals"];
 }
 
 std::string all_of(const nlohmann::json& sentences) {
@@ -87,7 +87,7 @@ TEST_CASE(
   REQUIRE(refusals.size() == 1);
   CHECK(says(all_of(refusals[0]["why"]), "rule 'no sockets' on line "));
   CHECK(refusals[0]["place"].get<std::string>().starts_with("above rule 'no sockets' (line "));
-  const std::string rule = refusals[0]["rule"];
+  const std::string rule = refusals[0]["rule_text"];
   warden.apply("enforce", kNetwork + rule + no_sockets);
   CHECK(load(request).error == 0);
   CHECK(load(Load::packet_filter()).error == EPERM);  // the same, unsigned
@@ -98,13 +98,13 @@ TEST_CASE("deny_an_unsigned_program_and_allow_exactly_it_by_its_digest",
   Warden warden;
   warden.apply("enforce", kNetwork);
   CHECK(load(Load::packet_filter()).error == EPERM);
-  const std::string question = why()[0]["rule"];
+  const std::string question = why()[0]["rule_text"];
   CHECK(says(question, "# Admits nothing"));
   warden.apply("enforce", kNetwork + question);
   CHECK(load(Load::packet_filter()).error == EPERM);
   const auto answered = why()[0];
   CHECK(answered["event"]["hook"] == "bpf_prog");
-  const std::string rule = answered["rule"];
+  const std::string rule = answered["rule_text"];
   CHECK_FALSE(says(rule, std::string(64, '0')));
   warden.apply("enforce", kNetwork + rule);
   CHECK(load(Load::packet_filter()).error == 0);
@@ -169,7 +169,7 @@ TEST_CASE("deny_feature_probes_and_let_them_through_by_the_rule_that_why_prints"
   const std::string load_it =
       "bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/probed";
   const auto story = [](bool is_probe) {
-    for (const auto& one : nlohmann::json::parse(run("bpfwarden why --last 100 --json").output))
+    for (const auto& one : why("--last 100"))
       if (one["probe"] == is_probe && one["event"]["comm"] == "bpftool") return one;
     return nlohmann::json();
   };
@@ -181,7 +181,7 @@ TEST_CASE("deny_feature_probes_and_let_them_through_by_the_rule_that_why_prints"
   REQUIRE(probe.is_object());
   CHECK(probe["what"].get<std::string>().starts_with("to load a feature probe, an unsigned "));
   CHECK(probe["do"].dump().contains("was never tried"));
-  const auto rule = probe["rule"].get<std::string>();
+  const auto rule = probe["rule_text"].get<std::string>();
   CHECK(rule.contains("load-only = ["));
   CHECK(run("bpfwarden why").output.contains("feature probe"));
   const auto hour = nlohmann::json::parse(run("bpfwarden status --json").output)["last_hour"];

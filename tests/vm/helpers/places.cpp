@@ -50,18 +50,16 @@ Places::Places() {
 
 Places::~Places() { clear(); }
 
-void Places::look() {
-  list_ = json_of("bpfwarden inventory --json");  // a warning would break the JSON
-}
+void Places::look() { list_ = json_of("bpfwarden inventory --json")["programs"]; }
 
 nlohmann::json Places::program(const std::string& name) const {
   for (const nlohmann::json& one : list_)
-    if (one["name"] == name) return one;
+    if (one["program"] == name) return one;
   FAIL("the inventory has no program " << name);
   return {};
 }
 
-nlohmann::json Places::id(const std::string& name) const { return program(name)["id"]; }
+nlohmann::json Places::id(const std::string& name) const { return program(name)["program_id"]; }
 
 nlohmann::json Places::at(const std::string& name) const { return program(name)["attachments"]; }
 
@@ -69,8 +67,8 @@ std::vector<nlohmann::json> Places::of_type(const std::string& type) const {
   std::vector<nlohmann::json> found;
   for (const nlohmann::json& one : list_)
     for (nlohmann::json attachment : one["attachments"])
-      if (attachment["type"] == type) {
-        attachment["id"] = one["id"];
+      if (attachment["link_type"] == type) {
+        attachment["id"] = one["program_id"];
         found.push_back(attachment);
       }
   return found;

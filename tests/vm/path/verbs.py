@@ -2,9 +2,11 @@
 to this: a result that cannot be written is no result. Prints a table; exits 1 if anything is amiss.
 
 The steps are taken in order: what one leaves, the next finds. No verb of `bpfwarden --help` may lack a
-step for each status, unless NEVER says why. usage: verbs.py anywhere|guest FOLDER OBJECT.bpf.o
+step for each status, unless NEVER says why. With --json each has that option, must exit as without it, and what it
+prints is a line `JSON {...}` for tests/json/answers.py. usage: verbs.py anywhere|guest FOLDER OBJECT.bpf.o [--json]
 """
 
+import json
 import os
 import re
 import shutil
@@ -219,6 +221,12 @@ def steps_of(text: str) -> list[Step]:
     return found
 
 
+# What has no --json, or does something else with it.
+def in_json(steps: list[Step]) -> list[Step]:
+    return [Step(step.wanted, [*step.words, "--json"], step.asks_output, step.is_nobody) for step in steps
+            if step.words[0] not in ("schema", "help", "--help", "--version") and step.words != ["report"]]
+
+
 class Table:
     def __init__(self) -> None:
         self.seen: dict[str, set[int]] = {}
@@ -236,7 +244,7 @@ class Table:
     def step(self, step: Step) -> None:
         verb, command = step.words[0], f"`bpfwarden {' '.join(step.words)}`"
         self.enable(verb, step.asks_output)
-        status, said = run(step.words, step.is_nobody)
+        status, said = run(step.words, step.is_nobody, tells_json="--json" in step.words)
         print(f"{command}: {status}", flush=True)
         self.seen.setdefault(verb, set()).add(status)
         if status != step.wanted:
@@ -256,7 +264,7 @@ def closed_pipe() -> int:
 
 
 # `target`: where its standard output goes: a file, or None, a closed pipe; left out, it is returned too.
-def run(words: list[str], is_nobody: bool = False, **options: str | None) -> tuple[int, str]:
+def run(words: list[str], is_nobody: bool = False, tells_json: bool = False, **options: str | None) -> tuple[int, str]:
     out: int = subprocess.PIPE
     if "target" in options:
         out = os.open(options["target"], os.O_WRONLY) if options["target"] else closed_pipe()
@@ -265,6 +273,9 @@ def run(words: list[str], is_nobody: bool = False, **options: str | None) -> tup
                           text=True, timeout=300, check=False, errors="replace", **who)
     if "target" in options:
         os.close(out)
+    if tells_json:
+        told = {"words": words, "status": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+        print("JSON " + json.dumps(told), flush=True)
     return done.returncode, (done.stdout or "") + done.stderr
 
 
@@ -307,11 +318,11 @@ def verbs_of(text: str) -> list[str]:
     return re.findall(r"^  ([a-z]+)  ", "\n".join(listed[begins:]), re.MULTILINE) if begins is not None else []
 
 
-def report(table: Table, verbs: list[str], helps: int) -> None:
+def report(table: Table, verbs: list[str], helps: int, is_json: bool) -> None:
     print(f"{'verb':12}{'exit':10}nothing was written to")
     for verb in verbs:
         for status in {0, 1, 2} - table.seen[verb]:
-            if (verb, status) not in NEVER:
+            if (verb, status) not in NEVER and not is_json:
                 table.problems.append(f"`{verb}` was not seen to exit with {status}")
         unwritten = ", ".join(sorted(table.unwritten.get(verb, {"NOTHING WAS ASKED"})))
         print(f"{verb:12}{' '.join(map(str, sorted(table.seen[verb]))):10}{unwritten}")
@@ -326,9 +337,11 @@ def main() -> int:
     helps = check_help(verbs, table.problems) if sys.argv[1] == "anywhere" else 0
     everywhere = {step.words[0] for step in steps_of(ANYWHERE + GUEST)}
     table.problems += [f"no step is about `{verb}`" for verb in verbs if verb not in everywhere]
-    for step in steps_of({"anywhere": ANYWHERE, "guest": GUEST}[sys.argv[1]]):
+    steps = steps_of({"anywhere": ANYWHERE, "guest": GUEST}[sys.argv[1]])
+    is_json = "--json" in sys.argv
+    for step in in_json(steps) if is_json else steps:
         table.step(step)
-    report(table, [verb for verb in verbs if verb in table.seen], helps)
+    report(table, [verb for verb in verbs if verb in table.seen], helps, is_json)
     return 1 if table.problems or not table.seen else 0
 
 

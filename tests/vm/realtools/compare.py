@@ -11,7 +11,7 @@ CLOCK_SLACK = 3  # seconds: bpftool rounds the time of a load, and computes it f
 
 def inventory() -> dict[int, dict]:
     done = subprocess.run(["bpfwarden", "inventory", "--json"], capture_output=True, text=True, check=True)
-    return {one["id"]: one for one in json.loads(done.stdout)}
+    return {one["program_id"]: one for one in json.loads(done.stdout)["programs"]}
 
 
 def loaded_at(program: dict) -> float:
@@ -22,12 +22,12 @@ def told(program: dict) -> dict:
     """What the inventory says, of that which bpftool says as well."""
     attachments = program["attachments"]
     return {
-        "name": program["name"], "type": program["type"], "uid": program["uid"], "jited": program["jited"],
-        "gpl_compatible": program["gpl_compatible"], "maps": program["maps"],
-        "instructions": program["instructions"], "tag": (program["digest"] or "")[:16],
-        "links": sorted((one["link_id"], one["type"]) for one in attachments if one["link_id"]),
+        "name": program["program"], "type": program["program_type"], "uid": program["uid"], "jited": program["jited"],
+        "gpl_compatible": program["gpl_compatible"], "maps": program["map_count"],
+        "instructions": program["instructions"], "tag": (program["digest"] or "").removeprefix("sha256:")[:16],
+        "links": sorted((one["link_id"], one["link_type"]) for one in attachments if one["link_id"]),
         "attach": sorted(one["attach"] for one in attachments),
-        "pins": sorted(program["pins"]), "pids": sorted(one["pid"] for one in program["processes"]),
+        "pins": sorted(program["pins"]), "pids": sorted(one["tgid"] for one in program["processes"]),
     }
 
 
