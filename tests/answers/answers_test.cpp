@@ -166,10 +166,11 @@ void run_test(const Policy& policy, const Compiled& compiled, const SituationSet
   TestFile tests;
   TestCase& one = tests.cases.emplace_back();
   one.situation = settings;
-  one.allow = lasts.front().allow;
+  const bool is_allowed = lasts.front().allow;
+  one.expected = is_allowed ? Expectation::allow : Expectation::deny;
   one.mode = lasts.front().mode;
   const bool is_one_answer = std::ranges::all_of(lasts, [&](const Verdict& verdict) {
-    return verdict.allow == one.allow && verdict.mode == one.mode;
+    return verdict.allow == is_allowed && verdict.mode == one.mode;
   });
   const TestReport report = run_tests(tests, policy, compiled.image(), load.time);
   if ((report.failed() == 0) != is_one_answer)

@@ -125,7 +125,7 @@ TEST_CASE("allow_at_a_boot_what_is_saved_after_an_initramfs_with_a_newer_policy"
   REQUIRE(load(Load::packet_filter()).error == EPERM);
   REQUIRE(run("cp -a /tmp/saved/. /var/lib/bpfwarden/policies && rm -r /tmp/saved").status == 0);
   CHECK(run("bpfwarden boot").status == 0);
-  CHECK(status_now()["version"] == warden.version() - 1);
+  CHECK(status_now()["policy_version"] == warden.version() - 1);
   CHECK(load(Load::packet_filter()).error == 0);
   CHECK(load({}).error == EPERM);
 }

@@ -84,6 +84,8 @@ class Warden {
   std::vector<nlohmann::json> events();
 
   [[nodiscard]] uint64_t version() const { return version_; }
+  // Of a policy that a case applies by itself.
+  uint64_t raise_version() { return ++version_; }
   [[nodiscard]] std::string policy_file() const { return folder_.path() / "policy.toml"; }
 
   const Signer& netops() const { return netops_; }

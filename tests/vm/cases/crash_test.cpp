@@ -1,0 +1,245 @@
+// The manager is killed at each system call that changes something, and each is made to fail: a
+// whole policy is active afterwards, no load was decided by none, and the next run makes up for it.
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <new>
+
+#include "tests/vm/helpers/effort.h"
+#include "tests/vm/helpers/interrupted.h"
+#include "tests/vm/helpers/scene.h"
+
+namespace bpfwarden::vm {
+namespace {
+
+using Command = std::vector<std::string>;
+
+// Both refuse XDP from people without a key, and admit sockets; one admits sk_msg.
+constexpr const char* kSigned = R"(
+[[rules]]
+name = "signed"
+allow = ["xdp"]
+signed-by = ["netops"]
+[[rules]]
+name = "sockets"
+allow = ["socket"]
+signature = "unsigned"
+)";
+
+std::string before() {
+  return std::string(kSigned) +
+         "[[rules]]\nname = \"messages\"\nallow = [\"sk_msg\"]\nsignature = \"unsigned\"\n";
+}
+
+std::string after() { return kSigned; }
+
+Load message() { return Load::of_type(BPF_PROG_TYPE_SK_MSG, 1); }
+Load socket() { return Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
+
+// Loads, all the time, what every policy here refuses and what each admits.
+class Hammer {
+ public:
+  Hammer() : seen_(make()), child_(::fork()) {
+    REQUIRE(child_ >= 0);
+    if (child_ != 0) return;
+    while (!seen_->stops) {
+      seen_->let_in += load({}).error != EPERM;
+      seen_->kept_out += load(socket()).error != 0;
+      seen_->rounds++;
+      ::usleep(5'000);  // the manager needs the processor, too
+    }
+    ::_exit(0);
+  }
+  Hammer(const Hammer&) = delete;
+  Hammer& operator=(const Hammer&) = delete;
+
+  // Ends it.
+  ~Hammer() {
+    seen_->stops = true;
+    ::waitpid(child_, nullptr, 0);
+  }
+
+  uint32_t rounds() const { return seen_->rounds; }
+  uint32_t let_in() const { return seen_->let_in; }
+  uint32_t kept_out() const { return seen_->kept_out; }
+
+ private:
+  struct Seen {
+    std::atomic<bool> stops = false;
+    std::atomic<uint32_t> rounds = 0, let_in = 0, kept_out = 0;
+  };
+  using SeenPtr = std::unique_ptr<Seen, decltype([](Seen* it) { ::munmap(it, sizeof(*it)); })>;
+
+  static SeenPtr make() {
+    void* memory =
+        ::mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    return SeenPtr(new (memory) Seen);
+  }
+
+  SeenPtr seen_;
+  pid_t child_;
+};
+
+// A command that takes a host from one policy to the other.
+struct PolicyChange {
+  const char* name;
+  std::function<void(Warden&)> prepare;  // `before()` is active then
+  std::function<Command(Warden&)> command;
+  bool decides_otherwise = true;  // once it is done
+  bool can_be_repeated = true;    // once it is done, it does nothing
+};
+
+std::string pins() { return run("ls /sys/fs/bpf/bpfwarden").output; }
+
+// Of files that were being written.
+std::string left_over() {
+  return run("find /var/lib/bpfwarden -name '*.[A-Za-z0-9]*' | grep -E '\\.[A-Za-z0-9]{6}$'")
+      .output;
+}
+
+// One policy, and all of it: what decides is what `policy show` prints.
+void check_whole(Warden& warden) {
+  const auto now = status();
+  CHECK(now["mode"] == "enforce");
+  CHECK(now["hooks"].size() == 41);
+  CHECK(load({}).error == EPERM);
+  CHECK(load(socket()).error == 0);
+  CHECK(load(Load().signed_by(warden.netops(), warden.ring())).error == 0);
+  const bool admits = load(message()).error == 0;
+  CHECK(says(run("bpfwarden policy show"), "sk_msg") == admits);
+}
+
+void put_back(Warden& warden, const PolicyChange& change) {
+  warden.apply("enforce", before());
+  change.prepare(warden);
+}
+
+// Once it has been interrupted: what is there now, and what the next run makes of it.
+void check_survived(Warden& warden, const PolicyChange& change, const Command& command,
+                    const Interrupted& interrupted) {
+  INFO(interrupted.output);
+  check_whole(warden);
+  const bool is_done = (load(message()).error == EPERM) == change.decides_otherwise;
+  if (interrupted.status == 0) CHECK(is_done);
+  if (interrupted.status > 0) CHECK(says(interrupted.output, "error"));
+  if (is_done && !change.can_be_repeated) return;
+  const Interrupted again = run_whole(command);
+  INFO(again.output);
+  CHECK(again.status == 0);
+  CHECK((load(message()).error == EPERM) == change.decides_otherwise);
+  check_whole(warden);
+}
+
+// All of them, or so many, as far from each other as can be.
+std::vector<Interruption> some_of(const std::vector<Interruption>& all, size_t wanted) {
+  if (wanted >= all.size()) return all;
+  std::vector<Interruption> some;
+  for (size_t i = 0; i < wanted; i++) some.push_back(all[i * all.size() / wanted]);
+  return some;
+}
+
+std::vector<Interruption> kills(const Interrupted& whole) {
+  std::vector<Interruption> all;
+  for (size_t at = 0; at < whole.changes.size(); at++) all.push_back({.at = at});
+  return all;
+}
+
+std::vector<Interruption> failures(const Interrupted& whole) {
+  std::vector<Interruption> all;
+  for (size_t at = 0; at < whole.changes.size(); at++)
+    for (const int error : whole.changes[at].errors) all.push_back({.at = at, .error = error});
+  return all;
+}
+
+void interrupt_at(Warden& warden, const PolicyChange& change,
+                  const std::vector<Interruption>& points) {
+  for (const Interruption& point : points) {
+    put_back(warden, change);
+    const Command command = change.command(warden);
+    const Interrupted interrupted = run_interrupted(command, point);
+    INFO(change.name << ", change " << point.at << " ("
+                     << (interrupted.changes.size() > point.at ? interrupted.changes[point.at].name
+                                                               : std::string("none"))
+                     << "), error " << point.error << ", status " << interrupted.status);
+    if (point.error == 0) CHECK(interrupted.status == -1);
+    check_survived(warden, change, command, interrupted);
+  }
+}
+
+void interrupt_everywhere(const PolicyChange& change) {
+  Warden warden;
+  put_back(warden, change);
+  const Interrupted whole = run_whole(change.command(warden));
+  INFO(whole.output);
+  REQUIRE(whole.status == 0);
+  REQUIRE(whole.changes.size() > 1);
+  CHECK((load(message()).error == EPERM) == change.decides_otherwise);
+  const std::string pins_of_it = pins();
+  const Hammer hammer;
+  const auto points = some_of(kills(whole), effort<size_t>(2, 10'000));
+  const auto errors = some_of(failures(whole), effort<size_t>(2, 10'000));
+  interrupt_at(warden, change, points);
+  interrupt_at(warden, change, errors);
+  CHECK(hammer.let_in() == 0);
+  CHECK(hammer.kept_out() == 0);
+  CHECK(hammer.rounds() > 0);
+  CHECK(pins() == pins_of_it);
+  CHECK(left_over().empty());
+  std::printf("crash, %s: killed at %zu of %zu changes, %zu of %zu errors; loads beside it: %u\n",
+              change.name, points.size(), whole.changes.size(), errors.size(),
+              failures(whole).size(), hammer.rounds());
+}
+
+Command staging(Warden& warden) {
+  return {"bpfwarden", "stage", warden.write_policy("enforce", after(), warden.raise_version())};
+}
+
+}  // namespace
+
+TEST_CASE("deny_while_apply_is_killed_or_fails_at_each_change", "[vm][crash]") {
+  interrupt_everywhere({.name = "apply",
+                        .prepare = [](Warden&) {},
+                        .command =
+                            [](Warden& warden) {
+                              return Command{
+                                  "bpfwarden", "apply", "--accept-denials", "--no-events",
+                                  warden.write_policy("enforce", after(), warden.raise_version())};
+                            }});
+}
+
+TEST_CASE("deny_while_stage_is_killed_or_fails_at_each_change", "[vm][crash]") {
+  interrupt_everywhere(
+      {.name = "stage", .prepare = [](Warden&) {}, .command = staging, .decides_otherwise = false});
+}
+
+TEST_CASE("deny_while_promote_is_killed_or_fails_at_each_change", "[vm][crash]") {
+  interrupt_everywhere(
+      {.name = "promote",
+       .prepare = [](Warden& warden) { REQUIRE(run_whole(staging(warden)).status == 0); },
+       .command =
+           [](Warden&) {
+             return Command{"bpfwarden",   "promote",          "--accept-denials",
+                            "--no-events", "--confirm-within", "0"};
+           }});
+}
+
+TEST_CASE("deny_while_rollback_is_killed_or_fails_at_each_change", "[vm][crash]") {
+  interrupt_everywhere(
+      {.name = "rollback",
+       .prepare =
+           [](Warden& warden) {
+             warden.apply("enforce", after());
+             warden.apply("enforce", before());
+           },
+       .command =
+           [](Warden&) { return Command{"bpfwarden", "rollback", "--confirm-within", "0"}; }});
+}
+
+}  // namespace bpfwarden::vm
