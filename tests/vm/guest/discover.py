@@ -23,7 +23,7 @@ TOPICS = ("attach", "race", "keyring", "metrics", "replay", "rollout", "crash", 
 # What a kernel has that every signed load depends on.
 SIGNING = {f"kernel:{name}" for name in ("signature_attr", "signature_verdict", "folded_maps")}
 # These want a guest of their own, or the whole of its time.
-ALONE = {"bare", "slow", "race", "metrics", "log", "differential"}
+ALONE = {"bare", "slow", "race", "metrics", "log", "crash", "differential"}
 SIZE_OF_GROUP = 8
 
 
