@@ -52,7 +52,7 @@ class Hammer {
       seen_->let_in += load({}).error != EPERM;
       seen_->kept_out += load(socket()).error != 0;
       seen_->rounds++;
-      ::usleep(5'000);  // the manager needs the processor, too
+      ::usleep(50'000);  // the manager needs the processor, and events are read
     }
     ::_exit(0);
   }
