@@ -1,7 +1,6 @@
 // The maps of a signed loader: written by others before they are frozen, shared by two runs, or
 // taken from elsewhere.
 #include <bpf/bpf.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,7 +13,6 @@
 #include <csignal>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "dawdle.skel.h"
@@ -23,6 +21,7 @@
 #include "tests/vm/attack/control.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
@@ -56,14 +55,6 @@ struct Tally {
   std::atomic<bool> looks = false, stops = false;
   std::atomic<uint32_t> asked = 0, wrote = 0, not_there = 0, failed_otherwise = 0;
 };
-using TallyPtr = std::unique_ptr<Tally, decltype([](Tally* it) { ::munmap(it, sizeof(*it)); })>;
-
-TallyPtr shared_tally() {
-  void* memory =
-      ::mmap(nullptr, sizeof(Tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::runtime_error("no shared memory");
-  return TallyPtr(new (memory) Tally);
-}
 
 // Writes once, if it is the data of the program and the loader has filled it: who is caught writing
 // while it freezes the map only makes the loader fail.
@@ -154,7 +145,7 @@ uint32_t load_while(Take take, Tally& tally, const Signer& signer, keyring::KeyS
 bool is_written(Take take) {
   const Signer anybody("anybody");
   const Dawdle dawdle;
-  const TallyPtr tally = shared_tally();
+  const auto tally = make_shared_memory<Tally>();
   return load_while(take, *tally, anybody, anybody.ring) == kWritten && tally->wrote > 0;
 }
 
@@ -166,7 +157,7 @@ void check_is_kept(Take take) {
   const Dawdle dawdle;
   Warden warden;
   warden.apply("enforce", kRules);
-  const TallyPtr tally = shared_tally();
+  const auto tally = make_shared_memory<Tally>();
   CHECK(load_while(take, *tally, warden.netops(), warden.ring()) == kSigned);
   CHECK(tally->wrote == 0);
   CHECK(tally->asked > 0);

@@ -1,7 +1,6 @@
 // What an enforcing policy refused at load stays refused, whoever asks: a program's id is public
 // before lsm/bpf_prog is asked for the task that loads it.
 #include <bpf/bpf.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +12,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <random>
 
 #include "loader/kernel/syscall.h"
@@ -22,6 +19,7 @@
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
@@ -40,15 +38,6 @@ struct Shared {
   std::array<std::atomic<uint8_t>, kMaxAdmitted> is_good;  // by id: its load went through
   std::array<std::atomic<uint8_t>, kMaxAdmitted> was_refused;
 };
-
-using SharedPtr = std::unique_ptr<Shared, decltype([](Shared* it) { ::munmap(it, sizeof(*it)); })>;
-
-SharedPtr make_shared_memory() {
-  void* memory =
-      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::runtime_error("no shared memory");
-  return SharedPtr(new (memory) Shared);
-}
 
 // What a program of program() returns; 0 for any other.
 int32_t value_of(const Fd& program) {
@@ -136,7 +125,7 @@ bool is_had_by_asking_twice(std::chrono::seconds longest, Shared& shared) {
 }
 
 bool works_without() {
-  const SharedPtr shared = make_shared_memory();
+  const auto shared = make_shared_memory<Shared>();
   return is_had_by_asking_twice(std::chrono::seconds(20), *shared);
 }
 
@@ -153,7 +142,7 @@ TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
   by_asking_twice.must_have_worked();
   Warden warden;
   warden.apply("enforce", only_good());
-  const SharedPtr shared = make_shared_memory();
+  const auto shared = make_shared_memory<Shared>();
   CHECK_FALSE(is_had_by_asking_twice(tried(), *shared));
   CHECK(shared->refused > 0);  // or nobody came in between
   CHECK(load(program(kGood)).error == 0);
@@ -167,7 +156,7 @@ TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
   warden.apply("enforce", "deny-digests = [\"sha256:" + bad +
                               "\"]\n[[rules]]\nname = \"any\"\nallow = [\"socket\"]\n"
                               "signature = \"unsigned\"\n");
-  const SharedPtr shared = make_shared_memory();
+  const auto shared = make_shared_memory<Shared>();
   CHECK_FALSE(is_had_by_asking_twice(tried(), *shared));
   CHECK(shared->refused > 0);
   CHECK(load(program(kGood)).error == 0);
@@ -184,7 +173,7 @@ TEST_CASE("attack_ask_twice_for_a_replayed_program",
                               "\"]\n[[rules]]\nname = \"netops\"\nallow = [\"socket\"]\n"
                               "signed-by = [\"netops\"]\n");
   const Load old = program(kBad).signed_by(warden.netops());
-  const SharedPtr shared = make_shared_memory();
+  const auto shared = make_shared_memory<Shared>();
   shared->next_id = program_id(load(program(kGood).signed_by(warden.netops())).fd) + 1;
   const pid_t poller = start([&] { poll_ids(*shared); }, 1);
   const auto end = std::chrono::steady_clock::now() + tried();
@@ -268,7 +257,7 @@ TEST_CASE("attack_load_ask_pin_and_open_in_any_order",
   ::mkdir(kPin, 0700);
   const uint32_t seed = std::random_device()();
   INFO("seed " << seed);
-  const SharedPtr shared = make_shared_memory();
+  const auto shared = make_shared_memory<Shared>();
   shared->next_id = program_id(load(program(kGood)).fd) + 1;
   const std::array<pid_t, 3> others = {start([&] { poll_ids(*shared); }, 1),
                                        start([&] { pin_ids(*shared, seed + 1); }, 1),

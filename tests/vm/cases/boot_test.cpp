@@ -16,12 +16,6 @@ allow = ["socket"]
 signature = "unsigned"
 )";
 
-nlohmann::json status_now() { return nlohmann::json::parse(run("bpfwarden status --json").output); }
-
-bool tells(const Ran& ran, const std::string& text) {
-  return ran.output.find(text) != std::string::npos;
-}
-
 // The kernel's own cannot be changed while it runs: a file in its place is what the next boot's is.
 class CommandLine {
  public:
@@ -45,7 +39,7 @@ void reboot_under(Warden& warden) {
 TEST_CASE("allow_everything_at_a_boot_before_any_policy", "[vm][boot][bare]") {
   const Ran boot = run("bpfwarden boot");
   CHECK(boot.status == 0);
-  CHECK(tells(boot, "systemctl reload bpfwarden"));
+  CHECK(says(boot, "systemctl reload bpfwarden"));
   CHECK(load({}).error == 0);
 }
 
@@ -54,13 +48,13 @@ TEST_CASE("deny_at_a_boot_what_was_denied_before_it_and_see_a_canary_refused", "
   reboot_under(warden);
   const Ran boot = run("bpfwarden boot");
   CHECK(boot.status == 0);
-  CHECK(tells(boot, "canary: a load that it denies was refused (xdp)"));
+  CHECK(says(boot, "canary: a load that it denies was refused (xdp)"));
   CHECK(load({}).error == EPERM);
   CHECK(load(Load::packet_filter()).error == 0);
   // From the initramfs and by the unit: the second changes nothing.
-  const auto generation = status_now()["generation"];
+  const auto generation = status()["generation"];
   CHECK(run("bpfwarden boot").status == 0);
-  CHECK(status_now()["generation"] == generation);
+  CHECK(status()["generation"] == generation);
 }
 
 TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot]") {
@@ -69,7 +63,7 @@ TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot]") {
   const CommandLine line("root=/dev/vda bpfwarden=audit quiet bpfwarden=off");
   const Ran boot = run("bpfwarden boot");
   CHECK(boot.status == 0);
-  CHECK(tells(boot, "<4>bpfwarden: warning: off: `bpfwarden=off`"));
+  CHECK(says(boot, "<4>bpfwarden: warning: off: `bpfwarden=off`"));
   CHECK(load({}).error == 0);
   CHECK(run("bpfwarden status").status == 1);
 }
@@ -81,10 +75,10 @@ TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][b
     const CommandLine line("bpfwarden=audit");
     const Ran boot = run("bpfwarden boot");
     CHECK(boot.status == 0);
-    CHECK(tells(boot, "audit by `bpfwarden=audit`"));
-    CHECK(tells(boot, "canary: a load that it denies was counted (xdp)"));
+    CHECK(says(boot, "audit by `bpfwarden=audit`"));
+    CHECK(says(boot, "canary: a load that it denies was counted (xdp)"));
     CHECK(load({}).error == 0);
-    CHECK(status_now()["mode"] == "audit");
+    CHECK(status()["mode"] == "audit");
   }
   lose_kernel_state();
   REQUIRE(run("bpfwarden boot").status == 0);
@@ -98,7 +92,7 @@ TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][b
   const CommandLine line("xbpfwarden=off bpfwarden=offf bpfwarden.off -- bpfwarden=off");
   const Ran boot = run("bpfwarden boot");
   CHECK(boot.status == 0);
-  CHECK(tells(boot, "neither `off` nor `audit`"));
+  CHECK(says(boot, "neither `off` nor `audit`"));
   CHECK(load({}).error == EPERM);
 }
 
@@ -112,7 +106,7 @@ TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot
   const bool is_asked = load({}).error == EPERM;
   const Ran boot = run("bpfwarden boot");
   CHECK(boot.status == (is_asked ? 0 : 1));
-  CHECK(tells(boot, is_asked ? "was refused" : "was let in"));
+  CHECK(says(boot, is_asked ? "was refused" : "was let in"));
   run("echo 1 > /proc/sys/kernel/ftrace_enabled");
 }
 
@@ -125,7 +119,7 @@ TEST_CASE("allow_at_a_boot_what_is_saved_after_an_initramfs_with_a_newer_policy"
   REQUIRE(load(Load::packet_filter()).error == EPERM);
   REQUIRE(run("cp -a /tmp/saved/. /var/lib/bpfwarden/policies && rm -r /tmp/saved").status == 0);
   CHECK(run("bpfwarden boot").status == 0);
-  CHECK(status_now()["policy_version"] == warden.version() - 1);
+  CHECK(status()["policy_version"] == warden.version() - 1);
   CHECK(load(Load::packet_filter()).error == 0);
   CHECK(load({}).error == EPERM);
 }
@@ -136,7 +130,7 @@ TEST_CASE("deny_at_a_boot_by_an_initramfs_from_before_off_and_tell_of_it", "[vm]
   REQUIRE(run("rm -r /var/lib/bpfwarden/policies").status == 0);
   const Ran boot = run("bpfwarden boot");
   CHECK(boot.status == 0);
-  CHECK(tells(boot, "is active, by an initramfs from before `bpfwarden off`"));
+  CHECK(says(boot, "is active, by an initramfs from before `bpfwarden off`"));
   CHECK(load({}).error == EPERM);
 }
 

@@ -1,6 +1,5 @@
 // The manager is killed at each system call that changes something, and each is made to fail: a
 // whole policy is active afterwards, no load was decided by none, and the next run makes up for it.
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,12 +7,11 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <cstdio>
-#include <memory>
-#include <new>
 
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/interrupted.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/shared_memory.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -45,7 +43,7 @@ Load socket() { return Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
 // Loads, all the time, what every policy here refuses and what each admits.
 class Hammer {
  public:
-  Hammer() : seen_(make()), child_(::fork()) {
+  Hammer() : child_(::fork()) {
     REQUIRE(child_ >= 0);
     if (child_ != 0) return;
     while (!seen_->stops) {
@@ -74,16 +72,7 @@ class Hammer {
     std::atomic<bool> stops = false;
     std::atomic<uint32_t> rounds = 0, let_in = 0, kept_out = 0;
   };
-  using SeenPtr = std::unique_ptr<Seen, decltype([](Seen* it) { ::munmap(it, sizeof(*it)); })>;
-
-  static SeenPtr make() {
-    void* memory =
-        ::mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(memory != MAP_FAILED);
-    return SeenPtr(new (memory) Seen);
-  }
-
-  SeenPtr seen_;
+  SharedMemory<Seen> seen_ = make_shared_memory<Seen>();
   pid_t child_;
 };
 

@@ -7,11 +7,11 @@
 
 #include <array>
 #include <catch2/catch_test_macros.hpp>
-#include <cstdlib>
 #include <memory>
 
 #include "taken.skel.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/netlink_random.h"
 #include "tests/vm/helpers/places.h"
 #include "tests/vm/helpers/scene.h"
@@ -26,12 +26,7 @@ namespace {
 
 constexpr size_t kBuffers = 10'000, kAtOnce = 500;
 
-// Ten times as many where rounds of races are 20,000 (./test --all).
-size_t buffers() {
-  const char* const wanted = std::getenv("BPFWARDEN_RACE_ROUNDS");
-  return wanted != nullptr && std::strtoul(wanted, nullptr, 10) >= 20'000 ? 10 * kBuffers
-                                                                          : kBuffers;
-}
+size_t buffers() { return effort(kBuffers, 10 * kBuffers); }
 
 // What the kernel has taken from descriptors of this process.
 class Taken {

@@ -1,6 +1,5 @@
 #include "tests/vm/helpers/contest.h"
 
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,7 +9,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <new>
 
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/effort.h"
@@ -64,13 +62,6 @@ void check_alone(const TwoPrograms& two, const AttachAndLook& attach) {
 
 // ---- Under `detect` -----------------------------------------------------------------------------
 
-SharedScore shared_score() {
-  void* memory =
-      ::mmap(nullptr, sizeof(Score), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  return SharedScore(new (memory) Score);
-}
-
 // In a child: it has a table of its own, which its two threads share. Its denials must fit into the
 // event buffer until it ends. Returns whether it was killed.
 bool competes_and_dies(const Contest& contest, const StartExchange& start, uint32_t wanted,
@@ -113,8 +104,6 @@ void Score::count(const RacedProgram& outcome, uint32_t wanted_id) {
     (outcome.program == wanted_id ? wanted : other)++;
 }
 
-void Unmap::operator()(Score* score) const { ::munmap(score, sizeof(*score)); }
-
 void race(const Contest& contest) {
   const auto& [route, two, rules, attach, makes_links] = contest;
   Warden warden;
@@ -136,7 +125,7 @@ void race(const Contest& contest) {
 SharedScore compete_in_children(Warden& warden, const Contest& contest, uint32_t wanted,
                                 const StartExchange& start) {
   (void)warden.events();
-  SharedScore score = shared_score();
+  SharedScore score = make_shared_memory<Score>();
   size_t killed = 0, reported = 0;
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(effort(10, 28));
   const size_t rounds = rounds_wanted();

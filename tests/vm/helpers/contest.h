@@ -10,6 +10,7 @@
 #include <string>
 
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
@@ -36,12 +37,8 @@ struct Score {
   void count(const RacedProgram& outcome, uint32_t wanted_id);
 };
 
-struct Unmap {
-  void operator()(Score* score) const;
-};
-
 // Of children that may be killed at any moment.
-using SharedScore = std::unique_ptr<Score, Unmap>;
+using SharedScore = SharedMemory<Score>;
 
 using StartExchange = std::function<std::unique_ptr<Exchange>()>;
 
