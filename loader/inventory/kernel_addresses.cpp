@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
-#include <string_view>
 
 #include "base/certificate.h"
 #include "base/fd.h"
@@ -52,18 +50,6 @@ std::vector<bpf_insn> read_instructions(uint32_t id) {
   return insns;
 }
 
-// The line of an address, or nothing for one of a BPF program.
-std::string symbol_in(std::string_view line, const std::set<uint64_t>& addresses,
-                      uint64_t& address) {
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), address, 16);
-  const auto used = static_cast<size_t>(end - line.data());
-  if (error != std::errc() || used + 3 >= line.size() || !addresses.contains(address)) return {};
-  const std::string_view named = line.substr(used + 3);
-  const size_t tab = named.find('\t');
-  const bool is_program = tab != std::string_view::npos && named.substr(tab + 1) == "[bpf]";
-  return is_program ? std::string() : std::string(named.substr(0, tab));
-}
-
 // Of the kernel or of any module.
 bool has_type(const Result<KernelNames>& names, const std::string& symbol) {
   return names && std::ranges::any_of(names->all(), [&](const auto& owned) {
@@ -92,9 +78,9 @@ Result<std::map<uint64_t, std::string>> symbols_at(const std::set<uint64_t>& add
   std::ifstream opened(kallsyms);
   if (!opened) return fail_errno(errno, "cannot read the kernel's symbols in " + kallsyms.string());
   for (std::string line; std::getline(opened, line);) {
-    uint64_t address = 0;
-    if (std::string name = symbol_in(line, addresses, address); !name.empty())
-      found.emplace(address, std::move(name));
+    const auto symbol = parse_symbol(line);
+    if (symbol && symbol->module != "bpf" && addresses.contains(symbol->address))
+      found.emplace(symbol->address, symbol->name);
   }
   return found;
 }

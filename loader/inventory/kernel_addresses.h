@@ -22,8 +22,7 @@ namespace bpfwarden::loader {
 // What may be one, of instructions as the kernel shows them once they are verified
 // (bpf_prog_info.xlated_prog_insns): 64-bit immediates in the kernel's half of the address space
 // that stand for no map and no function of the program. What the verifier itself puts in to read
-// the clock
-// (&jiffies for bpf_jiffies64()) is left out.
+// the clock (&jiffies for bpf_jiffies64()) is left out.
 [[nodiscard]] std::set<uint64_t> possible_addresses(std::span<const bpf_insn> insns);
 
 // The symbols of /proc/kallsyms that begin exactly there; those of BPF programs do not count.

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "loader/policies/kernel_symbols.h"
 #include "policy/image/family_table.h"
 #include "policy/lint/lint.h"
 #include "policy/text/nearest.h"
@@ -20,7 +21,6 @@ using std::string;
 using std::string_view;
 using Names = TargetNames::Names;
 
-constexpr const char* kSymbolFile = "/proc/kallsyms";
 constexpr const char* kEventFolder = "/sys/kernel/tracing/events";
 
 // ---- What is there ------------------------------------------------------------------------------
@@ -28,9 +28,9 @@ constexpr const char* kEventFolder = "/sys/kernel/tracing/events";
 // The names alone; addresses may be hidden.
 Names read_symbols() {
   Names names;
-  std::ifstream file(kSymbolFile);
-  for (string address, type, name, rest; file >> address >> type >> name; std::getline(file, rest))
-    names.insert(name);
+  std::ifstream file(kKernelSymbols);
+  for (string line; std::getline(file, line);)
+    if (const auto symbol = parse_symbol(line)) names.emplace(symbol->name);
   return names;
 }
 

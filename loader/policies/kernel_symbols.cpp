@@ -140,18 +140,25 @@ class FunctionRule {
 
 }  // namespace
 
-void KernelSymbols::add(string_view line) {
-  uint64_t address = 0;
+std::optional<SymbolLine> parse_symbol(string_view line) {
+  SymbolLine symbol;
   const char *begin = line.data(), *end = begin + line.size();
-  const auto [rest, error] = std::from_chars(begin, end, address, 16);
-  if (error != std::errc() || end - rest < 4 || string_view("tTwW").find(rest[1]) == string::npos)
-    return;
-  const string_view named = line.substr(static_cast<size_t>(rest - line.data()) + 3);
+  const auto [rest, error] = std::from_chars(begin, end, symbol.address, 16);
+  if (error != std::errc() || end - rest < 4) return std::nullopt;
+  symbol.type = rest[1];
+  const string_view named = line.substr(static_cast<size_t>(rest - begin) + 3);
   const size_t tab = named.find('\t');
-  string_view module;
+  symbol.name = named.substr(0, tab);
   if (tab != string_view::npos && tab + 2 < named.size())
-    module = named.substr(tab + 2, named.find(']') - tab - 2);
-  if (!is_made_up(module)) by_address_.push_back({address, named.substr(0, tab), module});
+    symbol.module = named.substr(tab + 2, named.find(']') - tab - 2);
+  return symbol;
+}
+
+void KernelSymbols::add(string_view line) {
+  const auto symbol = parse_symbol(line);
+  if (!symbol || string_view("tTwW").find(symbol->type) == string_view::npos) return;
+  if (!is_made_up(symbol->module))
+    by_address_.push_back({symbol->address, symbol->name, symbol->module});
 }
 
 Result<KernelSymbols> KernelSymbols::read(const std::filesystem::path& file) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,6 +21,17 @@ inline constexpr const char* kKernelSymbols = "/proc/kallsyms";
 
 // The code of the warnings below.
 inline constexpr std::string_view kAmbiguousFunction = "ambiguous-function";
+
+// A line of /proc/kallsyms, as views into it. `module` is empty for the kernel's own, and "bpf" for
+// programs.
+struct SymbolLine {
+  uint64_t address = 0;  // 0: hidden
+  char type = 0;         // as nm(1) has it: 'T', 'd'
+  std::string_view name, module;
+};
+
+// Nothing for what is no such line.
+[[nodiscard]] std::optional<SymbolLine> parse_symbol(std::string_view line);
 
 // Whose functions: all, the kernel's own (empty), or those of a module.
 struct SymbolScope {
