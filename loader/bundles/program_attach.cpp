@@ -1,7 +1,5 @@
 #include "loader/bundles/program_attach.h"
 
-#include <bpf/libbpf.h>
-
 #include <algorithm>
 
 #include "policy/language/attach_point.h"
@@ -23,17 +21,6 @@ Result<policy::AttachPoint> attach_point_of(const keyring::ProgramEntry& program
   if (found->target != policy::Target::none && slash != std::string::npos)
     point.target = program.section.substr(slash + 1);
   return point;
-}
-
-std::string program_type_name(const keyring::ProgramEntry& program) {
-  const char* name = libbpf_bpf_prog_type_str(static_cast<bpf_prog_type>(program.prog_type));
-  return name != nullptr ? name : std::to_string(program.prog_type);
-}
-
-std::string attach_type_name(const keyring::ProgramEntry& program) {
-  const auto type = static_cast<bpf_attach_type>(program.expected_attach_type);
-  const char* name = libbpf_bpf_attach_type_str(type);
-  return name != nullptr ? name : std::to_string(program.expected_attach_type);
 }
 
 }  // namespace bpfwarden::loader

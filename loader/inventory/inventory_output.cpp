@@ -1,13 +1,12 @@
 #include "loader/inventory/inventory_output.h"
 
-#include <bpf/libbpf.h>
-
 #include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
 #include "loader/inventory/take_away.h"
+#include "loader/kernel/type_names.h"
 #include "loader/policies/publish.h"
 #include "loader/text/json_members.h"
 #include "loader/text/kernel_text.h"
@@ -24,11 +23,6 @@ constexpr const char* kIndent = "       ";
 
 bool is_known(const ListedProgram& program) {
   return (program.listed.flags & BW_LISTED_ADMITTED) != 0;
-}
-
-std::string type_name(const bw_listed_program& listed) {
-  const char* name = libbpf_bpf_prog_type_str(static_cast<bpf_prog_type>(listed.prog_type));
-  return name != nullptr ? name : std::to_string(listed.prog_type);
 }
 
 nlohmann::json verdict_of(const bw_listed_program& listed) {
@@ -111,8 +105,8 @@ std::string loader_text(const ListedProgram& program) {
 std::string load_text(const ListedProgram& program, const Moment& now) {
   const bw_listed_program& listed = program.listed;
   constexpr size_t prefix = 12;  // enough to tell programs of one host apart
-  std::string text = type_name(listed) + ", loaded " + ago_text(age(listed, now)) + " by uid " +
-                     std::to_string(listed.uid);
+  std::string text = program_type_name(listed.prog_type) + ", loaded " +
+                     ago_text(age(listed, now)) + " by uid " + std::to_string(listed.uid);
   const std::string loader = loader_text(program), digest = digest_text(listed);
   if (!loader.empty()) text += ", " + loader;
   text += ", " + counted(listed.map_count, "map");
@@ -198,7 +192,7 @@ std::string inventory_details(const ListedProgram& program, const Moment& now) {
   const bw_listed_program& listed = program.listed;
   const std::string digest = digest_text(listed), signature = signature_text(program);
   return line("program", std::to_string(listed.id) + " " + name_text(program)) +
-         line("type", type_name(listed)) + line("attach", program.attach) +
+         line("type", program_type_name(listed.prog_type)) + line("attach", program.attach) +
          line("standing", verdict_text(program)) +
          line("signature", signature.empty() ? "none that is known" : signature) +
          admission_details(program) + line("digest", digest.empty() ? "" : "sha256:" + digest) +
@@ -224,7 +218,7 @@ nlohmann::json inventory_json(const ListedProgram& program, const Moment& now) {
         object_of({{"tgid", one.pid}, {"comm", one.name}, {"unit", text_or_null(one.unit)}}));
   return object_of({{"program_id", listed.id},
                     {"program", kernel_text(listed.name, sizeof(listed.name))},
-                    {"program_type", type_name(listed)},
+                    {"program_type", program_type_name(listed.prog_type)},
                     {"attach", program.attach},
                     {"standing", standing_name(program.standing)},
                     {"admission", admission(program)},

@@ -11,6 +11,7 @@
 #include "loader/bundles/skeleton_header.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/kernel/type_names.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
@@ -61,8 +62,8 @@ json programs_of(const keyring::Bundle& bundle) {
     list.push_back(object_of({{"program", program.name},
                               {"section", program.section},
                               {"attach", text_or_null(program.attach)},
-                              {"program_type", program_type_name(program)},
-                              {"attach_type", attach_type_name(program)}}));
+                              {"program_type", program_type_name(program.prog_type)},
+                              {"attach_type", attach_type_name(program.expected_attach_type)}}));
   return list;
 }
 
