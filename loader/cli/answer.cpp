@@ -121,6 +121,13 @@ void put_answer(json answer) { pending().answer = std::move(answer); }
 void answer_in_lines() { pending().is_stream = true; }
 void answer_on_stderr() { pending().is_on_stderr = true; }
 
+void answer_applied(const CompiledPolicy& compiled, const Applied& applied,
+                    const AppliedNotes& notes) {
+  if (in_json()) return put_answer(applied_json(compiled, applied, notes));
+  print_applied(compiled, applied);
+  print_stale_initramfs();
+}
+
 void put_line(const json& line) {
   answer_in_lines();
   std::fputs(dumped_answer(line, -1).c_str(), stdout);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "loader/events/event.h"
+#include "loader/rollout/applied_output.h"
 #include "policy/text/diagnostic.h"
 
 namespace bpfwarden::loader {
@@ -20,6 +21,9 @@ void answer_in_json();
 
 // The result, printed by finish().
 void put_answer(nlohmann::json answer);
+// Of what made a policy active: the result, or the lines for people.
+void answer_applied(const CompiledPolicy& compiled, const Applied& applied,
+                    const AppliedNotes& notes = {});
 // A line of a result that has many: at once. finish() then prints errors only.
 void put_line(const nlohmann::json& line);
 // Of a result that has many: what goes wrong is a line, too.

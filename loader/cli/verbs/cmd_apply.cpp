@@ -94,11 +94,7 @@ int run_apply(ApplyArguments& options) {
     };
   auto applied = apply(*checked, options.apply);
   if (!applied) return print_error(applied.error());
-  if (in_json())
-    put_answer(applied_json(compiled, *applied, {.widening = widens, .taken_away = *taken_away}));
-  else
-    print_applied(compiled, *applied);
-  if (!in_json()) print_stale_initramfs();
+  answer_applied(compiled, *applied, {.widening = widens, .taken_away = *taken_away});
   tell_service_manager(policy_line(compiled));
   return 0;
 }

@@ -2,12 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
-#include "loader/rollout/applied_output.h"
 #include "loader/rollout/rollout.h"
 
 namespace bpfwarden::loader {
@@ -16,14 +14,9 @@ namespace {
 int run_promote(const PromoteOptions& options) {
   const auto promoted = promote(options);
   if (!promoted) return print_error(promoted.error());
-  const CompiledPolicy& compiled = *promoted->policy.compiled;
-  if (in_json())
-    return put_answer(
-               applied_json(compiled, promoted->applied, {.taken_away = promoted->taken_away})),
-           0;
-  std::fputs(promoted->taken_away.c_str(), stderr);
-  print_applied(compiled, promoted->applied);
-  print_stale_initramfs();
+  if (!in_json()) std::fputs(promoted->taken_away.c_str(), stderr);
+  answer_applied(*promoted->policy.compiled, promoted->applied,
+                 {.taken_away = promoted->taken_away});
   return 0;
 }
 

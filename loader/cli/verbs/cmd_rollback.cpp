@@ -1,12 +1,10 @@
 // bpfwarden rollback: bring back the policy that was active before.
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
-#include "loader/rollout/applied_output.h"
 #include "loader/rollout/rollout.h"
 
 namespace bpfwarden::loader {
@@ -15,11 +13,7 @@ namespace {
 int run_rollback(const ApplyOptions& options) {
   const auto back = rollback(options);
   if (!back) return print_error(back.error());
-  if (in_json())
-    put_answer(applied_json(*back->policy.compiled, back->applied, {}));
-  else
-    print_applied(*back->policy.compiled, back->applied);
-  if (!in_json()) print_stale_initramfs();
+  answer_applied(*back->policy.compiled, back->applied);
   return 0;
 }
 
