@@ -19,7 +19,7 @@ Result<Generation> read_previous(const ActivePolicy& active) {
   if (!previous) return std::unexpected(std::move(previous).error());
   if (!*previous)
     return fail("there is no policy to go back to",
-                "`bpfwarden status` shows what is active; `bpfwarden off` ends it");
+                "`bpfwarden status` shows what is active; `bpfwarden apply POLICY` replaces it");
   return std::move(**previous);
 }
 

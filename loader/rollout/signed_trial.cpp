@@ -133,10 +133,8 @@ Capability probe_by_signing() {
   if (!foreign) return failed(foreign.error());
   const Fd loaded = load_signed(program, *signature, *ring);
   if (!loaded)
-    return failed(
-        std::string("a signed program is refused: ") + std::strerror(errno),
-        "use a kernel with CONFIG_SYSTEM_DATA_VERIFICATION; since Linux 7.4 also one that "
-        "keeps user keyrings open to BPF (`bpf.keyring_unsealed`)");
+    return failed(std::string("a signed program is refused: ") + std::strerror(errno),
+                  "use a kernel with CONFIG_SYSTEM_DATA_VERIFICATION");
   const auto verdict = verdict_of(loaded);
   if (!verdict) return failed("the kernel does not call a good signature verified", kDistrust);
   if (auto bad = complain_if_loaded("a program that was changed after it was signed", returning(1),

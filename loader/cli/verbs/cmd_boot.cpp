@@ -77,9 +77,10 @@ void warn_of_initramfs() {
 
 // An initramfs from before `off` has brought back what this host no longer has. To enforce too much
 // is told, and left to people.
-int with_forgotten_policy(const Boot& boot, const std::string& policy) {
-  const std::string text = policy + " is active, by an initramfs from before `bpfwarden off`";
-  warn(text + "; `bpfwarden off` ends it");
+int with_forgotten_policy(const Boot& boot) {
+  const std::string text =
+      boot.forgotten + " is active, by an initramfs from before `bpfwarden off`";
+  warn(text + "; to keep it, run `bpfwarden apply POLICY`");
   warn_of_initramfs();
   if (in_json()) put_answer(boot_json(boot, {}, {}));
   tell_service_manager(text);
@@ -88,7 +89,7 @@ int with_forgotten_policy(const Boot& boot, const std::string& policy) {
 
 // For the journal, and the line of `systemctl status`.
 int without_policy(const Boot& boot) {
-  if (!boot.forgotten.empty()) return with_forgotten_policy(boot, boot.forgotten);
+  if (!boot.forgotten.empty()) return with_forgotten_policy(boot);
   const std::string text =
       boot.word == BootWord::off
           ? "off: `bpfwarden=off` on the kernel's command line; nothing is decided"
