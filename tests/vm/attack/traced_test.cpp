@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <csignal>
@@ -18,6 +19,7 @@
 #include "tests/vm/attack/raced_link.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/linger.h"
+#include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
@@ -149,17 +151,20 @@ struct Gripped {
   size_t worked = 0, refused = 0;
 };
 
-// While the process attaches again and again, until it was refused once or for so many rounds.
-Gripped grip(const Functions& functions, const Fd& program, const Grip& one, size_t rounds = 3000) {
+// While the process attaches again and again, until both were seen or it has attached so often. One
+// call takes as long as thousands of grips, so it is its calls that count, and it is met between
+// two of them because it rests there.
+Gripped grip(const Functions& functions, const Fd& program, const Grip& one, size_t links = 300) {
+  const auto made = make_shared_memory<std::atomic<size_t>>();
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     run_on(0);
-    for (;;) (void)functions.link(program);
+    for (;; ::usleep(500), ++*made) (void)functions.link(program);
   }
   run_on(1);
   Gripped counts;
-  for (size_t tries = 0; tries < rounds && (counts.refused == 0 || counts.worked == 0); tries++)
+  while (*made < links && (counts.refused == 0 || counts.worked == 0))
     (one(child) == EPERM ? counts.refused : counts.worked)++;
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
@@ -173,7 +178,7 @@ const Control gripped([] {
   const Functions functions;
   const Fd program = loaded(program_of("kprobe.multi"));
   return std::ranges::all_of(kGrips, [&](const Grip& one) {
-    const Gripped counts = grip(functions, program, one, 200);
+    const Gripped counts = grip(functions, program, one, 20);
     return counts.worked > 0 && counts.refused == 0;
   });
 });
@@ -196,9 +201,9 @@ TEST_CASE("attack_reach_for_who_is_watched", "[vm][control][attack][race]") {
   CHECK(races_told(warden.events(), EPERM) > 0);
   warden.apply("enforce", rules_for_functions("*"));
   const Fd anywhere = loaded(program_of("kprobe.multi"));
-  for (const Grip& one : kGrips) CHECK(grip(functions, anywhere, one, 200).refused == 0);
+  for (const Grip& one : kGrips) CHECK(grip(functions, anywhere, one, 20).refused == 0);
   warden.apply("audit", rules_for_functions("tcp_connect"));
-  CHECK(grip(functions, anywhere, open_memory, 200).refused == 0);
+  CHECK(grip(functions, anywhere, open_memory, 20).refused == 0);
 }
 
 }  // namespace bpfwarden::vm
