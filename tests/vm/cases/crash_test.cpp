@@ -173,7 +173,7 @@ void interrupt_everywhere(const PolicyChange& change) {
   const std::string pins_of_it = pins();
   const Hammer hammer;
   const auto points = some_of(kills(whole), effort<size_t>(2, 10'000));
-  const auto errors = some_of(failures(whole), effort<size_t>(2, 10'000));
+  const auto errors = some_of(failures(whole), effort<size_t>(1, 10'000));
   interrupt_at(warden, change, points);
   interrupt_at(warden, change, errors);
   CHECK(hammer.let_in() == 0);
