@@ -68,11 +68,21 @@ void add(std::vector<Mount>& mounts, Mount next) {
   mounts.push_back(std::move(next));
 }
 
+// What goes along into the next root. All else ends with the old one, such as the read-only /usr
+// that systemd mounts over an initramfs's own.
+bool is_taken_along(const Mount& mount) {
+  static constexpr string_view kMoved[] = {"/dev", "/proc", "/run", "/sys"};
+  return std::ranges::any_of(kMoved,
+                             [&](string_view one) { return is_at_or_below(mount.point, one); });
+}
+
 // Nothing changes where nothing is mounted there.
 void make_root(std::vector<Mount>& mounts, string_view next_root) {
   const auto is_next = [&](const Mount& one) { return one.point == next_root; };
   if (next_root.empty() || std::ranges::none_of(mounts, is_next)) return;
-  std::erase_if(mounts, [](const Mount& one) { return one.point.empty(); });
+  std::erase_if(mounts, [&](const Mount& one) {
+    return !is_at_or_below(one.point, next_root) && !is_taken_along(one);
+  });
   for (Mount& one : mounts)
     if (is_at_or_below(one.point, next_root)) one.point.erase(0, next_root.size());
 }

@@ -47,8 +47,9 @@ TEST_CASE("in an initramfs the real root's files have the names that they will h
   const std::string initramfs =
       "1 1 0:2 / / rw - rootfs rootfs rw\n20 1 0:21 / /sys rw - sysfs sysfs rw\n"
       "30 1 254:0 / /root rw - ext4 /dev/vda rw\n31 30 254:1 / /root/usr rw - ext4 /dev/vdb rw\n"
-      "32 1 0:30 / /rooted rw - tmpfs tmpfs rw\n";
-  CHECK(seen(initramfs, "/root") == "266338304  \n21  /sys\n266338305  /usr\n30  /rooted\n");
+      "32 1 0:30 / /rooted rw - tmpfs tmpfs rw\n33 1 0:2 /usr /usr ro - rootfs rootfs rw\n"
+      "34 1 0:31 / /run rw - tmpfs tmpfs rw\n35 1 0:32 / /runner rw - tmpfs tmpfs rw\n";
+  CHECK(seen(initramfs, "/root") == "266338304  \n21  /sys\n266338305  /usr\n31  /run\n");
   CHECK(seen(initramfs, "/sysroot") == seen(initramfs));
   CHECK(seen(initramfs, "/root/") == seen(initramfs));
 }
