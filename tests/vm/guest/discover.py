@@ -7,8 +7,8 @@ Each runs in a guest (FOLDER/case) that goes on from a saved one, which the fixt
 vm-KERNEL-hooks makes, or in one of each. Up to eight cases of a file share it (FOLDER/group, a fixture as well).
 On the first kernel all cases belong to ./test; on the others those whose outcome can depend on the kernel,
 which say so by a tag, [kernel]; of the many that depend on how it verifies signatures and on nothing else,
-those tagged [signing]. Attacks, races and what loads the hooks by itself ([bare]) are tried on the others by
-./test --all, and what is tagged [slow] on all.
+those tagged [signing]. Attacks, races and what else loads the hooks by itself ([bare]) are tried on the others
+by ./test --all, and what is tagged [slow] on all.
 """
 
 import itertools
@@ -42,9 +42,9 @@ def cases(program: str):
 
 def asked_of_older(tags: set[str]) -> bool:
     by_more = {tag for tag in tags if tag.startswith("kernel:")} - SIGNING
-    if "signing" in tags:
-        return True
-    return "kernel" in tags and not tags & {"attack", "race", "bare"} and bool(by_more)
+    if "kernel" not in tags or tags & {"attack", "race"}:
+        return False
+    return "signing" in tags or bool(by_more) and "bare" not in tags
 
 
 def batches(of: list[Case]):
