@@ -8,6 +8,7 @@
 #include "bpf-lsm/capable.bpf.h"
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
+#include "bpf-lsm/own_objects.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
 // What a busy host calls most, and no decision is about.
@@ -43,6 +44,7 @@ int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, b
   if (is_map_access(command)) return ret;
   forget_last_call(command, attr, kernel);
   if (ret) return ret;
+  tell_of_number(command, attr);
   if (takes_link(command)) return judge_taking(command, attr);
   return bpf_get_func_arg(ctx, 1, &address) ? -EPERM : judge_call(command, attr, address, kernel);
 }
@@ -68,6 +70,7 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (note) note->signature.under_way = 0;  // from here on a failure is not the signature's
   if (ret) return ret;
+  tell_of_extended(prog);
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_PROG_LOAD);
   const struct bw_image* image = active_image(&record->generation);
@@ -89,7 +92,10 @@ int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
   __u64 key = (__u64)prog->aux;
   if (ret) return ret;
   struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
-  if (!known) return judge_stranger(prog);
+  if (!known) {
+    tell_of_program(prog);
+    return judge_stranger(prog);
+  }
   if (known->standing == BW_STANDING_CONFIRMED) return 0;
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   return note ? look_at(known, prog, note) : refuse_blind(BW_HOOK_PROG);

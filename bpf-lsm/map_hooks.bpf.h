@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/loader_maps.bpf.h"
+#include "bpf-lsm/own_objects.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
 
 static __always_inline int refuse_map(enum bw_cause cause, bool kernel) {
@@ -29,7 +30,9 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
 // attach/received_hooks.bpf.h.
 SEC("lsm/bpf_map")
 int BPF_PROG(give_map, struct bpf_map* map, unsigned int mode, int ret) {
-  return ret ? ret : is_of_others_run((__u64)map) ? -ENOENT : 0;
+  if (ret) return ret;
+  tell_of_map(map, mode);
+  return is_of_others_run((__u64)map) ? -ENOENT : 0;
 }
 
 SEC("lsm/bpf_map_free")

@@ -134,6 +134,13 @@ struct destinations_note {
   struct destination to[MAX_DESTINATIONS];
 };
 
+// What the task was told of for, of bpfwarden's own objects (own_objects.bpf.h).
+struct own_note {
+  __u64 generation;
+  __u32 looks_told;  // two bits for each enum bw_own_kind: by number, by pin
+  __u32 reserved;
+};
+
 struct task_note {
   struct call_note call;
   struct signature_note signature;
@@ -148,6 +155,7 @@ struct task_note {
   struct bw_name probed_file;          // that the probes of the attachment are in
   struct destinations_note destinations;
   struct subject_note subject;
+  struct own_note own;
   __u64 condemned;  // killed for a race (attach/race.bpf.h)
 };
 

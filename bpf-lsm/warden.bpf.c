@@ -17,8 +17,13 @@
 //                                 kernel loads that no signed loader makes (evidence)
 // map_hooks.bpf.h
 //   lsm/bpf_map_create            a loader's metadata rewritten after its signature was checked
-//   lsm/bpf_map                   a running loader's data rewritten before it is frozen
+//   lsm/bpf_map                   a running loader's data rewritten before it is frozen; who opens
+//                                 maps of the warden's own (report only)
 //   lsm/bpf_map_free              a freed map taken for another one
+// own_hooks.bpf.h
+//   lsm/inode_unlink, lsm/inode_rename
+//                                 pins of the warden's own removed, or renamed (report only)
+//   fentry/bpf_link_new_fd        its links opened (report only)
 // signature_hooks.bpf.h
 //   fexit/verify_signature        which key verified (evidence)
 //   fexit/pkcs7_validate_trust    that it was the only signer (evidence)
@@ -86,6 +91,7 @@
 #include "bpf-lsm/load_hooks.bpf.h"
 #include "bpf-lsm/loader_hooks.bpf.h"
 #include "bpf-lsm/map_hooks.bpf.h"
+#include "bpf-lsm/own_hooks.bpf.h"
 #include "bpf-lsm/signature_hooks.bpf.h"
 #include "bpf-lsm/token_hooks.bpf.h"
 

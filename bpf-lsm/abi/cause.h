@@ -25,5 +25,6 @@ enum bw_cause {
   BW_CAUSE_TABLE_FULL = 20,        // no room to note a program, or a map of a loader
   BW_CAUSE_UNJUDGED_ROUTE = 21,    // observed: a program taken for use by a way that no hook judged
   BW_CAUSE_PROBE_GROWS = 22,       // observed: the files that append probes to events were opened
+  BW_CAUSE_OWN_OBJECT_TOUCHED = 23,  // observed: somebody reached for an object of bpfwarden's own
   BW_CAUSES,
 };

@@ -26,6 +26,7 @@ enum bw_hook {
   BW_HOOK_ATTACH = 7,        // an attachment or a run: see bw_event.route
   BW_HOOK_TOKEN_CREATE = 8,  // lsm/bpf_token_create
   BW_HOOK_SUM = 9,           // of a sum (abi/summary.h) of which only the cause is known
+  BW_HOOK_OWN = 10,          // one of bpfwarden's own objects: see bw_event.place
 };
 
 // By which way a program was to become active.
@@ -49,6 +50,15 @@ enum bw_route {
   // it.
   BW_ROUTE_DEVICE_JOINED = 14,
   BW_ROUTE_UNJUDGED = 15,  // one that no hook knows: bw_event.place says which system call
+  // How somebody reached for one of bpfwarden's own objects: a descriptor of it, to write or not,
+  // by its number or its pin; the pin itself; a program that traces it or replaces a part of it.
+  BW_ROUTE_OWN_BY_NUMBER = 16,
+  BW_ROUTE_OWN_BY_PIN = 17,
+  BW_ROUTE_OWN_WRITABLE_BY_NUMBER = 18,
+  BW_ROUTE_OWN_WRITABLE_BY_PIN = 19,
+  BW_ROUTE_OWN_PIN_REMOVED = 20,
+  BW_ROUTE_OWN_PIN_RENAMED = 21,
+  BW_ROUTE_OWN_EXTENDED = 22,
   BW_ROUTES,
 };
 
@@ -98,8 +108,10 @@ struct bw_event {
   __u8 route;                       // enum bw_route
   __u8 family;                      // hook attach: 1 + the family; 0: not known
   __u16 reserved;
-  __u64 place[BW_NAME_WORDS];  // hook attach: device or cgroup, NUL padded; empty: not known
-  __u64 count;                 // 1; of a sum (abi/summary.h): how many denials, and no sequence
+  // hook attach: device or cgroup, NUL padded; empty: not known. Hook own: which object, "map
+  // control".
+  __u64 place[BW_NAME_WORDS];
+  __u64 count;  // 1; of a sum (abi/summary.h): how many denials, and no sequence
 };
 
 BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, policy_digest) == 40, "bw_event header");

@@ -7,7 +7,6 @@
 #include "bpf-lsm/attach/attach.bpf.h"
 
 #define TRACEFS_MAGIC 0x74726163
-#define FMODE_WRITE 2
 
 // Judges the program at the perf event of note->attachment, and notes it where that one grows.
 static __always_inline int judge_at_event(struct task_note* note, struct bpf_prog* prog) {

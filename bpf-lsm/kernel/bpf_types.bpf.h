@@ -82,7 +82,7 @@ union bpf_attr {
   struct {  // BPF_OBJ_PIN
     __u32 bpf_fd;
   };
-  struct {  // BPF_LINK_GET_FD_BY_ID
+  struct {  // BPF_LINK_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID
     __u32 link_id;
   };
 };
@@ -149,6 +149,7 @@ struct bpf_map_owner {
 struct bpf_map {
   enum bpf_map_type map_type;
   __u32 value_size;
+  __u32 id;
   struct bpf_map_owner* owner;
 };
 

@@ -89,6 +89,7 @@ struct inode {
   const unsigned int i_nlink;
   __u32 i_rdev;
   unsigned long i_ino;
+  const void* i_op;
   struct super_block* i_sb;
   void* i_private;
 };

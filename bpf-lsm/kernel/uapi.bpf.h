@@ -10,10 +10,12 @@ enum bpf_cmd {
   BPF_MAP_GET_NEXT_KEY = 4,
   BPF_PROG_LOAD = 5,
   BPF_OBJ_PIN = 6,
+  BPF_OBJ_GET = 7,
   BPF_PROG_ATTACH = 8,
   BPF_PROG_DETACH = 9,
   BPF_PROG_TEST_RUN = 10,
   BPF_RAW_TRACEPOINT_OPEN = 17,
+  BPF_BTF_GET_FD_BY_ID = 19,
   BPF_LINK_CREATE = 28,
   BPF_LINK_UPDATE = 29,
   BPF_LINK_GET_FD_BY_ID = 30,
@@ -37,6 +39,8 @@ enum bpf_map_type {
   BPF_MAP_TYPE_RINGBUF = 27,
   BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
+
+#define FMODE_WRITE 2  // of struct file, and of a descriptor that is asked for
 
 enum {
   BPF_ANY = 0,

@@ -178,6 +178,7 @@ void read_program(const bw_event& record, const bw_image* image, Event& event) {
   event.route = word_of_number<bw_route>(record.route);
   if (record.route == BW_ROUTE_UNJUDGED)
     event.system_call = kernel_text(record.place, sizeof(record.place));
+  if (record.hook == BW_HOOK_OWN) event.object = kernel_text(record.place, sizeof(record.place));
   event.program = kernel_text(record.program_name, sizeof(record.program_name));
   event.program_id = record.program_id;
   event.loader_id = record.loader_id;
@@ -237,6 +238,8 @@ policy::RecordedLoad recorded_load_of(const Event& event) {
     load.signature = static_cast<policy::Signature>(*event.signature.known);
   return load;
 }
+
+bool is_touch(const Event& event) { return event.hook == BW_HOOK_OWN; }
 
 bool is_after_move(const Event& event) {
   return event.route == BW_ROUTE_DEVICE_RENAMED || event.route == BW_ROUTE_DEVICE_MOVED ||

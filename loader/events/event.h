@@ -65,6 +65,7 @@ struct Event {
   std::string attach;  // "xdp@eth0"
   Word<bw_route> route;
   std::string system_call;
+  std::string object;  // of bpfwarden's own: "map control"
   std::string program;
   uint32_t program_id = 0;
   uint32_t loader_id = 0;
@@ -96,6 +97,8 @@ using EventHandler = std::function<void(const Event&)>;
 [[nodiscard]] bool is_attachment(const Event& event);
 // The load of a feature probe (policy/answers/probes.h): what its tool wanted is another load.
 [[nodiscard]] bool is_feature_probe(const Event& event);
+// Somebody reached for one of bpfwarden's own objects.
+[[nodiscard]] bool is_touch(const Event& event);
 // Of a program that was attached before: something was done to its device.
 [[nodiscard]] bool is_after_move(const Event& event);
 

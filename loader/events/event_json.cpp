@@ -50,6 +50,7 @@ void each_member_of_program(Each& each, Of& event) {
   each.text_or_null("attach", event.attach);
   each.word("route", event.route);
   each.text_or_null("system_call", event.system_call);
+  each.text_or_null("object", event.object);
   each.text("program", event.program);
   each.value("program_id", event.program_id);
   each.value("loader_id", event.loader_id);

@@ -30,6 +30,20 @@ string move_text(const Event& event, const string& named) {
   return "moved the device of " + program + " into another network namespace, now " + event.attach;
 }
 
+string touch_text(const Event& event) {
+  const string object = "bpfwarden's " + (event.object.empty() ? "objects" : event.object);
+  if (event.route == BW_ROUTE_OWN_PIN_REMOVED) return "removed a pin of " + object;
+  if (event.route == BW_ROUTE_OWN_PIN_RENAMED) return "renamed a pin of " + object;
+  if (event.route == BW_ROUTE_OWN_EXTENDED)
+    return "loaded a program that extends or traces " + object;
+  const bool writes =
+      event.route == BW_ROUTE_OWN_WRITABLE_BY_NUMBER || event.route == BW_ROUTE_OWN_WRITABLE_BY_PIN;
+  const bool by_pin =
+      event.route == BW_ROUTE_OWN_BY_PIN || event.route == BW_ROUTE_OWN_WRITABLE_BY_PIN;
+  return "opened " + object + (writes ? " to write" : "") +
+         (by_pin ? ", by its pin" : ", by its number");
+}
+
 // Somebody wanted the link of one who won a race, or to get at who attaches.
 bool is_reach(const Event& event) {
   return event.cause == BW_CAUSE_ATTACH_RACE && event.error != 0;
@@ -71,6 +85,7 @@ string verdict_text(const Event& event) {
   if (event.hook == BW_HOOK_STAGED) return difference_text(event);
   if (event.refused) return "DENIED";
   if (event.decision != Decision::deny) return "allowed";
+  if (is_touch(event)) return "SEEN";
   return is_after_move(event) ? "NO LONGER ALLOWED" : "would be DENIED";
 }
 
@@ -112,6 +127,7 @@ string what_text(const Event& event) {
   if (event.hook == BW_HOOK_OBSERVED) return "to load a signed program";
   if (event.hook == BW_HOOK_MAP_CREATE) return "to create a map that a signature covers, writable";
   if (event.hook == BW_HOOK_TOKEN_CREATE) return "to make a BPF token";
+  if (is_touch(event)) return touch_text(event);
   if (event.hook == BW_HOOK_KEY)
     return "to change key " + std::to_string(event.key_serial) + " of bpfwarden's keyring";
   const string named = event.program.empty() ? " program" : " program '" + event.program + "'";
@@ -123,6 +139,7 @@ string what_text(const Event& event) {
 
 string outcome_text(const Event& event) {
   if (is_after_move(event)) return "the program is still attached";
+  if (is_touch(event)) return "nothing was refused";
   if (!event.refused) return "it was let through in audit mode only";
   if (event.cause == BW_CAUSE_ATTACH_RACE && !is_reach(event))
     return "it was attached, and its process was killed";
@@ -135,7 +152,8 @@ string outcome_text(const Event& event) {
 string deed_text(const Event& event) {
   if (event.hook == BW_HOOK_SUM)
     return "too many denials to tell apart, so only their number is known";
-  const char* verb = is_after_move(event) ? " " : is_refusal(event) ? " tried " : " asked ";
+  const bool is_done = is_after_move(event) || is_touch(event);
+  const char* verb = is_done ? " " : is_refusal(event) ? " tried " : " asked ";
   return who_text(event) + verb + what_text(event) +
          (is_refusal(event) ? "; " + outcome_text(event) : "");
 }

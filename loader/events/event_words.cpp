@@ -26,6 +26,8 @@ std::string_view name_of(bw_hook hook) {
       return "token-create";
     case BW_HOOK_SUM:
       return "sum";
+    case BW_HOOK_OWN:
+      return "own-object";
     default:
       return "observed";
   }
@@ -41,7 +43,7 @@ std::string_view name_of(bw_origin origin) { return policy::origin_name(origin);
 std::string_view name_of(bw_route route) { return policy::route_name(route); }
 
 // The first and the last of each.
-constexpr std::pair<bw_hook, bw_hook> range_of(bw_hook) { return {BW_HOOK_PROG_LOAD, BW_HOOK_SUM}; }
+constexpr std::pair<bw_hook, bw_hook> range_of(bw_hook) { return {BW_HOOK_PROG_LOAD, BW_HOOK_OWN}; }
 constexpr std::pair<Decision, Decision> range_of(Decision) {
   return {Decision::deny, Decision::allow};
 }
@@ -56,7 +58,7 @@ constexpr std::pair<bw_origin, bw_origin> range_of(bw_origin) {
   return {BW_ORIGIN_USER, BW_ORIGIN_RESIDENT};
 }
 constexpr std::pair<bw_route, bw_route> range_of(bw_route) {
-  return {BW_ROUTE_NONE, BW_ROUTE_UNJUDGED};
+  return {BW_ROUTE_NONE, BW_ROUTE_OWN_EXTENDED};
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ std::string story_of(const Event& event) {
   if (is_feature_probe(event)) return story_of_probe(event);
   std::string story;
   for (const std::string& part :
-       {event.hook.text, event.attach, event.route.text, event.program, event.signature.text,
-        event.signer, event.digest, event.exe, event.comm, event.cgroup, event.rule,
-        event.cause.text, event.origin.text, event.mode.text,
+       {event.hook.text, event.attach, event.route.text, event.object, event.program,
+        event.signature.text, event.signer, event.digest, event.exe, event.comm, event.cgroup,
+        event.rule, event.cause.text, event.origin.text, event.mode.text,
         event.uid ? std::to_string(*event.uid) : "", std::to_string(event.error)})
     story += part + '\n';
   return story + (event.refused ? "refused" : "");

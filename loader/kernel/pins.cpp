@@ -16,6 +16,7 @@
 
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/summary.h"
+#include "loader/kernel/own_objects.h"
 #include "loader/kernel/skeleton_entry.h"
 
 namespace bpfwarden::loader {
@@ -77,7 +78,7 @@ Result<Fd> open_map(const Expected& expected) {
 // Before any other map is opened: those of another version may be other maps.
 Result<Part> open_part() {
   const std::string path = pin_path(kPinFolder, "map_", "part");
-  const Fd map(bpf_obj_get(path.c_str()));
+  const Fd map = open_pin_to_read(path);
   if (map) return read_part(map.get());
   const int error = errno;
   const std::string older = pin_path(kPinFolder, "map_", kControl.name);
@@ -160,6 +161,13 @@ Status require_nothing_loaded() {
 
 }  // namespace
 
+Fd open_pin_to_read(const std::string& path) {
+  struct bpf_obj_get_opts options = {};
+  options.sz = sizeof(options);
+  options.file_flags = BPF_F_RDONLY;
+  return Fd(bpf_obj_get_opts(path.c_str(), &options));
+}
+
 std::unexpected<Error> unopened_pin(int code, const std::string& path) {
   const bool is_broken = code == ENOENT;
   const bool is_forbidden = code == EACCES || code == EPERM;
@@ -191,6 +199,7 @@ Result<std::optional<PinnedMaps>> open_pins() {
   if (Status readable = require_readable(*part); !readable)
     return std::unexpected(std::move(readable).error());
   pins.part = std::move(*part);
+  (void)introduce_manager(pin_path(kPinFolder, "map_", "managers"));  // else it is told of, too
   const std::pair<const Expected&, Fd&> wanted[] = {
       {kControl, pins.control},
       {kGenerations, pins.generations},
@@ -222,7 +231,8 @@ Status pin_all(const bpf_object_skeleton& skeleton) {
   if (auto clean = remove_folder(kStaging); !clean) return clean;
   if (::mkdir(kStaging, 0700) != 0)
     return fail_errno(errno, std::string("cannot make ") + kStaging, "run as root");
-  Status done = pin_in(kStaging, skeleton);
+  Status done = note_own_objects(skeleton, kStaging);
+  if (done) done = pin_in(kStaging, skeleton);
   if (done && ::rename(kStaging, kPinFolder) != 0)
     done = fail_errno(errno, std::string("cannot publish ") + kPinFolder);
   if (!done) (void)remove_folder(kStaging);  // the first error is the one to report

@@ -53,6 +53,9 @@ struct PinnedMaps {
 // ours or not whole; if one is loaded whose pins are not seen from here; or if nobody can say.
 [[nodiscard]] Result<std::optional<PinnedMaps>> open_pins();
 
+// Of a map; the kernel part tells of nobody who has this one. Errors: errno of bpf(2).
+[[nodiscard]] Fd open_pin_to_read(const std::string& path);
+
 // Of a pin that could not be opened: only one that is missing says that the pins are not whole.
 [[nodiscard]] std::unexpected<Error> unopened_pin(int code, const std::string& path);
 

@@ -9,6 +9,7 @@
 #include "loader/host/lockdown.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
+#include "loader/kernel/own_objects.h"
 #include "loader/kernel/part.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/trial.h"
@@ -80,10 +81,13 @@ Status Warden::attach() {
   return {};
 }
 
-Status Warden::pin() const {
+Status Warden::pin(std::string_view next_root) const {
   const bpf_object_skeleton& skeleton = *skeleton_->skeleton;
   if (auto noted = note_hooks(skeleton, bpf_map__fd(skeleton_->maps.hooks)); !noted) return noted;
   if (auto noted = note_part(bpf_map__fd(skeleton_->maps.part)); !noted) return noted;
+  const int managers = bpf_map__fd(skeleton_->maps.managers);
+  (void)note_manager(managers);  // what is not noted is told of
+  if (!next_root.empty()) (void)note_manager(managers, std::string(next_root));
   return pin_all(skeleton);
 }
 

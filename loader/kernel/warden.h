@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -29,8 +30,8 @@ class Warden {
   // All hooks or none. A policy must have been published: a warden without one refuses every load.
   [[nodiscard]] Status attach();
 
-  // See pin_all().
-  [[nodiscard]] Status pin() const;
+  // See pin_all(). `next_root`: where the root of the host is mounted that is booted; else empty.
+  [[nodiscard]] Status pin(std::string_view next_root = {}) const;
 
   [[nodiscard]] int control() const;  // map file descriptors, owned by the warden
   [[nodiscard]] int generations() const;

@@ -115,7 +115,7 @@ Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& 
   if (auto noted = note_attached(*warden); !noted) return std::unexpected(std::move(noted).error());
   if (auto published = keyring::publish_ring(ready->ring); !published)
     return std::unexpected(std::move(published).error());
-  if (auto pinned = warden->pin(); !pinned) {
+  if (auto pinned = warden->pin(options.next_root); !pinned) {
     (void)keyring::drop_ring(kRingName);  // the first error is the one to report
     return std::unexpected(std::move(pinned).error());
   }

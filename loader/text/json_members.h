@@ -194,6 +194,7 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"not_admitted", MemberType::held, false, "", "what was dropped: loads that the policy does not admit, and why"},
   {"not_asked", MemberType::number, false, "", "classes of loads that were not asked about"},
   {"notes", MemberType::texts, false, "", "what a reader should know"},
+  {"object", MemberType::text, true, "", "of bpfwarden's own: its kind and name"},
   {"observed", MemberType::whole, false, "", "signatures that the kernel refused by itself"},
   {"of_uid", MemberType::whole, false, "", "entries of that user"},
   {"ok", MemberType::truth, false, "", "whether it is as it should be"},

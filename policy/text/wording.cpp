@@ -106,13 +106,38 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "on such an event and would run at each of them",
      "See /sys/kernel/tracing/dynamic_events and `bpfwarden inventory`; attach it through the "
      "kernel's perf PMU, as libbpf does, where probes cannot be appended, and allow that by name."},
+    {"own-object-touched", CauseClass::derived,
+     "somebody other than bpfwarden reached for one of its own programs, maps, links or pins, and "
+     "was not hindered",
+     "Who lists all programs of the host comes by these as well; a writable descriptor of a map, a "
+     "pin that was removed or renamed, or a program that was extended is to be treated as an "
+     "attack until its author has explained it. `bpfwarden status` says whether all hooks are "
+     "there."},
 }};
 
-constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {
-    "",         "link-create", "link-update",    "prog-attach",  "raw-tracepoint-open",
-    "test-run", "map-update",  "perf-event",     "ioctl",        "setsockopt",
-    "netlink",  "iter-create", "device-renamed", "device-moved", "device-joined",
-    "unjudged"};
+constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",
+                                                             "link-create",
+                                                             "link-update",
+                                                             "prog-attach",
+                                                             "raw-tracepoint-open",
+                                                             "test-run",
+                                                             "map-update",
+                                                             "perf-event",
+                                                             "ioctl",
+                                                             "setsockopt",
+                                                             "netlink",
+                                                             "iter-create",
+                                                             "device-renamed",
+                                                             "device-moved",
+                                                             "device-joined",
+                                                             "unjudged",
+                                                             "by-number",
+                                                             "by-pin",
+                                                             "writable-by-number",
+                                                             "writable-by-pin",
+                                                             "pin-removed",
+                                                             "pin-renamed",
+                                                             "program-extended"};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
                                                                      "prog-used-maps"};

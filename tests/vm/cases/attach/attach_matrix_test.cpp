@@ -157,7 +157,7 @@ bool is_alias(std::string_view family) {
 
 std::vector<std::string> routes() {
   std::vector<std::string> names;
-  for (int route = BW_ROUTE_NONE + 1; route < BW_ROUTES; route++)
+  for (int route = BW_ROUTE_NONE + 1; route <= BW_ROUTE_UNJUDGED; route++)
     names.emplace_back(policy::route_name(static_cast<bw_route>(route)));
   return names;
 }

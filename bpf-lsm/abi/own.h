@@ -1,0 +1,42 @@
+// bpfwarden's own objects in the kernel, and who may reach for them without being told of. Written
+// by the manager when it pins them (loader/kernel/own_objects.cpp), read by own_objects.bpf.h.
+#pragma once
+
+#include "bpf-lsm/abi/types.h"
+
+enum {
+  BW_MAX_OWN = 512,
+  BW_MAX_MANAGERS = 64,
+  BW_OWN_NAME_SIZE = 64,
+};
+
+enum bw_own_kind {
+  BW_OWN_PROGRAM = 1,
+  BW_OWN_MAP = 2,
+  BW_OWN_LINK = 3,
+  BW_OWN_BTF = 4,
+  BW_OWN_FOLDER = 5,  // of the pins; its id is the number of its inode
+};
+
+// The key of the map `own`.
+struct bw_own_key {
+  __u32 kind;  // enum bw_own_kind
+  __u32 id;
+};
+
+struct bw_own {
+  char name[BW_OWN_NAME_SIZE];  // "map control"; NUL padded
+  __u32 readable;               // 1: a descriptor that only reads is nothing to tell of
+  __u32 device;                 // super_block.s_dev of a folder
+};
+
+// The key of the map `managers`: an executable, as the kernel numbers it.
+struct bw_manager {
+  __u64 inode;
+  __u32 device;  // super_block.s_dev
+  __u32 reserved;
+};
+
+BW_STATIC_ASSERT(sizeof(struct bw_own_key) == 8, "bw_own_key");
+BW_STATIC_ASSERT(sizeof(struct bw_own) == 72, "bw_own");
+BW_STATIC_ASSERT(sizeof(struct bw_manager) == 16, "bw_manager has no padding");

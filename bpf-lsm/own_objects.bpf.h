@@ -1,0 +1,177 @@
+// Who reaches for bpfwarden's own programs, maps, links and pins is told of, whatever the mode; it
+// is refused nothing. The manager's own work is not: it is known by its executable, which whoever
+// adds one to `managers` is told of, too.
+#pragma once
+
+#include "bpf-lsm/abi/own.h"
+#include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/system_call.bpf.h"
+
+#define BPF_FS_MAGIC 0xcafe4a11
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_OWN);
+  __type(key, struct bw_own_key);
+  __type(value, struct bw_own);
+} own SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_MANAGERS);
+  __type(key, struct bw_manager);
+  __type(value, __u32);
+} managers SEC(".maps");
+
+extern const void bpf_prog_iops __ksym __weak;
+extern const void bpf_map_iops __ksym __weak;
+extern const void bpf_link_iops __ksym __weak;
+
+// Null for what is another one's.
+static __always_inline const struct bw_own* own_object(enum bw_own_kind kind, __u32 id) {
+  const struct bw_own_key key = {kind, id};
+  return bpf_map_lookup_elem(&own, &key);
+}
+
+static __always_inline bool is_manager(void) {
+  const struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
+  struct bw_manager key = {};
+  if (!exe) return false;
+  key.inode = BPF_CORE_READ(exe, f_inode, i_ino);
+  key.device = BPF_CORE_READ(exe, f_inode, i_sb, s_dev);
+  return bpf_map_lookup_elem(&managers, &key);
+}
+
+// ---- Telling ------------------------------------------------------------------------------------
+
+// Who lists all programs of a host comes by ours as well: of what only looks, one event is enough
+// for each kind in a task, until another policy decides.
+static __always_inline bool is_told(struct task_note* note, __u32 kind, __u32 route,
+                                    __u64 generation) {
+  const bool looks = route == BW_ROUTE_OWN_BY_NUMBER || route == BW_ROUTE_OWN_BY_PIN;
+  const __u32 bit = 1U << (((kind & 7) << 1) | (route == BW_ROUTE_OWN_BY_PIN));
+  if (note->own.generation != generation) note->own.looks_told = 0;
+  note->own.generation = generation;
+  if (looks && (note->own.looks_told & bit)) return true;
+  if (looks) note->own.looks_told |= bit;
+  return false;
+}
+
+static __always_inline void name_own(struct bw_program* record, const struct bw_own* object) {
+  struct bw_name* name = &record->facts.names[BW_NAME_PLACE];
+  __builtin_memcpy(name->bytes, object->name, BW_OWN_NAME_SIZE);
+  name->length = BW_OWN_NAME_SIZE;
+  name->known = 1;
+}
+
+// One event, and counted as decided: nobody would be denied anything by another mode.
+static __always_inline void report_touch(struct task_note* note, const struct bw_image* image) {
+  struct bw_program* record = &note->draft;
+  struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  tally(note, record);
+  if (now) add_one(&now->decided);
+  struct bw_event* event =
+      begin_event(BW_HOOK_OWN, record->generation, &record->decision, 0, SUM_DRAFT);
+  if (!event) return;
+  describe_load(event, note, record, image, 0);
+  end_event(event);
+}
+
+// What the event tells, into note->draft. Not inlined: before tell_own() there is little room left
+// on the stack, and after it much is called.
+static __noinline int draft_touch(struct task_note* note, __u32 kind, __u32 id, __u32 route) {
+  const struct bw_own* object = own_object(kind, id);
+  struct bw_program* record = object ? new_draft(note) : 0;
+  const struct bw_image* image = record ? active_image(&record->generation) : 0;
+  if (!image) return 0;
+  name_own(record, object);
+  record->policy_version = image->policy_version;
+  record->route = route;
+  if (kind == BW_OWN_PROGRAM) record->program_id = id;
+  deny_now(image, BW_CAUSE_OWN_OBJECT_TOUCHED, record);
+  record->decision.mode = BW_MODE_AUDIT;
+  name_decision(record, image);
+  return 1;
+}
+
+// Whether there is somebody to tell of.
+static __noinline int is_to_be_told(__u32 kind, __u32 id, __u32 route) {
+  if (!own_object(kind, id) || is_manager()) return 0;
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  __u64 generation = 0;
+  return note && active_image(&generation) && !is_told(note, kind, route, generation);
+}
+
+// A global function, which the verifier walks through once.
+__noinline int tell_own(__u32 kind, __u32 id, __u32 route) {
+  if (!is_to_be_told(kind, id, route)) return 0;
+  struct task_note* note = task_note(0);
+  if (!note) return 0;
+  tell_postponed(note, &note->draft);
+  if (draft_touch(note, kind, id, route)) report_touch(note, image_of(note->draft.generation));
+  return 0;
+}
+
+// ---- By number, and by pin ----------------------------------------------------------------------
+
+static __always_inline __u32 way_to_descriptor(bool writes) {
+  const bool by_pin = bpf_command() == BPF_OBJ_GET;
+  if (writes) return by_pin ? BW_ROUTE_OWN_WRITABLE_BY_PIN : BW_ROUTE_OWN_WRITABLE_BY_NUMBER;
+  return by_pin ? BW_ROUTE_OWN_BY_PIN : BW_ROUTE_OWN_BY_NUMBER;
+}
+
+static __always_inline void tell_of_map(struct bpf_map* map, unsigned int mode) {
+  const __u32 id = BPF_CORE_READ(map, id);
+  const struct bw_own* object = own_object(BW_OWN_MAP, id);
+  const bool writes = mode & FMODE_WRITE;
+  if (object && (writes || !object->readable)) tell_own(BW_OWN_MAP, id, way_to_descriptor(writes));
+}
+
+static __always_inline void tell_of_program(struct bpf_prog* prog) {
+  const __u32 id = BPF_CORE_READ(prog, aux, id);
+  if (own_object(BW_OWN_PROGRAM, id)) tell_own(BW_OWN_PROGRAM, id, way_to_descriptor(false));
+}
+
+// What a program would be traced by, or replaced in parts.
+static __always_inline void tell_of_extended(struct bpf_prog* prog) {
+  const struct bpf_prog* target = BPF_CORE_READ(prog, aux, dst_prog);
+  const __u32 id = target ? BPF_CORE_READ(target, aux, id) : 0;
+  if (id && own_object(BW_OWN_PROGRAM, id)) tell_own(BW_OWN_PROGRAM, id, BW_ROUTE_OWN_EXTENDED);
+}
+
+// Of links and of BTF no other hook is asked: by the call's own copy of the number.
+static __always_inline void tell_of_number(int command, union bpf_attr* attr) {
+  if (command != BPF_LINK_GET_FD_BY_ID && command != BPF_BTF_GET_FD_BY_ID) return;
+  const __u32 kind = command == BPF_LINK_GET_FD_BY_ID ? BW_OWN_LINK : BW_OWN_BTF;
+  const __u32 id = attr->link_id;
+  if (own_object(kind, id)) tell_own(kind, id, BW_ROUTE_OWN_BY_NUMBER);
+}
+
+static __always_inline void tell_of_link(struct bpf_link* link) {
+  const __u32 id = BPF_CORE_READ(link, id);
+  if (own_object(BW_OWN_LINK, id)) tell_own(BW_OWN_LINK, id, way_to_descriptor(false));
+}
+
+// ---- Pins ---------------------------------------------------------------------------------------
+
+static __always_inline void tell_of_folder(struct inode* inode, __u32 route) {
+  const __u32 id = (__u32)BPF_CORE_READ(inode, i_ino);
+  const struct bw_own* folder = own_object(BW_OWN_FOLDER, id);
+  if (folder && folder->device == BPF_CORE_READ(inode, i_sb, s_dev))
+    tell_own(BW_OWN_FOLDER, id, route);
+}
+
+// kernel/bpf/inode.c says by the operations of an inode what it is a pin of.
+static __always_inline void tell_of_pin(struct dentry* dentry, __u32 route) {
+  struct inode* inode = BPF_CORE_READ(dentry, d_inode);
+  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != BPF_FS_MAGIC) return;
+  const void *operations = BPF_CORE_READ(inode, i_op), *object = BPF_CORE_READ(inode, i_private);
+  if (operations == &bpf_map_iops)
+    tell_own(BW_OWN_MAP, BPF_CORE_READ((const struct bpf_map*)object, id), route);
+  else if (operations == &bpf_link_iops)
+    tell_own(BW_OWN_LINK, BPF_CORE_READ((const struct bpf_link*)object, id), route);
+  else if (operations == &bpf_prog_iops)
+    tell_own(BW_OWN_PROGRAM, BPF_CORE_READ((const struct bpf_prog*)object, aux, id), route);
+  else
+    tell_of_folder(inode, route);
+}

@@ -1,0 +1,198 @@
+#include "loader/kernel/own_objects.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+#include "base/fd.h"
+#include "bpf-lsm/abi/own.h"
+#include "loader/kernel/pins.h"
+#include "loader/kernel/skeleton_entry.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr const char* kExecutable = "/proc/self/exe";
+
+// What `status`, `events`, `inventory` and `metrics` read.
+constexpr auto kReadByTools = std::to_array<std::string_view>({
+    "control",
+    "counters",
+    "denials",
+    "ends",
+    "events",
+    "generations",
+    "hooks",
+    "loader_maps",
+    "managers",
+    "minutes",
+    "part",
+    "programs",
+    "summaries",
+    "summaries_told",
+    "summed_rest",
+    "tallies",
+    "unjudged",
+    "untallied",
+});
+
+// A file or a folder as the kernel numbers it: what stat(2) says is another thing on btrfs.
+struct Inode {
+  uint64_t number = 0;
+  uint32_t device = 0;
+};
+
+// `36 35 98:0 …`: the first number is the mount's, the third and fourth are the device's.
+std::optional<uint32_t> device_of_mount(int mount) {
+  std::ifstream file("/proc/self/mountinfo");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    int number = 0, parent = 0;
+    uint32_t major = 0, minor = 0;
+    char colon = 0;
+    if ((words >> number >> parent >> major >> colon >> minor) && number == mount)
+      return major << 20 | minor;
+  }
+  return std::nullopt;
+}
+
+Result<Inode> inode_of(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!file) return fail_errno(errno, "cannot open " + path);
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(file.get()));
+  Inode found;
+  int mount = -1;
+  for (std::string name; info >> name;) {
+    if (name == "mnt_id:") info >> mount;
+    if (name == "ino:") info >> found.number;
+  }
+  const auto device = device_of_mount(mount);
+  if (!device || found.number == 0) return fail("/proc does not say which file " + path + " is");
+  found.device = *device;
+  return found;
+}
+
+Result<bw_manager> manager_in(const std::string& root) {
+  std::error_code error;
+  std::string path = kExecutable;
+  if (!root.empty()) path = root + std::filesystem::read_symlink(kExecutable, error).string();
+  const auto file = inode_of(path);
+  if (!file) return std::unexpected(file.error());
+  return bw_manager{.inode = file->number, .device = file->device, .reserved = 0};
+}
+
+// Into the map `own` of one skeleton.
+class OwnMap {
+ public:
+  explicit OwnMap(int map) : map_(map) {}
+
+  [[nodiscard]] Status note(bw_own_kind kind, uint32_t id, const std::string& name,
+                            bool is_readable = false, uint32_t device = 0) const {
+    const bw_own_key key = {.kind = kind, .id = id};
+    bw_own object = {.name = {}, .readable = is_readable ? 1U : 0U, .device = device};
+    name.copy(object.name, sizeof(object.name) - 1);
+    if (bpf_map_update_elem(map_, &key, &object, BPF_ANY) != 0)
+      return fail_errno(errno, "cannot note which objects are bpfwarden's own");
+    return {};
+  }
+
+  [[nodiscard]] Status note_map(const bpf_map* map) const {
+    const std::string name = bpf_map__name(map);
+    bpf_map_info info = {};
+    uint32_t size = sizeof(info);
+    if (bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &size) != 0)
+      return fail_errno(errno, "cannot look at the map " + name);
+    return note(BW_OWN_MAP, info.id, "map " + name,
+                std::ranges::find(kReadByTools, name) != kReadByTools.end());
+  }
+
+  [[nodiscard]] Status note_program(const bpf_prog_skeleton& program) const {
+    const std::string name = program.name;
+    bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    if (bpf_link_get_info_by_fd(bpf_link__fd(*program.link), &info, &size) != 0)
+      return fail_errno(errno, "cannot look at the link of " + name);
+    if (auto noted = note(BW_OWN_PROGRAM, info.prog_id, "program " + name); !noted) return noted;
+    return note(BW_OWN_LINK, info.id, "link " + name);
+  }
+
+  [[nodiscard]] Status note_types(int btf) const {
+    bpf_btf_info info = {};
+    uint32_t size = sizeof(info);
+    if (bpf_btf_get_info_by_fd(btf, &info, &size) != 0)
+      return fail_errno(errno, "cannot look at the types of the kernel part");
+    return note(BW_OWN_BTF, info.id, "BTF");
+  }
+
+  [[nodiscard]] Status freeze() const {
+    if (bpf_map_freeze(map_) != 0) return fail_errno(errno, "cannot freeze the map `own`");
+    return {};
+  }
+
+ private:
+  int map_;
+};
+
+const bpf_map* find_map(const bpf_object_skeleton& skeleton, std::string_view name) {
+  for (int i = 0; i < skeleton.map_cnt; i++) {
+    const bpf_map* map = *skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map;
+    if (name == bpf_map__name(map)) return map;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& pin_folder) {
+  const bpf_map* map = find_map(skeleton, "own");
+  if (map == nullptr) return fail("the kernel part has no map `own`");
+  const OwnMap own(bpf_map__fd(map));
+  for (int i = 0; i < skeleton.map_cnt; i++)
+    if (auto noted = own.note_map(*skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map);
+        !noted)
+      return noted;
+  for (int i = 0; i < skeleton.prog_cnt; i++)
+    if (auto noted = own.note_program(skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz));
+        !noted)
+      return noted;
+  if (auto noted = own.note_types(bpf_object__btf_fd(*skeleton.obj)); !noted) return noted;
+  const auto folder = inode_of(pin_folder);
+  if (!folder) return std::unexpected(folder.error());
+  if (auto noted = own.note(BW_OWN_FOLDER, static_cast<uint32_t>(folder->number),
+                            "folder of the pins", false, folder->device);
+      !noted)
+    return noted;
+  return own.freeze();
+}
+
+Status note_manager(int managers, const std::string& root) {
+  const auto manager = manager_in(root);
+  if (!manager) return std::unexpected(manager.error());
+  const uint32_t yes = 1;
+  if (bpf_map_update_elem(managers, &*manager, &yes, BPF_ANY) != 0)
+    return fail_errno(errno, "cannot note that this executable is a manager");
+  return {};
+}
+
+Status introduce_manager(const std::string& pin, const std::string& root) {
+  const auto manager = manager_in(root);
+  if (!manager) return std::unexpected(manager.error());
+  uint32_t yes = 0;
+  const Fd readable = open_pin_to_read(pin);
+  if (!readable) return fail_errno(errno, "cannot open " + pin);
+  if (bpf_map_lookup_elem(readable.get(), &*manager, &yes) == 0) return {};
+  const Fd writable(bpf_obj_get(pin.c_str()));
+  if (!writable) return fail_errno(errno, "cannot open " + pin);
+  return note_manager(writable.get(), root);
+}
+
+}  // namespace bpfwarden::loader
