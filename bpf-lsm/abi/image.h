@@ -12,7 +12,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 11
+#define BW_IMAGE_ABI 12
 
 enum {
   BW_MAX_RULES = 1024,
@@ -214,6 +214,7 @@ enum {
   BW_IMAGE_DETECT = 16,       // what no rule decides
   BW_IMAGE_DETECT_SOME = 32,  // that, or what some rule admits; see `detect`
   BW_IMAGE_NO_TOKENS = 64,    // no BPF token may be made
+  BW_IMAGE_SEAL = 128,        // the host is sealed once the policy is confirmed
 };
 
 struct bw_image {
@@ -249,10 +250,14 @@ struct bw_image {
   struct bw_vector vectors[BW_MAX_VECTORS];
   struct bw_signer signers[BW_MAX_SIGNERS];
   struct bw_rule rules[BW_MAX_RULES];
-  struct bw_sealed sealed;
-  __u64 generation;   // filled in when it is published: a slot that holds another one is not read
   __u32 log_allowed;  // events of allowed decisions per second, or BW_LOG_ALL
-  __u32 reserved;
+
+  // Who may sign the policy that replaces this one on a sealed host: a bit for each slot of
+  // `signers`, and how many of them have to. No bit: nobody may.
+  __u32 policy_signatures;
+  __u64 policy_signers;
+  __u32 confirm_within_s;  // of a signed policy: it awaits its confirmation for that long; or 0
+  __u32 reserved1;
 
   // 1 + the family at attach; 0: none. By the attach type that the attachment names, else by
   // expected_attach_type. Probes have a table of their own: kind, and 1 if it fires on return.
@@ -261,12 +266,16 @@ struct bw_image {
   __u8 reserved2[4];
   struct bw_vector detect;  // rules whose multithreaded-attach is `detect`
 
-  // What files are named by. Filled in when it is published, as `sealed` is.
-  __u32 mount_count;
-  __u32 reserved3;
+  // ---- Of the host: filled in when it is published, and not among the bytes that are signed
+  struct bw_sealed sealed;
+  __u64 generation;   // a slot that holds another one is not read
+  __u32 mount_count;  // what files are named by
+  __u32 reserved;
   __u64 mounts_read_ns;  // CLOCK_BOOTTIME
   struct bw_mount mounts[BW_MAX_MOUNTS];
 };
+
+#define BW_IMAGE_SIGNED_SIZE __builtin_offsetof(struct bw_image, sealed)
 
 BW_STATIC_ASSERT(sizeof(struct bw_vector) == 128, "bw_vector");
 BW_STATIC_ASSERT(sizeof(struct bw_pattern) == 144, "bw_pattern");

@@ -28,6 +28,7 @@ struct bw_control {
   __u64 active_since;     // for people: Unix seconds when `generation` was made active
   __u64 staged_since;     // likewise
   __u64 active_since_ns;  // CLOCK_BOOTTIME when `generation` was made active
+  __u64 sealed_ns;        // CLOCK_BOOTTIME; 0: not sealed
 };
 
 // The map `unjudged`, by the address of prog->aux: programs that became active by a way that no
