@@ -37,16 +37,27 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
   }
 }
 
+// What the seal keeps of the call, whatever the policy says.
+static __always_inline int judge_own(int command, union bpf_attr* attr) {
+  const int error = reach_number(command, attr);
+  if (error) return error;
+  if (command == BPF_ITER_CREATE) return reach_iterated(link_of(attr->iter_create.link_fd));
+  return outranks(command, attr)
+             ? error_of(reach_own(BW_OWN_FLOOR, BW_OWN_GUARD, BW_ROUTE_OWN_OUTRANKED))
+             : 0;
+}
+
 SEC("lsm.s/bpf")
 int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, bool kernel,
              int ret) {
   __u64 address = 0;  // of the attributes, as a global function takes it
   if (is_map_access(command)) return ret;
   forget_last_call(command, attr, kernel);
-  if (ret) return ret;
-  tell_of_number(command, attr);
-  if (takes_link(command)) return judge_taking(command, attr);
-  return bpf_get_func_arg(ctx, 1, &address) ? -EPERM : judge_call(command, attr, address, kernel);
+  if (!ret) ret = judge_own(command, attr);
+  if (ret) return leave_token(GUARDED_BPF, ret);
+  if (takes_link(command)) return leave_token(GUARDED_BPF, judge_taking(command, attr));
+  if (bpf_get_func_arg(ctx, 1, &address)) return leave_token(GUARDED_BPF, -EPERM);
+  return leave_token(GUARDED_BPF, judge_call(command, attr, address, kernel));
 }
 
 // What cannot be noted would be a stranger to every later look.
@@ -64,13 +75,13 @@ static __always_inline void note_open(struct bw_program* record, const struct bw
   if (image->flags & BW_IMAGE_DIGEST) record->flags |= BW_PROGRAM_OPEN;
 }
 
-SEC("lsm/bpf_prog_load")
-int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, struct bpf_token* token,
-             bool kernel, int ret) {
+static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* attr, bool kernel,
+                                      int ret) {
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (note) note->signature.under_way = 0;  // from here on a failure is not the signature's
   if (ret) return ret;
-  tell_of_extended(prog);
+  const int error = reach_extended(prog);
+  if (error) return error;
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_PROG_LOAD);
   const struct bw_image* image = active_image(&record->generation);
@@ -87,18 +98,28 @@ int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, stru
   return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
 }
 
-SEC("lsm/bpf_prog")
-int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
+SEC("lsm/bpf_prog_load")
+int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, struct bpf_token* token,
+             bool kernel, int ret) {
+  return leave_token(GUARDED_PROG_LOAD, judge_load(prog, attr, kernel, ret));
+}
+
+static __always_inline int judge_look(struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
-  if (ret) return ret;
   struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
+  if (known && known->standing == BW_STANDING_CONFIRMED) return 0;
+  if (binds_own((__u64)prog)) return -EPERM;
   if (!known) {
-    tell_of_program(prog);
-    return judge_stranger(prog);
+    const int error = reach_program(prog);
+    return error ? error : judge_stranger(prog);
   }
-  if (known->standing == BW_STANDING_CONFIRMED) return 0;
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   return note ? look_at(known, prog, note) : refuse_blind(BW_HOOK_PROG);
+}
+
+SEC("lsm/bpf_prog")
+int BPF_PROG(warden_prog, struct bpf_prog* prog, int ret) {
+  return leave_token(GUARDED_PROG, ret ? ret : judge_look(prog));
 }
 
 // Also of a program that the verifier refuses: then in the task that would load it.

@@ -13,10 +13,7 @@ static __always_inline int refuse_map(enum bw_cause cause, bool kernel) {
 }
 
 // Here a map of a loader is noted as its own: before the next hook anybody can ask for its number.
-SEC("lsm/bpf_map_create")
-int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
-             bool kernel, int ret) {
-  if (ret) return ret;
+static __always_inline int judge_map(struct bpf_map* map, union bpf_attr* attr, bool kernel) {
   const struct task_note* note = kernel ? task_note(0) : 0;
   if (note && note->run.aux && note->run.signature != BW_SIGNATURE_UNSIGNED &&
       !note_loader_map((__u64)map, note->run.aux, note->run.id, false))
@@ -26,13 +23,23 @@ int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struc
   return refuse_map(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, kernel);
 }
 
+SEC("lsm/bpf_map_create")
+int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
+             bool kernel, int ret) {
+  return leave_token(GUARDED_MAP_CREATE, ret ? ret : judge_map(map, attr, kernel));
+}
+
+static __always_inline int judge_giving(struct bpf_map* map, unsigned int mode) {
+  const int error = reach_map(map, mode);
+  if (error) return error;
+  return is_of_others_run((__u64)map) ? -ENOENT : 0;
+}
+
 // By its number, or where it is pinned. What makes it comes here, too. From another process: see
 // attach/received_hooks.bpf.h.
 SEC("lsm/bpf_map")
 int BPF_PROG(give_map, struct bpf_map* map, unsigned int mode, int ret) {
-  if (ret) return ret;
-  tell_of_map(map, mode);
-  return is_of_others_run((__u64)map) ? -ENOENT : 0;
+  return leave_token(GUARDED_MAP, ret ? ret : judge_giving(map, mode));
 }
 
 SEC("lsm/bpf_map_free")

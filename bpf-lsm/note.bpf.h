@@ -157,6 +157,8 @@ struct task_note {
   struct subject_note subject;
   struct own_note own;
   __u64 condemned;  // killed for a race (attach/race.bpf.h)
+  __u32 tokens;     // a bit for each enum guarded whose hook has let this call pass (seal.bpf.h)
+  __u32 reserved;
 };
 
 struct {

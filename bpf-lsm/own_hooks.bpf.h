@@ -1,12 +1,12 @@
-// bpfwarden's own pins and links: what no other hook of ours is asked about.
+// bpfwarden's own pins and links, and what the whole kernel part rests on: what no other hook of
+// ours is asked about.
 #pragma once
 
 #include "bpf-lsm/own_objects.bpf.h"
 
 SEC("lsm/inode_unlink")
 int BPF_PROG(pin_unlinked, struct inode* folder, struct dentry* dentry, int ret) {
-  if (!ret) tell_of_pin(dentry, BW_ROUTE_OWN_PIN_REMOVED);
-  return ret;
+  return ret ? ret : error_of(reach_pin(dentry, BW_ROUTE_OWN_PIN_REMOVED));
 }
 
 // What is renamed, and what would be replaced by it.
@@ -14,14 +14,13 @@ SEC("lsm/inode_rename")
 int BPF_PROG(pin_renamed, struct inode* from, struct dentry* dentry, struct inode* to,
              struct dentry* replaced, int ret) {
   if (ret) return ret;
-  tell_of_pin(dentry, BW_ROUTE_OWN_PIN_RENAMED);
-  tell_of_pin(replaced, BW_ROUTE_OWN_PIN_RENAMED);
-  return 0;
+  if (reach_pin(dentry, BW_ROUTE_OWN_PIN_RENAMED)) return -EPERM;
+  return error_of(reach_pin(replaced, BW_ROUTE_OWN_PIN_RENAMED));
 }
 
 // Also by a pin, which no LSM hook is asked about.
 SEC("fentry/bpf_link_new_fd")
 int BPF_PROG(see_link_opened, struct bpf_link* link) {
-  tell_of_link(link);
+  reach_link(link);
   return 0;
 }

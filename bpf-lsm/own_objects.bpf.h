@@ -1,13 +1,15 @@
 // Who reaches for bpfwarden's own programs, maps, links and pins is told of, whatever the mode; it
-// is refused nothing. The manager's own work is not: it is known by its executable, which whoever
-// adds one to `managers` is told of, too.
+// is refused nothing before the host is sealed. The manager's own work is not told of: it is known
+// by its executable, and so is who adds one to `managers`.
 #pragma once
 
 #include "bpf-lsm/abi/own.h"
 #include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/seal.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
+#define PROC_SUPER_MAGIC 0x9fa0
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -64,10 +66,15 @@ static __always_inline void name_own(struct bw_program* record, const struct bw_
   name->known = 1;
 }
 
-// One event, and counted as decided: nobody would be denied anything by another mode.
+// What is refused is told as any denial is. Of the rest one event, counted as decided: nobody would
+// be denied anything by another mode.
 static __always_inline void report_touch(struct task_note* note, const struct bw_image* image) {
   struct bw_program* record = &note->draft;
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
+  if (bw_refused(&record->decision)) {
+    report_draft(BW_HOOK_OWN, record->generation, 0, BW_MODE_ENFORCE);
+    return;
+  }
   tally(note, record);
   if (now) add_one(&now->decided);
   struct bw_event* event =
@@ -77,9 +84,10 @@ static __always_inline void report_touch(struct task_note* note, const struct bw
   end_event(event);
 }
 
-// What the event tells, into note->draft. Not inlined: before tell_own() there is little room left
+// What the event tells, into note->draft. Not inlined: before reach_own() there is little room left
 // on the stack, and after it much is called.
-static __noinline int draft_touch(struct task_note* note, __u32 kind, __u32 id, __u32 route) {
+static __noinline int draft_touch(struct task_note* note, __u32 kind, __u32 id, __u32 route,
+                                  __u32 mode) {
   const struct bw_own* object = own_object(kind, id);
   struct bw_program* record = object ? new_draft(note) : 0;
   const struct bw_image* image = record ? active_image(&record->generation) : 0;
@@ -89,7 +97,7 @@ static __noinline int draft_touch(struct task_note* note, __u32 kind, __u32 id, 
   record->route = route;
   if (kind == BW_OWN_PROGRAM) record->program_id = id;
   deny_now(image, BW_CAUSE_OWN_OBJECT_TOUCHED, record);
-  record->decision.mode = BW_MODE_AUDIT;
+  record->decision.mode = (__u8)mode;
   name_decision(record, image);
   return 1;
 }
@@ -102,14 +110,38 @@ static __noinline int is_to_be_told(__u32 kind, __u32 id, __u32 route) {
   return note && active_image(&generation) && !is_told(note, kind, route, generation);
 }
 
-// A global function, which the verifier walks through once.
-__noinline int tell_own(__u32 kind, __u32 id, __u32 route) {
-  if (!is_to_be_told(kind, id, route)) return 0;
+// Once the host is sealed nobody gets more than a look at what tools read, and what they have to
+// write. A pinned link's descriptor no hook can refuse, and nothing can be done with it: the kernel
+// detaches, and updates, no link of ours.
+static __noinline int is_out_of_reach(__u32 kind, __u32 id, __u32 route) {
+  const struct bw_own* object = own_object(kind, id);
+  if (!object || !host_is_sealed()) return 0;
+  switch (route) {
+    case BW_ROUTE_OWN_BY_PIN:
+    case BW_ROUTE_OWN_BY_NUMBER:
+      return !(kind == BW_OWN_LINK && route == BW_ROUTE_OWN_BY_PIN) && !is_manager();
+    case BW_ROUTE_OWN_WRITABLE_BY_PIN:
+    case BW_ROUTE_OWN_WRITABLE_BY_NUMBER:
+      return object->access != BW_OWN_SHARED;
+    default:
+      return 1;
+  }
+}
+
+static __noinline void tell_own(__u32 kind, __u32 id, __u32 route, __u32 mode) {
   struct task_note* note = task_note(0);
-  if (!note) return 0;
+  if (!note) return;
   tell_postponed(note, &note->draft);
-  if (draft_touch(note, kind, id, route)) report_touch(note, image_of(note->draft.generation));
-  return 0;
+  if (draft_touch(note, kind, id, route, mode))
+    report_touch(note, image_of(note->draft.generation));
+}
+
+// Whether it is refused. A global function, which the verifier walks through once.
+__noinline int reach_own(__u32 kind, __u32 id, __u32 route) {
+  const int refused = is_out_of_reach(kind, id, route);
+  if (refused || is_to_be_told(kind, id, route))
+    tell_own(kind, id, route, refused ? BW_MODE_ENFORCE : BW_MODE_AUDIT);
+  return refused;
 }
 
 // ---- By number, and by pin ----------------------------------------------------------------------
@@ -120,58 +152,116 @@ static __always_inline __u32 way_to_descriptor(bool writes) {
   return by_pin ? BW_ROUTE_OWN_BY_PIN : BW_ROUTE_OWN_BY_NUMBER;
 }
 
-static __always_inline void tell_of_map(struct bpf_map* map, unsigned int mode) {
+// Who lists the objects of a host goes on to the next one where there is none.
+static __always_inline int error_of_reach(int refused) {
+  barrier_var(refused);
+  if (!refused) return 0;
+  return bpf_command() == BPF_OBJ_GET ? -EPERM : -ENOENT;
+}
+
+static __always_inline int reach_map(struct bpf_map* map, unsigned int mode) {
   const __u32 id = BPF_CORE_READ(map, id);
   const struct bw_own* object = own_object(BW_OWN_MAP, id);
   const bool writes = mode & FMODE_WRITE;
-  if (object && (writes || !object->readable)) tell_own(BW_OWN_MAP, id, way_to_descriptor(writes));
+  if (!object || (!writes && object->access != BW_OWN_CLOSED)) return 0;
+  return error_of_reach(reach_own(BW_OWN_MAP, id, way_to_descriptor(writes)));
 }
 
-static __always_inline void tell_of_program(struct bpf_prog* prog) {
+static __always_inline int reach_program(struct bpf_prog* prog) {
   const __u32 id = BPF_CORE_READ(prog, aux, id);
-  if (own_object(BW_OWN_PROGRAM, id)) tell_own(BW_OWN_PROGRAM, id, way_to_descriptor(false));
+  if (!own_object(BW_OWN_PROGRAM, id)) return 0;
+  return error_of_reach(reach_own(BW_OWN_PROGRAM, id, way_to_descriptor(false)));
 }
 
 // What a program would be traced by, or replaced in parts.
-static __always_inline void tell_of_extended(struct bpf_prog* prog) {
+static __always_inline int reach_extended(struct bpf_prog* prog) {
   const struct bpf_prog* target = BPF_CORE_READ(prog, aux, dst_prog);
   const __u32 id = target ? BPF_CORE_READ(target, aux, id) : 0;
-  if (id && own_object(BW_OWN_PROGRAM, id)) tell_own(BW_OWN_PROGRAM, id, BW_ROUTE_OWN_EXTENDED);
+  if (!id || !own_object(BW_OWN_PROGRAM, id)) return 0;
+  return error_of(reach_own(BW_OWN_PROGRAM, id, BW_ROUTE_OWN_EXTENDED));
 }
 
 // Of links and of BTF no other hook is asked: by the call's own copy of the number.
-static __always_inline void tell_of_number(int command, union bpf_attr* attr) {
-  if (command != BPF_LINK_GET_FD_BY_ID && command != BPF_BTF_GET_FD_BY_ID) return;
+static __always_inline int reach_number(int command, union bpf_attr* attr) {
+  if (command != BPF_LINK_GET_FD_BY_ID && command != BPF_BTF_GET_FD_BY_ID) return 0;
   const __u32 kind = command == BPF_LINK_GET_FD_BY_ID ? BW_OWN_LINK : BW_OWN_BTF;
   const __u32 id = attr->link_id;
-  if (own_object(kind, id)) tell_own(kind, id, BW_ROUTE_OWN_BY_NUMBER);
+  if (!own_object(kind, id)) return 0;
+  return error_of_reach(reach_own(kind, id, BW_ROUTE_OWN_BY_NUMBER));
 }
 
-static __always_inline void tell_of_link(struct bpf_link* link) {
+static __always_inline void reach_link(struct bpf_link* link) {
   const __u32 id = BPF_CORE_READ(link, id);
-  if (own_object(BW_OWN_LINK, id)) tell_own(BW_OWN_LINK, id, way_to_descriptor(false));
+  if (own_object(BW_OWN_LINK, id)) reach_own(BW_OWN_LINK, id, way_to_descriptor(false));
+}
+
+// ---- By another program -------------------------------------------------------------------------
+// A descriptor that only reads is enough for a program to write by: the kernel looks at the flags
+// of the map alone. So do iterators over the elements of one.
+
+// A global function, for the stack of its caller is used up.
+__noinline int binds_own(__u64 program) {
+  struct bpf_prog* prog = bpf_core_cast((const void*)program, struct bpf_prog);
+  struct bpf_map** maps = prog->aux->used_maps;
+  const __u32 count = prog->aux->used_map_cnt;
+  int i;
+  if (!host_is_sealed()) return 0;
+  bpf_for(i, 0, (int)count) {
+    struct bpf_map* map = 0;
+    if (bpf_probe_read_kernel(&map, sizeof(map), maps + i)) return 1;
+    const __u32 id = BPF_CORE_READ(map, id);
+    if (own_object(BW_OWN_MAP, id)) return reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND);
+  }
+  return 0;
+}
+
+static __always_inline int reach_iterated(struct bpf_link* link) {
+  if (!link || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
+  const struct bpf_map* map = BPF_CORE_READ((struct bpf_iter_link*)link, aux.map);
+  const __u32 id = map ? BPF_CORE_READ(map, id) : 0;
+  if (!id || !own_object(BW_OWN_MAP, id)) return 0;
+  return error_of(reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND));
+}
+
+// ---- What all rests on --------------------------------------------------------------------------
+
+// Programs of LSM_CGROUP can overrule a guard: bpf_set_retval(0). None is there when the host is
+// sealed.
+static __always_inline bool outranks(int command, union bpf_attr* attr) {
+  if (command == BPF_LINK_CREATE) return attr->link_create.attach_type == BPF_LSM_CGROUP;
+  return (command == BPF_PROG_ATTACH || command == BPF_PROG_DETACH) &&
+         attr->attach_type == BPF_LSM_CGROUP;
+}
+
+// Before Linux 7.3, kernel.ftrace_enabled=0 turns all programs of LSM hooks off.
+static __always_inline bool is_ftrace_switch(struct file* file) {
+  static const char expected[] = "ftrace_enabled";
+  char name[sizeof(expected)] = {};
+  if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != PROC_SUPER_MAGIC) return false;
+  const void* called = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+  if (bpf_probe_read_kernel_str(name, sizeof(name), called) <= 1) return false;
+  return !__builtin_memcmp(name, expected, sizeof(expected));
 }
 
 // ---- Pins ---------------------------------------------------------------------------------------
 
-static __always_inline void tell_of_folder(struct inode* inode, __u32 route) {
+static __always_inline int reach_folder(struct inode* inode, __u32 route) {
   const __u32 id = (__u32)BPF_CORE_READ(inode, i_ino);
   const struct bw_own* folder = own_object(BW_OWN_FOLDER, id);
-  if (folder && folder->device == BPF_CORE_READ(inode, i_sb, s_dev))
-    tell_own(BW_OWN_FOLDER, id, route);
+  if (!folder || folder->device != BPF_CORE_READ(inode, i_sb, s_dev)) return 0;
+  return reach_own(BW_OWN_FOLDER, id, route);
 }
 
 // kernel/bpf/inode.c says by the operations of an inode what it is a pin of.
-static __always_inline void tell_of_pin(struct dentry* dentry, __u32 route) {
+static __always_inline int reach_pin(struct dentry* dentry, __u32 route) {
   struct inode* inode = BPF_CORE_READ(dentry, d_inode);
-  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != BPF_FS_MAGIC) return;
+  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != BPF_FS_MAGIC) return 0;
   const void *operations = BPF_CORE_READ(inode, i_op), *object = BPF_CORE_READ(inode, i_private);
   if (operations == &bpf_map_iops)
-    tell_own(BW_OWN_MAP, BPF_CORE_READ((const struct bpf_map*)object, id), route);
-  else if (operations == &bpf_link_iops)
-    tell_own(BW_OWN_LINK, BPF_CORE_READ((const struct bpf_link*)object, id), route);
-  else if (operations == &bpf_prog_iops)
-    tell_own(BW_OWN_PROGRAM, BPF_CORE_READ((const struct bpf_prog*)object, aux, id), route);
-  else
-    tell_of_folder(inode, route);
+    return reach_own(BW_OWN_MAP, BPF_CORE_READ((const struct bpf_map*)object, id), route);
+  if (operations == &bpf_link_iops)
+    return reach_own(BW_OWN_LINK, BPF_CORE_READ((const struct bpf_link*)object, id), route);
+  if (operations == &bpf_prog_iops)
+    return reach_own(BW_OWN_PROGRAM, BPF_CORE_READ((const struct bpf_prog*)object, aux, id), route);
+  return reach_folder(inode, route);
 }

@@ -18,12 +18,17 @@
 // map_hooks.bpf.h
 //   lsm/bpf_map_create            a loader's metadata rewritten after its signature was checked
 //   lsm/bpf_map                   a running loader's data rewritten before it is frozen; who opens
-//                                 maps of the warden's own (report only)
+//                                 maps of the warden's own
 //   lsm/bpf_map_free              a freed map taken for another one
 // own_hooks.bpf.h
 //   lsm/inode_unlink, lsm/inode_rename
-//                                 pins of the warden's own removed, or renamed (report only)
+//                                 pins of the warden's own removed, or renamed
 //   fentry/bpf_link_new_fd        its links opened (report only)
+// guard_hooks.bpf.h
+//   lsm_cgroup/bpf, lsm_cgroup/bpf_prog_load, lsm_cgroup/bpf_prog, lsm_cgroup/bpf_map,
+//   lsm_cgroup/bpf_map_create, lsm_cgroup/bpf_token_create, lsm_cgroup/file_ioctl,
+//   lsm_cgroup/file_ioctl_compat, lsm_cgroup/socket_setsockopt, lsm_cgroup/netlink_send
+//                                 the hooks of these names taken away from a sealed host
 // signature_hooks.bpf.h
 //   fexit/verify_signature        which key verified (evidence)
 //   fexit/pkcs7_validate_trust    that it was the only signer (evidence)
@@ -86,6 +91,7 @@
 #include "bpf-lsm/attach/unjudged_hooks.bpf.h"
 #include "bpf-lsm/attach/watch_hooks.bpf.h"
 #include "bpf-lsm/filesystem_hooks.bpf.h"
+#include "bpf-lsm/guard_hooks.bpf.h"
 #include "bpf-lsm/inventory_hooks.bpf.h"
 #include "bpf-lsm/key_hooks.bpf.h"
 #include "bpf-lsm/load_hooks.bpf.h"

@@ -59,6 +59,9 @@ enum bw_route {
   BW_ROUTE_OWN_PIN_REMOVED = 20,
   BW_ROUTE_OWN_PIN_RENAMED = 21,
   BW_ROUTE_OWN_EXTENDED = 22,
+  BW_ROUTE_OWN_BOUND = 23,      // a program, or an iterator, that would write into a map
+  BW_ROUTE_OWN_OUTRANKED = 24,  // LSM_CGROUP: attached or detached
+  BW_ROUTE_OWN_SET = 25,        // a setting of the kernel, opened to write
   BW_ROUTES,
 };
 

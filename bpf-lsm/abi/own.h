@@ -16,6 +16,19 @@ enum bw_own_kind {
   BW_OWN_LINK = 3,
   BW_OWN_BTF = 4,
   BW_OWN_FOLDER = 5,  // of the pins; its id is the number of its inode
+  BW_OWN_FLOOR = 6,   // what all rests on; its id is of enum bw_own_floor
+};
+
+enum bw_own_floor {
+  BW_OWN_FTRACE = 1,  // kernel.ftrace_enabled
+  BW_OWN_GUARD = 2,   // what is attached as LSM_CGROUP
+};
+
+// bw_own.access: who may have a descriptor of a map, once the host is sealed.
+enum {
+  BW_OWN_CLOSED = 0,
+  BW_OWN_READABLE = 1,  // one that only reads
+  BW_OWN_SHARED = 2,    // any: rings, whose readers write how far they are
 };
 
 // The key of the map `own`.
@@ -26,7 +39,7 @@ struct bw_own_key {
 
 struct bw_own {
   char name[BW_OWN_NAME_SIZE];  // "map control"; NUL padded
-  __u32 readable;               // 1: a descriptor that only reads is nothing to tell of
+  __u32 access;                 // BW_OWN_*
   __u32 device;                 // super_block.s_dev of a folder
 };
 

@@ -4,6 +4,7 @@
 #include "bpf-lsm/attach/held_programs.bpf.h"
 #include "bpf-lsm/attach/names_nothing.bpf.h"
 #include "bpf-lsm/attach/probe_files.bpf.h"
+#include "bpf-lsm/seal.bpf.h"
 
 #define TUN_DEVICE (10 << 20 | 200)  // include/uapi/linux/major.h, include/linux/miscdevice.h
 
@@ -37,11 +38,18 @@ static __always_inline int judge_perf_event(struct file* file, unsigned long fd)
   return judge_at_event(note, prog);
 }
 
+static __always_inline bool is_of_tun(unsigned int command) {
+  return command == TUNSETSTEERINGEBPF || command == TUNSETFILTEREBPF;
+}
+
+static __always_inline bool may_attach_by(unsigned int command) {
+  return command == PERF_EVENT_IOC_SET_BPF || command == SIOCKCMATTACH || is_of_tun(command);
+}
+
 static __always_inline int judge_ioctl(struct file* file, unsigned int command,
                                        unsigned long argument) {
   const __u64 types = ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER);
-  const bool of_tun = command == TUNSETSTEERINGEBPF || command == TUNSETFILTEREBPF;
-  if (command != PERF_EVENT_IOC_SET_BPF && command != SIOCKCMATTACH && !of_tun) return 0;
+  const bool of_tun = is_of_tun(command);
   if (!asks_at_attach()) return 0;
   if (command == PERF_EVENT_IOC_SET_BPF) return judge_perf_event(file, argument);
   if (!(of_tun ? is_tun(file) : is_kcm(file)) || holds_none(types)) return 0;
@@ -52,11 +60,13 @@ static __always_inline int judge_ioctl(struct file* file, unsigned int command,
 SEC("lsm/file_ioctl")
 int BPF_PROG(attach_ioctl, struct file* file, unsigned int command, unsigned long argument,
              int ret) {
-  return ret ? ret : judge_ioctl(file, command, argument);
+  if (!may_attach_by(command)) return ret;
+  return leave_token(GUARDED_IOCTL, ret ? ret : judge_ioctl(file, command, argument));
 }
 
 SEC("lsm/file_ioctl_compat")
 int BPF_PROG(attach_ioctl_compat, struct file* file, unsigned int command, unsigned long argument,
              int ret) {
-  return ret ? ret : judge_ioctl(file, command, argument);
+  if (!may_attach_by(command)) return ret;
+  return leave_token(GUARDED_IOCTL_COMPAT, ret ? ret : judge_ioctl(file, command, argument));
 }

@@ -4,6 +4,7 @@
 
 #include "bpf-lsm/attach/held_programs.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
+#include "bpf-lsm/seal.bpf.h"
 
 // One more than there is room for stands for all that are left: of any type, anywhere.
 __noinline int note_destination(__u64 types, __u32 ifindex) {
@@ -35,10 +36,7 @@ static __always_inline int let_compare(void) {
 // The kernel has its own copy of the messages already, and handles them within this call. What the
 // caller has open is looked through once, however many they are. A match of nftables names its
 // program by path as well, so who has none open may attach one.
-SEC("lsm/netlink_send")
-int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
-  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
-  if (ret || (protocol != BW_NETLINK_ROUTE && protocol != BW_NETLINK_NETFILTER)) return ret;
+static __always_inline int judge_messages(struct sock* sk, struct sk_buff* skb, __u16 protocol) {
   if (!may_administer(sk) || !asks_at_attach()) return 0;
   const __u64 data = (__u64)BPF_CORE_READ(skb, data);
   const __u32 length = BPF_CORE_READ(skb, len);
@@ -50,4 +48,15 @@ int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
   note->destinations.net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
   bw_types_in_buffer(data, length, protocol, 1);
   return judge_held_programs(types);
+}
+
+static __always_inline bool may_attach_over(__u16 protocol) {
+  return protocol == BW_NETLINK_ROUTE || protocol == BW_NETLINK_NETFILTER;
+}
+
+SEC("lsm/netlink_send")
+int BPF_PROG(attach_netlink, struct sock* sk, struct sk_buff* skb, int ret) {
+  const __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+  if (!may_attach_over(protocol)) return ret;
+  return leave_token(GUARDED_NETLINK, ret ? ret : judge_messages(sk, skb, protocol));
 }

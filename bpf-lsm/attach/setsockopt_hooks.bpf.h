@@ -3,6 +3,7 @@
 
 #include "bpf-lsm/attach/held_programs.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
+#include "bpf-lsm/seal.bpf.h"
 
 enum {
   AF_PACKET = 17,
@@ -41,11 +42,16 @@ static __always_inline __u64 types_of_option(int level, int option) {
   return sets_table(level, option) ? ONE_TYPE(BPF_PROG_TYPE_SOCKET_FILTER) : 0;
 }
 
-SEC("lsm/socket_setsockopt")
-int BPF_PROG(attach_setsockopt, struct socket* socket, int level, int option, int ret) {
+static __always_inline int judge_option(struct socket* socket, int level, int option) {
   const __u64 types = types_of_option(level, option);
-  if (ret || !types || !asks_at_attach()) return ret;
+  if (!asks_at_attach()) return 0;
   if (!takes_option(socket, level) || (!sets_table(level, option) && holds_none(types))) return 0;
   if (!new_attachment(BW_ROUTE_SETSOCKOPT)) return refuse_blind(BW_HOOK_ATTACH);
   return judge_held_programs(types);
+}
+
+SEC("lsm/socket_setsockopt")
+int BPF_PROG(attach_setsockopt, struct socket* socket, int level, int option, int ret) {
+  if (!types_of_option(level, option)) return ret;
+  return leave_token(GUARDED_SETSOCKOPT, ret ? ret : judge_option(socket, level, option));
 }

@@ -206,6 +206,15 @@ struct bpf_link {
   enum bpf_attach_type attach_type;
 };
 
+struct bpf_iter_aux_info {
+  struct bpf_map* map;
+};
+
+struct bpf_iter_link {
+  struct bpf_link link;
+  struct bpf_iter_aux_info aux;
+};
+
 struct bpf_link_primer {
   struct bpf_link* link;
 };

@@ -31,7 +31,12 @@ string move_text(const Event& event, const string& named) {
 }
 
 string touch_text(const Event& event) {
+  if (event.cause == BW_CAUSE_WARDEN_SILENT) return "made a call that no hook has judged";
+  if (event.route == BW_ROUTE_OWN_SET) return "opened " + event.object + " to write";
+  if (event.route == BW_ROUTE_OWN_OUTRANKED)
+    return "attached or detached a program of LSM_CGROUP, beside the guard";
   const string object = "bpfwarden's " + (event.object.empty() ? "objects" : event.object);
+  if (event.route == BW_ROUTE_OWN_BOUND) return "had a program use " + object;
   if (event.route == BW_ROUTE_OWN_PIN_REMOVED) return "removed a pin of " + object;
   if (event.route == BW_ROUTE_OWN_PIN_RENAMED) return "renamed a pin of " + object;
   if (event.route == BW_ROUTE_OWN_EXTENDED)

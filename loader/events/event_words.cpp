@@ -58,7 +58,7 @@ constexpr std::pair<bw_origin, bw_origin> range_of(bw_origin) {
   return {BW_ORIGIN_USER, BW_ORIGIN_RESIDENT};
 }
 constexpr std::pair<bw_route, bw_route> range_of(bw_route) {
-  return {BW_ROUTE_NONE, BW_ROUTE_OWN_EXTENDED};
+  return {BW_ROUTE_NONE, bw_route(BW_ROUTES - 1)};
 }
 
 }  // namespace

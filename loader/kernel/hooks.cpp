@@ -16,15 +16,15 @@ namespace {
 // Only a link that there is not says that a hook is gone: without descriptors, or the right to
 // look, nobody can say.
 Result<bool> is_attached(const bw_attached_hook& hook) {
-  const Fd link(bpf_link_get_fd_by_id(hook.link_id));
+  const std::string name = kernel_text(hook.name, sizeof(hook.name));
+  Fd link(bpf_obj_get((std::string(kPinFolder) + "/link_" + name).c_str()));
+  if (!link) link = Fd(bpf_link_get_fd_by_id(hook.link_id));
   if (!link && errno == ENOENT) return false;
   bpf_link_info info = {};
   uint32_t size = sizeof(info);
   if (!link || bpf_link_get_info_by_fd(link.get(), &info, &size) != 0)
-    return fail_errno(
-        errno,
-        "cannot look whether hook " + kernel_text(hook.name, sizeof(hook.name)) + " is there",
-        "try again; the policy is active all the same");
+    return fail_errno(errno, "cannot look whether hook " + name + " is there",
+                      "try again; the policy is active all the same");
   return info.prog_id == hook.program_id;
 }
 

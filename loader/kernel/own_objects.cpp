@@ -27,9 +27,7 @@ constexpr const char* kExecutable = "/proc/self/exe";
 constexpr auto kReadByTools = std::to_array<std::string_view>({
     "control",
     "counters",
-    "denials",
     "ends",
-    "events",
     "generations",
     "hooks",
     "loader_maps",
@@ -38,12 +36,21 @@ constexpr auto kReadByTools = std::to_array<std::string_view>({
     "part",
     "programs",
     "summaries",
-    "summaries_told",
     "summed_rest",
     "tallies",
     "unjudged",
     "untallied",
 });
+
+// What they write: how far they have read. Whoever else does so is told of.
+constexpr auto kWrittenByTools =
+    std::to_array<std::string_view>({"denials", "events", "summaries_told"});
+
+uint32_t access_to(std::string_view map) {
+  if (is_written_by_tools(map)) return BW_OWN_SHARED;
+  return std::ranges::find(kReadByTools, map) != kReadByTools.end() ? BW_OWN_READABLE
+                                                                    : BW_OWN_CLOSED;
+}
 
 // A file or a folder as the kernel numbers it: what stat(2) says is another thing on btrfs.
 struct Inode {
@@ -96,9 +103,9 @@ class OwnMap {
   explicit OwnMap(int map) : map_(map) {}
 
   [[nodiscard]] Status note(bw_own_kind kind, uint32_t id, const std::string& name,
-                            bool is_readable = false, uint32_t device = 0) const {
+                            uint32_t access = BW_OWN_CLOSED, uint32_t device = 0) const {
     const bw_own_key key = {.kind = kind, .id = id};
-    bw_own object = {.name = {}, .readable = is_readable ? 1U : 0U, .device = device};
+    bw_own object = {.name = {}, .access = access, .device = device};
     name.copy(object.name, sizeof(object.name) - 1);
     if (bpf_map_update_elem(map_, &key, &object, BPF_ANY) != 0)
       return fail_errno(errno, "cannot note which objects are bpfwarden's own");
@@ -111,12 +118,12 @@ class OwnMap {
     uint32_t size = sizeof(info);
     if (bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &size) != 0)
       return fail_errno(errno, "cannot look at the map " + name);
-    return note(BW_OWN_MAP, info.id, "map " + name,
-                std::ranges::find(kReadByTools, name) != kReadByTools.end());
+    return note(BW_OWN_MAP, info.id, "map " + name, access_to(name));
   }
 
   [[nodiscard]] Status note_program(const bpf_prog_skeleton& program) const {
     const std::string name = program.name;
+    if (*program.link == nullptr) return note_guard(program);
     bpf_link_info info = {};
     uint32_t size = sizeof(info);
     if (bpf_link_get_info_by_fd(bpf_link__fd(*program.link), &info, &size) != 0)
@@ -125,17 +132,26 @@ class OwnMap {
     return note(BW_OWN_LINK, info.id, "link " + name);
   }
 
+  // Behind no link; one that is not loaded is no object.
+  [[nodiscard]] Status note_guard(const bpf_prog_skeleton& program) const {
+    const int fd = bpf_program__fd(*program.prog);
+    if (fd < 0) return {};
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    if (bpf_prog_get_info_by_fd(fd, &info, &size) != 0)
+      return fail_errno(errno, std::string("cannot look at ") + program.name);
+    if (auto noted = note(BW_OWN_FLOOR, BW_OWN_GUARD, "the guard"); !noted) return noted;
+    if (auto noted = note(BW_OWN_FLOOR, BW_OWN_FTRACE, "kernel.ftrace_enabled"); !noted)
+      return noted;
+    return note(BW_OWN_PROGRAM, info.id, std::string("program ") + program.name);
+  }
+
   [[nodiscard]] Status note_types(int btf) const {
     bpf_btf_info info = {};
     uint32_t size = sizeof(info);
     if (bpf_btf_get_info_by_fd(btf, &info, &size) != 0)
       return fail_errno(errno, "cannot look at the types of the kernel part");
     return note(BW_OWN_BTF, info.id, "BTF");
-  }
-
-  [[nodiscard]] Status freeze() const {
-    if (bpf_map_freeze(map_) != 0) return fail_errno(errno, "cannot freeze the map `own`");
-    return {};
   }
 
  private:
@@ -152,6 +168,10 @@ const bpf_map* find_map(const bpf_object_skeleton& skeleton, std::string_view na
 
 }  // namespace
 
+bool is_written_by_tools(std::string_view map) {
+  return std::ranges::find(kWrittenByTools, map) != kWrittenByTools.end();
+}
+
 Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& pin_folder) {
   const bpf_map* map = find_map(skeleton, "own");
   if (map == nullptr) return fail("the kernel part has no map `own`");
@@ -167,11 +187,8 @@ Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& 
   if (auto noted = own.note_types(bpf_object__btf_fd(*skeleton.obj)); !noted) return noted;
   const auto folder = inode_of(pin_folder);
   if (!folder) return std::unexpected(folder.error());
-  if (auto noted = own.note(BW_OWN_FOLDER, static_cast<uint32_t>(folder->number),
-                            "folder of the pins", false, folder->device);
-      !noted)
-    return noted;
-  return own.freeze();
+  return own.note(BW_OWN_FOLDER, static_cast<uint32_t>(folder->number), "folder of the pins",
+                  BW_OWN_CLOSED, folder->device);
 }
 
 Status note_manager(int managers, const std::string& root) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -10,10 +11,13 @@ struct bpf_object_skeleton;
 
 namespace bpfwarden::loader {
 
-// Of a loaded and attached skeleton, and of the folder that its pins are in, into its map `own`,
-// which nobody can write to then. Errors: errno of bpf(2), or of what says which folder that is.
+// Of a loaded and attached skeleton, and of the folder that its pins are in, into its map `own`.
+// Errors: errno of bpf(2), or of what says which folder that is.
 [[nodiscard]] Status note_own_objects(const bpf_object_skeleton& skeleton,
                                       const std::string& pin_folder);
+
+// Maps that tools write into, on a sealed host too: how far they have read.
+[[nodiscard]] bool is_written_by_tools(std::string_view map);
 
 // The executable of this process becomes a manager, by the pin of the map `managers`, which the
 // kernel part tells of; nothing is written where it is one already. `root`: of another root the

@@ -17,6 +17,7 @@
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/summary.h"
 #include "loader/kernel/own_objects.h"
+#include "loader/kernel/seal.h"
 #include "loader/kernel/skeleton_entry.h"
 
 namespace bpfwarden::loader {
@@ -61,9 +62,9 @@ std::string pin_path(const std::string& folder, const char* kind, const char* na
   return folder + "/" + kind + name;
 }
 
-Result<Fd> open_map(const Expected& expected) {
+Result<Fd> open_map(const Expected& expected, bool may_write) {
   const std::string path = pin_path(kPinFolder, "map_", expected.name);
-  Fd map(bpf_obj_get(path.c_str()));
+  Fd map = may_write ? Fd(bpf_obj_get(path.c_str())) : open_pin_to_read(path);
   if (!map) return unopened_pin(errno, path);
   bpf_map_info info = {};
   uint32_t size = sizeof(info);
@@ -73,6 +74,17 @@ Result<Fd> open_map(const Expected& expected) {
       (expected.value_size != kAnySize && info.value_size != expected.value_size))
     return fail(path + " is not the map that bpfwarden made", kPinsHint);
   return map;
+}
+
+// A sealed host refuses descriptors that write.
+Result<bool> is_sealed_host() {
+  const auto control = open_map(kControl, false);
+  if (!control) return std::unexpected(control.error());
+  constexpr uint32_t key = 0;
+  bw_control word = {};
+  if (bpf_map_lookup_elem(control->get(), &key, &word) != 0)
+    return fail_errno(errno, "cannot read the control word");
+  return is_sealed(word);
 }
 
 // Before any other map is opened: those of another version may be other maps.
@@ -104,6 +116,7 @@ Status pin_in(const std::string& folder, const bpf_object_skeleton& skeleton) {
   }
   for (int i = 0; i < skeleton.prog_cnt; i++) {
     const auto& program = skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz);
+    if (*program.link == nullptr) continue;
     const std::string path = pin_path(folder, "link_", program.name);
     if (bpf_obj_pin(bpf_link__fd(*program.link), path.c_str()) != 0)
       return fail_errno(errno, "cannot pin " + path);
@@ -199,7 +212,10 @@ Result<std::optional<PinnedMaps>> open_pins() {
   if (Status readable = require_readable(*part); !readable)
     return std::unexpected(std::move(readable).error());
   pins.part = std::move(*part);
-  (void)introduce_manager(pin_path(kPinFolder, "map_", "managers"));  // else it is told of, too
+  const auto sealed = is_sealed_host();
+  if (!sealed) return std::unexpected(sealed.error());
+  // What is not noted is told of.
+  if (!*sealed) (void)introduce_manager(pin_path(kPinFolder, "map_", "managers"));
   const std::pair<const Expected&, Fd&> wanted[] = {
       {kControl, pins.control},
       {kGenerations, pins.generations},
@@ -219,7 +235,7 @@ Result<std::optional<PinnedMaps>> open_pins() {
       {kUnjudged, pins.unjudged},
   };
   for (const auto& [expected, fd] : wanted) {
-    auto map = open_map(expected);
+    auto map = open_map(expected, !*sealed || is_written_by_tools(expected.name));
     if (!map) return std::unexpected(std::move(map).error());
     fd = std::move(*map);
   }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "loader/host/lockdown.h"
+#include "loader/kernel/guard.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
 #include "loader/kernel/own_objects.h"
@@ -39,14 +40,20 @@ Status require_kernel_reads() {
 
 }  // namespace
 
-void Warden::Free::operator()(warden_bpf* skeleton) const { warden_bpf__destroy(skeleton); }
+void Warden::Free::operator()(warden_bpf* skeleton) const {
+  if (with_guard) (void)detach_guard();
+  warden_bpf__destroy(skeleton);
+}
 
-Result<Warden> Warden::load() {
+Result<Warden> Warden::load(bool with_guard) {
   if (Status may_read = require_kernel_reads(); !may_read)
     return std::unexpected(std::move(may_read).error());
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, warden.skeleton_->obj) if (is_guard(program))
+      bpf_program__set_autoload(program, with_guard);
   if (const int error = warden_bpf__load(warden.skeleton_.get()); error != 0)
     return failed(-error, "the kernel does not load the hooks", log.text());
   return warden;
@@ -76,19 +83,25 @@ ListLinks Warden::list_links() const {
 
 Status Warden::attach() {
   const LibbpfLog log;
+  if (bpf_program__autoload(skeleton_->progs.guard_bpf)) {
+    if (auto guarded = attach_guard(*skeleton_->skeleton); !guarded) return guarded;
+    skeleton_.get_deleter().with_guard = true;
+  }
   if (const int error = warden_bpf__attach(skeleton_.get()); error != 0)
     return failed(-error, "the kernel does not attach the hooks", log.text());
   return {};
 }
 
-Status Warden::pin(std::string_view next_root) const {
+Status Warden::pin(std::string_view next_root) {
   const bpf_object_skeleton& skeleton = *skeleton_->skeleton;
   if (auto noted = note_hooks(skeleton, bpf_map__fd(skeleton_->maps.hooks)); !noted) return noted;
   if (auto noted = note_part(bpf_map__fd(skeleton_->maps.part)); !noted) return noted;
   const int managers = bpf_map__fd(skeleton_->maps.managers);
   (void)note_manager(managers);  // what is not noted is told of
   if (!next_root.empty()) (void)note_manager(managers, std::string(next_root));
-  return pin_all(skeleton);
+  auto pinned = pin_all(skeleton);
+  if (pinned) skeleton_.get_deleter().with_guard = false;
+  return pinned;
 }
 
 int Warden::control() const { return bpf_map__fd(skeleton_->maps.control); }

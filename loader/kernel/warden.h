@@ -21,26 +21,28 @@ struct ListLinks {
 class Warden {
  public:
   // Runs libbpf and the verifier; attaches nothing yet.
-  [[nodiscard]] static Result<Warden> load();
+  [[nodiscard]] static Result<Warden> load(bool with_guard = false);
 
   // Only its iterators, attached: for a look at a kernel where no policy is active.
   [[nodiscard]] static Result<Warden> load_lists();
   [[nodiscard]] ListLinks list_links() const;  // owned by the warden
 
-  // All hooks or none. A policy must have been published: a warden without one refuses every load.
+  // All hooks or none, behind them the guard if it is loaded (guard.h). A policy must have been
+  // published: a warden without one refuses every load.
   [[nodiscard]] Status attach();
 
   // See pin_all(). `next_root`: where the root of the host is mounted that is booted; else empty.
-  [[nodiscard]] Status pin(std::string_view next_root = {}) const;
+  [[nodiscard]] Status pin(std::string_view next_root = {});
 
   [[nodiscard]] int control() const;  // map file descriptors, owned by the warden
   [[nodiscard]] int generations() const;
 
  private:
   struct Free {
+    bool with_guard;  // that no link holds
     void operator()(warden_bpf* skeleton) const;
   };
-  explicit Warden(warden_bpf* skeleton) : skeleton_(skeleton) {}
+  explicit Warden(warden_bpf* skeleton) : skeleton_(skeleton, Free{false}) {}
   std::unique_ptr<warden_bpf, Free> skeleton_;
 };
 

@@ -51,6 +51,28 @@ std::string policy_line(const CompiledPolicy& compiled) {
          std::to_string(compiled.policy.version) + ", " + std::string(mode);
 }
 
+std::string_view sealed_word(Sealed sealed) {
+  switch (sealed) {
+    case Sealed::now:
+      return "now";
+    case Sealed::at_confirm:
+      return "at-confirm";
+    case Sealed::at_boot:
+      return "at-boot";
+    case Sealed::no:
+      break;
+  }
+  return "no";
+}
+
+void print_sealed(Sealed sealed) {
+  if (sealed == Sealed::now)
+    std::puts("sealed: until the next boot nobody changes the policy, nor takes it away");
+  if (sealed == Sealed::at_confirm) std::puts("sealed: not yet; the host is once it is confirmed");
+  if (sealed == Sealed::at_boot)
+    std::puts("sealed: not yet; the hooks have no guard behind them, those of the next boot have");
+}
+
 json applied_json(const CompiledPolicy& compiled, const Applied& applied,
                   const AppliedNotes& notes) {
   return object_of({{"policy", compiled.policy.name},
@@ -63,7 +85,8 @@ json applied_json(const CompiledPolicy& compiled, const Applied& applied,
                     {"unchanged", applied.unchanged},
                     {"confirm_within", applied.confirm_within},
                     {"widening", text_or_null(trimmed(notes.widening))},
-                    {"taken_away", text_or_null(trimmed(notes.taken_away))}});
+                    {"taken_away", text_or_null(trimmed(notes.taken_away))},
+                    {"sealed", sealed_word(applied.sealed)}});
 }
 
 json preflight_json(const CompiledPolicy& next, const Preflight& found) {
@@ -93,6 +116,7 @@ void print_applied(const CompiledPolicy& compiled, const Applied& applied) {
         "next: `bpfwarden confirm` within %s keeps it; without, the kernel goes back to what was "
         "there before\n",
         duration_text(applied.confirm_within).c_str());
+  print_sealed(applied.sealed);
 }
 
 void print_stale_initramfs() {

@@ -16,6 +16,10 @@ struct AppliedNotes {
 };
 
 // On stdout.
+// As JSON has it; and as a line for people, where there is something to say.
+[[nodiscard]] std::string_view sealed_word(Sealed sealed);
+void print_sealed(Sealed sealed);
+
 void print_applied(const CompiledPolicy& compiled, const Applied& applied);
 [[nodiscard]] nlohmann::json applied_json(const CompiledPolicy& compiled, const Applied& applied,
                                           const AppliedNotes& notes);

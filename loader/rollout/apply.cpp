@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <string>
 
+#include "loader/kernel/guard.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/pins.h"
+#include "loader/kernel/seal.h"
 #include "loader/kernel/warden.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_mounts.h"
@@ -105,7 +107,7 @@ Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& 
   auto ready = make_ring(compiled, nullptr);
   if (!ready) return std::unexpected(std::move(ready).error());
   tell(options, "loading the hooks: the kernel verifies them, which may take a minute");
-  auto warden = Warden::load();
+  auto warden = Warden::load(seals(*compiled.image));
   if (!warden) return std::unexpected(std::move(warden).error());
   auto generation = publish_first(*warden, *ready->image, options, within_s);
   if (!generation) return std::unexpected(std::move(generation).error());
@@ -123,7 +125,8 @@ Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& 
                  .ring = ready->ring,
                  .first = true,
                  .unchanged = false,
-                 .confirm_within = within_s};
+                 .confirm_within = within_s,
+                 .sealed = Sealed::no};
 }
 
 // The old ring goes only after the flip; the kernel replaces it by the new one in a single step.
@@ -145,7 +148,8 @@ Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& a
                  .ring = ready->ring,
                  .first = false,
                  .unchanged = false,
-                 .confirm_within = within_s};
+                 .confirm_within = within_s,
+                 .sealed = Sealed::no};
 }
 
 bool names_files_as_now(const bw_image& image) {
@@ -157,7 +161,7 @@ bool names_files_as_now(const bw_image& image) {
 // left to do.
 std::optional<Applied> already_active(const ActivePolicy& active, const bw_image& image) {
   if (!same_policy(*active.generation.image, image)) return std::nullopt;
-  if (!names_files_as_now(*active.generation.image)) return std::nullopt;
+  if (!is_sealed(active.word) && !names_files_as_now(*active.generation.image)) return std::nullopt;
   const auto ring = keyring::find_ring(kRingName);
   // Another ring under that name has displaced ours: apply again.
   if (!ring || *ring != active.generation.image->sealed.ring) return std::nullopt;
@@ -165,7 +169,17 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
                  .ring = *ring,
                  .first = false,
                  .unchanged = true,
-                 .confirm_within = seconds_left(active.word, boot_time_ns())};
+                 .confirm_within = seconds_left(active.word, boot_time_ns()),
+                 .sealed = is_sealed(active.word) ? Sealed::now : Sealed::no};
+}
+
+Result<Applied> sealed_if_asked(Applied applied) {
+  const auto sealed = seal_if_asked();
+  if (!sealed)
+    return std::unexpected(
+        Error(sealed.error()).within("the policy is active, but the host is not sealed"));
+  applied.sealed = *sealed;
+  return applied;
 }
 
 // A policy that is applied to hooks which are no longer there would decide nothing, and say so to
@@ -188,6 +202,8 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
     if (auto whole = require_hooks(**active); !whole)
       return std::unexpected(std::move(whole).error());
     if (const auto done = already_active(**active, *compiled.image)) return *done;
+    if (auto open = require_unsealed((*active)->word); !open)
+      return std::unexpected(std::move(open).error());
     if (auto settled = require_settled(**active); !settled)
       return std::unexpected(std::move(settled).error());
     const auto newer = require_newer(*(*active)->generation.image, *compiled.image);
@@ -204,7 +220,7 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
       return std::unexpected(
           std::move(saved).error().within("the policy is active, but not saved for the next boot"));
   if (*active) prune_copies((*active)->pins);
-  return applied;
+  return sealed_if_asked(*applied);
 }
 
 Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options) {
@@ -228,6 +244,12 @@ Result<bool> would_change(const CheckedPolicy& checked) {
 Result<bool> switch_off() {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
+  // Of a kernel part that cannot be read, the kernel itself says no.
+  if (const auto active = read_active_policy(); active && *active)
+    if (auto open = require_unsealed((*active)->word); !open)
+      return std::unexpected(std::move(open).error());
+  if (auto detached = detach_guard(); !detached)
+    return std::unexpected(std::move(detached).error());
   const bool was_pinned = !pinned_links().empty();
   if (auto removed = remove_pins(own_programs()); !removed)
     return std::unexpected(std::move(removed).error());

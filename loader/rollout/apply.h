@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "keyring/kernel_keyring.h"
 #include "loader/policies/policy_file.h"
+#include "loader/rollout/seal.h"
 
 namespace bpfwarden::loader {
 
@@ -33,6 +34,7 @@ struct Applied {
   bool first = false;           // the hooks were loaded and attached now
   bool unchanged = false;       // the very same policy was active already; nothing was done
   uint64_t confirm_within = 0;  // seconds; 0: it stays
+  Sealed sealed = Sealed::no;
 };
 
 // Makes `checked`, which has compiled, the active policy. First time: keyring, hooks, pins; later

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
 #include "loader/policies/policy_store.h"
@@ -58,7 +59,12 @@ Result<Applied> confirm() {
   word.unconfirmed = 0;
   if (auto written = write_control(active->pins.control.get(), word); !written)
     return std::unexpected(std::move(written).error());
-  return Applied{.generation = active->generation.number, .ring = image.sealed.ring};
+  const auto sealed = seal_if_asked();
+  if (!sealed)
+    return std::unexpected(
+        Error(sealed.error()).within("the policy is confirmed, but the host is not sealed"));
+  return Applied{
+      .generation = active->generation.number, .ring = image.sealed.ring, .sealed = *sealed};
 }
 
 Result<uint64_t> stage(const CheckedPolicy& checked) {
@@ -66,6 +72,8 @@ Result<uint64_t> stage(const CheckedPolicy& checked) {
   if (!lock) return std::unexpected(std::move(lock).error());
   auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
+  if (auto open = require_unsealed(active->word); !open)
+    return std::unexpected(std::move(open).error());
   const bw_image& image = *checked.compiled->image;
   if (same_policy(*active->generation.image, image))
     return fail("this very policy is active already", "change it, and raise `version`");
@@ -83,6 +91,8 @@ Result<bool> unstage() {
   auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
   if (active->word.staged == 0) return false;
+  if (auto open = require_unsealed(active->word); !open)
+    return std::unexpected(std::move(open).error());
   active->word.staged = active->word.staged_since = 0;
   if (auto written = write_control(active->pins.control.get(), active->word); !written)
     return std::unexpected(std::move(written).error());
@@ -95,6 +105,8 @@ Result<Promoted> promote(const PromoteOptions& options) {
   if (!lock) return std::unexpected(std::move(lock).error());
   auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
+  if (auto open = require_unsealed(active->word); !open)
+    return std::unexpected(std::move(open).error());
   auto staged = read_generation(active->pins.generations.get(), active->word.staged);
   if (!staged) return std::unexpected(std::move(staged).error());
   if (!*staged) return fail("no policy is staged", "run `bpfwarden stage POLICY` first");
@@ -115,6 +127,8 @@ Result<Promoted> rollback(const ApplyOptions& options) {
   if (!lock) return std::unexpected(std::move(lock).error());
   auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
+  if (auto open = require_unsealed(active->word); !open)
+    return std::unexpected(std::move(open).error());
   const bool at_once = awaits_confirmation(active->word, boot_time_ns());
   auto previous = read_previous(*active);
   if (!previous) return std::unexpected(std::move(previous).error());

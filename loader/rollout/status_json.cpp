@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
+#include "loader/kernel/seal.h"
 #include "loader/text/json_members.h"
 #include "policy/text/wording.h"
 
@@ -114,6 +115,11 @@ nlohmann::json status_to_json(const KernelStatus& status) {
       {"since", time_or_null(static_cast<int64_t>(status.word.active_since))},
       {"confirm_within", seconds_left(status.word, boot_time_ns())},
       {"returned", has_returned(status.word, boot_time_ns())},
+      {"sealed", is_sealed(status.word) ? "now" : "no"},
+      {"sealed_since",
+       is_sealed(status.word)
+           ? time_or_null(sealed_since(status.word, boot_time_ns(), std::time(nullptr)))
+           : nlohmann::json()},
       {"staged", staged_to_json(status)},
       {"rule_count", image.rule_count},
       {"log_allowed_per_second", log_limit(image)},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "loader/kernel/seal.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/text/kernel_text.h"
 #include "loader/text/time_text.h"
@@ -35,6 +36,14 @@ void add_policy(const KernelStatus& status, ScreenTime now, Lines& lines) {
                    enforces ? Tone::good : Tone::attention});
   lines.push_back({"policy", policy_text(image)});
   lines.push_back({"since", since_text(status.word.active_since, now)});
+}
+
+// What the kernel cannot keep by itself is in docs/threat-model.md.
+void add_seal(const bw_control& word, ScreenTime now, Lines& lines) {
+  if (!is_sealed(word)) return;
+  const auto since = static_cast<uint64_t>(sealed_since(word, now.boot_ns, now.unix_seconds));
+  lines.push_back(
+      {"sealed", "since " + since_text(since, now) + "; open: reboot, modules, kexec", Tone::good});
 }
 
 // What somebody has to do, or may have missed.
@@ -204,6 +213,7 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   size_t alarms = lines.size();  // which take the place of keys
   add_policy(status, now, lines);
   add_rollout(status, now, lines);
+  add_seal(status.word, now, lines);
   add_last_hour(status.last_hour, status.probes, lines);
   add_totals(status.counters, lines);
   alarms += add_full_tables(status.tables, lines);

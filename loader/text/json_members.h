@@ -256,6 +256,8 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"running", MemberType::held, false, "", "programs that run"},
   {"samples", MemberType::held, false, "", "of a metric"},
   {"script", MemberType::text, false, "", "for a shell"},
+  {"sealed", MemberType::word, false, "no now at-confirm at-boot", "whether the host is sealed, or when it will be"},
+  {"sealed_since", MemberType::time, true, "", "null: it is not sealed"},
   {"section", MemberType::text, false, "", "name of an ELF section"},
   {"self_check", MemberType::truth, false, "", "whether a bundle has a loader for Linux 6.18 to 7.2"},
   {"sequence", MemberType::whole, false, "", "of an event, from 1; 0 for a sum of denials"},

@@ -61,21 +61,22 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"formatted_file", "file is_normal formatted policy_text"},
 
   {"applied", "policy policy_version mode rule_count generation keyring hooks_loaded unchanged confirm_within "
-              "widening taken_away"},
+              "widening taken_away sealed"},
   {"would_change", "would_change policy policy_version"},
   {"preflight", "policy policy_version clean running=[would_refuse] recorded=[would_refuse] "
                 "feature_probes=[would_refuse] attached=[would_refuse] revoked=[would_refuse] resident_count notes"},
   {"would_refuse", "program_id program attach signer reason by count last"},
-  {"confirmed", "generation"},
+  {"confirmed", "generation sealed"},
   {"staged_now", "policy policy_version generation preflight=preflight~"},
   {"unstaged", "was_staged"},
   {"boot", "boot_word applied=applied canary=canary warnings residents=[resident]"},
   {"canary", "outcome attach"},
   {"resident", "program_id program attach"},
   {"off", "was_active"},
+  {"seal", "sealed"},
 
   {"no_policy", "active"},
-  {"status", "active host kernel kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned "
+  {"status", "active host kernel kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned sealed sealed_since "
              "staged=staged rule_count log_allowed_per_second keyring certificates=[certificate_end] hooks "
              "hooks_expected hooks_missing tables=[table] unjudged=[unjudged] last_hour=last_hour residents=residents "
              "counters=counters"},
@@ -164,6 +165,7 @@ constexpr auto kAnswers = std::to_array<Answer>({
   {"confirm", "confirmed"},
   {"stage", "staged_now unstaged"},
   {"promote", "applied"},
+  {"seal", "seal"},
   {"rollback", "applied"},
   {"boot", "boot"},
   {"off", "off"},

@@ -107,12 +107,17 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "See /sys/kernel/tracing/dynamic_events and `bpfwarden inventory`; attach it through the "
      "kernel's perf PMU, as libbpf does, where probes cannot be appended, and allow that by name."},
     {"own-object-touched", CauseClass::derived,
-     "somebody other than bpfwarden reached for one of its own programs, maps, links or pins, and "
-     "was not hindered",
+     "somebody other than bpfwarden reached for one of its own programs, maps, links or pins: on a "
+     "sealed host that is refused, on others it is told",
      "Who lists all programs of the host comes by these as well; a writable descriptor of a map, a "
      "pin that was removed or renamed, or a program that was extended is to be treated as an "
      "attack until its author has explained it. `bpfwarden status` says whether all hooks are "
      "there."},
+    {"warden-silent", CauseClass::derived,
+     "the hook that decides was gone, so the guard of the sealed host refused",
+     "Somebody has taken hooks away: `bpfwarden status` names them, and `bpfwarden why` who "
+     "reached "
+     "for them. A reboot brings them back with the confirmed policy."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",
@@ -137,7 +142,10 @@ constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",
                                                              "writable-by-pin",
                                                              "pin-removed",
                                                              "pin-renamed",
-                                                             "program-extended"};
+                                                             "program-extended",
+                                                             "map-bound",
+                                                             "guard-outranked",
+                                                             "setting-opened"};
 
 constexpr std::array<std::string_view, BW_SIGNATURES> kSignatures = {"unsigned", "prog-only",
                                                                      "prog-used-maps"};

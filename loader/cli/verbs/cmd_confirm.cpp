@@ -15,9 +15,13 @@ namespace {
 int run_confirm() {
   const auto confirmed = confirm();
   if (!confirmed) return print_error(confirmed.error());
-  if (in_json()) return put_answer(object_of({{"generation", confirmed->generation}})), 0;
+  if (in_json())
+    return put_answer(object_of({{"generation", confirmed->generation},
+                                 {"sealed", sealed_word(confirmed->sealed)}})),
+           0;
   std::printf("confirmed: generation %llu stays, and comes back after a reboot\n",
               static_cast<unsigned long long>(confirmed->generation));
+  print_sealed(confirmed->sealed);
   print_stale_initramfs();
   return 0;
 }

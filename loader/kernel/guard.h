@@ -1,0 +1,30 @@
+// The guard of a sealed host: programs of LSM_CGROUP on the root cgroup
+// (bpf-lsm/guard_hooks.bpf.h). No descriptor, pin or mount holds them, so nothing that can be taken
+// away takes them away. They must be attached before the hooks that they stand behind
+// (kernel/bpf/trampoline.c runs what was attached last first), and do nothing until the host is
+// sealed.
+#pragma once
+
+#include <cstddef>
+
+#include "base/result.h"
+
+struct bpf_object_skeleton;
+struct bpf_program;
+
+namespace bpfwarden::loader {
+
+[[nodiscard]] bool is_guard(const bpf_program* program);
+
+// Of a loaded skeleton whose hooks are not attached yet; all or none. Errors: a program of
+// somebody else's is attached as LSM_CGROUP, with its name and cgroup; this process is in a cgroup
+// namespace; errno of BPF_PROG_ATTACH where the kernel has no room.
+[[nodiscard]] Status attach_guard(const bpf_object_skeleton& skeleton);
+
+// What `off` does of a host that is not sealed. Errors: errno of bpf(2).
+[[nodiscard]] Status detach_guard();
+
+// How many of its programs are attached.
+[[nodiscard]] Result<size_t> count_guards();
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,100 @@
+#include "loader/kernel/seal.h"
+
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "loader/kernel/own_objects.h"
+#include "loader/kernel/pins.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+constexpr std::string_view kMapPin = "map_";
+// Frozen last: until then the policy can still be changed.
+constexpr std::array<std::string_view, 2> kDeciding = {"generations", "control"};
+// The kernel freezes none that holds work of a task. Whoever is sealed out has no descriptor of it.
+constexpr std::string_view kWithTaskWork = "ends";
+
+struct PinnedMap {
+  std::string name;
+  Fd fd;
+};
+
+bool decides(const PinnedMap& map) {
+  return std::ranges::find(kDeciding, map.name) != kDeciding.end();
+}
+
+Result<std::vector<PinnedMap>> open_all() {
+  std::vector<PinnedMap> maps;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(kPinFolder, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kMapPin)) continue;
+    PinnedMap map = {name.substr(kMapPin.size()), Fd()};
+    if (is_written_by_tools(map.name) || map.name == kWithTaskWork) continue;
+    map.fd = Fd(bpf_obj_get(entry.path().c_str()));
+    if (!map.fd) return fail_errno(errno, "cannot open " + entry.path().string());
+    maps.push_back(std::move(map));
+  }
+  if (error) return fail_errno(error.value(), std::string("cannot look into ") + kPinFolder);
+  return maps;
+}
+
+// One that is frozen already says EBUSY.
+Status freeze(const PinnedMap& map) {
+  if (bpf_map_freeze(map.fd.get()) == 0 || errno == EBUSY) return {};
+  return fail_errno(errno, "cannot freeze the map " + map.name);
+}
+
+Status write_seal(const PinnedMap& control, bw_control& word) {
+  constexpr uint32_t key = 0;
+  timespec now = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  word.sealed_ns =
+      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  if (bpf_map_update_elem(control.fd.get(), &key, &word, BPF_ANY) != 0)
+    return fail_errno(errno, "cannot write the control word");
+  return freeze(control);
+}
+
+}  // namespace
+
+bool is_sealed(const bw_control& word) { return word.sealed_ns != 0; }
+
+int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds) {
+  constexpr uint64_t second = 1'000'000'000;
+  return unix_seconds - static_cast<int64_t>((boot_ns - word.sealed_ns) / second);
+}
+
+Status seal_maps(bw_control word) {
+  const auto maps = open_all();
+  if (!maps) return std::unexpected(maps.error());
+  for (const PinnedMap& map : *maps)
+    if (!decides(map))
+      if (auto frozen = freeze(map); !frozen) return frozen;
+  for (const std::string_view name : kDeciding) {
+    const auto map = std::ranges::find(*maps, name, &PinnedMap::name);
+    if (map == maps->end()) return fail("the map " + std::string(name) + " is not pinned");
+    auto done = map->name == "control" ? write_seal(*map, word) : freeze(*map);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status require_unsealed(const bw_control& word) {
+  if (!is_sealed(word)) return {};
+  return fail("the host is sealed: until the next boot the policy stays as it is",
+              "`bpfwarden status` says since when, and what could change it");
+}
+
+}  // namespace bpfwarden::loader

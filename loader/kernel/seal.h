@@ -1,0 +1,25 @@
+// The seal of the maps in the kernel: from then to the next boot no process can write what decides,
+// nor what says who may look (BPF_MAP_FREEZE, kernel/bpf/syscall.c), by whichever descriptor. What
+// tools have to write stays: the rings of events.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "bpf-lsm/abi/program.h"
+
+namespace bpfwarden::loader {
+
+[[nodiscard]] bool is_sealed(const bw_control& word);
+
+// Of a host that is: Unix seconds. Now it is `boot_ns` (CLOCK_BOOTTIME) and `unix_seconds`.
+[[nodiscard]] int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds);
+
+// Of the pinned maps. `word`: the control word that stays. Killed half-way it leaves a host that is
+// not sealed, and may be run again. Errors: errno of bpf(2).
+[[nodiscard]] Status seal_maps(bw_control word);
+
+// Errors: the host is sealed; says what changes the policy then.
+[[nodiscard]] Status require_unsealed(const bw_control& word);
+
+}  // namespace bpfwarden::loader
