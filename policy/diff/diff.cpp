@@ -210,6 +210,13 @@ bool is_widened(const auto& changes) {
 
 namespace {
 
+string policy_signers_text(const Policy& policy) {
+  string names;
+  for (const KeyReference& reference : policy.policy_signers.keys)
+    names += (names.empty() ? "" : ", ") + reference.name;
+  return names.empty() ? "nobody" : names;
+}
+
 std::vector<HeaderChange> changed_header(const DiffSides& sides) {
   std::vector<HeaderChange> all;
   const auto add = [&](const char* setting, const auto& text_of) {
@@ -223,6 +230,10 @@ std::vector<HeaderChange> changed_header(const DiffSides& sides) {
   add("default", [](const Policy& policy) {
     return std::string(policy.default_action == Action::allow ? "allow" : "deny");
   });
+  add("seal", [](const Policy& policy) { return std::string(policy.seal ? "true" : "false"); });
+  add("policy-signed-by", policy_signers_text);
+  add("policy-signatures-needed",
+      [](const Policy& policy) { return std::to_string(policy.policy_signers.needed); });
   return all;
 }
 

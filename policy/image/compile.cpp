@@ -130,6 +130,17 @@ Result<Signers> write_signers(const Policy& policy, bw_image& image) {
   return signers;
 }
 
+// Who may sign the next policy. What another key of this one revokes counts nowhere.
+void write_succession(const Policy& policy, const Signers& signers, bw_image& image) {
+  if (policy.seal) image.flags |= BW_IMAGE_SEAL;
+  for (const KeyReference& reference : policy.policy_signers.keys)
+    for (const size_t slot : signers.slots_of_key[reference.key])
+      if (slot >= BW_SIGNER_FIRST_KEY &&
+          bw_unless_revoked(&image, static_cast<uint32_t>(slot)) != BW_SIGNER_UNKNOWN)
+        image.policy_signers |= uint64_t{1} << slot;
+  image.policy_signatures = image.policy_signers != 0 ? policy.policy_signers.needed : 0;
+}
+
 // ---- Rules --------------------------------------------------------------------------------------
 
 void write_who(const Rule& rule, size_t index, const Signers& signers, bw_image& image) {
@@ -369,6 +380,7 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
   for (size_t i = 0; i < policy.rules.size(); i++)
     if (Status rule = write_rule(policy.rules[i], i, *signers, *image); !rule)
       return std::unexpected(std::move(rule.error()));
+  write_succession(policy, *signers, *image);
   write_multithreaded_attach(policy, *image);
   if (policy.bpf_tokens == Tokens::deny) image->flags |= BW_IMAGE_NO_TOKENS;
   if (Status periods = write_periods(policy, *image); !periods)

@@ -8,6 +8,7 @@ namespace {
 using enum SettingType;
 
 constexpr std::string_view kSince = "0.1";
+constexpr std::string_view kSinceSeal = "0.2";
 
 Setting required(std::string_view name, SettingType type, std::string_view meaning,
                  std::string_view example, std::vector<std::string_view> words = {}) {
@@ -20,12 +21,17 @@ Setting optional(std::string_view name, SettingType type, std::string_view stand
   return {name, type, false, standard, meaning, example, kSince, std::move(words)};
 }
 
+Setting since(std::string_view version, Setting setting) {
+  setting.since = version;
+  return setting;
+}
+
 Setting description(std::string_view example) {
   return optional("description", text, "none", "For people: up to 500 bytes.", example);
 }
 
-const std::vector<Setting>& policy_settings() {
-  static const std::vector<Setting> settings = {
+std::vector<Setting> policy_header() {
+  return {
       required("schema", integer, "The version of this language: `1`.", "1"),
       required("name", text, "1 to 63 bytes; events and `status` show it.", "\"edge-fleet\""),
       description("\"Edge nodes, after the 2026 review\""),
@@ -45,6 +51,11 @@ const std::vector<Setting>& policy_settings() {
                "BPF tokens, with which root of a user namespace loads programs (`delegated`). "
                "`deny`: none is made.",
                "\"deny\"", spellings(kTokenWords)),
+  };
+}
+
+std::vector<Setting> policy_logging() {
+  return {
       optional(
           "log-allowed", boolean, "true",
           "`false`: what is allowed is counted, but leaves no event. Denials always leave one, "
@@ -58,6 +69,11 @@ const std::vector<Setting>& policy_settings() {
                "Programs that are denied before any rule is looked at: SHA-256 of their "
                "instructions.",
                "[\"sha256:0123…\"]"),
+  };
+}
+
+std::vector<Setting> policy_tables() {
+  return {
       optional("accept", texts, "none",
                "Warnings of `check` that are meant so, wherever they are drawn: each by its code "
                "and, after a colon, why. `check` counts them.",
@@ -66,6 +82,34 @@ const std::vector<Setting>& policy_settings() {
       optional("rules", tables, "none",
                "`[[rules]]`: at most 1,024, the first that matches decides.", "[[rules]]"),
   };
+}
+
+// Of the policy: what takes the place of this one.
+std::vector<Setting> succession() {
+  return {
+      since(kSinceSeal,
+            optional("seal", boolean, "false",
+                     "`true`: once the policy is confirmed, and until the host reboots, only a "
+                     "newer one that is signed takes its place.",
+                     "true")),
+      since(kSinceSeal,
+            optional("policy-signed-by", texts, "nobody",
+                     "Keys that may sign the next policy, by their `certificates` or `issuer`; a "
+                     "whole keyring may not.",
+                     "[\"release\"]")),
+      since(kSinceSeal,
+            optional("policy-signatures-needed", integer, "1",
+                     "From 1 to 4: how many of them have to, each with another public key.", "2")),
+  };
+}
+
+const std::vector<Setting>& policy_settings() {
+  static const std::vector<Setting> settings = [] {
+    std::vector<Setting> all = policy_header();
+    for (const auto& part : {succession(), policy_logging(), policy_tables()})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
   return settings;
 }
 

@@ -125,6 +125,15 @@ struct Rule {
   std::vector<SettingPlace> settings;
 };
 
+// More are not looked at.
+inline constexpr uint32_t kMostPolicySignatures = 4;
+
+// Who may sign the policy that comes after a sealed one, and how many of them have to.
+struct PolicySigners {
+  std::vector<KeyReference> keys;  // none is a whole keyring; empty: nobody may
+  uint32_t needed = 1;             // by different public keys
+};
+
 struct Policy {
   std::vector<std::string> files;  // by SourceRange::file
   uint32_t schema = 1;
@@ -135,6 +144,8 @@ struct Policy {
   Action default_action = Action::deny;  // never load_only
   SharedAttach multithreaded_attach = SharedAttach::deny;
   Tokens bpf_tokens = Tokens::allow;
+  bool seal = false;  // once confirmed, only a signed policy replaces it
+  PolicySigners policy_signers;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<AcceptedWarning> accept;      // wherever they are drawn
@@ -142,6 +153,11 @@ struct Policy {
   std::vector<Rule> rules;                  // the first that matches decides
   std::vector<SettingPlace> settings;       // those of the first file
 };
+
+// The different public keys that these references stand for and that count: those of certificates
+// and of CAs, without any that a key of the policy revokes.
+[[nodiscard]] size_t count_public_keys(const std::vector<KeyReference>& references,
+                                       const std::vector<Key>& keys);
 
 // The number of slots of bw_image.signers that the keys take.
 [[nodiscard]] size_t count_signers(const std::vector<Key>& keys);

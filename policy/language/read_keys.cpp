@@ -180,6 +180,50 @@ Key read_key(const Entry& entry, const ReadContext& context, DiagnosticList& dia
 
 }  // namespace
 
+std::vector<KeyReference> read_key_references(const Fields& fields, const Entry& entry,
+                                              const std::vector<Key>& keys, string_view in,
+                                              DiagnosticList& diagnostics) {
+  std::vector<KeyReference> references;
+  const Array* names = fields.strings(entry);
+  if (!names) return references;
+  std::vector<string_view> candidates;
+  for (const Key& key : keys) candidates.push_back(key.name);
+  std::set<string_view> seen;
+  for (const Value& value : *names) {
+    const auto* name = std::get_if<string>(&value.data);
+    if (!name) continue;
+    if (!seen.insert(*name).second)
+      diagnostics.warning("duplicate", value.position,
+                          "key `" + *name + "` stands twice in " + string(in), "write it once");
+    const auto found = std::ranges::find(candidates, *name);
+    if (found != candidates.end()) {
+      references.push_back(
+          {*name, static_cast<size_t>(found - candidates.begin()), value.position});
+      continue;
+    }
+    string hint = did_you_mean(*name, candidates);
+    if (hint.empty()) hint = "a key begins with [keys." + *name + "]";
+    diagnostics.error(value.position, "there is no key `" + *name + "`", hint);
+  }
+  return references;
+}
+
+size_t count_public_keys(const std::vector<KeyReference>& references,
+                         const std::vector<Key>& keys) {
+  std::set<std::vector<uint8_t>> revoked, found;
+  for (const Key& key : keys)
+    for (const Certificate& certificate : key.revoked) revoked.insert(certificate.public_key);
+  const auto add = [&](const Certificate& certificate) {
+    if (!revoked.contains(certificate.public_key)) found.insert(certificate.public_key);
+  };
+  for (const KeyReference& reference : references) {
+    std::ranges::for_each(keys[reference.key].certificates, add);
+    for (const Certificate& issuer : keys[reference.key].issuers)
+      if (issuer.is_ca) add(issuer);
+  }
+  return found.size();
+}
+
 size_t count_signers(const std::vector<Key>& keys) {
   std::set<std::tuple<string, std::vector<uint8_t>, int, int>> found;
   for (const Key& key : keys) {

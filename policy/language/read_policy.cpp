@@ -7,6 +7,7 @@
 #include "policy/language/read_conditions.h"
 #include "policy/language/read_keys.h"
 #include "policy/language/read_rule.h"
+#include "policy/language/read_succession.h"
 #include "policy/language/warnings.h"
 #include "policy/language/words.h"
 
@@ -79,7 +80,8 @@ void refuse_settings(const Fields& fields, const Table& document, const std::vec
                      DiagnosticList& diagnostics) {
   for (const std::string_view name :
        {"name", "description", "version", "mode", "default", "multithreaded-attach", "bpf-tokens",
-        "log-allowed", "log-allowed-per-second", "accept"}) {
+        "seal", "policy-signed-by", "policy-signatures-needed", "log-allowed",
+        "log-allowed-per-second", "accept"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =
@@ -144,6 +146,7 @@ Policy read_policy(std::span<const Table> documents, const ReadContext& context,
       merge_keys(read_keys(*keys, context, diagnostics), policy, diagnostics);
   }
   check_signers(policy.keys, diagnostics);
+  if (!all.empty()) read_succession(all.front(), policy, diagnostics);
   for (const Fields& fields : all)
     if (const Entry* rules = fields.find("rules")) read_rules(*rules, policy, diagnostics);
   return policy;

@@ -6,6 +6,7 @@
 #include "policy/language/fields.h"
 #include "policy/language/language.h"
 #include "policy/language/read_conditions.h"
+#include "policy/language/read_keys.h"
 #include "policy/language/warnings.h"
 #include "policy/language/words.h"
 
@@ -78,37 +79,13 @@ void read_action(const Fields& fields, Rule& rule, DiagnosticList& diagnostics) 
   refuse_mixed_places(rule, diagnostics);
 }
 
-void read_signers(const Fields& fields, const Entry& entry, const std::vector<Key>& keys,
-                  Rule& rule, DiagnosticList& diagnostics) {
-  const Array* names = fields.strings(entry);
-  if (!names) return;
-  std::vector<string_view> candidates;
-  for (const Key& key : keys) candidates.push_back(key.name);
-  std::set<string_view> seen;
-  for (const Value& value : *names) {
-    const auto* name = std::get_if<string>(&value.data);
-    if (!name) continue;
-    if (!seen.insert(*name).second)
-      diagnostics.warning("duplicate", value.position,
-                          "key `" + *name + "` stands twice in this rule", "write it once");
-    const auto found = std::find(candidates.begin(), candidates.end(), *name);
-    if (found != candidates.end()) {
-      const auto index = static_cast<size_t>(found - candidates.begin());
-      rule.signed_by.push_back({*name, index, value.position});
-      continue;
-    }
-    string hint = did_you_mean(*name, candidates);
-    if (hint.empty()) hint = "a key begins with [keys." + *name + "]";
-    diagnostics.error(value.position, "there is no key `" + *name + "`", hint);
-  }
-}
-
 // signed-by and signature depend on each other.
 void read_signature(const Fields& fields, const std::vector<Key>& keys, Rule& rule,
                     DiagnosticList& diagnostics) {
   const Entry* signed_by = fields.find("signed-by");
   const Entry* signature = fields.find("signature");
-  if (signed_by) read_signers(fields, *signed_by, keys, rule, diagnostics);
+  if (signed_by)
+    rule.signed_by = read_key_references(fields, *signed_by, keys, "this rule", diagnostics);
   rule.signature = signed_by ? Signature::prog_only : Signature::unsigned_;
   if (signature) {
     const auto least = fields.word<Signature>(*signature, kSignatureWords);

@@ -26,6 +26,8 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"revoked-key", "every certificate of a key is revoked"},
     {"rule-expired", "a rule is past its date"},
     {"rule-not-yet", "a rule begins more than a year from now"},
+    {"seal-in-audit", "a policy that refuses nothing is sealed"},
+    {"seal-until-reboot", "a policy is sealed that nobody may sign a successor of"},
     {"shadowed-rule", "earlier rules decide about all that the rule names"},
     {"threads-cannot-attach",
      "something is decided at attach, so programs with threads can attach nothing"},

@@ -19,10 +19,26 @@ void lint_header(const Policy& policy, DiagnosticList& diagnostics) {
                         "the policy has no rules", "a rule begins with [[rules]]");
 }
 
+void lint_seal(const Policy& policy, DiagnosticList& diagnostics) {
+  if (!policy.seal) return;
+  const SourceRange where = place_of(policy.settings, "seal", {});
+  if (policy.mode == Mode::audit)
+    diagnostics.warning("seal-in-audit", where,
+                        "a policy in audit mode is sealed: it refuses nothing, and only a signed "
+                        "one takes its place",
+                        "try it without `seal`, and add that together with mode = \"enforce\"");
+  if (policy.policy_signers.keys.empty())
+    diagnostics.warning("seal-until-reboot", where,
+                        "a policy is sealed that names nobody in `policy-signed-by`: only a reboot "
+                        "changes it",
+                        "name who may sign the next one: policy-signed-by = [\"a-key\"]");
+}
+
 }  // namespace
 
 void lint(const Policy& policy, const bw_image& image, int64_t now, DiagnosticList& diagnostics) {
   lint_header(policy, diagnostics);
+  lint_seal(policy, diagnostics);
   lint_keys(policy, now, diagnostics);
   lint_rules(policy, now, diagnostics);
   lint_attach(policy, diagnostics);

@@ -156,13 +156,14 @@ void lint_revoked(const Policy& policy, const Key& key, DiagnosticList& diagnost
 }
 
 void lint_unused(const Policy& policy, size_t index, DiagnosticList& diagnostics) {
+  const auto is_it = [&](const KeyReference& reference) { return reference.key == index; };
   const auto names_it = [&](const Rule& rule) {
-    return std::any_of(rule.signed_by.begin(), rule.signed_by.end(),
-                       [&](const KeyReference& reference) { return reference.key == index; });
+    return std::ranges::any_of(rule.signed_by, is_it);
   };
   const Key& key = policy.keys[index];
   // What it revokes counts nowhere: without it, another key might come back.
-  if (!key.revoked.empty() || std::any_of(policy.rules.begin(), policy.rules.end(), names_it))
+  if (!key.revoked.empty() || std::ranges::any_of(policy.rules, names_it) ||
+      std::ranges::any_of(policy.policy_signers.keys, is_it))
     return;
   diagnostics.warning("unused-key", key.position,
                       "no rule's `signed-by` names key `" + key.name + "`",

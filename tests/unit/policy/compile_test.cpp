@@ -2,6 +2,7 @@
 
 #include <linux/bpf.h>
 
+#include <bit>
 #include <cstring>
 #include <set>
 
@@ -47,6 +48,78 @@ TEST_CASE("the header of an image") {
   CHECK(std::string(image.policy_name) == "test");
   CHECK(std::string(image.rules[0].name) == "röte");
   CHECK(image.rules[0].line == 8);
+}
+
+namespace {
+
+// Its header goes before the keys.
+Policy sealed_policy(const std::string& settings, const std::string& keys) {
+  return must_parse(
+      "schema = 1\nname = \"test\"\nversion = 1\nmode = \"enforce\"\n"
+      "default = \"deny\"\n" +
+      settings + "[keys.first]\ncertificates = [\"first.pem\"]\n" + keys);
+}
+
+uint64_t signer_bit(const bw_image& image, uint16_t kind, const char* name) {
+  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++)
+    if (image.signers[slot].kind == kind && std::string_view(image.signers[slot].name) == name)
+      return uint64_t{1} << slot;
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("who may sign the next policy: no bit where nobody may") {
+  const Compiled open(sealed_policy("", ""));
+  CHECK((open.image().flags & BW_IMAGE_SEAL) == 0);
+  CHECK(open.image().policy_signers == 0);
+  CHECK(open.image().policy_signatures == 0);
+  CHECK(open.image().confirm_within_s == 0);
+  const Compiled unsealed(sealed_policy("seal = false\n", ""));
+  CHECK((unsealed.image().flags & BW_IMAGE_SEAL) == 0);
+  const Compiled sealed(sealed_policy("seal = true\n", ""));
+  CHECK((sealed.image().flags & BW_IMAGE_SEAL) != 0);
+  CHECK(sealed.image().policy_signers == 0);
+  CHECK(sealed.image().policy_signatures == 0);
+}
+
+TEST_CASE("who may sign the next policy: keys and issuers that count, and nobody else") {
+  const Compiled compiled(sealed_policy(
+      "policy-signed-by = [\"both\"]\npolicy-signatures-needed = 2\n",
+      "[keys.both]\ncertificates = [\"bundle.pem\", \"lost.pem\"]\nissuer = [\"ca.pem\", "
+      "\"no-ca.pem\"]\nrevoked = [\"copy-of-lost.pem\"]\n"
+      "[keys.ring]\nkeyring = \"builtin\"\n"));
+  const bw_image& image = compiled.image();
+  CHECK(image.policy_signatures == 2);
+  uint64_t expected = 0;
+  for (uint32_t slot = BW_SIGNER_FIRST_KEY; slot < image.signer_count; slot++) {
+    const bw_signer& signer = image.signers[slot];
+    if (std::string_view(signer.name) != "both" || signer.kind == BW_SIGNER_REVOKED) continue;
+    if (bw_unless_revoked(&image, slot) != BW_SIGNER_UNKNOWN) expected |= uint64_t{1} << slot;
+  }
+  CHECK(std::popcount(expected) == 3);  // two of the bundle, and the CA
+  CHECK(image.policy_signers == expected);
+  CHECK((image.policy_signers & signer_bit(image, BW_SIGNER_ISSUER, "both")) != 0);
+  CHECK((image.policy_signers & signer_bit(image, BW_SIGNER_REVOKED, "both")) == 0);
+  CHECK((image.policy_signers & signer_bit(image, BW_SIGNER_KEY, "first")) == 0);
+  CHECK((image.policy_signers & ((1U << BW_SIGNER_FIRST_KEY) - 1)) == 0);
+}
+
+TEST_CASE(
+    "who may sign the next policy: one is enough unless it is said, and keys of drop-ins may") {
+  const ParseResult parsed =
+      parse({{"p.toml",
+              "schema = 1\nname = \"test\"\nversion = 1\nmode = \"enforce\"\ndefault = "
+              "\"deny\"\nseal = true\npolicy-signed-by = [\"later\"]\n"},
+             {"p.d/50.toml",
+              "[keys.later]\nkeyring = \"platform\"\ncertificates = "
+              "[\"later.pem\"]\n"}},
+            read_fake, kNow);
+  REQUIRE(parsed.policy);
+  const Compiled compiled(*parsed.policy);
+  CHECK(compiled.image().policy_signatures == 1);
+  CHECK(compiled.image().policy_signers == uint64_t{1} << BW_SIGNER_FIRST_KEY);
+  CHECK(compiled.image().signers[BW_SIGNER_FIRST_KEY].keyring == BW_SIGNER_PLATFORM);
 }
 
 TEST_CASE("the same policy gives the same bytes") {

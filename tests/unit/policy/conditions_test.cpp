@@ -328,6 +328,10 @@ TEST_CASE("drop-ins add keys and rules; what they cannot say, and conflicts, nam
   CHECK(errors("[keys.more]\ncertificates=[\"m.pem\"]\n[[rules]]\nname=\"b\"\nallow=[\"tc\"]\n"
                "signed-by=[\"more\", \"netops\"]\n")
             .empty());
+  for (const char* setting :
+       {"seal = true", "policy-signed-by = [\"a\"]", "policy-signatures-needed = 1"})
+    CHECK(errors(setting + std::string("\n")).find("` of the policy is set in p.toml") !=
+          std::string::npos);
   CHECK(errors("mode = \"audit\"\n").find("p.d/50.toml: `mode` of the policy is set in p.toml:4") !=
         std::string::npos);
   CHECK(errors("[[rules]]\nname=\"a\"\ndeny=[\"tc\"]\n").find("the first one is at p.toml:8") !=

@@ -150,6 +150,24 @@ TEST_CASE("a mode that no longer enforces is a deny that becomes an allow") {
   CHECK_FALSE(diff_of(audit, enforce).groups.empty());
 }
 
+TEST_CASE("who may sign the next policy is part of the header") {
+  const std::string start = "schema = 1\nname = \"t\"\nversion = 1\nmode = \"enforce\"\n",
+                    rest = "default = \"deny\"\n[keys.k]\ncertificates = [\"bundle.pem\"]\n";
+  const Side before(start + rest),
+      after(start + "seal = true\npolicy-signed-by = [\"k\"]\npolicy-signatures-needed = 2\n" +
+            rest);
+  const PolicyDiff diff = diff_of(before, after);
+  CHECK(diff.changed == 0);
+  REQUIRE(diff.header.size() == 3);
+  CHECK(diff.header[0].setting == "seal");
+  CHECK(diff.header[0].after == "true");
+  CHECK(diff.header[1].setting == "policy-signed-by");
+  CHECK(diff.header[1].before == "nobody");
+  CHECK(diff.header[1].after == "k");
+  CHECK(diff.header[2].setting == "policy-signatures-needed");
+  CHECK(diff.header[2].after == "2");
+}
+
 TEST_CASE("who may no longer sign: a revoked certificate of an issuer") {
   const string head = "schema=1\nname=\"p\"\nversion=1\nmode=\"enforce\"\ndefault=\"deny\"\n";
   const string rest = rule_of("allow=[\"xdp\"]\nsigned-by=[\"ca\"]");

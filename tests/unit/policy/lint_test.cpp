@@ -110,9 +110,21 @@ TEST_CASE("no-rules") {
   CHECK(count("no-rules", policy_of(rule("a", "deny = [\"xdp\"]"))) == 0);
 }
 
+TEST_CASE("seal-in-audit and seal-until-reboot") {
+  const std::string signers = "policy-signed-by = [\"k\"]\n",
+                    k = key("k", "certificates = [\"k.pem\"]");
+  CHECK(count("seal-in-audit", policy_of("seal = true\n")) == 1);
+  CHECK(count("seal-in-audit", policy_of("seal = true\n", "enforce")) == 0);
+  CHECK(count("seal-in-audit", policy_of("seal = false\n")) == 0);
+  CHECK(count("seal-until-reboot", policy_of("seal = true\n", "enforce")) == 1);
+  CHECK(count("seal-until-reboot", policy_of("seal = true\n" + signers + k, "enforce")) == 0);
+  CHECK(count("seal-until-reboot", policy_of("")) == 0);
+}
+
 TEST_CASE("unused-key") {
   const std::string k = key("k", "certificates = [\"k.pem\"]");
   CHECK(count("unused-key", policy_of(k + rule("a", "deny = [\"xdp\"]"))) == 1);
+  CHECK(count("unused-key", policy_of("policy-signed-by = [\"k\"]\n" + k)) == 0);
   CHECK(count("unused-key", policy_of(k + rule("a", "deny = [\"xdp\"]\nsigned-by = [\"k\"]"))) ==
         0);
 }
