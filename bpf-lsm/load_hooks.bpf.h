@@ -108,7 +108,7 @@ static __always_inline int judge_look(struct bpf_prog* prog) {
   __u64 key = (__u64)prog->aux;
   struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (known && known->standing == BW_STANDING_CONFIRMED) return 0;
-  if (binds_own((__u64)prog)) return -EPERM;
+  if (binds_own((__u64)BPF_CORE_READ(prog, aux))) return -EPERM;
   if (!known) {
     const int error = reach_program(prog);
     return error ? error : judge_stranger(prog);

@@ -199,11 +199,11 @@ static __always_inline void reach_link(struct bpf_link* link) {
 // A descriptor that only reads is enough for a program to write by: the kernel looks at the flags
 // of the map alone. So do iterators over the elements of one.
 
-// A global function, for the stack of its caller is used up.
-__noinline int binds_own(__u64 program) {
-  struct bpf_prog* prog = bpf_core_cast((const void*)program, struct bpf_prog);
-  struct bpf_map** maps = prog->aux->used_maps;
-  const __u32 count = prog->aux->used_map_cnt;
+// A global function, for the stack of its caller is used up. `address` is that of prog->aux.
+__noinline int binds_own(__u64 address) {
+  const struct bpf_prog_aux* aux = bpf_core_cast((const void*)address, struct bpf_prog_aux);
+  struct bpf_map** maps = aux->used_maps;
+  const __u32 count = aux->used_map_cnt;
   int i;
   if (!host_is_sealed()) return 0;
   bpf_for(i, 0, (int)count) {

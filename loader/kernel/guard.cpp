@@ -56,10 +56,11 @@ std::string name_of(uint32_t id) {
 
 // On this cgroup itself, not on those above.
 Result<std::vector<Attached>> attached_to(int cgroup) {
-  std::array<uint32_t, kMostPrograms> ids = {};
+  std::array<uint32_t, kMostPrograms> ids = {}, flags = {};  // the kernel wants to say both
   struct bpf_prog_query_opts query = {};
   query.sz = sizeof(query);
   query.prog_ids = ids.data();
+  query.prog_attach_flags = flags.data();
   query.prog_cnt = ids.size();
   if (bpf_prog_query_opts(cgroup, BPF_LSM_CGROUP, &query) != 0)
     return fail_errno(errno, "cannot ask which programs are attached as LSM_CGROUP");

@@ -50,9 +50,9 @@ Result<std::vector<PinnedMap>> open_all() {
   return maps;
 }
 
-// One that is frozen already says EBUSY.
+// Of one that is frozen already no descriptor may write, and freezing needs one that may: EPERM.
 Status freeze(const PinnedMap& map) {
-  if (bpf_map_freeze(map.fd.get()) == 0 || errno == EBUSY) return {};
+  if (bpf_map_freeze(map.fd.get()) == 0 || errno == EPERM) return {};
   return fail_errno(errno, "cannot freeze the map " + map.name);
 }
 
