@@ -24,6 +24,9 @@
 //   lsm/inode_unlink, lsm/inode_rename
 //                                 pins of the warden's own removed, or renamed
 //   fentry/bpf_link_new_fd        its links opened (report only)
+// order_hooks.bpf.h
+//   lsm.s/bpf                     a policy that nobody has signed who may, in the place of one that
+//                                 only signed ones replace
 // guard_hooks.bpf.h
 //   lsm_cgroup/bpf, lsm_cgroup/bpf_prog_load, lsm_cgroup/bpf_prog, lsm_cgroup/bpf_map,
 //   lsm_cgroup/bpf_map_create, lsm_cgroup/bpf_token_create, lsm_cgroup/file_ioctl,
@@ -97,6 +100,7 @@
 #include "bpf-lsm/load_hooks.bpf.h"
 #include "bpf-lsm/loader_hooks.bpf.h"
 #include "bpf-lsm/map_hooks.bpf.h"
+#include "bpf-lsm/order_hooks.bpf.h"
 #include "bpf-lsm/own_hooks.bpf.h"
 #include "bpf-lsm/signature_hooks.bpf.h"
 #include "bpf-lsm/token_hooks.bpf.h"

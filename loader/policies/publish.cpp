@@ -24,7 +24,6 @@ Result<Fd> create_image_map() {
   attr.key_size = sizeof(uint32_t);
   attr.value_size = sizeof(bw_image);
   attr.max_entries = 1;
-  attr.map_flags = BPF_F_RDONLY_PROG;
   std::string_view("bw_image").copy(attr.map_name, sizeof(attr.map_name) - 1);
   Fd map(sys_bpf(BPF_MAP_CREATE, attr));
   if (!map) return fail_errno(errno, "cannot create the map for the policy image");
