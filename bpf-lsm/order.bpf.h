@@ -108,8 +108,10 @@ __noinline int take_signature(__u32 n, __u64 generation) {
   struct task_note* note = task_note(0);
   if (!way || !note || n >= BW_MAX_ORDER_SIGNATURES) return -BW_ORDER_UNSIGNED;
   struct bw_image* next = image_in_slot(way->slot_number);
-  const __u32 size = way->order.signature_sizes[n];
-  if (!next || !size || size > BW_ORDER_SIGNATURE_SIZE) return -BW_ORDER_REJECTED;
+  __u32 size = way->order.signature_sizes[n];
+  if (!next || !size) return -BW_ORDER_REJECTED;
+  barrier_var(size);  // the verifier does not follow both bounds made into one
+  if (size > BW_ORDER_SIGNATURE_SIZE) return -BW_ORDER_REJECTED;
   if (bpf_probe_read_user(way->signature, size, (const void*)way->order.signatures[n]))
     return -BW_ORDER_NOT_RESIDENT;
   note->signature.under_way = 1;
