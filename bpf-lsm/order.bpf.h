@@ -186,11 +186,18 @@ static __always_inline int fill_slot(struct order_under_way* way, const struct b
   return keep_mounts(next, now) ? 0 : -BW_ORDER_NOT_RESIDENT;
 }
 
+static __always_inline int confirm(struct bw_control* word) {
+  if (!awaits_confirmation(word)) return -BW_ORDER_OLDER;
+  *(volatile __u64*)&word->unconfirmed = 0;
+  return 0;
+}
+
 static __always_inline int take_locked(struct order_under_way* way) {
   struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
   __u64 generation = 0;
   const struct bw_image* now = active_image(&generation);
   if (!word || !now || !now->policy_signers) return -BW_ORDER_NOT_ALLOWED;
+  if (!way->order.image) return confirm(word);
   if (awaits_confirmation(word)) return -BW_ORDER_BUSY;
   way->signers = 0;
   way->slot_number = free_number();

@@ -12,6 +12,8 @@ enum {
   BW_ORDER_SIGNATURE_SIZE = 8192,  // as the kernel has it for those of programs
 };
 
+// Without an image: the policy that awaits its confirmation is confirmed. Those who signed it have
+// let the host have that time.
 struct bw_order {
   __u64 magic;
   __u64 image;                                // address of BW_IMAGE_SIGNED_SIZE bytes

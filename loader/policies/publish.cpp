@@ -77,6 +77,13 @@ Status settle(int control, bw_control& word) {
 
 }  // namespace
 
+Result<Fd> make_empty_slot() {
+  auto map = create_image_map();
+  if (map && bpf_map_freeze(map->get()) != 0)
+    return fail_errno(errno, "cannot freeze an empty policy image");
+  return map;
+}
+
 uint64_t boot_time_ns() {
   timespec now = {};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
