@@ -79,9 +79,8 @@ Status require_same(bw_image& compiled, const bw_image& image, const fs::path& f
                               "compile and sign it anew: bpfwarden compile --help"));
 }
 
-std::vector<Certificate> trusted_by(const policy::Policy& policy,
-                                    std::span<const Certificate> others) {
-  std::vector<Certificate> all(others.begin(), others.end());
+std::vector<Certificate> certificates_in(const policy::Policy& policy) {
+  std::vector<Certificate> all;
   for (const policy::Key& key : policy.keys)
     for (const auto* certificates : {&key.certificates, &key.issuers})
       all.insert(all.end(), certificates->begin(), certificates->end());
@@ -103,12 +102,6 @@ uint32_t slot_of(const bw_image& image, const keyring::CmsChain& by) {
     known = slot;
   }
   return known;
-}
-
-bool has_key(std::span<const Certificate> certificates, const keyring::CmsChain& by) {
-  return std::ranges::any_of(certificates, [&](const Certificate& one) {
-    return one.key_digest == by.trusted.key_digest || one.key_digest == by.signer().key_digest;
-  });
 }
 
 }  // namespace
@@ -185,15 +178,19 @@ PolicySignature judge_signature(const CompiledPolicy& policy, std::span<const ui
                                 std::span<const uint8_t> signature,
                                 std::span<const Certificate> others) {
   PolicySignature judged;
-  auto by = keyring::verify_chain(content, signature, trusted_by(policy.policy, others));
-  if (!by) {
-    judged.problem = std::move(by).error();
-    return judged;
+  auto known = keyring::verify_chain(content, signature, certificates_in(policy.policy));
+  auto given = keyring::verify_chain(content, signature, others);
+  judged.counts = given.has_value();
+  if (known) {
+    const uint32_t slot = slot_of(*policy.image, *known);
+    if (slot != BW_SIGNER_UNKNOWN) judged.key = policy.image->signers[slot].name;
+    judged.counts = judged.counts || may_sign_policies(*policy.image, slot);
+    judged.by = std::move(*known);
+  } else if (given) {
+    judged.by = std::move(*given);
+  } else {
+    judged.problem = std::move(known).error();
   }
-  const uint32_t slot = slot_of(*policy.image, *by);
-  if (slot != BW_SIGNER_UNKNOWN) judged.key = policy.image->signers[slot].name;
-  judged.counts = may_sign_policies(*policy.image, slot) || has_key(others, *by);
-  judged.by = std::move(*by);
   return judged;
 }
 

@@ -220,6 +220,7 @@ TEST_CASE("signed policy: another certificate, a drop-in more, an image too shor
   CHECK(has(error_of(release.out()), "is damaged"));
   fs::resize_file(release.out() / kOwn, BW_IMAGE_SIGNED_SIZE + 1);
   CHECK(has(error_of(release.out()), "larger than"));
+  fs::resize_file(release.out() / kOwn, BW_IMAGE_SIGNED_SIZE);
   fs::remove(release.out() / "policy.toml");
   CHECK(has(error_of(release.out()), "is no good policy"));
 }
