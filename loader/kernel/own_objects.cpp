@@ -191,6 +191,13 @@ Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& 
                   BW_OWN_CLOSED, folder->device);
 }
 
+Status note_own_map(uint32_t id, const std::string& name) {
+  const std::string pin = std::string(kPinFolder) + "/map_own";
+  const Fd own(bpf_obj_get(pin.c_str()));
+  if (!own) return fail_errno(errno, "cannot open " + pin);
+  return OwnMap(own.get()).note(BW_OWN_MAP, id, name, BW_OWN_READABLE);
+}
+
 Status note_manager(int managers, const std::string& root) {
   const auto manager = manager_in(root);
   if (!manager) return std::unexpected(manager.error());

@@ -21,9 +21,8 @@ struct Order {
 };
 
 // An empty slot in the map `generations` for each order that is to come before a reboot, as many as
-// can be needed at once: nobody can add one once the host is sealed. `own`: the map of that name.
-// Errors: errno of bpf(2).
-[[nodiscard]] Status prepare_slots(int generations, int own);
+// can be needed at once: nobody can add one once the host is sealed. Errors: errno of bpf(2).
+[[nodiscard]] Status prepare_slots(int generations);
 
 // Errors: what the kernel part says of it (abi/order.h), in words.
 [[nodiscard]] Status send_order(const Order& order);

@@ -1,4 +1,4 @@
-#include "loader/policies/order.h"
+#include "loader/signed/order.h"
 
 #include <bpf/bpf.h>
 
@@ -9,8 +9,8 @@
 
 #include "base/fd.h"
 #include "bpf-lsm/abi/order.h"
-#include "bpf-lsm/abi/own.h"
 #include "bpf-lsm/abi/program.h"
+#include "loader/kernel/own_objects.h"
 #include "loader/kernel/syscall.h"
 #include "loader/policies/publish.h"
 
@@ -19,14 +19,6 @@ namespace {
 
 // One decides, one is the fallback, one waits for its turn; and one more of each order under way.
 constexpr uint32_t kSpareSlots = 3;
-
-Status note_own_map(int own, uint32_t id) {
-  const bw_own_key key = {.kind = BW_OWN_MAP, .id = id};
-  bw_own object = {.name = "map of a policy", .access = BW_OWN_READABLE, .device = 0};
-  if (bpf_map_update_elem(own, &key, &object, BPF_ANY) != 0)
-    return fail_errno(errno, "cannot note the slots of policies as bpfwarden's own");
-  return {};
-}
 
 Result<uint32_t> add_slot(int generations, uint32_t slot) {
   const auto map = make_empty_slot();
@@ -91,7 +83,7 @@ Status give(const bw_order& order) {
 
 }  // namespace
 
-Status prepare_slots(int generations, int own) {
+Status prepare_slots(int generations) {
   uint32_t spare = 0;
   for (uint32_t slot = 0; slot < BW_SLOTS; slot++) {
     uint32_t id = 0;
@@ -102,7 +94,7 @@ Status prepare_slots(int generations, int own) {
       if (!added) return std::unexpected(added.error());
       id = *added;
     }
-    if (auto noted = note_own_map(own, id); !noted) return noted;
+    if (auto noted = note_own_map(id, "map of a policy"); !noted) return noted;
   }
   return {};
 }
