@@ -339,7 +339,7 @@ bool is_signed_by(const FolderFiles& files, const std::string& image,
 
 Result<std::string> add_signature(FolderFiles& files, const std::string& image, Bytes signature) {
   for (size_t number = 1; number <= policy::kMostPolicySignatures; number++) {
-    const std::string name = signature_name(image, number);
+    std::string name = signature_name(image, number);
     if (files.contains(name)) continue;
     files[name] = std::move(signature);
     return name;
