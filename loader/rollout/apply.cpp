@@ -174,7 +174,9 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
       return std::unexpected(std::move(open).error());
     if (auto settled = require_settled(**active); !settled)
       return std::unexpected(std::move(settled).error());
-    if (auto free = require_free(**active); !free) return std::unexpected(std::move(free).error());
+    if (!options.at_boot)
+      if (auto free = require_free(**active); !free)
+        return std::unexpected(std::move(free).error());
     const auto newer = require_newer(*(*active)->generation.image, *compiled.image);
     if (!newer && !may_go_down) return std::unexpected(newer.error());
   }
