@@ -159,6 +159,12 @@ bool may_go(const fs::directory_entry& entry, const fs::path& path, const Folder
   return (files.contains(name) || is_certificate_name(path)) && !has_private_key(entry.path());
 }
 
+bool holds_this_process(const fs::path& folder) {
+  std::error_code error;
+  const fs::path here = fs::current_path(error).lexically_relative(folder);
+  return !error && !here.empty() && *here.begin() != "..";
+}
+
 Status require_nothing_else(const fs::path& folder, const FolderFiles& files) {
   const std::vector<uint32_t> abis = images_in(folder);
   std::error_code error;
@@ -257,6 +263,11 @@ Result<std::vector<std::string>> keep_earlier(FolderFiles& files, const fs::path
   if (!fs::exists(place, error)) return std::vector<std::string>();
   if (!fs::is_directory(place, error))
     return fail(folder.string() + " is a file", "write to a new folder");
+  if (holds_this_process(place))
+    return fail(folder.string() +
+                    " is the folder in which this command runs: another one would "
+                    "take its place",
+                "run it from elsewhere");
   if (Status nothing_else = require_nothing_else(place, files); !nothing_else)
     return std::unexpected(std::move(nothing_else).error());
   if (images_in(place).empty()) return std::vector<std::string>();
@@ -339,7 +350,7 @@ bool is_signed_by(const FolderFiles& files, const std::string& image,
 
 Result<std::string> add_signature(FolderFiles& files, const std::string& image, Bytes signature) {
   for (size_t number = 1; number <= policy::kMostPolicySignatures; number++) {
-    const std::string name = signature_name(image, number);
+    std::string name = signature_name(image, number);
     if (files.contains(name)) continue;
     files[name] = std::move(signature);
     return name;

@@ -203,6 +203,18 @@ std::vector<PolicySignature> judge_signatures(const SignedPolicy& policy,
   return judged;
 }
 
+std::vector<std::vector<uint8_t>> signatures_for(const CompiledPolicy& active,
+                                                 const SignedPolicy& next) {
+  std::set<Digest> keys;
+  std::vector<std::vector<uint8_t>> counting;
+  for (const auto& signature : next.signatures) {
+    const auto judged = judge_signature(active, signed_bytes(*next.image), signature, {});
+    if (judged.counts && keys.insert(judged.by->trusted.key_digest).second)
+      counting.push_back(signature);
+  }
+  return counting;
+}
+
 size_t count_signers(std::span<const PolicySignature> signatures) {
   std::set<Digest> keys;
   for (const PolicySignature& one : signatures)

@@ -76,6 +76,10 @@ struct PolicySignature {
                                               std::span<const Certificate> others);
 [[nodiscard]] std::vector<PolicySignature> judge_signatures(const SignedPolicy& policy,
                                                             std::span<const Certificate> others);
+// Those of its signatures that count where `active` decides who may sign, each key's once: a folder
+// may carry those of other keys, too, while keys are replaced.
+[[nodiscard]] std::vector<std::vector<uint8_t>> signatures_for(const CompiledPolicy& active,
+                                                               const SignedPolicy& next);
 // By different public keys.
 [[nodiscard]] size_t count_signers(std::span<const PolicySignature> signatures);
 

@@ -288,6 +288,25 @@ TEST_CASE("signed policy: whose signatures count, once for each key") {
   CHECK(is_signed_enough(*policy, judged));
 }
 
+TEST_CASE("signed policy: a host is given the signatures that count there") {
+  const Release release;
+  FolderFiles files = release.files();
+  release.sign(files, release.other());
+  release.sign(files, release.ops());
+  release.sign(files, release.ops());
+  REQUIRE(write_folder(release.out(), files));
+  const auto next = read_signed_policy(release.out().string());
+  REQUIRE(next);
+  const CheckedPolicy active = check_policy_file(release.home() / "edge.toml");
+  CHECK(signatures_for(*active.compiled, *next) ==
+        std::vector<std::vector<uint8_t>>{next->signatures[1]});
+  release.put("certs/ops.pem", test::certificate_pem(release.other()));
+  const CheckedPolicy rotated = check_policy_file(release.home() / "edge.toml");
+  REQUIRE(rotated.compiled);
+  CHECK(signatures_for(*rotated.compiled, *next) ==
+        std::vector<std::vector<uint8_t>>{next->signatures[0]});
+}
+
 TEST_CASE("signed policy: compiled again, what is still true stays") {
   const Release release;
   FolderFiles first = release.files();
