@@ -24,7 +24,7 @@ struct bw_order {
   struct bw_sealed sealed;  // of the host, see bw_image.sealed
 };
 
-// What a refused order gets. One that is taken gets EBADF, of the call that means nothing.
+// What a refused order gets. One that is taken gets EBADFD, of the call that means nothing.
 enum bw_order_error {
   BW_ORDER_UNSIGNED = 126,     // ENOKEY: of the keys that may sign too few have
   BW_ORDER_REJECTED = 129,     // EKEYREJECTED: a signature is not over these bytes

@@ -129,7 +129,10 @@ Result<std::optional<Generation>> read_generation(int generations, uint64_t numb
     if (errno == ENOENT) return std::nullopt;
     return fail_errno(errno, "cannot find the policy image");
   }
-  const Fd map(bpf_map_get_fd_by_id(id));
+  struct bpf_get_fd_by_id_opts reading = {};
+  reading.sz = sizeof(reading);
+  reading.open_flags = BPF_F_RDONLY;
+  const Fd map(bpf_map_get_fd_by_id_opts(id, &reading));
   if (!map) return fail_errno(errno, "cannot open the policy image");
   auto image = std::make_unique<bw_image>();
   if (bpf_map_lookup_elem(map.get(), &kOnlyKey, image.get()) != 0)

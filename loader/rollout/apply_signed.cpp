@@ -24,15 +24,15 @@ Status require_successor(const ActivePolicy& active, const SignedPolicy& next) {
 
 Result<Applied> order(const SignedPolicy& next, const ActivePolicy& active) {
   const uint64_t within = next.image->confirm_within_s;
-  auto ring =
-      make_ring(*next.checked.compiled, within != 0 ? active.generation.image.get() : nullptr);
+  const bw_image& now = *active.generation.image;
+  auto ring = make_ring(*next.checked.compiled, within != 0 ? &now : nullptr);
   if (!ring) return std::unexpected(std::move(ring).error());
   if (!is_sealed(active.word))
     if (auto ready = prepare_slots(active.pins.generations.get()); !ready)
       return std::unexpected(std::move(ready).error());
   const Order given = {.image = next.image.get(),
                        .signatures = next.signatures,
-                       .ring = active.generation.image->sealed.ring,
+                       .ring = keyring::find_ring(kRingName).value_or(now.sealed.ring),
                        .sealed = ring->keys};
   if (auto taken = send_order(given); !taken) return std::unexpected(std::move(taken).error());
   const auto word = read_control(active.pins.control.get());

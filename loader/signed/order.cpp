@@ -64,7 +64,7 @@ std::unexpected<Error> refused(int code) {
   return fail(std::string("the kernel part refused it: ") + known->message, known->hint);
 }
 
-// The call means nothing to the kernel: EBADF says that nothing of ours refused it.
+// The call means nothing to the kernel: EBADFD says that nothing of ours refused it.
 Status give(const bw_order& order) {
   constexpr int most = 10;  // pages may be gone again before it looks
   int code = 0;
@@ -75,7 +75,7 @@ Status give(const bw_order& order) {
     attr.info.info = as_u64(&order);
     (void)sys_bpf(BPF_OBJ_GET_INFO_BY_FD, attr);
     code = errno;
-    if (code == EBADF) return {};
+    if (code == EBADFD) return {};
     if (code != BW_ORDER_NOT_RESIDENT) break;
   }
   return refused(code);
