@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/provenance.bpf.h"
-#include "bpf-lsm/seal.bpf.h"
+#include "bpf-lsm/seal/seal.bpf.h"
 
 static __always_inline int judge_token(void) {
   __u64 generation = 0;

@@ -1,4 +1,4 @@
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 
 #include <bpf/btf.h>
 

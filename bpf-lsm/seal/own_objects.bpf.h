@@ -5,7 +5,7 @@
 
 #include "bpf-lsm/abi/own.h"
 #include "bpf-lsm/provenance.bpf.h"
-#include "bpf-lsm/seal.bpf.h"
+#include "bpf-lsm/seal/seal.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
