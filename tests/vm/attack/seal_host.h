@@ -1,0 +1,74 @@
+// A sealed host, and what is tried on it: attacks as rows of tables. A sealed guest stays sealed, so
+// many share one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/vm/attack/seal_victim.h"
+#include "tests/vm/helpers/scene.h"
+
+namespace bpfwarden::vm {
+
+// Tries it; returns errno, 0: it worked.
+using TryOn = std::function<int(Victim&)>;
+
+enum class On : uint8_t {
+  both,     // the same attempt must work on the decoy, while there is no bpfwarden
+  sealed,   // there is nothing like it without bpfwarden
+};
+
+struct SealAttack {
+  const char* name;
+  const char* stands_for;  // the row of docs/threat-model.md
+  int expected;            // errno; 0: it works, and changes nothing
+  TryOn attempt;
+  On on = On::both;
+};
+
+using SealAttacks = std::vector<SealAttack>;
+
+// By what is attacked.
+[[nodiscard]] SealAttacks attacks_on_maps();      // seal_maps.cpp
+[[nodiscard]] SealAttacks attacks_through_programs();  // seal_bound.cpp
+[[nodiscard]] SealAttacks attacks_on_programs();  // seal_programs.cpp
+[[nodiscard]] SealAttacks attacks_on_the_guard(); // seal_floor.cpp
+[[nodiscard]] SealAttacks attacks_on_pins();      // seal_pins.cpp
+[[nodiscard]] SealAttacks attacks_on_verbs();     // seal_verbs.cpp
+[[nodiscard]] SealAttacks attacks_on_keys();      // seal_keys.cpp
+
+// Each on a decoy of its own, as far as that is possible: all must work.
+void control_attacks(const SealAttacks& attacks);
+
+class SealedHost {
+ public:
+  // Applies a policy with `seal = true` in a guest without hooks. Before it is confirmed, and with
+  // that the host sealed, `prepare` is called, and descriptors of its objects are opened.
+  explicit SealedHost(const std::function<void(Warden&)>& prepare = {});
+
+  // All that is checked: the attempt's errno, and after it that unsigned loads are refused and
+  // signed ones admitted. Prints a line about each.
+  void must_withstand(const SealAttacks& attacks);
+
+  // 0, or errno.
+  [[nodiscard]] int load_unsigned() const { return load(Load{}).error; }
+  [[nodiscard]] int load_signed() const { return load(signed_).error; }
+
+  [[nodiscard]] Warden& warden() { return warden_; }
+  [[nodiscard]] Victim& own() { return *own_; }
+
+ private:
+  Warden warden_;
+  Load signed_;
+  std::unique_ptr<Victim> own_;
+};
+
+// "attempt | result | unsigned load: … | signed load: …"
+void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load);
+
+// What a command says, as a number: 0, or EPERM if it fails.
+[[nodiscard]] int verdict_of(const std::string& command);
+
+}  // namespace bpfwarden::vm
