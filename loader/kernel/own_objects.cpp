@@ -97,10 +97,25 @@ Result<bw_manager> manager_in(const std::string& root) {
   return bw_manager{.inode = file->number, .device = file->device, .reserved = 0};
 }
 
-// Into the map `own` of one skeleton.
+// What a program that finds it in a map of maps could write. Rings are left out: many programs keep
+// theirs in such a map.
+bool can_be_written(const bpf_map_info& info) {
+  return (info.map_flags & BPF_F_RDONLY_PROG) == 0 && info.type != BPF_MAP_TYPE_RINGBUF;
+}
+
+bw_own_shape shape_of(const bpf_map_info& info) {
+  const bool counts = info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  return {.type = info.type,
+          .key_size = info.key_size,
+          .value_size = info.value_size,
+          .flags = info.map_flags,
+          .max_entries = counts ? info.max_entries : 0};
+}
+
+// Into the maps `own` and `own_shapes` of one skeleton.
 class OwnMap {
  public:
-  explicit OwnMap(int map) : map_(map) {}
+  OwnMap(int map, int shapes) : map_(map), shapes_(shapes) {}
 
   [[nodiscard]] Status note(bw_own_kind kind, uint32_t id, const std::string& name,
                             uint32_t access = BW_OWN_CLOSED, uint32_t device = 0) const {
@@ -118,6 +133,9 @@ class OwnMap {
     uint32_t size = sizeof(info);
     if (bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &size) != 0)
       return fail_errno(errno, "cannot look at the map " + name);
+    const bw_own_shape shape = shape_of(info);
+    if (can_be_written(info) && bpf_map_update_elem(shapes_, &shape, &info.id, BPF_ANY) != 0)
+      return fail_errno(errno, "cannot note what the map " + name + " is like");
     return note(BW_OWN_MAP, info.id, "map " + name, access_to(name));
   }
 
@@ -155,7 +173,7 @@ class OwnMap {
   }
 
  private:
-  int map_;
+  int map_, shapes_;
 };
 
 const bpf_map* find_map(const bpf_object_skeleton& skeleton, std::string_view name) {
@@ -174,8 +192,9 @@ bool is_written_by_tools(std::string_view map) {
 
 Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& pin_folder) {
   const bpf_map* map = find_map(skeleton, "own");
-  if (map == nullptr) return fail("the kernel part has no map `own`");
-  const OwnMap own(bpf_map__fd(map));
+  const bpf_map* shapes = find_map(skeleton, "own_shapes");
+  if (map == nullptr || shapes == nullptr) return fail("the kernel part has no map `own`");
+  const OwnMap own(bpf_map__fd(map), bpf_map__fd(shapes));
   for (int i = 0; i < skeleton.map_cnt; i++)
     if (auto noted = own.note_map(*skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map);
         !noted)

@@ -74,33 +74,40 @@ int open_iterator_over(const Fd& map) {
   return error;
 }
 
-// A map of maps like this one, whose programs would find it there, and write it.
-struct Outer {
-  Fd map;
-
-  explicit Outer(const Fd& inner) {
-    struct bpf_map_create_opts options = {};
-    options.sz = sizeof(options);
-    options.inner_map_fd = static_cast<uint32_t>(inner.get());
-    map = Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, nullptr, 4, 4, 1, &options));
-  }
-};
-
-int put_into_another(const Fd& inner) {
-  const Outer outer(inner);
-  const uint32_t key = 0;
-  const int value = inner.get();
-  return outer.map ? error_of(bpf_map_update_elem(outer.map.get(), &key, &value, BPF_ANY)) : errno;
+// A map of maps that takes this one. No descriptor of the second is needed any more.
+Fd outer_of(const Fd& inner) {
+  struct bpf_map_create_opts options = {};
+  options.sz = sizeof(options);
+  options.inner_map_fd = static_cast<uint32_t>(inner.get());
+  return Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, nullptr, 4, 4, 1, &options));
 }
 
-int put_many_into_another(const Fd& inner) {
-  const Outer outer(inner);
+int bind_what_holds(const Fd& inner) {
+  const Fd outer = outer_of(inner);
   const uint32_t key = 0;
   const int value = inner.get();
-  uint32_t count = 1;
-  return outer.map
-             ? error_of(bpf_map_update_batch(outer.map.get(), &key, &value, &count, nullptr))
-             : errno;
+  if (!outer || bpf_map_update_elem(outer.get(), &key, &value, BPF_ANY) != 0) return errno;
+  return bind_it(outer);
+}
+
+// It is put there after the program has been loaded.
+int bind_what_will_hold(const Fd& inner) {
+  bpf_map_info info = {};
+  uint32_t size = sizeof(info);
+  if (bpf_map_get_info_by_fd(inner.get(), &info, &size) != 0) return errno;
+  struct bpf_map_create_opts options = {};
+  options.sz = sizeof(options);
+  options.map_flags = info.map_flags;
+  const Fd twin(bpf_map_create(static_cast<bpf_map_type>(info.type), nullptr, info.key_size,
+                               info.value_size, info.max_entries, &options));
+  return twin ? bind_it(outer_of(twin)) : errno;
+}
+
+int put_into_another(const Fd& inner) {
+  const Fd outer = outer_of(inner);
+  const uint32_t key = 0;
+  const int value = inner.get();
+  return outer ? error_of(bpf_map_update_elem(outer.get(), &key, &value, BPF_ANY)) : errno;
 }
 
 Fd to_read(const Victim& victim, const char* map) {
@@ -134,16 +141,18 @@ SealAttacks attacks_through_programs() {
        by_pin(open_iterator_over, "programs")},
       {"a pinned iterator over the image, opened", kBound, EPERM,
        by_earlier(open_iterator_over, &Victim::image)},
-      {"put a map into another one's map of maps", kBound, EPERM,
-       by_pin(put_into_another, "programs")},
-      {"put a map there by a descriptor of before", kBound, EPERM,
-       by_earlier(put_into_another, &Victim::programs)},
-      {"put a map there by a batch", kBound, EPERM, by_pin(put_many_into_another, "programs")},
-      {"put a map there, beside a thread", kBound, EPERM,
+      {"put a map into another one's map of maps", kBound, 0, by_pin(put_into_another, "programs")},
+      {"load a program that binds a map which holds one", kBound, EPERM,
+       by_pin(bind_what_holds, "programs")},
+      {"the same, by a descriptor of before", kBound, EPERM,
+       by_earlier(bind_what_holds, &Victim::programs)},
+      {"the same, beside a thread", kBound, EPERM,
        [](Victim& victim) {
          const Companion thread;
-         return put_into_another(to_read(victim, "programs"));
+         return bind_what_holds(to_read(victim, "programs"));
        }},
+      {"load a program that binds a map which will hold one", kBound, EPERM,
+       by_pin(bind_what_will_hold, "programs")},
   };
 }
 

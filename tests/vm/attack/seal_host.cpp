@@ -41,6 +41,13 @@ void print_result(const std::string& attempt, int error, int unsigned_load, int 
   std::fflush(stdout);
 }
 
+// The kernel gives a load up when a signal comes, as of a ring that is closed: libbpf tries again.
+int error_of_load(const Load& request) {
+  int error = EAGAIN;
+  for (int tries = 0; tries < 5 && error == EAGAIN; tries++) error = load(request).error;
+  return error;
+}
+
 int verdict_of(const std::string& command) { return run(command).status == 0 ? 0 : EPERM; }
 
 void control_attacks(const SealAttacks& attacks) {
@@ -54,8 +61,9 @@ void control_attacks(const SealAttacks& attacks) {
 
 SealedHost::SealedHost(const std::function<void(Warden&)>& prepare) {
   const std::string file = warden_.write_policy("enforce", kSealRules, warden_.raise_version());
-  must("bpfwarden apply --accept-denials --confirm-within 30m " + file);
-  own_ = std::make_unique<Victim>("/sys/fs/bpf/bpfwarden/", "bpfwarden");
+  must("bpfwarden apply --accept-denials --confirm-within 30m " + file +
+       " || { tail -40 /run/bpfwarden-load.log; false; }");
+  own_ = std::make_unique<Victim>("/sys/fs/bpf/bpfwarden/", warden_.ring());
   if (prepare) prepare(warden_);
   signed_ = Load{}.signed_by(warden_.netops());
   must("bpfwarden confirm");

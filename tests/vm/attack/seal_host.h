@@ -42,6 +42,9 @@ using SealAttacks = std::vector<SealAttack>;
 // Each on a decoy of its own, as far as that is possible: all must work.
 void control_attacks(const SealAttacks& attacks);
 
+// errno, or 0, of a load that nothing interrupts.
+[[nodiscard]] int error_of_load(const Load& request);
+
 class SealedHost {
  public:
   // Applies a policy with `seal = true` in a guest without hooks. Before it is confirmed, and with
@@ -53,8 +56,8 @@ class SealedHost {
   void must_withstand(const SealAttacks& attacks);
 
   // 0, or errno.
-  [[nodiscard]] int load_unsigned() const { return load(Load{}).error; }
-  [[nodiscard]] int load_signed() const { return load(signed_).error; }
+  [[nodiscard]] int load_unsigned() const { return error_of_load(Load{}); }
+  [[nodiscard]] int load_signed() const { return error_of_load(signed_); }
 
   [[nodiscard]] Warden& warden() { return warden_; }
   [[nodiscard]] Victim& own() { return *own_; }

@@ -12,16 +12,8 @@ namespace {
 
 constexpr const char* kRing = "clear, revoke, invalidate, unlink, chown or time out the keyring";
 
-keyring::KeySerial ring_of(const Victim& victim) {
-  return keyring::find_ring(victim.ring).value_or(0);
-}
-
-// A key in it. The decoy's gets one.
 keyring::KeySerial key_in(const Victim& victim) {
-  const keyring::KeySerial ring = ring_of(victim);
-  auto keys = keyring::ring_keys(ring);
-  if (keys && keys->empty()) (void)::add_key("user", "inside", "1", 1, ring);
-  keys = keyring::ring_keys(ring);
+  const auto keys = keyring::ring_keys(victim.ring);
   return keys && !keys->empty() ? keys->front() : 0;
 }
 
@@ -32,7 +24,7 @@ int refusal(long result) {
 }
 
 int invalidate_by_int80(Victim& victim) {
-  const long done = by_int80(288, 21, static_cast<uint64_t>(ring_of(victim)), 0);
+  const long done = by_int80(288, 21, static_cast<uint64_t>(victim.ring), 0);
   return done < 0 ? (done == -EACCES ? EPERM : static_cast<int>(-done)) : 0;
 }
 
@@ -40,7 +32,7 @@ int invalidate_by_int80(Victim& victim) {
 
 SealAttacks attacks_on_keys() {
   const auto ring = [](long (*change)(keyring::KeySerial)) -> TryOn {
-    return [=](Victim& victim) { return refusal(change(ring_of(victim))); };
+    return [=](Victim& victim) { return refusal(change(victim.ring)); };
   };
   const auto key = [](long (*change)(keyring::KeySerial)) -> TryOn {
     return [=](Victim& victim) { return refusal(change(key_in(victim))); };
@@ -52,35 +44,35 @@ SealAttacks attacks_on_keys() {
       {"invalidate it by int 0x80", kRing, EPERM, invalidate_by_int80},
       {"change its permissions", kRing, EPERM,
        [](Victim& victim) {
-         return refusal(::keyctl_setperm(ring_of(victim), KEY_POS_ALL | KEY_USR_ALL));
+         return refusal(::keyctl_setperm(victim.ring, KEY_POS_ALL | KEY_USR_ALL));
        }},
       {"give it to somebody else", kRing, EPERM,
-       [](Victim& victim) { return refusal(::keyctl_chown(ring_of(victim), 1, 1)); }},
+       [](Victim& victim) { return refusal(::keyctl_chown(victim.ring, 1, 1)); }},
       {"let it expire", kRing, EPERM,
-       [](Victim& victim) { return refusal(::keyctl_set_timeout(ring_of(victim), 1)); }},
+       [](Victim& victim) { return refusal(::keyctl_set_timeout(victim.ring, 1)); }},
       {"restrict it", kRing, EPERM,
        [](Victim& victim) {
-         return refusal(::keyctl_restrict_keyring(ring_of(victim), nullptr, nullptr));
+         return refusal(::keyctl_restrict_keyring(victim.ring, nullptr, nullptr));
        }},
       {"put another key in", kRing, EPERM,
        [](Victim& victim) {
-         return refusal(::add_key("user", "another", "1", 1, ring_of(victim)));
+         return refusal(::add_key("user", "another", "1", 1, victim.ring));
        }},
       {"link another keyring into it", kRing, EPERM,
        [](Victim& victim) {
          const auto other =
              ::add_key("keyring", "other", nullptr, 0, KEY_SPEC_SESSION_KEYRING);
-         return refusal(::keyctl_link(other, ring_of(victim)));
+         return refusal(::keyctl_link(other, victim.ring));
        }},
       {"revoke a key in it", kRing, EPERM, key(::keyctl_revoke)},
       {"invalidate a key in it", kRing, EPERM, key(::keyctl_invalidate)},
       {"unlink a key from it", kRing, EPERM,
        [](Victim& victim) {
-         return refusal(::keyctl_unlink(key_in(victim), ring_of(victim)));
+         return refusal(::keyctl_unlink(key_in(victim), victim.ring));
        }},
       {"move a key out of it", kRing, EPERM,
        [](Victim& victim) {
-         return refusal(::keyctl_move(key_in(victim), ring_of(victim), KEY_SPEC_SESSION_KEYRING, 0));
+         return refusal(::keyctl_move(key_in(victim), victim.ring, KEY_SPEC_SESSION_KEYRING, 0));
        }},
   };
 }

@@ -75,8 +75,9 @@ int take_many(const Fd& map) {
   put_in(map);
   std::vector<uint8_t> keys(8 * 4096), values(4096 * 4096);
   uint32_t count = 1, next = 0;
-  return error_of(bpf_map_lookup_and_delete_batch(map.get(), nullptr, &next, keys.data(),
-                                                  values.data(), &count, nullptr));
+  const int error = error_of(bpf_map_lookup_and_delete_batch(map.get(), nullptr, &next, keys.data(),
+                                                             values.data(), &count, nullptr));
+  return error == ENOENT && count == 1 ? 0 : error;  // it was the last one
 }
 
 int put_note(Victim& victim) {

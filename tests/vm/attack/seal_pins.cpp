@@ -24,6 +24,8 @@ constexpr const char* kHidden = "the pins hidden";
 constexpr const char* kKept = "a pin kept";
 constexpr const char* kBpffs = "/sys/fs/bpf";
 constexpr const char* kOther = "/sys/fs/bpf/other";
+constexpr const char* kHardLink = "/sys/fs/bpf/hard-link";
+constexpr const char* kSecondPin = "/sys/fs/bpf/second-pin";
 
 std::string folder_of(const Victim& victim) { return victim.pins.substr(0, victim.pins.size() - 1); }
 
@@ -94,15 +96,15 @@ int unlink_as_tree(Victim& victim) {
 // ---- What stays possible, and changes nothing ---------------------------------------------------
 
 int keep_by_a_hard_link(Victim& victim) {
-  const int error = error_of(::link(victim.link_pin().c_str(), kOther));
-  ::unlink(kOther);
+  const int error = error_of(::link(victim.link_pin().c_str(), kHardLink));
+  ::unlink(kHardLink);
   return error;
 }
 
 int pin_elsewhere(Victim& victim) {
   const Fd link(bpf_obj_get(victim.link_pin().c_str()));
-  const int error = error_of(bpf_obj_pin(link.get(), kOther));
-  ::unlink(kOther);
+  const int error = error_of(bpf_obj_pin(link.get(), kSecondPin));
+  ::unlink(kSecondPin);
   return error;
 }
 

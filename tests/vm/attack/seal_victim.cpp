@@ -20,7 +20,6 @@ namespace bpfwarden::vm {
 namespace {
 
 constexpr const char* kDecoyPins = "/sys/fs/bpf/decoy/";
-constexpr const char* kDecoyRing = "decoy";
 
 Fd program_named(const std::string& name) {
   for (uint32_t id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
@@ -88,7 +87,7 @@ Fd map_by_pin(const std::string& pin, uint32_t flags) {
   return Fd(bpf_obj_get_opts(pin.c_str(), &options));
 }
 
-Victim::Victim(const std::string& folder, const std::string& keyring)
+Victim::Victim(const std::string& folder, keyring::KeySerial keyring)
     : pins(folder), ring(keyring) {
   control = map_by_pin(map_pin("control"), 0);
   programs = map_by_pin(map_pin("programs"), 0);
@@ -127,13 +126,15 @@ Decoy::Decoy() {
   const uint32_t slot = 0;
   const int number = image.get();
   REQUIRE(bpf_map_update_elem(bpf_map__fd(object->maps.generations), &slot, &number, 0) == 0);
-  REQUIRE(::add_key("keyring", kDecoyRing, nullptr, 0, KEY_SPEC_USER_KEYRING) > 0);
-  victim_ = std::make_unique<Victim>(kDecoyPins, kDecoyRing);
+  const auto ring = ::add_key("keyring", "decoy", nullptr, 0, KEY_SPEC_SESSION_KEYRING);
+  REQUIRE((ring > 0 && ::add_key("user", "inside", "1", 1, ring) > 0));
+  victim_ = std::make_unique<Victim>(kDecoyPins, ring);
 }
 
 Decoy::~Decoy() {
   (void)bpf_prog_detach2(victim_->guard.get(), root_cgroup().get(), BPF_LSM_CGROUP);
   std::filesystem::remove_all(kDecoyPins);
+  (void)::keyctl_unlink(victim_->ring, KEY_SPEC_SESSION_KEYRING);
 }
 
 }  // namespace bpfwarden::vm

@@ -7,13 +7,14 @@
 #include <string>
 
 #include "base/fd.h"
+#include "keyring/kernel_keyring.h"
 
 namespace bpfwarden::vm {
 
 // All descriptors were opened while it was allowed, and write where there is something to write.
 struct Victim {
   std::string pins;  // the folder, with a slash at its end
-  std::string ring;  // the name of its keyring; empty: none
+  keyring::KeySerial ring = 0;
 
   Fd control, programs, generations, notes;  // maps
   Fd image;                                  // in `generations`
@@ -21,13 +22,13 @@ struct Victim {
   uint32_t slot = 0;                         // of `generations`, where the image is
   uint32_t function = 0;                     // the program's, in its BTF
 
-  explicit Victim(const std::string& folder, const std::string& keyring = "");
+  Victim(const std::string& folder, keyring::KeySerial keyring);
 
   [[nodiscard]] std::string map_pin(const std::string& map) const { return pins + "map_" + map; }
   [[nodiscard]] std::string link_pin() const { return pins + "link_warden_prog"; }
 };
 
-// Loads, attaches and pins decoy.bpf.c; all of it goes with the object, its keyring excepted.
+// Loads, attaches and pins decoy.bpf.c; all of it goes with the object.
 class Decoy {
  public:
   Decoy();
