@@ -59,6 +59,8 @@ class SealedHost {
   [[nodiscard]] int load_unsigned() const { return error_of_load(Load{}); }
   [[nodiscard]] int load_signed() const { return error_of_load(signed_); }
 
+  [[nodiscard]] const Load& signed_load() const { return signed_; }
+
   [[nodiscard]] Warden& warden() { return warden_; }
   [[nodiscard]] Victim& own() { return *own_; }
 
