@@ -3,7 +3,8 @@
 // first), takes the token that the hook leaves, and denies without one: if hooks are taken away,
 // nothing is admitted any more.
 //
-// There are ten slots. What the other hooks keep, and what their loss means, is in
+// There are ten slots. A token of bpf(2) gets none of its own: that call has one, and who has lost
+// warden_bpf makes no tokens either. What the other hooks keep, and what their loss means, is in
 // docs/threat-model.md.
 #pragma once
 
@@ -24,7 +25,6 @@ __noinline int tell_silent(__u32 hook) {
       [GUARDED_IOCTL_COMPAT] = "hook attach_ioctl_compat",
       [GUARDED_SETSOCKOPT] = "hook attach_setsockopt",
       [GUARDED_NETLINK] = "hook attach_netlink",
-      [GUARDED_TOKEN_CREATE] = "hook warden_token_create",
   };
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
   const struct bw_image* image = record ? active_image(&record->generation) : 0;
@@ -69,8 +69,14 @@ int BPF_PROG(guard_map) { return take_token(GUARDED_MAP); }
 SEC("lsm_cgroup/bpf_map_create")
 int BPF_PROG(guard_map_create) { return take_token(GUARDED_MAP_CREATE); }
 
-SEC("lsm_cgroup/bpf_token_create")
-int BPF_PROG(guard_token_create) { return take_token(GUARDED_TOKEN_CREATE); }
+// This one asks nobody: before Linux 7.3 the switch turns the guard off as well, and who has taken
+// the hook of open(2) away would have only to write it.
+SEC("lsm_cgroup/file_open")
+int BPF_PROG(guard_open, struct file* file) {
+  if (!(file->f_mode & FMODE_WRITE) || !host_is_sealed() || !is_ftrace_switch(file)) return 1;
+  reach_own(BW_OWN_FLOOR, BW_OWN_FTRACE, BW_ROUTE_OWN_SET);
+  return 0;
+}
 
 SEC("lsm_cgroup/file_ioctl")
 int BPF_PROG(guard_ioctl, struct file* file, unsigned int command) {

@@ -58,7 +58,6 @@ struct Loss {
 
 // What all passes by comes last.
 constexpr Loss kLosses[] = {
-    {"warden_token_create", "BPF_TOKEN_CREATE"},
     {"attach_netlink", "xdp by netlink"},
     {"attach_setsockopt", "SO_ATTACH_BPF"},
     {"attach_ioctl", "PERF_EVENT_IOC_SET_BPF"},
@@ -125,6 +124,22 @@ TEST_CASE("attack_seal_after_their_mount_namespace_has_ended",
   must("unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && "
        "bpfwarden apply --accept-denials --confirm-within 0 " + policy + "'");
   must_stop(Load{}.signed_by(warden.netops()), attempts);
+}
+
+// Before Linux 7.3 that turns all programs of LSM hooks off.
+TEST_CASE("attack_seal_set_ftrace_enabled_once_its_hook_is_gone",
+          "[vm][attack][bare][kernel][kernel:signature_attr]") {
+  Loose loose;
+  const SealedHost host([&](Warden&) { loose.loosen("attach_opened"); });
+  loose.lose("attach_opened");
+  const auto is_gone = [] { return status()["hooks_missing"].empty() ? 0 : EPERM; };
+  REQUIRE(settled(is_gone) == EPERM);
+  const int error = verdict_of("echo 0 > /proc/sys/kernel/ftrace_enabled");
+  const int unsigned_load = host.load_unsigned();
+  print_result("attach_opened gone: kernel.ftrace_enabled=0", error, unsigned_load,
+               host.load_signed());
+  CHECK(error == EPERM);
+  CHECK(unsigned_load == EPERM);
 }
 
 TEST_CASE("attack_seal_after_one_hook_after_the_other_is_gone",
