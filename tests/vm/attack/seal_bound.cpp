@@ -66,10 +66,20 @@ int iterate_over(const Fd& map) {
   return link ? error_of_made(bpf_iter_create(link.get())) : errno;
 }
 
-int open_iterator_over(const Fd& map) {
+}  // namespace
+
+std::string pin_iterator_over(const Fd& map) {
   const Fd link = iterator_over(map);
-  if (!link || bpf_obj_pin(link.get(), kPinnedIterator) != 0) return errno;
-  const int error = error_of_made(::open(kPinnedIterator, O_RDONLY | O_CLOEXEC));
+  REQUIRE(link);
+  REQUIRE(bpf_obj_pin(link.get(), kPinnedIterator) == 0);
+  return kPinnedIterator;
+}
+
+namespace {
+
+int open_iterator_over(const Fd& map) {
+  const std::string pin = pin_iterator_over(map);
+  const int error = error_of_made(::open(pin.c_str(), O_RDONLY | O_CLOEXEC));
   ::unlink(kPinnedIterator);
   return error;
 }

@@ -126,20 +126,22 @@ TEST_CASE("attack_seal_after_their_mount_namespace_has_ended",
   must_stop(Load{}.signed_by(warden.netops()), attempts);
 }
 
-// Before Linux 7.3 that turns all programs of LSM hooks off.
-TEST_CASE("attack_seal_set_ftrace_enabled_once_its_hook_is_gone",
+// Each would take the guard away as well: kernel.ftrace_enabled before Linux 7.3, and an iterator
+// that writes the control word.
+TEST_CASE("attack_seal_open_files_once_their_hook_is_gone",
           "[vm][attack][bare][kernel][kernel:signature_attr]") {
   Loose loose;
-  const SealedHost host([&](Warden&) { loose.loosen("attach_opened"); });
+  SealedHost host([&](Warden&) { loose.loosen("attach_opened"); });
+  const std::string iterator = pin_iterator_over(host.own().control);
   loose.lose("attach_opened");
   const auto is_gone = [] { return status()["hooks_missing"].empty() ? 0 : EPERM; };
   REQUIRE(settled(is_gone) == EPERM);
-  const int error = verdict_of("echo 0 > /proc/sys/kernel/ftrace_enabled");
-  const int unsigned_load = host.load_unsigned();
-  print_result("attach_opened gone: kernel.ftrace_enabled=0", error, unsigned_load,
-               host.load_signed());
-  CHECK(error == EPERM);
-  CHECK(unsigned_load == EPERM);
+  host.must_withstand({
+      {"attach_opened gone: kernel.ftrace_enabled=0", "kernel.ftrace_enabled=0", EPERM,
+       [](Victim&) { return verdict_of("echo 0 > /proc/sys/kernel/ftrace_enabled"); }},
+      {"attach_opened gone: read an iterator over the control word", "a program that binds a map",
+       EPERM, [&](Victim&) { return verdict_of("cat " + iterator); }},
+  });
 }
 
 TEST_CASE("attack_seal_after_one_hook_after_the_other_is_gone",

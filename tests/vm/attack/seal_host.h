@@ -39,6 +39,9 @@ using SealAttacks = std::vector<SealAttack>;
 [[nodiscard]] SealAttacks attacks_on_verbs();     // seal_verbs.cpp
 [[nodiscard]] SealAttacks attacks_on_keys();      // seal_keys.cpp
 
+// One that writes each value once it is read. Where.
+[[nodiscard]] std::string pin_iterator_over(const Fd& map);
+
 // Each on a decoy of its own, as far as that is possible: all must work.
 void control_attacks(const SealAttacks& attacks);
 
