@@ -26,7 +26,7 @@ std::vector<uint8_t> insns_of(const bpf_insn (&insns)[N]) {
   return bytes;
 }
 
-int bind_it(const Fd& map) {
+Attempt bound_to(const Fd& map) {
   Load request = Load::packet_filter();
   request.insns = insns_of({{.code = BPF_LD | BPF_IMM | BPF_DW,
                              .dst_reg = BPF_REG_1,
@@ -35,8 +35,10 @@ int bind_it(const Fd& map) {
                             {},
                             {.code = BPF_ALU64 | BPF_MOV | BPF_K},
                             {.code = BPF_JMP | BPF_EXIT}});
-  return load(request).error;
+  return load(request);
 }
+
+int bind_it(const Fd& map) { return bound_to(map).error; }
 
 // Writes into each value: the fourth pointer of the context.
 Load writing_iterator() {
@@ -67,6 +69,13 @@ int iterate_over(const Fd& map) {
 }
 
 }  // namespace
+
+Fd binding_program(const Fd& map) { return bound_to(map).fd; }
+
+Fd reading_iterator(const Fd& map) {
+  const Fd link = iterator_over(map);
+  return Fd(link ? bpf_iter_create(link.get()) : -1);
+}
 
 std::string pin_iterator_over(const Fd& map) {
   const Fd link = iterator_over(map);

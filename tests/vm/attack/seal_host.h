@@ -42,6 +42,9 @@ using SealAttacks = std::vector<SealAttack>;
 // One that writes each value once it is read. Where.
 [[nodiscard]] std::string pin_iterator_over(const Fd& map);
 
+[[nodiscard]] Fd reading_iterator(const Fd& map);  // likewise, open
+[[nodiscard]] Fd binding_program(const Fd& map);
+
 // Each on a decoy of its own, as far as that is possible: all must work.
 void control_attacks(const SealAttacks& attacks);
 
