@@ -181,11 +181,23 @@ static __always_inline int reach_program(struct bpf_prog* prog) {
   return error_of_reach(reach_own(BW_OWN_PROGRAM, id, way_to_descriptor(false)));
 }
 
+// Without another load an extension goes on to other programs of the type of its first target
+// (kernel/bpf/syscall.c, bpf_tracing_prog_attach), and nobody is asked which.
+static __always_inline bool could_extend_own(const struct bpf_prog* prog,
+                                             const struct bpf_prog* target) {
+  const __u32 type = BPF_CORE_READ(target, type);
+  return BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_EXT &&
+         (type == BPF_PROG_TYPE_LSM || type == BPF_PROG_TYPE_TRACING) && host_is_sealed();
+}
+
 // What a program would be traced by, or replaced in parts.
 static __always_inline int reach_extended(struct bpf_prog* prog) {
   const struct bpf_prog* target = BPF_CORE_READ(prog, aux, dst_prog);
   const __u32 id = target ? BPF_CORE_READ(target, aux, id) : 0;
-  if (!id || !own_object(BW_OWN_PROGRAM, id)) return 0;
+  if (!id) return 0;
+  if (could_extend_own(prog, target))
+    return error_of(reach_own(BW_OWN_FLOOR, BW_OWN_GUARD, BW_ROUTE_OWN_EXTENDED));
+  if (!own_object(BW_OWN_PROGRAM, id)) return 0;
   return error_of(reach_own(BW_OWN_PROGRAM, id, BW_ROUTE_OWN_EXTENDED));
 }
 

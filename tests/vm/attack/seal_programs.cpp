@@ -1,8 +1,10 @@
 // Attacks on bpfwarden's programs, their links and their types.
 #include <bpf/bpf.h>
 
+#include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 
+#include "decoy.skel.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/seal_host.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
@@ -64,6 +66,56 @@ int retarget(Victim& victim) {
   return error_of_made(loader::sys_bpf(BPF_LINK_CREATE, attr));
 }
 
+// An extension of a program of one's own, of the type that the victim's has, and then linked to the
+// victim's. Made once, while everybody may load: afterwards only its instructions are loaded again.
+class Extension {
+ public:
+  Extension() : host_(decoy_bpf__open()), own_(decoy_bpf__open()) {
+    REQUIRE((host_ != nullptr && own_ != nullptr));
+    load_alone(host_, host_->progs.decoy_prog);
+    REQUIRE(bpf_program__set_attach_target(own_->progs.replacement, host(), "reach_own") == 0);
+    load_alone(own_, own_->progs.replacement);
+  }
+
+  [[nodiscard]] Attempt load_again() const {
+    const bpf_program* const made = own_->progs.replacement;
+    Load request = {.type = BPF_PROG_TYPE_EXT};
+    const auto* const first = reinterpret_cast<const uint8_t*>(bpf_program__insns(made));
+    request.insns.assign(first, first + bpf_program__insn_cnt(made) * sizeof(bpf_insn));
+    request.btf_id = function_of(host(), "reach_own");
+    request.change = [&](bpf_attr& attr) {
+      attr.attach_prog_fd = static_cast<uint32_t>(host());
+      attr.prog_btf_fd = static_cast<uint32_t>(bpf_object__btf_fd(own_->obj));
+      attr.func_info = loader::as_u64(bpf_program__func_info(made));
+      attr.func_info_cnt = bpf_program__func_info_cnt(made);
+      attr.func_info_rec_size = sizeof(bpf_func_info);
+    };
+    return load(request);
+  }
+
+ private:
+  static void load_alone(decoy_bpf* object, const bpf_program* program) {
+    bpf_program* one = nullptr;
+    bpf_object__for_each_program(one, object->obj) bpf_program__set_autoload(one, one == program);
+    REQUIRE(decoy_bpf__load(object) == 0);
+  }
+
+  [[nodiscard]] int host() const { return bpf_program__fd(host_->progs.decoy_prog); }
+
+  decoy_bpf *host_, *own_;  // for as long as the process lives
+};
+
+int move_extension(Victim& victim) {
+  static const Extension extension;
+  const Attempt made = extension.load_again();
+  if (made.error != 0) return made.error;
+  bpf_attr attr = {};
+  attr.link_create.prog_fd = static_cast<uint32_t>(made.fd.get());
+  attr.link_create.target_fd = static_cast<uint32_t>(victim.program.get());
+  attr.link_create.target_btf_id = victim.replaceable;
+  return error_of_made(loader::sys_bpf(BPF_LINK_CREATE, attr));
+}
+
 int program_by_int80(uint32_t id) {
   bpf_attr& attr = low_attr();
   attr.prog_id = id;
@@ -117,6 +169,7 @@ SealAttacks attacks_on_programs() {
       {"trace a program of the guard", kExtended, EPERM,
        [](Victim& victim) { return trace(victim.guard, 1, "fentry"); }, On::sealed},
       {"replace a function of a program", kExtended, EPERM, replace, On::sealed},
+      {"extend a program of one's own, and link that to another", kExtended, EPERM, move_extension},
       {"link a tracer of something else to a program", kExtended, EINVAL, retarget, On::sealed},
       {"detach a link, by its pin", kLink, EOPNOTSUPP, detach_link, On::sealed},
       {"detach a link, by a descriptor of before", kLink, EOPNOTSUPP,

@@ -33,20 +33,11 @@ Fd program_named(const std::string& name) {
   return {};
 }
 
-uint32_t types_of(const Fd& program) {
+bpf_prog_info info_of_program(int program) {
   bpf_prog_info info = {};
   uint32_t size = sizeof(info);
-  REQUIRE(bpf_prog_get_info_by_fd(program.get(), &info, &size) == 0);
-  return info.btf_id;
-}
-
-uint32_t function_in(uint32_t types, const char* name) {
-  btf* const all = btf__load_from_kernel_by_id(types);
-  REQUIRE(all != nullptr);
-  const int id = btf__find_by_name_kind(all, name, BTF_KIND_FUNC);
-  btf__free(all);
-  REQUIRE(id > 0);
-  return static_cast<uint32_t>(id);
+  REQUIRE(bpf_prog_get_info_by_fd(program, &info, &size) == 0);
+  return info;
 }
 
 // In the first slot that has one.
@@ -59,6 +50,15 @@ Fd image_in(const Fd& generations, uint32_t& slot) {
 }
 
 }  // namespace
+
+uint32_t function_of(int program, const char* name) {
+  btf* const all = btf__load_from_kernel_by_id(info_of_program(program).btf_id);
+  REQUIRE(all != nullptr);
+  const int id = btf__find_by_name_kind(all, name, BTF_KIND_FUNC);
+  btf__free(all);
+  REQUIRE(id > 0);
+  return static_cast<uint32_t>(id);
+}
 
 Fd root_cgroup() {
   Fd root(::open("/sys/fs/cgroup", O_RDONLY | O_CLOEXEC));
@@ -97,9 +97,10 @@ Victim::Victim(const std::string& folder, keyring::KeySerial keyring)
   REQUIRE((control && programs && generations && notes && link));
   program = Fd(bpf_prog_get_fd_by_id(linked_program(link)));
   guard = program_named("guard_bpf");
-  types = Fd(bpf_btf_get_fd_by_id(types_of(program)));
+  types = Fd(bpf_btf_get_fd_by_id(info_of_program(program.get()).btf_id));
   REQUIRE((program && guard && types));
-  function = function_in(types_of(program), "warden_prog");
+  function = function_of(program.get(), info_of_program(program.get()).name);
+  replaceable = function_of(program.get(), "reach_own");
   image = image_in(generations, slot);
 }
 
@@ -114,9 +115,9 @@ Decoy::Decoy() {
   const bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object->obj)
       if (!bpf_map__is_internal(map)) pin(bpf_map__fd(map), std::string("map_") + bpf_map__name(map));
-  object->links.warden_prog = bpf_program__attach(object->progs.warden_prog);
-  REQUIRE(object->links.warden_prog != nullptr);
-  pin(bpf_link__fd(object->links.warden_prog), "link_warden_prog");
+  object->links.decoy_prog = bpf_program__attach(object->progs.decoy_prog);
+  REQUIRE(object->links.decoy_prog != nullptr);
+  pin(bpf_link__fd(object->links.decoy_prog), "link_warden_prog");
   struct bpf_prog_attach_opts options = {};
   options.sz = sizeof(options);
   options.flags = BPF_F_ALLOW_MULTI;

@@ -21,6 +21,7 @@ struct Victim {
   Fd link, program, guard, types;            // link and program of `warden_prog`; its BTF
   uint32_t slot = 0;                         // of `generations`, where the image is
   uint32_t function = 0;                     // the program's, in its BTF
+  uint32_t replaceable = 0;                  // a global one of it
 
   Victim(const std::string& folder, keyring::KeySerial keyring);
 
@@ -43,6 +44,8 @@ class Decoy {
 };
 
 [[nodiscard]] Fd root_cgroup();
+
+uint32_t function_of(int program, const char* name);  // in its BTF, which must be had by number
 
 uint32_t id_of_map(const Fd& map);
 [[nodiscard]] Fd map_by_number(uint32_t id, uint32_t flags);

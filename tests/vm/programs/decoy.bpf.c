@@ -52,11 +52,21 @@ static __always_inline void touch(void) {
   bpf_task_storage_get(&notes, bpf_get_current_task_btf(), 0, 0);
 }
 
+__noinline int reach_own(__u32 kind, __u32 id, __u32 route) {
+  asm volatile("" : "+r"(kind)); /* not folded */
+  return kind == 1 && id == 2 && route == 3;
+}
+
 SEC("lsm/socket_listen")
-int BPF_PROG(warden_prog) {
+int BPF_PROG(decoy_prog) {
   touch();
+  reach_own(0, 0, 0);
   return 0;
 }
+
+// What takes its place.
+SEC("?freplace/reach_own")
+int replacement(__u32 kind, __u32 id, __u32 route) { return 0; }
 
 SEC("lsm_cgroup/socket_listen")
 int BPF_PROG(guard_bpf) { return 1; }
