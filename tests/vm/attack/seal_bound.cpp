@@ -139,7 +139,7 @@ SealAttacks attacks_through_programs() {
   const auto by_pin = [](int (*attempt)(const Fd&), const char* map) -> TryOn {
     return [=](Victim& victim) { return attempt(to_read(victim, map)); };
   };
-  const auto by_earlier = [](int (*attempt)(const Fd&), Fd Victim::*map) -> TryOn {
+  const auto by_earlier = [](int (*attempt)(const Fd&), Fd Victim::* map) -> TryOn {
     return [=](Victim& victim) { return attempt(victim.*map); };
   };
   return {
@@ -147,8 +147,7 @@ SealAttacks attacks_through_programs() {
       {"load a program that binds the control word", kBound, EPERM, by_pin(bind_it, "control")},
       {"load a program that binds a map of tasks", kBound, EPERM,
        by_earlier(bind_it, &Victim::notes)},
-      {"load a program that binds the images", kBound, EPERM,
-       by_pin(bind_it, "generations")},
+      {"load a program that binds the images", kBound, EPERM, by_pin(bind_it, "generations")},
       {"an iterator over a map it may read", kBound, EPERM, by_pin(iterate_over, "programs")},
       {"an iterator over the control word", kBound, EPERM,
        by_earlier(iterate_over, &Victim::control)},

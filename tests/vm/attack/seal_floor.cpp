@@ -48,8 +48,8 @@ int outrank_by_attach(const Fd& cgroup, uint32_t flags, int replaced = 0) {
   options.sz = sizeof(options);
   options.flags = flags;
   options.replace_prog_fd = replaced;
-  const int error = error_of(
-      bpf_prog_attach_opts(program.fd.get(), cgroup.get(), BPF_LSM_CGROUP, &options));
+  const int error =
+      error_of(bpf_prog_attach_opts(program.fd.get(), cgroup.get(), BPF_LSM_CGROUP, &options));
   if (error == 0) (void)bpf_prog_detach2(program.fd.get(), cgroup.get(), BPF_LSM_CGROUP);
   return error;
 }
@@ -82,7 +82,8 @@ int load_below(const char* type) {
 
 int load_without_cgroup2() {
   return in_child([] {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
         ::umount2("/sys/fs/cgroup", MNT_DETACH) != 0)
       return errno;
     (void)::mount("cgroup", "/sys/fs/cgroup", "cgroup", 0, "none,name=old");
@@ -149,7 +150,9 @@ SealAttacks attacks_on_the_guard() {
          return outrank_by_link(root_cgroup());
        }},
       {"overrule it from a cgroup namespace", kOutranked, EPERM,
-       [](Victim&) { return in_a_cgroup_namespace([] { return outrank_by_link(root_cgroup()); }); }},
+       [](Victim&) {
+         return in_a_cgroup_namespace([] { return outrank_by_link(root_cgroup()); });
+       }},
       {"replace a program of the guard", kDetached, EPERM,
        [](Victim& victim) {
          return outrank_by_attach(root_cgroup(), BPF_F_ALLOW_MULTI | BPF_F_REPLACE,
@@ -157,8 +160,7 @@ SealAttacks attacks_on_the_guard() {
        }},
       {"detach it by a descriptor of before", kDetached, EPERM,
        [](Victim& victim) {
-         return error_of(
-             bpf_prog_detach2(victim.guard.get(), root_cgroup().get(), BPF_LSM_CGROUP));
+         return error_of(bpf_prog_detach2(victim.guard.get(), root_cgroup().get(), BPF_LSM_CGROUP));
        }},
       {"detach it without a descriptor", kDetached, EPERM,
        [](Victim&) { return error_of(bpf_prog_detach(root_cgroup().get(), BPF_LSM_CGROUP)); },
@@ -171,7 +173,8 @@ SealAttacks attacks_on_the_guard() {
                bpf_prog_detach2(victim.guard.get(), root_cgroup().get(), BPF_LSM_CGROUP));
          });
        }},
-      {"load from a new cgroup", kElsewhereCgroup, EPERM, [](Victim&) { return load_below(nullptr); }},
+      {"load from a new cgroup", kElsewhereCgroup, EPERM,
+       [](Victim&) { return load_below(nullptr); }},
       {"load from a threaded cgroup", kElsewhereCgroup, EPERM,
        [](Victim&) { return load_below("threaded"); }},
       {"load with cgroup2 unmounted, and cgroup mounted", kElsewhereCgroup, EPERM,
@@ -185,13 +188,16 @@ SealAttacks attacks_on_the_guard() {
       {"write it in another mount of procfs", kSwitch, EPERM,
        [](Victim&) { return write_by_another_mount("/tmp/proc", "mount -t proc proc /tmp/proc"); }},
       {"write it in a mount bound elsewhere", kSwitch, EPERM,
-       [](Victim&) { return write_by_another_mount("/tmp/bound", "mount --bind /proc /tmp/bound"); }},
+       [](Victim&) {
+         return write_by_another_mount("/tmp/bound", "mount --bind /proc /tmp/bound");
+       }},
       {"write it under another name, by a bind mount", kSwitch, EPERM,
        alone(write_by_another_name)},
       {"write it from a pid namespace with a procfs of its own", kSwitch, EPERM,
        [](Victim&) {
-         return verdict_of("unshare -p -f -m sh -c 'mount -t proc proc /proc && "
-                           "echo 1 > /proc/sys/kernel/ftrace_enabled'");
+         return verdict_of(
+             "unshare -p -f -m sh -c 'mount -t proc proc /proc && "
+             "echo 1 > /proc/sys/kernel/ftrace_enabled'");
        }},
       {"write it by sysctl -w", kSwitch, EPERM,
        [](Victim&) { return verdict_of("sysctl -w kernel.ftrace_enabled=1"); }},

@@ -209,8 +209,8 @@ bool can_be_held(const Row& row) {
 GoneAttempts attempts_by_route() {
   GoneAttempts attempts;
   std::set<std::string> names;
-  for (auto* const some : {device_rows, cgroup_rows, probe_rows, target_rows, network_rows,
-                           run_rows})
+  for (auto* const some :
+       {device_rows, cgroup_rows, probe_rows, target_rows, network_rows, run_rows})
     for (Row& row : some()) {
       if (!can_be_held(row) || !names.insert(row.route + row.how + row.family.substr(0, 6)).second)
         continue;

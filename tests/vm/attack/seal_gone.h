@@ -26,9 +26,9 @@ struct Held {
   Held();
 
   Sites sites;
-  Fd xdp, filter, tracepoint, lsm_cgroup;             // programs
+  Fd xdp, filter, tracepoint, lsm_cgroup;                 // programs
   Fd event, socket, group, cgroup, iterator, map, array;  // where they could go, a link, two maps
-  std::string bpffs = "/tmp/held-bpffs/";             // of its own; /pin is a map
+  std::string bpffs = "/tmp/held-bpffs/";                 // of its own; /pin is a map
 };
 
 // Those that must have worked before, and do so again and again.

@@ -17,10 +17,10 @@ namespace {
 
 void add_attempts_on_the_guard(GoneAttempts& attempts, SealedHost& host) {
   Victim* const own = &host.own();
-  attempts.push_back({"detach the guard by a descriptor of before", [=] {
-                        return error_of(bpf_prog_detach2(own->guard.get(), root_cgroup().get(),
-                                                         BPF_LSM_CGROUP));
-                      }});
+  attempts.push_back(
+      {"detach the guard by a descriptor of before", [=] {
+         return error_of(bpf_prog_detach2(own->guard.get(), root_cgroup().get(), BPF_LSM_CGROUP));
+       }});
   attempts.push_back({"detach the guard without a descriptor", [] {
                         return error_of(bpf_prog_detach(root_cgroup().get(), BPF_LSM_CGROUP));
                       }});
@@ -106,8 +106,9 @@ TEST_CASE("attack_seal_after_a_mount_above_is_unmounted",
   host.own().link.reset();
   GoneAttempts attempts = attempts_by_hand(held);
   REQUIRE(::umount2("/sys", MNT_DETACH) == 0);
-  must("mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup && "
-       "mount -t tracefs tracefs /sys/kernel/tracing && mount -t bpf bpf /sys/fs/bpf");
+  must(
+      "mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup && "
+      "mount -t tracefs tracefs /sys/kernel/tracing && mount -t bpf bpf /sys/fs/bpf");
   add_attempts_on_the_guard(attempts, host);
   must_stop(host.signed_load(), attempts);
 }
@@ -121,8 +122,10 @@ TEST_CASE("attack_seal_after_their_mount_namespace_has_ended",
       "enforce",
       "seal = true\n[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n",
       warden.raise_version());
-  must("unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && "
-       "bpfwarden apply --accept-denials --confirm-within 0 " + policy + "'");
+  must(
+      "unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && "
+      "bpfwarden apply --accept-denials --confirm-within 0 " +
+      policy + "'");
   must_stop(Load{}.signed_by(warden.netops()), attempts);
 }
 

@@ -1,5 +1,5 @@
-// A sealed host, and what is tried on it: attacks as rows of tables. A sealed guest stays sealed, so
-// many share one.
+// A sealed host, and what is tried on it: attacks as rows of tables. A sealed guest stays sealed,
+// so many share one.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ namespace bpfwarden::vm {
 using TryOn = std::function<int(Victim&)>;
 
 enum class On : uint8_t {
-  both,     // the same attempt must work on the decoy, while there is no bpfwarden
-  sealed,   // there is nothing like it without bpfwarden
+  both,    // the same attempt must work on the decoy, while there is no bpfwarden
+  sealed,  // there is nothing like it without bpfwarden
 };
 
 struct SealAttack {
@@ -31,13 +31,13 @@ struct SealAttack {
 using SealAttacks = std::vector<SealAttack>;
 
 // By what is attacked.
-[[nodiscard]] SealAttacks attacks_on_maps();      // seal_maps.cpp
+[[nodiscard]] SealAttacks attacks_on_maps();           // seal_maps.cpp
 [[nodiscard]] SealAttacks attacks_through_programs();  // seal_bound.cpp
-[[nodiscard]] SealAttacks attacks_on_programs();  // seal_programs.cpp
-[[nodiscard]] SealAttacks attacks_on_the_guard(); // seal_floor.cpp
-[[nodiscard]] SealAttacks attacks_on_pins();      // seal_pins.cpp
-[[nodiscard]] SealAttacks attacks_on_verbs();     // seal_verbs.cpp
-[[nodiscard]] SealAttacks attacks_on_keys();      // seal_keys.cpp
+[[nodiscard]] SealAttacks attacks_on_programs();       // seal_programs.cpp
+[[nodiscard]] SealAttacks attacks_on_the_guard();      // seal_floor.cpp
+[[nodiscard]] SealAttacks attacks_on_pins();           // seal_pins.cpp
+[[nodiscard]] SealAttacks attacks_on_verbs();          // seal_verbs.cpp
+[[nodiscard]] SealAttacks attacks_on_keys();           // seal_keys.cpp
 
 // One that writes each value once it is read. Where.
 [[nodiscard]] std::string pin_iterator_over(const Fd& map);

@@ -55,21 +55,16 @@ SealAttacks attacks_on_keys() {
          return refusal(::keyctl_restrict_keyring(victim.ring, nullptr, nullptr));
        }},
       {"put another key in", kRing, EPERM,
-       [](Victim& victim) {
-         return refusal(::add_key("user", "another", "1", 1, victim.ring));
-       }},
+       [](Victim& victim) { return refusal(::add_key("user", "another", "1", 1, victim.ring)); }},
       {"link another keyring into it", kRing, EPERM,
        [](Victim& victim) {
-         const auto other =
-             ::add_key("keyring", "other", nullptr, 0, KEY_SPEC_SESSION_KEYRING);
+         const auto other = ::add_key("keyring", "other", nullptr, 0, KEY_SPEC_SESSION_KEYRING);
          return refusal(::keyctl_link(other, victim.ring));
        }},
       {"revoke a key in it", kRing, EPERM, key(::keyctl_revoke)},
       {"invalidate a key in it", kRing, EPERM, key(::keyctl_invalidate)},
       {"unlink a key from it", kRing, EPERM,
-       [](Victim& victim) {
-         return refusal(::keyctl_unlink(key_in(victim), victim.ring));
-       }},
+       [](Victim& victim) { return refusal(::keyctl_unlink(key_in(victim), victim.ring)); }},
       {"move a key out of it", kRing, EPERM,
        [](Victim& victim) {
          return refusal(::keyctl_move(key_in(victim), victim.ring, KEY_SPEC_SESSION_KEYRING, 0));

@@ -54,15 +54,14 @@ int remove_from(const Fd& map) {
 int take_from(const Fd& map) {
   put_in(map);
   Entry64 entry(map);
-  return error_of(
-      bpf_map_lookup_and_delete_elem(map.get(), entry.key.data(), entry.value.data()));
+  return error_of(bpf_map_lookup_and_delete_elem(map.get(), entry.key.data(), entry.value.data()));
 }
 
 int write_many(const Fd& map) {
   Entry64 entry(map);
   uint32_t count = 1;
-  return error_of(bpf_map_update_batch(map.get(), entry.key.data(), entry.value.data(), &count,
-                                       nullptr));
+  return error_of(
+      bpf_map_update_batch(map.get(), entry.key.data(), entry.value.data(), &count, nullptr));
 }
 
 int remove_many(const Fd& map) {
@@ -171,19 +170,21 @@ int remove_image(Victim& victim) {
 }  // namespace
 
 SealAttacks attacks_on_maps() {
-  const auto number = [](Fd Victim::*map, uint32_t flags) -> TryOn {
+  const auto number = [](Fd Victim::* map, uint32_t flags) -> TryOn {
     return [=](Victim& victim) { return opened(map_by_number(id_of_map(victim.*map), flags)); };
   };
   const auto pin = [](const char* map, uint32_t flags) -> TryOn {
     return [=](Victim& victim) { return opened(map_by_pin(victim.map_pin(map), flags)); };
   };
-  const auto with = [](int (*change)(const Fd&), Fd Victim::*map) -> TryOn {
+  const auto with = [](int (*change)(const Fd&), Fd Victim::* map) -> TryOn {
     return [=](Victim& victim) { return change(victim.*map); };
   };
   return {
       {"a map by its number, to write", kOpen, ENOENT, number(&Victim::control, 0)},
-      {"a map by its number, only to write", kOpen, ENOENT, number(&Victim::programs, BPF_F_WRONLY)},
-      {"a map that no tool reads, by its number", kOpen, ENOENT, number(&Victim::notes, BPF_F_RDONLY)},
+      {"a map by its number, only to write", kOpen, ENOENT,
+       number(&Victim::programs, BPF_F_WRONLY)},
+      {"a map that no tool reads, by its number", kOpen, ENOENT,
+       number(&Victim::notes, BPF_F_RDONLY)},
       {"a map by its number, by int 0x80", kOpen, ENOENT,
        [](Victim& victim) { return number_by_int80(id_of_map(victim.control)); }},
       {"a map by its number, beside a thread", kOpen, ENOENT,
@@ -195,7 +196,8 @@ SealAttacks attacks_on_maps() {
       {"a map that no tool reads, by its pin", kOpen, EPERM, pin("notes", BPF_F_RDONLY)},
       {"a map pinned elsewhere, opened from there to write", kOpen, EPERM, pin_elsewhere_and_open},
       {"write the control word", kEarlier, EPERM, with(write_to_map, &Victim::control)},
-      {"write the control word, by int 0x80", kEarlier, EPERM, with(write_by_int80, &Victim::control)},
+      {"write the control word, by int 0x80", kEarlier, EPERM,
+       with(write_by_int80, &Victim::control)},
       {"write an entry", kEarlier, EPERM, with(write_to_map, &Victim::programs)},
       {"write an entry, beside a thread", kEarlier, EPERM,
        [](Victim& victim) { return with_a_thread([&] { return write_to_map(victim.programs); }); }},
@@ -203,7 +205,8 @@ SealAttacks attacks_on_maps() {
       {"look an entry up and take it away", kEarlier, EPERM, with(take_from, &Victim::programs)},
       {"write many entries", kEarlier, EPERM, with(write_many, &Victim::programs)},
       {"take many entries away", kEarlier, EPERM, with(remove_many, &Victim::programs)},
-      {"look many entries up and take them away", kEarlier, EPERM, with(take_many, &Victim::programs)},
+      {"look many entries up and take them away", kEarlier, EPERM,
+       with(take_many, &Victim::programs)},
       {"write by a descriptor sent by SCM_RIGHTS", kEarlier, EPERM,
        with(send_and_write, &Victim::control)},
       {"write by a descriptor of another process, by pidfd_getfd", kEarlier, EPERM,

@@ -27,7 +27,9 @@ constexpr const char* kOther = "/sys/fs/bpf/other";
 constexpr const char* kHardLink = "/sys/fs/bpf/hard-link";
 constexpr const char* kSecondPin = "/sys/fs/bpf/second-pin";
 
-std::string folder_of(const Victim& victim) { return victim.pins.substr(0, victim.pins.size() - 1); }
+std::string folder_of(const Victim& victim) {
+  return victim.pins.substr(0, victim.pins.size() - 1);
+}
 
 // Somebody else's, there to be put in a pin's place.
 void pin_another() {
@@ -130,7 +132,8 @@ int move_mount_away() {
   constexpr const char* kAway = "/tmp/away";
   ::mkdir(kAway, 0700);
   return in_child([&] {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
         ::mount(kBpffs, kAway, nullptr, MS_MOVE, nullptr) != 0)
       return errno;
     return load(Load{}).error;
@@ -140,7 +143,8 @@ int move_mount_away() {
 // Elsewhere it stays mounted.
 int unmount_in_a_namespace() {
   return in_child([] {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
         ::umount2("/sys", MNT_DETACH) != 0)
       return errno;
     return load(Load{}).error;

@@ -1,5 +1,5 @@
-// What is prepared before a host is sealed, to write its maps afterwards: it is not sealed then, and
-// says so.
+// What is prepared before a host is sealed, to write its maps afterwards: it is not sealed then,
+// and says so.
 #include <bpf/bpf.h>
 
 #include <catch2/catch_test_macros.hpp>

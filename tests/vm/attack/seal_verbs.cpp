@@ -49,7 +49,8 @@ std::string apply_with(const std::string& program) {
 
 int in_another_namespace(const std::string& program) {
   write_another();
-  return verdict_of("unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && " + apply_with(program) + "'");
+  return verdict_of("unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && " + apply_with(program) +
+                    "'");
 }
 
 // ---- Within a manager ---------------------------------------------------------------------------

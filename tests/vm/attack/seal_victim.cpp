@@ -113,8 +113,8 @@ Decoy::Decoy() {
     REQUIRE(bpf_obj_pin(fd, (kDecoyPins + name).c_str()) == 0);
   };
   const bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object->obj)
-      if (!bpf_map__is_internal(map)) pin(bpf_map__fd(map), std::string("map_") + bpf_map__name(map));
+  bpf_object__for_each_map(map, object->obj) if (!bpf_map__is_internal(map))
+      pin(bpf_map__fd(map), std::string("map_") + bpf_map__name(map));
   object->links.decoy_prog = bpf_program__attach(object->progs.decoy_prog);
   REQUIRE(object->links.decoy_prog != nullptr);
   pin(bpf_link__fd(object->links.decoy_prog), "link_warden_prog");

@@ -39,8 +39,8 @@ int submit(const io_uring_sqe& request) {
   __atomic_store_n(&word_at(queue, params.sq_off.tail), 1, __ATOMIC_RELEASE);
   const long done =
       ::syscall(SYS_io_uring_enter, ring.get(), 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0);
-  const auto* const answer = reinterpret_cast<const io_uring_cqe*>(
-      static_cast<const char*>(queue) + params.cq_off.cqes);
+  const auto* const answer =
+      reinterpret_cast<const io_uring_cqe*>(static_cast<const char*>(queue) + params.cq_off.cqes);
   const int result = done == 1 ? answer->res : -errno;
   ::munmap(entries, size);
   ::munmap(queue, size);
