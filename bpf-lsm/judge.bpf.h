@@ -23,6 +23,10 @@ __noinline __u64 judge_by(__u64 generation, struct bw_facts* facts) {
   struct bw_decision verdict = {
       .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_MISSING_FACT, .rule = BW_NO_RULE};
   if (image && facts) verdict = bw_decide(image, facts);  // else it is gone meanwhile
+  // A signed policy may have been written into the slot meanwhile.
+  if (image && *(volatile const __u64*)&image->generation != generation)
+    verdict = (struct bw_decision){
+        .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_MISSING_FACT, .rule = BW_NO_RULE};
   return word_of(&verdict);
 }
 

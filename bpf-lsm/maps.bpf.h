@@ -19,11 +19,11 @@
 
 #define ARRAY_ZERO (&(__u32){0})
 
-// What the manager fills and freezes before it flips the control word.
+// What the manager fills and freezes before it flips the control word; or, of a signed policy, the
+// kernel part (order.bpf.h), into one that was frozen empty.
 struct image_map {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
-  __uint(map_flags, BPF_F_RDONLY_PROG);
   __type(key, __u32);
   __type(value, struct bw_image);
 };
@@ -38,7 +38,6 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
-  __uint(map_flags, BPF_F_RDONLY_PROG);
   __type(key, __u32);
   __type(value, struct bw_control);
 } control SEC(".maps");

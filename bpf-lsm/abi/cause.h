@@ -27,5 +27,6 @@ enum bw_cause {
   BW_CAUSE_PROBE_GROWS = 22,       // observed: the files that append probes to events were opened
   BW_CAUSE_OWN_OBJECT_TOUCHED = 23,  // observed: somebody reached for an object of bpfwarden's own
   BW_CAUSE_WARDEN_SILENT = 24,       // the guard: the hook that it stands behind has not decided
+  BW_CAUSE_ORDER_REFUSED = 25,       // a signed policy that may not take the active one's place
   BW_CAUSES,
 };

@@ -82,6 +82,11 @@ union bpf_attr {
   struct {  // BPF_OBJ_PIN
     __u32 bpf_fd;
   };
+  struct {
+    __u32 bpf_fd;
+    __u32 info_len;
+    __u64 info;
+  } info;   // BPF_OBJ_GET_INFO_BY_FD
   struct {  // BPF_LINK_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID
     __u32 link_id;
   };

@@ -7,7 +7,7 @@
 
 #include "loader/bundles/generated_loader.h"
 #include "loader/bundles/program_attach.h"
-#include "policy/image/signers.h"
+#include "loader/signed/signer_evidence.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -18,23 +18,6 @@ bool is_gpl_compatible(const std::string& license) {
       std::to_array<std::string_view>({"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL",
                                        "Dual MIT/GPL", "Dual MPL/GPL"});
   return std::ranges::find(known, license) != known.end();
-}
-
-// As note_chain() in bpf-lsm/signed_by.bpf.h has it: where a certificate of the chain may not issue
-// others, or the chain is too long, that somebody signed is all that is known.
-bw_signed_by evidence_of(const keyring::CmsChain& signer) {
-  if (signer.below.empty()) return policy::signed_by(policy::kernel_key(signer.trusted));
-  bw_signed_by by = policy::issued_by(policy::kernel_key(signer.trusted), signer.trusted.is_ca);
-  for (const Certificate& certificate : signer.below) {
-    const bw_key key = policy::kernel_key(certificate);
-    const bool may_be_there = by.chain_length == 0 || certificate.is_ca;
-    if (!may_be_there || key.length == 0 || by.chain_length == BW_MAX_CHAIN) {
-      by.evidence = BW_EVIDENCE_VERIFIED;
-      return by;
-    }
-    by.chain[by.chain_length++] = bw_hash_of_key(&key);
-  }
-  return by;
 }
 
 // What libbpf puts before the names of the kernel's BTF.

@@ -31,6 +31,7 @@ string move_text(const Event& event, const string& named) {
 }
 
 string touch_text(const Event& event) {
+  if (event.cause == BW_CAUSE_ORDER_REFUSED) return "ordered another policy";
   if (event.cause == BW_CAUSE_WARDEN_SILENT) return "made a call that no hook has judged";
   if (event.route == BW_ROUTE_OWN_SET) return "opened " + event.object + " to write";
   if (event.route == BW_ROUTE_OWN_OUTRANKED)

@@ -97,19 +97,14 @@ Result<bw_manager> manager_in(const std::string& root) {
   return bw_manager{.inode = file->number, .device = file->device, .reserved = 0};
 }
 
-// What a program that finds it in a map of maps could write. Rings are left out: many programs keep
-// theirs in such a map.
-bool can_be_written(const bpf_map_info& info) {
-  return (info.map_flags & BPF_F_RDONLY_PROG) == 0 && info.type != BPF_MAP_TYPE_RINGBUF;
-}
-
-bw_own_shape shape_of(const bpf_map_info& info) {
-  const bool counts = info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
-  return {.type = info.type,
-          .key_size = info.key_size,
-          .value_size = info.value_size,
-          .flags = info.map_flags,
-          .max_entries = counts ? info.max_entries : 0};
+bw_own_shape shape_of(const bpf_map* map) {
+  const bpf_map_type type = bpf_map__type(map);
+  const bool counts = type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  return {.type = static_cast<uint32_t>(type),
+          .key_size = bpf_map__key_size(map),
+          .value_size = bpf_map__value_size(map),
+          .flags = bpf_map__map_flags(map),
+          .max_entries = counts ? bpf_map__max_entries(map) : 0};
 }
 
 // Into the maps `own` and `own_shapes` of one skeleton.
@@ -127,15 +122,24 @@ class OwnMap {
     return {};
   }
 
-  [[nodiscard]] Status note_map(const bpf_map* map) const {
+  // What a program that finds it in a map of maps could write. Rings are left out: many programs
+  // keep theirs in such a map.
+  [[nodiscard]] Status note_shape(const bpf_map* map, uint32_t id) const {
+    const bw_own_shape shape = shape_of(map);
+    if ((shape.flags & BPF_F_RDONLY_PROG) != 0 || shape.type == BPF_MAP_TYPE_RINGBUF) return {};
+    if (bpf_map_update_elem(shapes_, &shape, &id, BPF_ANY) == 0) return {};
+    return fail_errno(errno, "cannot note what bpfwarden's maps are like");
+  }
+
+  [[nodiscard]] Status note_map(bpf_map* map) const {
     const std::string name = bpf_map__name(map);
     bpf_map_info info = {};
     uint32_t size = sizeof(info);
     if (bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &size) != 0)
       return fail_errno(errno, "cannot look at the map " + name);
-    const bw_own_shape shape = shape_of(info);
-    if (can_be_written(info) && bpf_map_update_elem(shapes_, &shape, &info.id, BPF_ANY) != 0)
-      return fail_errno(errno, "cannot note what the map " + name + " is like");
+    if (auto noted = note_shape(map, info.id); !noted) return noted;
+    if (const bpf_map* inner = bpf_map__inner_map(map); inner != nullptr)
+      if (auto noted = note_shape(inner, info.id); !noted) return noted;
     return note(BW_OWN_MAP, info.id, "map " + name, access_to(name));
   }
 
@@ -208,6 +212,13 @@ Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& 
   if (!folder) return std::unexpected(folder.error());
   return own.note(BW_OWN_FOLDER, static_cast<uint32_t>(folder->number), "folder of the pins",
                   BW_OWN_CLOSED, folder->device);
+}
+
+Status note_own_map(uint32_t id, const std::string& name) {
+  const std::string pin = std::string(kPinFolder) + "/map_own";
+  const Fd own(bpf_obj_get(pin.c_str()));
+  if (!own) return fail_errno(errno, "cannot open " + pin);
+  return OwnMap(own.get(), -1).note(BW_OWN_MAP, id, name, BW_OWN_READABLE);
 }
 
 Status note_manager(int managers, const std::string& root) {

@@ -1,7 +1,9 @@
 // Which objects in the kernel are bpfwarden's own, and which executables its managers: noted for
-// the kernel part, which tells of everybody else who reaches for them (bpf-lsm/own_objects.bpf.h).
+// the kernel part, which tells of everybody else who reaches for them
+// (bpf-lsm/seal/own_objects.bpf.h).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,9 @@ namespace bpfwarden::loader {
 // Errors: errno of bpf(2), or of what says which folder that is.
 [[nodiscard]] Status note_own_objects(const bpf_object_skeleton& skeleton,
                                       const std::string& pin_folder);
+
+// A map that is made later, which tools read. By the pin of the map `own`.
+[[nodiscard]] Status note_own_map(uint32_t id, const std::string& name);
 
 // Maps that tools write into, on a sealed host too: how far they have read.
 [[nodiscard]] bool is_written_by_tools(std::string_view map);

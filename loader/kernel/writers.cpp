@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "bpf-lsm/abi/own.h"
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {

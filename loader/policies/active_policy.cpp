@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "loader/kernel/hooks.h"
 #include "loader/policies/policy_store.h"
 
 namespace bpfwarden::loader {
@@ -52,6 +53,13 @@ Status require_settled(const ActivePolicy& active) {
   if (!awaits_confirmation(active.word, boot_time_ns())) return {};
   return fail("the active policy awaits confirmation",
               "run `bpfwarden confirm` to keep it, or `bpfwarden rollback`");
+}
+
+Status require_hooks(const ActivePolicy& active) {
+  const auto hooks = read_hooks(active.pins);
+  if (!hooks) return std::unexpected(hooks.error());
+  if (hooks->missing.empty()) return {};
+  return fail(missing_hooks_text(*hooks), kMissingHooksHint);
 }
 
 void prune_copies(const PinnedMaps& pins) {

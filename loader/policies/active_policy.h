@@ -31,6 +31,9 @@ struct ActivePolicy {
 // Errors: the active policy awaits its confirmation.
 [[nodiscard]] Status require_settled(const ActivePolicy& active);
 
+// Errors: a hook is gone. A policy that is applied then would decide nothing, and say so to nobody.
+[[nodiscard]] Status require_hooks(const ActivePolicy& active);
+
 // Deletes the copies of policies that no generation refers to.
 void prune_copies(const PinnedMaps& pins);
 

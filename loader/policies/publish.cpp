@@ -24,7 +24,6 @@ Result<Fd> create_image_map() {
   attr.key_size = sizeof(uint32_t);
   attr.value_size = sizeof(bw_image);
   attr.max_entries = 1;
-  attr.map_flags = BPF_F_RDONLY_PROG;
   std::string_view("bw_image").copy(attr.map_name, sizeof(attr.map_name) - 1);
   Fd map(sys_bpf(BPF_MAP_CREATE, attr));
   if (!map) return fail_errno(errno, "cannot create the map for the policy image");
@@ -78,6 +77,13 @@ Status settle(int control, bw_control& word) {
 
 }  // namespace
 
+Result<Fd> make_empty_slot() {
+  auto map = create_image_map();
+  if (map && bpf_map_freeze(map->get()) != 0)
+    return fail_errno(errno, "cannot freeze an empty policy image");
+  return map;
+}
+
 uint64_t boot_time_ns() {
   timespec now = {};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
@@ -123,7 +129,10 @@ Result<std::optional<Generation>> read_generation(int generations, uint64_t numb
     if (errno == ENOENT) return std::nullopt;
     return fail_errno(errno, "cannot find the policy image");
   }
-  const Fd map(bpf_map_get_fd_by_id(id));
+  struct bpf_get_fd_by_id_opts reading = {};
+  reading.sz = sizeof(reading);
+  reading.open_flags = BPF_F_RDONLY;
+  const Fd map(bpf_map_get_fd_by_id_opts(id, &reading));
   if (!map) return fail_errno(errno, "cannot open the policy image");
   auto image = std::make_unique<bw_image>();
   if (bpf_map_lookup_elem(map.get(), &kOnlyKey, image.get()) != 0)

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
 
@@ -53,6 +54,9 @@ struct Deadline {
 [[nodiscard]] Result<uint64_t> publish(int control, int generations, const bw_image& image,
                                        std::optional<Deadline> deadline = std::nullopt,
                                        std::string_view next_root = {});
+
+// A map as those of images, without one, that no process can write.
+[[nodiscard]] Result<Fd> make_empty_slot();
 
 // Beside the active one, in the place of another. Returns its number.
 [[nodiscard]] Result<uint64_t> publish_staged(int control, int generations, const bw_image& image);

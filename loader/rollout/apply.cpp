@@ -12,7 +12,9 @@
 #include "loader/policies/host_mounts.h"
 #include "loader/policies/policy_store.h"
 #include "loader/policies/publish.h"
+#include "loader/rollout/apply_signed.h"
 #include "loader/rollout/probe.h"
+#include "loader/rollout/rings.h"
 #include "loader/text/moment.h"
 
 namespace bpfwarden::loader {
@@ -33,50 +35,17 @@ uint64_t seconds_to_confirm(const ApplyOptions& options, const bw_image* active,
   return next.mode == BW_MODE_ENFORCE && !enforced ? kDefaultConfirmSeconds : 0;
 }
 
-// The image with the serials that the kernel part protects.
-Result<std::unique_ptr<bw_image>> with_ring(const bw_image& image, keyring::KeySerial ring) {
-  const auto keys = keyring::ring_keys(ring);
-  if (!keys) return std::unexpected(keys.error());
-  if (keys->size() > BW_MAX_SEALED)
-    return fail("the policy names " + std::to_string(keys->size()) + " certificates; " +
-                    std::to_string(BW_MAX_SEALED) + " fit into the keyring",
-                "take out certificates that are no longer used, or name their CA as `issuer`");
-  auto filled = std::make_unique<bw_image>(image);
-  filled->sealed.ring = ring;
-  filled->sealed.key_count = static_cast<uint32_t>(keys->size());
-  std::ranges::copy(*keys, filled->sealed.keys);
-  return filled;
-}
-
-// Signatures must go on verifying when `fallback` decides again, with nobody there to change the
-// keyring: its certificates are in the ring as well. Which key counts, each image says by itself.
-Status add_certificates(std::vector<Certificate>& certificates, const bw_image& fallback) {
-  auto other = load_policy(fallback.policy_digest);
-  if (!other)
-    return std::unexpected(
-        std::move(other).error().within("the policy to fall back to cannot be read"));
-  for (auto& certificate : other->compiled->certificates)
-    if (std::ranges::find(certificates, certificate.fingerprint, &Certificate::fingerprint) ==
-        certificates.end())
-      certificates.push_back(std::move(certificate));
-  return {};
-}
-
 struct Ready {
   std::unique_ptr<bw_image> image;  // with the serials of its keyring
   keyring::KeySerial ring = 0;
 };
 
-Result<Ready> make_ring(const CompiledPolicy& compiled, const bw_image* fallback) {
-  std::vector<Certificate> certificates = compiled.certificates;
-  if (fallback != nullptr)
-    if (auto added = add_certificates(certificates, *fallback); !added)
-      return std::unexpected(std::move(added).error());
-  auto ring = keyring::create_sealed_ring(kRingName, certificates);
-  if (!ring) return std::unexpected(std::move(ring).error());
-  auto image = with_ring(*compiled.image, *ring);
-  if (!image) return std::unexpected(image.error());
-  return Ready{std::move(*image), *ring};
+Result<Ready> with_ring(const CompiledPolicy& compiled, const bw_image* fallback) {
+  const auto ring = make_ring(compiled, fallback);
+  if (!ring) return std::unexpected(ring.error());
+  Ready ready = {std::make_unique<bw_image>(*compiled.image), ring->serial};
+  ready.image->sealed = ring->keys;
+  return ready;
 }
 
 // With a deadline the same policy in audit mode comes first, for that to be there to fall back to.
@@ -104,7 +73,7 @@ void tell(const ApplyOptions& options, const std::string& what) {
 
 Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& options,
                             uint64_t within_s) {
-  auto ready = make_ring(compiled, nullptr);
+  auto ready = with_ring(compiled, nullptr);
   if (!ready) return std::unexpected(std::move(ready).error());
   tell(options, "loading the hooks: the kernel verifies them, which may take a minute");
   auto warden = Warden::load(seals(*compiled.image));
@@ -133,7 +102,7 @@ Result<Applied> apply_first(const CompiledPolicy& compiled, const ApplyOptions& 
 Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& active,
                            uint64_t within_s) {
   const bw_image* fallback = within_s != 0 ? active.generation.image.get() : nullptr;
-  auto ready = make_ring(compiled, fallback);
+  auto ready = with_ring(compiled, fallback);
   if (!ready) return std::unexpected(std::move(ready).error());
   std::optional<Deadline> deadline;
   if (within_s != 0)
@@ -150,6 +119,14 @@ Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& a
                  .unchanged = false,
                  .confirm_within = within_s,
                  .sealed = Sealed::no};
+}
+
+// A host that is not sealed may ask for signatures as well.
+Status require_free(const ActivePolicy& active) {
+  if (!asks_for_signatures(*active.generation.image)) return {};
+  return fail("the active policy is replaced by signed ones alone (`policy-signed-by`)",
+              "`bpfwarden compile POLICY -o FOLDER --key KEY --cert CERTIFICATE`, then `bpfwarden "
+              "apply FOLDER`");
 }
 
 bool names_files_as_now(const bw_image& image) {
@@ -173,6 +150,8 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
                  .sealed = is_sealed(active.word) ? Sealed::now : Sealed::no};
 }
 
+}  // namespace
+
 Result<Applied> sealed_if_asked(Applied applied) {
   const auto sealed = seal_if_asked();
   if (!sealed)
@@ -181,17 +160,6 @@ Result<Applied> sealed_if_asked(Applied applied) {
   applied.sealed = *sealed;
   return applied;
 }
-
-// A policy that is applied to hooks which are no longer there would decide nothing, and say so to
-// nobody.
-Status require_hooks(const ActivePolicy& active) {
-  const auto hooks = read_hooks(active.pins);
-  if (!hooks) return std::unexpected(hooks.error());
-  if (hooks->missing.empty()) return {};
-  return fail(missing_hooks_text(*hooks), kMissingHooksHint);
-}
-
-}  // namespace
 
 Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
                              bool may_go_down) {
@@ -206,6 +174,9 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
       return std::unexpected(std::move(open).error());
     if (auto settled = require_settled(**active); !settled)
       return std::unexpected(std::move(settled).error());
+    if (!options.at_boot)
+      if (auto free = require_free(**active); !free)
+        return std::unexpected(std::move(free).error());
     const auto newer = require_newer(*(*active)->generation.image, *compiled.image);
     if (!newer && !may_go_down) return std::unexpected(newer.error());
   }

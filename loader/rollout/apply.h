@@ -50,6 +50,9 @@ struct Applied {
 [[nodiscard]] Result<Applied> apply_locked(const CheckedPolicy& checked,
                                            const ApplyOptions& options, bool may_go_down);
 
+// Likewise, where it has become active: seals the host if it says so, and notes that.
+[[nodiscard]] Result<Applied> sealed_if_asked(Applied applied);
+
 // Detaches the hooks and drops pins, policy and keyring, and the copies of policies. True if there
 // was something to drop.
 [[nodiscard]] Result<bool> switch_off();

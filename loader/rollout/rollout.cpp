@@ -7,6 +7,7 @@
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
 #include "loader/policies/policy_store.h"
+#include "loader/signed/order.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -22,6 +23,18 @@ Result<Generation> read_previous(const ActivePolicy& active) {
     return fail("there is no policy to go back to",
                 "`bpfwarden status` shows what is active; `bpfwarden apply POLICY` replaces it");
   return std::move(**previous);
+}
+
+Status keep(const ActivePolicy& active) {
+  if (is_sealed(active.word)) return send_confirmation();
+  bw_control word = active.word;
+  const auto previous = read_previous(active);
+  // A first policy has nothing to go back to but itself.
+  if (previous &&
+      std::ranges::equal(previous->image->policy_digest, active.generation.image->policy_digest))
+    word.previous = 0;
+  word.unconfirmed = 0;
+  return write_control(active.pins.control.get(), word);
 }
 
 // The image is still there, and so are its keys, in the ring of the one that awaits confirmation.
@@ -42,7 +55,7 @@ Result<Applied> confirm() {
   if (!lock) return std::unexpected(std::move(lock).error());
   auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
-  bw_control& word = active->word;
+  const bw_control& word = active->word;
   const bw_image& image = *active->generation.image;
   if (has_returned(word, boot_time_ns()))
     return fail("too late: nobody confirmed in time, and version " +
@@ -52,13 +65,7 @@ Result<Applied> confirm() {
   if (!awaits_confirmation(word, boot_time_ns()))
     return fail("no policy awaits confirmation", "`bpfwarden status` shows what is active");
   if (auto saved = save_for_boot(image); !saved) return std::unexpected(std::move(saved).error());
-  auto previous = read_previous(*active);
-  // A first policy has nothing to go back to but itself.
-  if (previous && std::ranges::equal(previous->image->policy_digest, image.policy_digest))
-    word.previous = 0;
-  word.unconfirmed = 0;
-  if (auto written = write_control(active->pins.control.get(), word); !written)
-    return std::unexpected(std::move(written).error());
+  if (auto kept = keep(*active); !kept) return std::unexpected(std::move(kept).error());
   const auto sealed = seal_if_asked();
   if (!sealed)
     return std::unexpected(

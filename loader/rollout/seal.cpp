@@ -1,9 +1,9 @@
 #include "loader/rollout/seal.h"
 
 #include "loader/kernel/guard.h"
-#include "loader/kernel/hooks.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
+#include "loader/signed/order.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -14,11 +14,11 @@ Result<bool> has_guard() {
   return *count != 0;
 }
 
-Status require_whole(const ActivePolicy& active) {
-  const auto hooks = read_hooks(active.pins);
-  if (!hooks) return std::unexpected(hooks.error());
-  if (hooks->missing.empty()) return {};
-  return fail(missing_hooks_text(*hooks), kMissingHooksHint);
+// Before nobody can add a slot any more.
+Status seal_policy(const ActivePolicy& active) {
+  if (active.generation.image->policy_signers != 0)
+    if (auto ready = prepare_slots(active.pins.generations.get()); !ready) return ready;
+  return seal_maps(active.word);
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ Result<Sealed> seal() {
   if (!active) return std::unexpected(active.error());
   if (is_sealed(active->word)) return Sealed::now;
   if (auto settled = require_settled(*active); !settled) return std::unexpected(settled.error());
-  if (auto whole = require_whole(*active); !whole) return std::unexpected(whole.error());
+  if (auto whole = require_hooks(*active); !whole) return std::unexpected(whole.error());
   const auto guarded = has_guard();
   if (!guarded) return std::unexpected(guarded.error());
   if (!*guarded)
@@ -41,7 +41,7 @@ Result<Sealed> seal() {
         "would open the host",
         "apply a policy with `seal = true`; the next boot attaches them with a guard, and "
         "seals");
-  if (auto done = seal_maps(active->word); !done) return std::unexpected(done.error());
+  if (auto done = seal_policy(*active); !done) return std::unexpected(done.error());
   return Sealed::now;
 }
 
@@ -54,7 +54,7 @@ Result<Sealed> seal_if_asked() {
   if (!guarded) return std::unexpected(guarded.error());
   if (!*guarded) return Sealed::at_boot;
   if (awaits_confirmation(active->word, boot_time_ns())) return Sealed::at_confirm;
-  if (auto done = seal_maps(active->word); !done) return std::unexpected(done.error());
+  if (auto done = seal_policy(*active); !done) return std::unexpected(done.error());
   return Sealed::now;
 }
 

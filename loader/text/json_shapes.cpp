@@ -141,6 +141,9 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"bundle_signature", "kernels signed_digest bytes problem? signers? subject_key_id? digest_algorithm?"},
   {"bundle_certificate", "subject fingerprint? problem?"},
   {"verified", "file signature covers subject issuer fingerprint digest decisions=[program_decision] admitted"},
+  {"compiled", "file policy policy_version policy_digest mode seals confirm_within images signed_digest "
+               "policy_signatures=[policy_signature] signatures_needed signed_enough"},
+  {"policy_signature", "subject fingerprint~ issuer signer counted reason~"},
   {"program_decision", "program attach decision decided_by"},
   {"loaded", "programs=[loaded_program]"},
   {"loaded_program", "program program_id section pin"},
@@ -182,8 +185,9 @@ constexpr auto kAnswers = std::to_array<Answer>({
   {"keys new", "new_key"},
   {"keys revoke", "revocation"},
   {"sign", "signed to_be_signed"},
+  {"compile", "compiled"},
   {"inspect", "contents"},
-  {"verify", "verified"},
+  {"verify", "verified compiled"},
   {"run", "loaded"},
   {"completion", "completion"},
 });

@@ -1,6 +1,10 @@
 #include "policy/language/read_succession.h"
 
+#include <map>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "policy/language/read_keys.h"
 
@@ -55,6 +59,29 @@ void require_enough_keys(const Fields& fields, const Policy& policy, DiagnosticL
                  : "name another key in it, or ask for fewer signatures");
 }
 
+// Signatures are counted by slots: one key, as itself and as an issuer, or in two keyrings, would
+// have two.
+void refuse_keys_of_two_kinds(const Policy& policy, DiagnosticList& diagnostics) {
+  using Kind = std::tuple<bool, std::optional<SystemKeyring>>;
+  std::map<std::vector<uint8_t>, Kind> seen;
+  const auto add = [&](const KeyReference& reference, const Certificate& certificate,
+                       bool is_issuer) {
+    const Kind kind = {is_issuer, policy.keys[reference.key].keyring};
+    const auto [known, is_new] = seen.emplace(certificate.public_key, kind);
+    if (is_new || known->second == kind) return;
+    diagnostics.error(reference.position,
+                      "the public key of " + certificate.subject +
+                          " may sign in two ways, and could be two of the signatures needed",
+                      "name it once: in `certificates` or in `issuer`, and in one keyring");
+  };
+  for (const KeyReference& reference : policy.policy_signers.keys) {
+    for (const Certificate& one : policy.keys[reference.key].certificates)
+      add(reference, one, false);
+    for (const Certificate& one : policy.keys[reference.key].issuers)
+      if (one.is_ca) add(reference, one, true);
+  }
+}
+
 }  // namespace
 
 void read_succession(const Fields& fields, Policy& policy, DiagnosticList& diagnostics) {
@@ -67,6 +94,7 @@ void read_succession(const Fields& fields, Policy& policy, DiagnosticList& diagn
   if (const Entry* needed = fields.find("policy-signatures-needed"))
     read_needed(fields, *needed, policy, diagnostics);
   if (signed_by) require_enough_keys(fields, policy, diagnostics);
+  if (policy.policy_signers.needed > 1) refuse_keys_of_two_kinds(policy, diagnostics);
 }
 
 }  // namespace bpfwarden::policy

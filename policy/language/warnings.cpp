@@ -21,6 +21,7 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"no-rules", "the policy has no rules"},
     {"no-such-target", "what a rule names is not there, in the BTF or on the host at hand", true},
     {"not-a-wildcard", "only a `*` at the end is a wildcard, and no `[` or `?`"},
+    {"not-looked-up", "a compiled policy names what only a host could look up", true},
     {"offset-at-attach", "the kernel knows a probe in a file by its offset alone"},
     {"refuses-bpfwarden", "a rule refuses bpfwarden's own programs"},
     {"revoked-key", "every certificate of a key is revoked"},

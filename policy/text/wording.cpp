@@ -118,6 +118,12 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "Somebody has taken hooks away: `bpfwarden status` names them, and `bpfwarden why` who "
      "reached "
      "for them. A reboot brings them back with the confirmed policy."},
+    {"order-refused", CauseClass::derived,
+     "a policy was to take the place of the active one that those have not signed who may, or that "
+     "is older",
+     "`bpfwarden verify FOLDER` says who has signed it, `bpfwarden status` which version is "
+     "active. "
+     "Who was not to apply a policy here is to be asked why they did."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",

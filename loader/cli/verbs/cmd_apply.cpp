@@ -13,6 +13,7 @@
 #include "loader/policies/policy_store.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
+#include "loader/rollout/apply_signed.h"
 #include "loader/rollout/widening.h"
 #include "loader/text/json_members.h"
 #include "loader/text/service_manager.h"
@@ -69,7 +70,30 @@ int run_check(const CheckedPolicy& next) {
   return *changes ? 1 : 0;
 }
 
+// What was signed decides, with nothing of this host's added.
+int run_apply_signed(ApplyArguments& options) {
+  const auto policy = read_signed_policy(options.file);
+  if (!policy) {
+    const int status = print_error(policy.error());
+    return options.only_check ? kWrongUse : status;
+  }
+  put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
+  const CompiledPolicy& compiled = *policy->checked.compiled;
+  if (options.only_check) return run_check(policy->checked);
+  if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
+  const std::string widens = widening_line(compiled, options.file);
+  const auto taken_away = require_accepted(compiled, options.preflight);
+  if (!taken_away) return print_error(taken_away.error());
+  if (!in_json()) std::fputs((*taken_away + widens).c_str(), stderr);
+  const auto applied = apply_signed(*policy, options.apply);
+  if (!applied) return print_error(applied.error());
+  answer_applied(compiled, *applied, {.widening = widens, .taken_away = *taken_away});
+  tell_service_manager(policy_line(compiled));
+  return 0;
+}
+
 int run_apply(ApplyArguments& options) {
+  if (!options.saved && is_policy_folder(options.file)) return run_apply_signed(options);
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) {
     const int status = print_error(checked.error());
@@ -106,7 +130,8 @@ void add_apply(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand("apply",
                                       "Make a policy the active one; it stays when this "
                                       "command ends");
-  auto* file = verb->add_option("file", options->file, "the policy (TOML)");
+  auto* file =
+      verb->add_option("file", options->file, "the policy (TOML), or the folder of a signed one");
   auto* saved = verb->add_flag("--saved", options->saved,
                                "what was active and confirmed before the last boot");
   file->excludes(saved);

@@ -11,11 +11,11 @@
 
 #include "base/file.h"
 #include "keyring/cms.h"
-#include "keyring/kernel_keyring.h"
 #include "loader/bundles/sign_object.h"
 #include "loader/bundles/skeleton_header.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/cli/signing.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
@@ -23,8 +23,8 @@ namespace {
 
 struct SignArguments {
   std::vector<std::string> objects;
-  std::string key, certificate, output;
-  keyring::KeyAccess access = {.ask = true};
+  SigningOptions signing;
+  std::string output;
   std::string to_be_signed;  // prefix of the files to write them to
   std::string signature, self_check_signature;
   std::string version;
@@ -69,33 +69,6 @@ Result<keyring::Bundle> unsigned_bundle(const std::string& object, bool prog_onl
     return read_skeleton_header(object);  // its signature is replaced
   }
   return prog_only ? make_program_bundle(object) : make_loader_bundle(object);
-}
-
-// Who signs: a key at hand, or nobody but the files of signatures.
-struct Hand {
-  Certificate certificate;
-  std::optional<keyring::PrivateKey> key;
-};
-
-// Bundles are seldom signed where they run, so what this kernel lacks is worth a word and no more;
-// read_certificates() has refused what no kernel verifies.
-void warn_of_algorithm(const Certificate& certificate) {
-  const Status answer = keyring::ask_kernel_for(certificate);
-  if (answer || (answer.error().code != ENOENT && answer.error().code != ENOPKG)) return;
-  put_note("the kernel of this machine does not verify " + certificate.kernel_algorithm +
-           "; `bpfwarden doctor`, where the bundle is to run, lists what that kernel verifies");
-}
-
-Result<Hand> open_hand(const SignArguments& options) {
-  auto certificates = keyring::read_certificates(options.certificate);
-  if (!certificates) return std::unexpected(std::move(certificates).error());
-  Hand hand = {.certificate = certificates->front(), .key = std::nullopt};
-  warn_of_algorithm(hand.certificate);
-  if (options.key.empty()) return hand;
-  auto key = keyring::open_private_key(options.key, options.access);
-  if (!key) return std::unexpected(std::move(key).error());
-  hand.key = std::move(*key);
-  return hand;
 }
 
 Result<keyring::Bundle> sign(const std::string& object, const Hand& hand,
@@ -180,9 +153,9 @@ Status write_signed(const std::filesystem::path& path, const std::string& object
 // Before anything is written: no output is another's, or one of the files that are read.
 Status require_own_outputs(const SignArguments& options,
                            const std::vector<keyring::Bundle>& bundles) {
-  std::vector<std::filesystem::path> inputs = {options.key, options.certificate, options.signature,
-                                               options.self_check_signature,
-                                               options.access.passphrase_file};
+  std::vector<std::filesystem::path> inputs = {options.signing.key, options.signing.certificate,
+                                               options.signature, options.self_check_signature,
+                                               options.signing.access.passphrase_file};
   inputs.insert(inputs.end(), options.objects.begin(), options.objects.end());
   std::set<std::filesystem::path> outputs;
   for (const keyring::Bundle& bundle : bundles) {
@@ -198,8 +171,8 @@ std::optional<Error> misuse(const SignArguments& options) {
   const bool is_one = options.objects.size() == 1;
   if (!options.to_be_signed.empty())
     return is_one ? std::nullopt : std::optional(Error{0, "--emit-tbs takes one object", ""});
-  if (options.certificate.empty() || options.output.empty() ||
-      options.key.empty() == options.signature.empty())
+  if (options.signing.certificate.empty() || options.output.empty() ||
+      options.signing.key.empty() == options.signature.empty())
     return Error{0, "nothing says who signs, or where the bundle goes",
                  "give --cert and -o with --key or --attach-signature; or --emit-tbs"};
   if (is_skeleton_header(options.output) && !is_skeleton_header(options.objects.front()))
@@ -219,7 +192,7 @@ int run_sign(const SignArguments& options) {
   if (options.output == kStandardStream) answer_on_stderr();
   if (const auto wrong = misuse(options)) return print_error(*wrong), kWrongUse;
   if (!options.to_be_signed.empty()) return emit(options);
-  const auto hand = open_hand(options);
+  const auto hand = open_hand(options.signing);
   if (!hand) return print_error(hand.error());
   std::vector<keyring::Bundle> bundles;
   for (const std::string& object : options.objects) {
@@ -248,12 +221,7 @@ void add_sign(CLI::App& app, Command& chosen) {
   verb->add_option("objects", options->objects,
                    "one or more objects (x.bpf.o), or headers of signed light skeletons")
       ->required();
-  auto* key = verb->add_option("--key", options->key, "private key: a PEM file, or a pkcs11: URI");
-  verb->add_option("--passphrase-file", options->access.passphrase_file,
-                   "its first line opens the key, or is the token's PIN; without, it is asked for");
-  verb->add_option("--pkcs11-module", options->access.pkcs11_module,
-                   "the token's module; without, those that p11-kit knows");
-  verb->add_option("--cert", options->certificate, "its certificate (PEM or DER)");
+  auto* key = add_signing(*verb, options->signing);
   auto* output =
       verb->add_option("-o,--output", options->output,
                        "the bundle to write, or a folder for NAME.bpfsig; - is standard output");

@@ -12,6 +12,7 @@
 #include "loader/bundles/verify_bundle.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/signed/signed_policy_output.h"
 #include "loader/text/json_members.h"
 #include "policy/answers/explain.h"
 
@@ -103,7 +104,35 @@ std::optional<std::vector<Certificate>> certificates_of(const VerifyArguments& o
   return std::nullopt;
 }
 
+// A folder of `bpfwarden compile`. Who counts: the policy's own signers, and --cert.
+int verify_policy(const VerifyArguments& options) {
+  if (!options.policy.empty() || options.older_kernel)
+    return print_error({0,
+                        options.file + " is a policy: --policy and --older-kernel are for bundles",
+                        "who else may have signed it: --cert CERT"}),
+           kWrongUse;
+  std::vector<Certificate> others;
+  if (!options.certificate.empty()) {
+    auto read = keyring::read_certificates(options.certificate);
+    if (!read) return print_error(read.error()), kWrongUse;
+    others = std::move(*read);
+  }
+  const auto policy = read_policy_folder(options.file);
+  if (!policy) return print_error(policy.error());
+  const auto signatures = judge_signatures(*policy, others);
+  const bool is_enough = is_signed_enough(*policy, signatures);
+  if (in_json()) {
+    put_answer(signed_policy_json(options.file, *policy, signatures));
+    return is_enough ? 0 : 1;
+  }
+  std::fputs(signed_policy_text(options.file, *policy, signatures).c_str(), stdout);
+  std::printf("%zu of %zu signatures that count\n", count_signers(signatures),
+              signatures_needed(*policy->image));
+  return is_enough ? 0 : 1;
+}
+
 int run_verify(const VerifyArguments& options) {
+  if (is_policy_folder(options.file)) return verify_policy(options);
   auto bundle = read_signed(options.file);
   if (!bundle) return print_error(bundle.error());
   if (Status described = require_described(*bundle); !described)
@@ -133,9 +162,11 @@ void add_verify(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<VerifyArguments>();
   CLI::App* verb = app.add_subcommand(
       "verify",
-      "Say who signed a bundle and what a policy says of it; needs no kernel and no root");
+      "Say who signed a bundle or a policy, and what a policy says of a bundle; needs no kernel "
+      "and no root");
   verb->add_option("file", options->file,
-                   "what `bpfwarden sign` or `bpftool gen skeleton -L -S` wrote")
+                   "what `bpfwarden sign`, `bpftool gen skeleton -L -S` or `bpfwarden compile` "
+                   "wrote")
       ->required();
   auto* certificate =
       verb->add_option("--cert", options->certificate, "certificates of who may have signed it");
@@ -146,7 +177,8 @@ void add_verify(CLI::App& app, Command& chosen) {
                  "as on Linux 6.18 to 7.2, whose signatures cover no map");
   verb->footer("example: bpfwarden verify xdp.bundle --policy policy.toml");
   verb->callback([options, certificate, policy, &chosen] {
-    if (certificate->count() + policy->count() == 0) throw CLI::RequiredError("--cert or --policy");
+    if (certificate->count() + policy->count() == 0 && !is_policy_folder(options->file))
+      throw CLI::RequiredError("--cert or --policy");
     chosen = [options] { return run_verify(*options); };
   });
 }

@@ -259,7 +259,7 @@ TEST_CASE("refuses-bpfwarden is about rules, not about the default") {
   CHECK(count("refuses-bpfwarden", policy_of(no_lsm, "enforce")) == 1);
   CHECK(count("refuses-bpfwarden", policy_of(no_lsm, "audit")) == 0);
   CHECK(count("refuses-bpfwarden", policy_of(rule("a", "deny = [\"xdp\"]"), "enforce")) == 0);
-  CHECK(count("refuses-bpfwarden", policy_of(rule("a", "deny = [\"lsm/inode_*\"]"), "enforce")) ==
+  CHECK(count("refuses-bpfwarden", policy_of(rule("a", "deny = [\"lsm/cred_*\"]"), "enforce")) ==
         0);
 }
 

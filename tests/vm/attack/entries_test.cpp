@@ -15,9 +15,9 @@
 
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
+#include "tests/vm/attack/int80.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
-#include "tests/vm/helpers/int80.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/sharing.h"
 

@@ -97,6 +97,22 @@ ANYWHERE = """
 2 sign none.bpf.o --key netops.key --cert netops.pem -o no.bpfsig
 2 sign xdp_pass.bpf.o --key text --cert netops.pem -o no.bpfsig
 2 sign xdp_pass.bpf.o --key netops.key --cert text -o no.bpfsig
+0 !compile one.toml -o one.bpfpolicy
+0 compile one.bpfpolicy --key netops.key --cert netops.pem
+0 !compile one.toml -o one.bpfpolicy --key netops.key --cert netops.pem --confirm-within 10m
+1 compile one.toml -o netops.pem
+1 compile one.toml -o no.bpfpolicy --key other.key --cert netops.pem
+2 compile one.toml
+2 compile text -o no.bpfpolicy
+2 compile broken.toml -o no.bpfpolicy
+2 compile none.toml -o no.bpfpolicy
+2 compile one.toml -o no.bpfpolicy --key text --cert netops.pem
+2 compile one.bpfpolicy
+2 compile one.bpfpolicy --attach-signature none
+1 compile one.bpfpolicy --attach-signature text
+0 !verify one.bpfpolicy --cert netops.pem
+1 verify one.bpfpolicy
+2 verify one.bpfpolicy --policy one.toml
 0 !inspect xdp.bpfsig
 2 inspect text
 2 inspect none

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <stdexcept>
 
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 #include "policy/language/attach_point.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/places.h"

@@ -1,0 +1,84 @@
+#include "loader/rollout/apply_signed.h"
+
+#include <string>
+
+#include "loader/kernel/seal.h"
+#include "loader/policies/active_policy.h"
+#include "loader/policies/policy_store.h"
+#include "loader/rollout/rings.h"
+#include "loader/signed/order.h"
+
+namespace bpfwarden::loader {
+namespace {
+
+// What the kernel part would say as well, with what to do.
+Status require_successor(const ActivePolicy& active, const SignedPolicy& next) {
+  const bw_image& now = *active.generation.image;
+  if (std::string(now.policy_name) != next.image->policy_name)
+    return fail(std::string("the active policy is '") + now.policy_name + "', this one '" +
+                    next.image->policy_name + "': a signed policy keeps its name",
+                "give it the same `name`, compile and sign it again");
+  if (auto settled = require_settled(active); !settled) return settled;
+  return require_newer(now, *next.image);
+}
+
+Result<Applied> order(const SignedPolicy& next, const ActivePolicy& active) {
+  const uint64_t within = next.image->confirm_within_s;
+  const bw_image& now = *active.generation.image;
+  auto ring = make_ring(*next.checked.compiled, within != 0 ? &now : nullptr);
+  if (!ring) return std::unexpected(std::move(ring).error());
+  if (!is_sealed(active.word))
+    if (auto ready = prepare_slots(active.pins.generations.get()); !ready)
+      return std::unexpected(std::move(ready).error());
+  const Order given = {.image = next.image.get(),
+                       .signatures = next.signatures,
+                       .ring = keyring::find_ring(kRingName).value_or(now.sealed.ring),
+                       .sealed = ring->keys};
+  if (auto taken = send_order(given); !taken) return std::unexpected(std::move(taken).error());
+  const auto word = read_control(active.pins.control.get());
+  if (!word) return std::unexpected(word.error());
+  if (word->generation == active.word.generation)
+    return fail("the kernel part has not taken the policy, and does not say why",
+                "`bpfwarden status` says whether all hooks are there");
+  if (auto published = keyring::publish_ring(ring->serial); !published)
+    return std::unexpected(std::move(published).error().within(
+        "the policy is active, but its keyring could not be published"));
+  return Applied{.generation = word->generation,
+                 .ring = ring->serial,
+                 .first = false,
+                 .unchanged = false,
+                 .confirm_within = within,
+                 .sealed = is_sealed(*word) ? Sealed::now : Sealed::no};
+}
+
+Result<Applied> replace(const SignedPolicy& next, const ActivePolicy& active) {
+  if (auto fit = require_successor(active, next); !fit) return std::unexpected(fit.error());
+  if (auto whole = require_hooks(active); !whole) return std::unexpected(whole.error());
+  if (auto saved = save_policy(next.checked); !saved) return std::unexpected(saved.error());
+  auto applied = order(next, active);
+  if (!applied) return applied;
+  if (applied->confirm_within == 0)
+    if (auto saved = save_for_boot(*next.image); !saved)
+      return std::unexpected(
+          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+  prune_copies(active.pins);
+  return sealed_if_asked(*applied);
+}
+
+}  // namespace
+
+bool asks_for_signatures(const bw_image& active) { return active.policy_signers != 0; }
+
+Result<Applied> apply_signed(const SignedPolicy& policy, const ApplyOptions& options) {
+  {
+    auto lock = Lock::take();
+    if (!lock) return std::unexpected(std::move(lock).error());
+    const auto active = read_active_policy();
+    if (!active) return std::unexpected(active.error());
+    if (*active && asks_for_signatures(*(*active)->generation.image))
+      return replace(policy, **active);
+  }
+  return apply(policy.checked, options);
+}
+
+}  // namespace bpfwarden::loader

@@ -1,0 +1,23 @@
+// The keyring of a policy, before it becomes active.
+#pragma once
+
+#include "base/result.h"
+#include "bpf-lsm/abi/image.h"
+#include "keyring/kernel_keyring.h"
+#include "loader/policies/policy_file.h"
+
+namespace bpfwarden::loader {
+
+struct PolicyRing {
+  keyring::KeySerial serial = 0;
+  bw_sealed keys = {};  // the serials that the kernel part protects
+};
+
+// Sealed, and not yet published. With the certificates of `fallback`, too (null: none): signatures
+// must go on verifying when that decides again, with nobody there to change the keyring. Which key
+// counts, each image says by itself. Errors: as of create_sealed_ring(); more certificates than
+// fit; the fallback's text cannot be read.
+[[nodiscard]] Result<PolicyRing> make_ring(const CompiledPolicy& compiled,
+                                           const bw_image* fallback);
+
+}  // namespace bpfwarden::loader
