@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "bpf-lsm/abi/image.h"
 #include "bpf-lsm/abi/own.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/skeleton_entry.h"
@@ -97,6 +98,14 @@ Result<bw_manager> manager_in(const std::string& root) {
   return bw_manager{.inode = file->number, .device = file->device, .reserved = 0};
 }
 
+// The map of the policies' images, which libbpf no longer describes once it is made: maps.bpf.h.
+constexpr std::string_view kOfImages = "generations";
+constexpr bw_own_shape kImageShape = {.type = BPF_MAP_TYPE_ARRAY,
+                                      .key_size = sizeof(uint32_t),
+                                      .value_size = sizeof(bw_image),
+                                      .flags = 0,
+                                      .max_entries = 1};
+
 bw_own_shape shape_of(const bpf_map* map) {
   const bpf_map_type type = bpf_map__type(map);
   const bool counts = type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
@@ -124,22 +133,21 @@ class OwnMap {
 
   // What a program that finds it in a map of maps could write. Rings are left out: many programs
   // keep theirs in such a map.
-  [[nodiscard]] Status note_shape(const bpf_map* map, uint32_t id) const {
-    const bw_own_shape shape = shape_of(map);
+  [[nodiscard]] Status note_shape(const bw_own_shape& shape, uint32_t id) const {
     if ((shape.flags & BPF_F_RDONLY_PROG) != 0 || shape.type == BPF_MAP_TYPE_RINGBUF) return {};
     if (bpf_map_update_elem(shapes_, &shape, &id, BPF_ANY) == 0) return {};
     return fail_errno(errno, "cannot note what bpfwarden's maps are like");
   }
 
-  [[nodiscard]] Status note_map(bpf_map* map) const {
+  [[nodiscard]] Status note_map(const bpf_map* map) const {
     const std::string name = bpf_map__name(map);
     bpf_map_info info = {};
     uint32_t size = sizeof(info);
     if (bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &size) != 0)
       return fail_errno(errno, "cannot look at the map " + name);
-    if (auto noted = note_shape(map, info.id); !noted) return noted;
-    if (const bpf_map* inner = bpf_map__inner_map(map); inner != nullptr)
-      if (auto noted = note_shape(inner, info.id); !noted) return noted;
+    if (auto noted = note_shape(shape_of(map), info.id); !noted) return noted;
+    if (name == kOfImages)
+      if (auto noted = note_shape(kImageShape, info.id); !noted) return noted;
     return note(BW_OWN_MAP, info.id, "map " + name, access_to(name));
   }
 
