@@ -29,9 +29,10 @@
 //                                 only signed ones replace
 // seal/guard_hooks.bpf.h
 //   lsm_cgroup/bpf, lsm_cgroup/bpf_prog_load, lsm_cgroup/bpf_prog, lsm_cgroup/bpf_map,
-//   lsm_cgroup/bpf_map_create, lsm_cgroup/bpf_token_create, lsm_cgroup/file_ioctl,
+//   lsm_cgroup/bpf_map_create, lsm_cgroup/file_open, lsm_cgroup/file_ioctl,
 //   lsm_cgroup/file_ioctl_compat, lsm_cgroup/socket_setsockopt, lsm_cgroup/netlink_send
-//                                 the hooks of these names taken away from a sealed host
+//                                 the hooks of these names taken away from a sealed host; of
+//                                 file_open: kernel.ftrace_enabled written
 // signature_hooks.bpf.h
 //   fexit/verify_signature        which key verified (evidence)
 //   fexit/pkcs7_validate_trust    that it was the only signer (evidence)

@@ -64,6 +64,12 @@ bool kernel_has_value(const char* type, std::string_view value) {
   return false;
 }
 
+uint32_t kernel_function_id(const char* name) {
+  if (kernel_types() == nullptr) return 0;
+  const int id = btf__find_by_name_kind(kernel_types(), name, BTF_KIND_FUNC);
+  return id > 0 ? static_cast<uint32_t>(id) : 0;
+}
+
 bool kernel_has_function(const char* name) { return type_of(BTF_KIND_FUNC, name) != nullptr; }
 
 }  // namespace bpfwarden::loader

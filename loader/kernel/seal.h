@@ -16,7 +16,8 @@ namespace bpfwarden::loader {
 [[nodiscard]] int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds);
 
 // Of the pinned maps. `word`: the control word that stays. Killed half-way it leaves a host that is
-// not sealed, and may be run again. Errors: errno of bpf(2).
+// not sealed, and may be run again. Errors: errno of bpf(2); a program of somebody else's could
+// write them.
 [[nodiscard]] Status seal_maps(bw_control word);
 
 // Errors: the host is sealed; says what changes the policy then.
