@@ -156,6 +156,7 @@ struct bpf_map {
   __u32 value_size;
   __u32 id;
   struct bpf_map_owner* owner;
+  bool frozen;
 };
 
 struct bpf_link;
