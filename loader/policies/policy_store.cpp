@@ -57,6 +57,14 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   return std::string(bytes->begin(), bytes->end());
 }
 
+// By replace_file(), for a run that was killed; whoever asks holds the Lock.
+bool is_unfinished(const std::string& name) {
+  constexpr std::string_view random = ".XXXXXX";
+  if (name.size() <= random.size() || name[name.size() - random.size()] != '.') return false;
+  const std::string_view target = std::string_view(name).substr(0, name.size() - random.size());
+  return target == kBootFile || target.ends_with(kSuffix);
+}
+
 std::string digest_in(const std::string& boot) { return boot.substr(0, boot.find(' ')); }
 
 json to_json(const PolicySnapshot& snapshot) {
@@ -133,6 +141,7 @@ void prune_policies(const std::vector<PolicyDigest>& keep) {
   if (!saved && has_saved_for_boot()) return;  // which one it needs nobody can say
   const std::string boot = digest_in(saved.value_or(""));
   const auto is_kept = [&](const std::string& name) {
+    if (is_unfinished(name)) return false;
     return !name.ends_with(kSuffix) || (!boot.empty() && name.starts_with(boot)) ||
            std::ranges::any_of(keep,
                                [&](PolicyDigest digest) { return name.starts_with(hex(digest)); });
