@@ -5,7 +5,7 @@
 //
 // The includer says how to ask, before: BW_HAS_FIELD(KIND, TYPE, MEMBER), BW_HAS_TYPE(KIND, TYPE),
 // BW_HAS_VALUE(ENUM, VALUE) and BW_HAS_FUNCTION(NAME). The kernel part asks by CO-RE
-// (bpf-lsm/maps.bpf.h), user space the kernel's BTF (loader/kernel/kernel_has.h). No branch asks
+// (bpf-lsm/maps.bpf.h), user space the kernel's BTF (loader/btf/kernel_has.h). No branch asks
 // for a version.
 #pragma once
 

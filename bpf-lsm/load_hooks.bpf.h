@@ -8,7 +8,7 @@
 #include "bpf-lsm/capable.bpf.h"
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
-#include "bpf-lsm/own_objects.bpf.h"
+#include "bpf-lsm/seal/own_objects.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
 // What a busy host calls most, and no decision is about.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "bpf-lsm/loader_maps.bpf.h"
-#include "bpf-lsm/own_objects.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/seal/own_objects.bpf.h"
 
 static __always_inline int refuse_map(enum bw_cause cause, bool kernel) {
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));

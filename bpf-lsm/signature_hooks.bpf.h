@@ -3,11 +3,17 @@
 
 #include "bpf-lsm/signed_by.bpf.h"
 
-SEC("fexit/verify_signature")
-int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_signature* sig,
-             int ret) {
+// The kernel skips a tracing program that is already under way on the processor: one that was
+// preempted there in the middle of it, by whom it is asked for again. So a second one stands beside
+// each here, for what the first was skipped at; each does nothing where the other has.
+
+static __always_inline int note_verified(const struct key* key,
+                                         const struct public_key_signature* sig, int ret) {
   struct task_note* note = task_note(0);
   if (!note || !note->signature.under_way) return 0;
+  if (note->signature.by.evidence == BW_EVIDENCE_VERIFIED &&
+      note->signature.verified_sig == (__u64)sig && !ret)
+    return 0;
   note->signature.by.evidence = BW_EVIDENCE_NONE;
   if (ret || !is_public_key(key)) return 0;
   const struct public_key* public = BPF_CORE_READ(key, payload.data[0]);
@@ -20,9 +26,20 @@ int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_s
   return 0;
 }
 
+SEC("fexit/verify_signature")
+int BPF_PROG(note_verified_key, const struct key* key, const struct public_key_signature* sig,
+             int ret) {
+  return note_verified(key, sig, ret);
+}
+
+SEC("fexit/verify_signature")
+int BPF_PROG(note_verified_key_too, const struct key* key, const struct public_key_signature* sig,
+             int ret) {
+  return note_verified(key, sig, ret);
+}
+
 // One signer only. The trusted key verified that signer's signature, or issued its certificate.
-SEC("fexit/pkcs7_validate_trust")
-int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, int ret) {
+static __always_inline int note_signer(struct pkcs7_message* message, int ret) {
   struct task_note* note = task_note(0);
   if (!note || !note->signature.under_way) return 0;
   if (ret == -ENOKEY) note_wanted_key(note, message);
@@ -37,4 +54,14 @@ int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, 
     note->signature.by.evidence = BW_EVIDENCE_ISSUER;
   }
   return 0;
+}
+
+SEC("fexit/pkcs7_validate_trust")
+int BPF_PROG(note_sole_signer, struct pkcs7_message* message, struct key* ring, int ret) {
+  return note_signer(message, ret);
+}
+
+SEC("fexit/pkcs7_validate_trust")
+int BPF_PROG(note_sole_signer_too, struct pkcs7_message* message, struct key* ring, int ret) {
+  return note_signer(message, ret);
 }

@@ -20,18 +20,19 @@
 //   lsm/bpf_map                   a running loader's data rewritten before it is frozen; who opens
 //                                 maps of the warden's own
 //   lsm/bpf_map_free              a freed map taken for another one
-// own_hooks.bpf.h
+// seal/own_hooks.bpf.h
 //   lsm/inode_unlink, lsm/inode_rename
 //                                 pins of the warden's own removed, or renamed
 //   fentry/bpf_link_new_fd        its links opened (report only)
-// order_hooks.bpf.h
+// seal/order_hooks.bpf.h
 //   lsm.s/bpf                     a policy that nobody has signed who may, in the place of one that
 //                                 only signed ones replace
-// guard_hooks.bpf.h
+// seal/guard_hooks.bpf.h
 //   lsm_cgroup/bpf, lsm_cgroup/bpf_prog_load, lsm_cgroup/bpf_prog, lsm_cgroup/bpf_map,
-//   lsm_cgroup/bpf_map_create, lsm_cgroup/bpf_token_create, lsm_cgroup/file_ioctl,
+//   lsm_cgroup/bpf_map_create, lsm_cgroup/file_open, lsm_cgroup/file_ioctl,
 //   lsm_cgroup/file_ioctl_compat, lsm_cgroup/socket_setsockopt, lsm_cgroup/netlink_send
-//                                 the hooks of these names taken away from a sealed host
+//                                 the hooks of these names taken away from a sealed host; of
+//                                 file_open: kernel.ftrace_enabled written
 // signature_hooks.bpf.h
 //   fexit/verify_signature        which key verified (evidence)
 //   fexit/pkcs7_validate_trust    that it was the only signer (evidence)
@@ -94,14 +95,14 @@
 #include "bpf-lsm/attach/unjudged_hooks.bpf.h"
 #include "bpf-lsm/attach/watch_hooks.bpf.h"
 #include "bpf-lsm/filesystem_hooks.bpf.h"
-#include "bpf-lsm/guard_hooks.bpf.h"
 #include "bpf-lsm/inventory_hooks.bpf.h"
 #include "bpf-lsm/key_hooks.bpf.h"
 #include "bpf-lsm/load_hooks.bpf.h"
 #include "bpf-lsm/loader_hooks.bpf.h"
 #include "bpf-lsm/map_hooks.bpf.h"
-#include "bpf-lsm/order_hooks.bpf.h"
-#include "bpf-lsm/own_hooks.bpf.h"
+#include "bpf-lsm/seal/guard_hooks.bpf.h"
+#include "bpf-lsm/seal/order_hooks.bpf.h"
+#include "bpf-lsm/seal/own_hooks.bpf.h"
 #include "bpf-lsm/signature_hooks.bpf.h"
 #include "bpf-lsm/token_hooks.bpf.h"
 

@@ -43,6 +43,13 @@ struct bw_own {
   __u32 device;                 // super_block.s_dev of a folder
 };
 
+// The key of the map `own_shapes`: what a map of maps takes for a map of ours
+// (kernel/bpf/map_in_map.c).
+struct bw_own_shape {
+  __u32 type, key_size, value_size, flags;
+  __u32 max_entries;  // of arrays; else 0
+};
+
 // The key of the map `managers`: an executable, as the kernel numbers it.
 struct bw_manager {
   __u64 inode;
@@ -52,4 +59,5 @@ struct bw_manager {
 
 BW_STATIC_ASSERT(sizeof(struct bw_own_key) == 8, "bw_own_key");
 BW_STATIC_ASSERT(sizeof(struct bw_own) == 72, "bw_own");
+BW_STATIC_ASSERT(sizeof(struct bw_own_shape) == 20, "bw_own_shape has no padding");
 BW_STATIC_ASSERT(sizeof(struct bw_manager) == 16, "bw_manager has no padding");

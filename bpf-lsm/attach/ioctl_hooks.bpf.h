@@ -4,7 +4,7 @@
 #include "bpf-lsm/attach/held_programs.bpf.h"
 #include "bpf-lsm/attach/names_nothing.bpf.h"
 #include "bpf-lsm/attach/probe_files.bpf.h"
-#include "bpf-lsm/seal.bpf.h"
+#include "bpf-lsm/seal/seal.bpf.h"
 
 #define TUN_DEVICE (10 << 20 | 200)  // include/uapi/linux/major.h, include/linux/miscdevice.h
 

@@ -4,7 +4,7 @@
 
 #include "bpf-lsm/attach/held_programs.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
-#include "bpf-lsm/seal.bpf.h"
+#include "bpf-lsm/seal/seal.bpf.h"
 
 // One more than there is room for stands for all that are left: of any type, anywhere.
 __noinline int note_destination(__u64 types, __u32 ifindex) {

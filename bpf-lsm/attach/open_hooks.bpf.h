@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bpf-lsm/attach/probe_files.bpf.h"
-#include "bpf-lsm/own_objects.bpf.h"
+#include "bpf-lsm/seal/own_objects.bpf.h"
 
 extern const void bpf_iter_fops __ksym __weak;
 

@@ -3,7 +3,7 @@
 
 #include "bpf-lsm/attach/held_programs.bpf.h"
 #include "bpf-lsm/capable.bpf.h"
-#include "bpf-lsm/seal.bpf.h"
+#include "bpf-lsm/seal/seal.bpf.h"
 
 enum {
   AF_PACKET = 17,

@@ -152,8 +152,12 @@ struct bpf_map_owner {
 };
 
 struct bpf_map {
+  struct bpf_map* inner_map_meta;  // of a map of maps: what those in it are like
   enum bpf_map_type map_type;
+  __u32 key_size;
   __u32 value_size;
+  __u32 max_entries;
+  __u32 map_flags;
   __u32 id;
   struct bpf_map_owner* owner;
   bool frozen;

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
-#include "loader/kernel/kernel_has.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {

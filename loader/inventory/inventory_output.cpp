@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "keyring/x509.h"
+#include "loader/btf/type_names.h"
 #include "loader/inventory/take_away.h"
-#include "loader/kernel/type_names.h"
 #include "loader/policies/publish.h"
 #include "loader/text/json_members.h"
 #include "loader/text/kernel_text.h"

@@ -8,7 +8,7 @@
 
 #include "base/certificate.h"
 #include "base/fd.h"
-#include "loader/kernel/kernel_names.h"
+#include "loader/btf/kernel_names.h"
 #include "loader/policies/kernel_symbols.h"
 
 namespace bpfwarden::loader {

@@ -1,6 +1,6 @@
 // The guard of a sealed host: programs of LSM_CGROUP on the root cgroup
-// (bpf-lsm/guard_hooks.bpf.h). No descriptor, pin or mount holds them, so nothing that can be taken
-// away takes them away. They must be attached before the hooks that they stand behind
+// (bpf-lsm/seal/guard_hooks.bpf.h). No descriptor, pin or mount holds them, so nothing that can be
+// taken away takes them away. They must be attached before the hooks that they stand behind
 // (kernel/bpf/trampoline.c runs what was attached last first), and do nothing until the host is
 // sealed.
 #pragma once

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "bpf-lsm/abi/image.h"
 #include "bpf-lsm/abi/own.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/skeleton_entry.h"
@@ -97,10 +98,28 @@ Result<bw_manager> manager_in(const std::string& root) {
   return bw_manager{.inode = file->number, .device = file->device, .reserved = 0};
 }
 
-// Into the map `own` of one skeleton.
+// The map of the policies' images, which libbpf no longer describes once it is made: maps.bpf.h.
+constexpr std::string_view kOfImages = "generations";
+constexpr bw_own_shape kImageShape = {.type = BPF_MAP_TYPE_ARRAY,
+                                      .key_size = sizeof(uint32_t),
+                                      .value_size = sizeof(bw_image),
+                                      .flags = 0,
+                                      .max_entries = 1};
+
+bw_own_shape shape_of(const bpf_map* map) {
+  const bpf_map_type type = bpf_map__type(map);
+  const bool counts = type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  return {.type = static_cast<uint32_t>(type),
+          .key_size = bpf_map__key_size(map),
+          .value_size = bpf_map__value_size(map),
+          .flags = bpf_map__map_flags(map),
+          .max_entries = counts ? bpf_map__max_entries(map) : 0};
+}
+
+// Into the maps `own` and `own_shapes` of one skeleton.
 class OwnMap {
  public:
-  explicit OwnMap(int map) : map_(map) {}
+  OwnMap(int map, int shapes) : map_(map), shapes_(shapes) {}
 
   [[nodiscard]] Status note(bw_own_kind kind, uint32_t id, const std::string& name,
                             uint32_t access = BW_OWN_CLOSED, uint32_t device = 0) const {
@@ -112,12 +131,23 @@ class OwnMap {
     return {};
   }
 
+  // What a program that finds it in a map of maps could write. Rings are left out: many programs
+  // keep theirs in such a map.
+  [[nodiscard]] Status note_shape(const bw_own_shape& shape, uint32_t id) const {
+    if ((shape.flags & BPF_F_RDONLY_PROG) != 0 || shape.type == BPF_MAP_TYPE_RINGBUF) return {};
+    if (bpf_map_update_elem(shapes_, &shape, &id, BPF_ANY) == 0) return {};
+    return fail_errno(errno, "cannot note what bpfwarden's maps are like");
+  }
+
   [[nodiscard]] Status note_map(const bpf_map* map) const {
     const std::string name = bpf_map__name(map);
     bpf_map_info info = {};
     uint32_t size = sizeof(info);
     if (bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &size) != 0)
       return fail_errno(errno, "cannot look at the map " + name);
+    if (auto noted = note_shape(shape_of(map), info.id); !noted) return noted;
+    if (name == kOfImages)
+      if (auto noted = note_shape(kImageShape, info.id); !noted) return noted;
     return note(BW_OWN_MAP, info.id, "map " + name, access_to(name));
   }
 
@@ -155,7 +185,7 @@ class OwnMap {
   }
 
  private:
-  int map_;
+  int map_, shapes_;
 };
 
 const bpf_map* find_map(const bpf_object_skeleton& skeleton, std::string_view name) {
@@ -174,8 +204,9 @@ bool is_written_by_tools(std::string_view map) {
 
 Status note_own_objects(const bpf_object_skeleton& skeleton, const std::string& pin_folder) {
   const bpf_map* map = find_map(skeleton, "own");
-  if (map == nullptr) return fail("the kernel part has no map `own`");
-  const OwnMap own(bpf_map__fd(map));
+  const bpf_map* shapes = find_map(skeleton, "own_shapes");
+  if (map == nullptr || shapes == nullptr) return fail("the kernel part has no map `own`");
+  const OwnMap own(bpf_map__fd(map), bpf_map__fd(shapes));
   for (int i = 0; i < skeleton.map_cnt; i++)
     if (auto noted = own.note_map(*skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map);
         !noted)
@@ -199,7 +230,7 @@ Status note_own_map(uint32_t id, const std::string& name) {
   const bw_own_key key = {.kind = BW_OWN_MAP, .id = id};
   bw_own noted = {};
   if (bpf_map_lookup_elem(own.get(), &key, &noted) == 0) return {};
-  return OwnMap(own.get()).note(BW_OWN_MAP, id, name, BW_OWN_READABLE);
+  return OwnMap(own.get(), -1).note(BW_OWN_MAP, id, name, BW_OWN_READABLE);
 }
 
 Status note_manager(int managers, const std::string& root) {

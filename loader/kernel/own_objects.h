@@ -1,5 +1,6 @@
 // Which objects in the kernel are bpfwarden's own, and which executables its managers: noted for
-// the kernel part, which tells of everybody else who reaches for them (bpf-lsm/own_objects.bpf.h).
+// the kernel part, which tells of everybody else who reaches for them
+// (bpf-lsm/seal/own_objects.bpf.h).
 #pragma once
 
 #include <cstdint>

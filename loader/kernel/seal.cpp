@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "loader/kernel/own_objects.h"
 #include "loader/kernel/pins.h"
+#include "loader/kernel/writers.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -68,6 +69,13 @@ Status write_seal(const PinnedMap& control, bw_control& word) {
   return freeze(control);
 }
 
+// Once it is sealed none is loaded any more (binds_own(), bpf-lsm/own_objects.bpf.h).
+Status look_for_writers(const std::vector<PinnedMap>& maps) {
+  const auto own = std::ranges::find(maps, "own", &PinnedMap::name);
+  if (own == maps.end()) return fail("the map own is not pinned");
+  return require_no_writers(own->fd.get());
+}
+
 }  // namespace
 
 bool is_sealed(const bw_control& word) { return word.sealed_ns != 0; }
@@ -87,6 +95,7 @@ int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seco
 Status seal_maps(bw_control word) {
   const auto maps = open_all();
   if (!maps) return std::unexpected(maps.error());
+  if (auto none = look_for_writers(*maps); !none) return none;
   for (const PinnedMap& map : *maps)
     if (!decides(map))
       if (auto frozen = freeze(map); !frozen) return frozen;

@@ -12,7 +12,7 @@
 #include "loader/inventory/inventory.h"
 #include "loader/metrics/exposition.h"
 #include "loader/metrics/tallies.h"
-#include "loader/rollout/status.h"
+#include "loader/status/status.h"
 
 namespace bpfwarden::loader {
 

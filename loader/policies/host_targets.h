@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "loader/kernel/kernel_names.h"
+#include "loader/btf/kernel_names.h"
 #include "policy/language/model.h"
 #include "policy/text/diagnostic.h"
 

@@ -13,8 +13,8 @@
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/x509.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
-#include "loader/kernel/kernel_has.h"
 #include "loader/kernel/trial.h"
 #include "policy/lint/own_programs.h"
 

@@ -12,8 +12,8 @@
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/private_key.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/inventory/kernel_lists.h"
-#include "loader/kernel/kernel_has.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {

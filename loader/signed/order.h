@@ -1,6 +1,6 @@
 // A signed policy, handed over to the kernel part, which verifies it and makes it the active one
-// (bpf-lsm/order.bpf.h): the way that a policy with `policy-signed-by` is replaced, and the only
-// one on a sealed host.
+// (bpf-lsm/seal/order.bpf.h): the way that a policy with `policy-signed-by` is replaced, and the
+// only one on a sealed host.
 #pragma once
 
 #include <cstdint>

@@ -73,7 +73,10 @@ int run_check(const CheckedPolicy& next) {
 // What was signed decides, with nothing of this host's added.
 int run_apply_signed(ApplyArguments& options) {
   const auto policy = read_signed_policy(options.file);
-  if (!policy) return print_error(policy.error()), kWrongUse;
+  if (!policy) {
+    const int status = print_error(policy.error());
+    return options.only_check ? kWrongUse : status;
+  }
   put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
   const CompiledPolicy& compiled = *policy->checked.compiled;
   if (options.only_check) return run_check(policy->checked);

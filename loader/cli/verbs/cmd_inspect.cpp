@@ -6,12 +6,12 @@
 
 #include "keyring/bundle.h"
 #include "keyring/cms.h"
+#include "loader/btf/type_names.h"
 #include "loader/bundles/disassemble.h"
 #include "loader/bundles/program_attach.h"
 #include "loader/bundles/skeleton_header.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
-#include "loader/kernel/type_names.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {

@@ -15,7 +15,7 @@
 #include "loader/kernel/pins.h"
 #include "loader/policies/policy_file.h"
 #include "loader/policies/revoke_key.h"
-#include "loader/rollout/status.h"
+#include "loader/status/status.h"
 #include "loader/text/json_members.h"
 #include "policy/answers/rule_text.h"
 #include "policy/answers/suggest_text.h"

@@ -17,8 +17,8 @@
 #include "loader/kernel/version.h"
 #include "loader/report/report_page.h"
 #include "loader/report/report_sources.h"
-#include "loader/rollout/status.h"
-#include "loader/rollout/status_json.h"
+#include "loader/status/status.h"
+#include "loader/status/status_json.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {

@@ -17,9 +17,9 @@
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
-#include "loader/rollout/status.h"
-#include "loader/rollout/status_json.h"
-#include "loader/rollout/status_screen.h"
+#include "loader/status/status.h"
+#include "loader/status/status_json.h"
+#include "loader/status/status_screen.h"
 #include "loader/text/escaped_stream.h"
 
 namespace bpfwarden::loader {

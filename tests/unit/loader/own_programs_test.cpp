@@ -25,7 +25,9 @@ std::set<std::string> attach_points_of(const char* file) {
     std::string section = bpf_program__section_name(program);
     if (const size_t sleepable = section.find(".s/"); sleepable != std::string::npos)
       section.erase(sleepable, 2);
-    if (!section.starts_with("iter/")) found.insert(section);
+    // The guard's are attached before any policy could refuse them.
+    if (section.starts_with("iter/") || section.starts_with("lsm_cgroup/")) continue;
+    found.insert(section);
   }
   return found;
 }

@@ -1,5 +1,5 @@
 // The screen of `status`: what comes first, and that it fits whatever the numbers are.
-#include "loader/rollout/status_screen.h"
+#include "loader/status/status_screen.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>

@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
-#include "loader/kernel/kernel_has.h"
 #include "tests/vm/attack/control.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/relocated.h"

@@ -2,7 +2,6 @@
 // table by int 0x80, which any process may make, and registers whose upper halves mean nothing.
 #include <bpf/bpf.h>
 #include <keyutils.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
+#include "tests/vm/attack/int80.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/scene.h"
@@ -29,15 +29,6 @@ constexpr uint64_t kBpf32 = 357, kKeyctl32 = 288, kX32 = 0x4000'0000;
 
 // An entry, called as it is: no wrapper tidies a register. Returns what the kernel does.
 using Entry = long (*)(uint64_t number, uint64_t first, uint64_t second, uint64_t third);
-
-long by_int80(uint64_t number, uint64_t first, uint64_t second, uint64_t third) {
-  long result = 0;
-  asm volatile("int $0x80"
-               : "=a"(result)
-               : "a"(number), "b"(first), "c"(second), "d"(third), "S"(0L), "D"(0L)
-               : "r8", "r9", "r10", "r11", "memory");
-  return result;
-}
 
 long by_syscall(uint64_t number, uint64_t first, uint64_t second, uint64_t third) {
   long result = 0;
@@ -87,14 +78,6 @@ bool invalidates_all() {
 const Control junk_beside_arguments([] { return invalidates_all(); });
 
 // ---- bpf(2) by 32 bits --------------------------------------------------------------------------
-
-// Where 32 bits can point to.
-bpf_attr& low_attr() {
-  static void* const memory = ::mmap(nullptr, sizeof(bpf_attr), PROT_READ | PROT_WRITE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  return *new (memory) bpf_attr{};
-}
 
 long bpf_by_int80(bpf_cmd command, bpf_attr& attr) {
   return by_int80(kBpf32, command, reinterpret_cast<uint64_t>(&attr), sizeof(attr));

@@ -12,7 +12,7 @@
 #include <set>
 #include <sstream>
 
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 #include "tests/vm/attack/control.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"

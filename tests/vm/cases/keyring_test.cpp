@@ -17,7 +17,7 @@
 
 #include "keyring/cms.h"
 #include "keyring/cms_chain.h"
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 #include "tests/unit/keyring/test_signer.h"
 
 namespace bpfwarden::keyring {

@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <thread>
 
+#include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
-#include "loader/kernel/kernel_has.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 

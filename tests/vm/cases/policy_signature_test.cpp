@@ -224,10 +224,7 @@ void try_swapped_bytes(Fleet& fleet) {
   std::atomic<bool> ends = false;
   volatile uint8_t* mode = &image[offsetof(bw_image, mode)];
   std::thread swapper([&] {
-    while (!ends) {
-      *mode = BW_MODE_AUDIT;
-      *mode = BW_MODE_ENFORCE;
-    }
+    for (size_t i = 0; !ends; i++) *mode = i % 64 == 0 ? BW_MODE_ENFORCE : BW_MODE_AUDIT;
   });
   size_t refused = 0, taken = 0;
   for (int round = 0; round < effort(20, 500) && taken == 0; round++) {

@@ -3,7 +3,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 
 namespace bpfwarden::vm {
 

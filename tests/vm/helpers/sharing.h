@@ -37,6 +37,8 @@ class Sharer {
   Sharer& operator=(const Sharer&) = delete;
   ~Sharer();
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
  private:
   std::vector<char> stack_;
   pid_t pid_;

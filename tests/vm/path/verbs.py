@@ -136,6 +136,8 @@ GUEST = """
 1 status
 1 confirm
 1 promote
+1 seal
+2 seal --frobnicate
 1 rollback
 1 events
 1 policy show
@@ -213,6 +215,7 @@ NOBODY = 65534  # the user
 NEVER = {  # verb: status, and why
     ("schema", 1): "it asks nothing", ("recipes", 1): "it asks nothing", ("completion", 1): "it asks nothing",
     ("inspect", 1): "it shows what a file says, and judges nothing",
+    ("seal", 0): "a sealed guest takes no other step: attack_seal_* and policy_signature_* seal theirs",
 }
 BEFORE = {  # such a verb can do its work; next.toml has a new version each time
     "!promote": "stage next.toml", "!confirm": "apply next.toml --confirm-within 10m",

@@ -8,7 +8,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/places.h"

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <stdexcept>
 
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 #include "policy/language/attach_point.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/places.h"
@@ -82,7 +82,7 @@ std::vector<Row> all_rows() {
   return rows;
 }
 
-Sites::Sites() {
+Sites::Sites(bool keeps_shim) {
   clear();
   must("ip link add att0 type veth peer name att1 && ip link set att0 up && ip link set att1 up");
   must("tc qdisc add dev att0 clsact && tc qdisc add dev att1 clsact");
@@ -90,6 +90,7 @@ Sites::Sites() {
   must(
       "mkdir -p /sys/fs/cgroup/att.good/inner /sys/fs/cgroup/att.bad "
       "/sys/fs/cgroup/att.kept");
+  if (!keeps_shim) return;
   keeps_shim_ = make_link(loaded(program_of("lsm_cgroup", kLsmCgroupHook)),
                           open_cgroup("/att.kept").get(), BPF_LSM_CGROUP);
 }

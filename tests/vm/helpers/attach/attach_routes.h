@@ -62,7 +62,8 @@ struct Row {
 // /att.bad. Gone with the object.
 class Sites {
  public:
-  Sites();
+  // Without a program of LSM_CGROUP where none may be.
+  explicit Sites(bool keeps_shim = true);
   Sites(const Sites&) = delete;
   Sites& operator=(const Sites&) = delete;
   ~Sites();

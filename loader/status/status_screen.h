@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "loader/rollout/status.h"
+#include "loader/status/status.h"
 
 namespace bpfwarden::loader {
 

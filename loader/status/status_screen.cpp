@@ -1,4 +1,4 @@
-#include "loader/rollout/status_screen.h"
+#include "loader/status/status_screen.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "loader/rollout/status_json.h"
+#include "loader/status/status_json.h"
 
 #include <sys/utsname.h>
 

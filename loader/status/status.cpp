@@ -1,4 +1,4 @@
-#include "loader/rollout/status.h"
+#include "loader/status/status.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

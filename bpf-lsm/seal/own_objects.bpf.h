@@ -5,7 +5,7 @@
 
 #include "bpf-lsm/abi/own.h"
 #include "bpf-lsm/provenance.bpf.h"
-#include "bpf-lsm/seal.bpf.h"
+#include "bpf-lsm/seal/seal.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
@@ -17,6 +17,14 @@ struct {
   __type(key, struct bw_own_key);
   __type(value, struct bw_own);
 } own SEC(".maps");
+
+// Of those maps that a program could write; the value is the number of one.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_OWN);
+  __type(key, struct bw_own_shape);
+  __type(value, __u32);
+} own_shapes SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -173,11 +181,23 @@ static __always_inline int reach_program(struct bpf_prog* prog) {
   return error_of_reach(reach_own(BW_OWN_PROGRAM, id, way_to_descriptor(false)));
 }
 
+// Without another load an extension goes on to other programs of the type of its first target
+// (kernel/bpf/syscall.c, bpf_tracing_prog_attach), and nobody is asked which.
+static __always_inline bool could_extend_own(const struct bpf_prog* prog,
+                                             const struct bpf_prog* target) {
+  const __u32 type = BPF_CORE_READ(target, type);
+  return BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_EXT &&
+         (type == BPF_PROG_TYPE_LSM || type == BPF_PROG_TYPE_TRACING) && host_is_sealed();
+}
+
 // What a program would be traced by, or replaced in parts.
 static __always_inline int reach_extended(struct bpf_prog* prog) {
   const struct bpf_prog* target = BPF_CORE_READ(prog, aux, dst_prog);
   const __u32 id = target ? BPF_CORE_READ(target, aux, id) : 0;
-  if (!id || !own_object(BW_OWN_PROGRAM, id)) return 0;
+  if (!id) return 0;
+  if (could_extend_own(prog, target))
+    return error_of(reach_own(BW_OWN_FLOOR, BW_OWN_GUARD, BW_ROUTE_OWN_EXTENDED));
+  if (!own_object(BW_OWN_PROGRAM, id)) return 0;
   return error_of(reach_own(BW_OWN_PROGRAM, id, BW_ROUTE_OWN_EXTENDED));
 }
 
@@ -197,7 +217,47 @@ static __always_inline void reach_link(struct bpf_link* link) {
 
 // ---- By another program -------------------------------------------------------------------------
 // A descriptor that only reads is enough for a program to write by: the kernel looks at the flags
-// of the map alone. So do iterators over the elements of one.
+// of the map alone. For iterators over the elements of one it looks at nothing.
+
+// The number of the map of ours that may lie in this one; 0: none. Nobody is asked when a map is
+// put into another, so who binds one that takes maps like ours is refused, whatever is in it.
+static __always_inline __u32 own_map_within(struct bpf_map* map) {
+  const struct bpf_map* inner = BPF_CORE_READ(map, inner_map_meta);
+  struct bw_own_shape shape = {};
+  if (!inner) return 0;
+  shape.type = BPF_CORE_READ(inner, map_type);
+  shape.key_size = BPF_CORE_READ(inner, key_size);
+  shape.value_size = BPF_CORE_READ(inner, value_size);
+  shape.flags = BPF_CORE_READ(inner, map_flags);
+  if (shape.type == BPF_MAP_TYPE_ARRAY || shape.type == BPF_MAP_TYPE_PERCPU_ARRAY)
+    shape.max_entries = BPF_CORE_READ(inner, max_entries);
+  const __u32* id = bpf_map_lookup_elem(&own_shapes, &shape);
+  return id ? *id : 0;
+}
+
+// The policies' images are in no list: they come and go.
+static __noinline int is_image(__u64 address) {
+  int i;
+  bpf_for(i, 0, BW_SLOTS) {
+    const __u32 slot = (__u32)i;
+    if ((__u64)bpf_map_lookup_elem(&generations, &slot) == address) return 1;
+  }
+  return 0;
+}
+
+// As an image it is one of what `generations` holds. Not inlined, as the next: there is little room
+// left on the stack where reach_own() is called.
+static __noinline __u32 own_map_of(struct bpf_map* map) {
+  const __u32 id = BPF_CORE_READ(map, id);
+  if (own_object(BW_OWN_MAP, id)) return id;
+  return is_image((__u64)map) ? ((struct bpf_map*)&generations)->id : 0;
+}
+
+// The number of the map of ours that who binds this one can write; 0: none.
+static __noinline __u32 own_map_bound(struct bpf_map* map) {
+  const __u32 id = own_map_of(map);
+  return id ? id : own_map_within(map);
+}
 
 // A global function, for the stack of its caller is used up. `address` is that of prog->aux.
 __noinline int binds_own(__u64 address) {
@@ -205,21 +265,21 @@ __noinline int binds_own(__u64 address) {
   struct bpf_map** maps = aux->used_maps;
   const __u32 count = aux->used_map_cnt;
   int i;
-  if (!host_is_sealed()) return 0;
+  if (!host_is_sealed() || own_object(BW_OWN_PROGRAM, aux->id)) return 0;
   bpf_for(i, 0, (int)count) {
     struct bpf_map* map = 0;
     if (bpf_probe_read_kernel(&map, sizeof(map), maps + i)) return 1;
-    const __u32 id = BPF_CORE_READ(map, id);
-    if (own_object(BW_OWN_MAP, id)) return reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND);
+    const __u32 id = own_map_bound(map);
+    if (id) return reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND);
   }
   return 0;
 }
 
 static __always_inline int reach_iterated(struct bpf_link* link) {
   if (!link || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
-  const struct bpf_map* map = BPF_CORE_READ((struct bpf_iter_link*)link, aux.map);
-  const __u32 id = map ? BPF_CORE_READ(map, id) : 0;
-  if (!id || !own_object(BW_OWN_MAP, id)) return 0;
+  struct bpf_map* map = BPF_CORE_READ((struct bpf_iter_link*)link, aux.map);
+  const __u32 id = map ? own_map_of(map) : 0;
+  if (!id) return 0;
   return error_of(reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND));
 }
 

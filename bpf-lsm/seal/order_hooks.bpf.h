@@ -1,7 +1,7 @@
 // Orders, which come as BPF_OBJ_GET_INFO_BY_FD of no descriptor.
 #pragma once
 
-#include "bpf-lsm/order.bpf.h"
+#include "bpf-lsm/seal/order.bpf.h"
 
 static __noinline void tell_refused(int error) {
   struct task_note* note = task_note(0);

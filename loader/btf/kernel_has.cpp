@@ -1,4 +1,4 @@
-#include "loader/kernel/kernel_has.h"
+#include "loader/btf/kernel_has.h"
 
 #include <bpf/btf.h>
 
@@ -62,6 +62,12 @@ bool kernel_has_value(const char* type, std::string_view value) {
   for (uint32_t i = 0; found != nullptr && i < btf_vlen(found); i++)
     if (btf__name_by_offset(kernel_types(), btf_enum(found)[i].name_off) == value) return true;
   return false;
+}
+
+uint32_t kernel_function_id(const char* name) {
+  if (kernel_types() == nullptr) return 0;
+  const int id = btf__find_by_name_kind(kernel_types(), name, BTF_KIND_FUNC);
+  return id > 0 ? static_cast<uint32_t>(id) : 0;
 }
 
 bool kernel_has_function(const char* name) { return type_of(BTF_KIND_FUNC, name) != nullptr; }

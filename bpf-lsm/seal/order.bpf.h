@@ -118,7 +118,8 @@ __noinline int take_signature(__u32 n, __u64 generation) {
   note->signature.by.evidence = BW_EVIDENCE_NONE;
   const int error = verify_by_ring(next, way, size);
   note->signature.under_way = 0;
-  if (error) return error == -BW_ORDER_UNSIGNED ? error : -BW_ORDER_REJECTED;
+  // Somebody's whom the keyring does not have: it does not count, and is nothing wrong.
+  if (error) return error == -BW_ORDER_UNSIGNED ? 0 : -BW_ORDER_REJECTED;
   const __u32 signer = (__u32)find_signer_in(generation, way->order.ring);
   if (signer != BW_SIGNER_UNKNOWN && signer < BW_MAX_SIGNERS) way->signers |= 1ULL << signer;
   return 0;

@@ -2,7 +2,7 @@
 // ours is asked about.
 #pragma once
 
-#include "bpf-lsm/own_objects.bpf.h"
+#include "bpf-lsm/seal/own_objects.bpf.h"
 
 SEC("lsm/inode_unlink")
 int BPF_PROG(pin_unlinked, struct inode* folder, struct dentry* dentry, int ret) {

@@ -1,4 +1,4 @@
-#include "loader/rollout/canary.h"
+#include "loader/status/canary.h"
 
 #include <linux/bpf.h>
 
@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "loader/kernel/syscall.h"
-#include "loader/rollout/status.h"
+#include "loader/status/status.h"
 #include "policy/image/situation.h"
 
 namespace bpfwarden::loader {

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "loader/rollout/status.h"
+#include "loader/status/status.h"
 
 namespace bpfwarden::loader {
 

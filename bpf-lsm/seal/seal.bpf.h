@@ -20,7 +20,6 @@ enum guarded {
   GUARDED_IOCTL_COMPAT,
   GUARDED_SETSOCKOPT,
   GUARDED_NETLINK,
-  GUARDED_TOKEN_CREATE,
 };
 
 // What a guarded hook returns. If it lets the call pass it leaves a token in the task, which the

@@ -1,4 +1,4 @@
-#include "loader/kernel/kernel_names.h"
+#include "loader/btf/kernel_names.h"
 
 #include <bpf/btf.h>
 

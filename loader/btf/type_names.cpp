@@ -1,4 +1,4 @@
-#include "loader/kernel/type_names.h"
+#include "loader/btf/type_names.h"
 
 #include <bpf/libbpf.h>
 

@@ -2,6 +2,7 @@
 // space. The BTF is read once per process. Where it cannot be read, the kernel has nothing.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace bpfwarden::loader {
@@ -18,6 +19,9 @@ namespace bpfwarden::loader {
 [[nodiscard]] bool kernel_has_value(const char* type, std::string_view value);  // of an enum
 
 [[nodiscard]] bool kernel_has_function(const char* name);
+
+// As attach_btf_id names it; 0: there is none.
+[[nodiscard]] uint32_t kernel_function_id(const char* name);
 
 }  // namespace bpfwarden::loader
 
