@@ -109,8 +109,8 @@ enum {
 // One element of the map `hooks`: what was there when all were attached. One is gone when the
 // kernel has no link of this number any more, wherever that was pinned.
 struct bw_attached_hook {
-  __u32 link_id;  // 0: no more hooks
-  __u32 program_id;
+  __u32 link_id;                 // 0: a guard, which no link holds
+  __u32 program_id;              // 0: no more hooks
   char name[BW_HOOK_NAME_SIZE];  // of the program: "warden_prog_load"
 };
 

@@ -160,6 +160,7 @@ struct bpf_map {
   __u32 map_flags;
   __u32 id;
   struct bpf_map_owner* owner;
+  bool frozen;
 };
 
 struct bpf_link;

@@ -23,6 +23,7 @@ namespace bpfwarden::loader {
 namespace {
 
 constexpr std::string_view kGuardName = "guard_";
+constexpr long kGuards = 10;                           // one for each slot that the kernel has
 constexpr uint32_t kMostPrograms = 64;                 // of one cgroup, as the kernel has it
 constexpr ino_t kInitialCgroupNamespace = 0xEFFFFFFB;  // include/linux/proc_ns.h
 
@@ -149,15 +150,13 @@ Status detach_guard() {
   return root ? detach_from(root->get()) : std::unexpected(root.error());
 }
 
-Result<size_t> count_guards() {
+Result<bool> has_guard() {
   const auto root = open_root_cgroup();
   if (!root) return std::unexpected(root.error());
   const auto attached = attached_to(root->get());
   if (!attached) return std::unexpected(attached.error());
-  // A sealed host tells the names to managers alone, and has no others.
-  return std::ranges::count_if(*attached, [](const Attached& one) {
-    return one.name.empty() || one.name.starts_with(kGuardName);
-  });
+  const auto is_ours = [](const Attached& one) { return one.name.starts_with(kGuardName); };
+  return std::ranges::count_if(*attached, is_ours) == kGuards;
 }
 
 }  // namespace bpfwarden::loader

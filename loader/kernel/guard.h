@@ -21,10 +21,12 @@ namespace bpfwarden::loader {
 // namespace; errno of BPF_PROG_ATTACH where the kernel has no room.
 [[nodiscard]] Status attach_guard(const bpf_object_skeleton& skeleton);
 
-// What `off` does of a host that is not sealed. Errors: errno of bpf(2).
+// What `off` does of a host that is not sealed, and what is done with a guard whose hooks went with
+// a run that was killed. Errors: errno of bpf(2).
 [[nodiscard]] Status detach_guard();
 
-// How many of its programs are attached.
-[[nodiscard]] Result<size_t> count_guards();
+// All of its programs are attached. Of a host that is not sealed: another tells their names to
+// nobody.
+[[nodiscard]] Result<bool> has_guard();
 
 }  // namespace bpfwarden::loader

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/fd.h"
+#include "loader/kernel/guard.h"
 #include "loader/kernel/skeleton_entry.h"
 #include "loader/text/kernel_text.h"
 
@@ -28,6 +29,27 @@ Result<bool> is_attached(const bw_attached_hook& hook) {
   return info.prog_id == hook.program_id;
 }
 
+// A guard is behind no link; of what is neither attached nor a guard all is 0.
+Result<bw_attached_hook> attached_hook(const bpf_prog_skeleton& program) {
+  bw_attached_hook hook = {};
+  std::strncpy(hook.name, program.name, sizeof(hook.name) - 1);
+  bpf_prog_info guard = {};
+  bpf_link_info link = {};
+  uint32_t size = sizeof(link);
+  if (*program.link != nullptr &&
+      bpf_link_get_info_by_fd(bpf_link__fd(*program.link), &link, &size) != 0)
+    return fail_errno(errno, std::string("cannot look at the link of ") + program.name);
+  hook.link_id = link.id;
+  hook.program_id = link.prog_id;
+  const int fd = bpf_program__fd(*program.prog);
+  if (*program.link != nullptr || !is_guard(*program.prog) || fd < 0) return hook;
+  size = sizeof(guard);
+  if (bpf_prog_get_info_by_fd(fd, &guard, &size) != 0)
+    return fail_errno(errno, std::string("cannot look at ") + program.name);
+  hook.program_id = guard.id;
+  return hook;
+}
+
 // 0 for programs of LSM hooks, which the kernel always runs.
 uint64_t skipped_runs(uint32_t program_id) {
   const Fd program(bpf_prog_get_fd_by_id(program_id));
@@ -43,14 +65,10 @@ Status note_hooks(const bpf_object_skeleton& skeleton, int map) {
   uint32_t count = 0;
   for (int i = 0; i < skeleton.prog_cnt; i++) {
     const auto& program = skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz);
-    if (*program.link == nullptr) continue;
-    bpf_link_info info = {};
-    uint32_t size = sizeof(info);
-    if (bpf_link_get_info_by_fd(bpf_link__fd(*program.link), &info, &size) != 0)
-      return fail_errno(errno, std::string("cannot look at the link of ") + program.name);
-    bw_attached_hook hook = {.link_id = info.id, .program_id = info.prog_id, .name = {}};
-    std::strncpy(hook.name, program.name, sizeof(hook.name) - 1);
-    if (bpf_map_update_elem(map, &count, &hook, BPF_ANY) != 0)
+    const auto hook = attached_hook(program);
+    if (!hook) return std::unexpected(hook.error());
+    if (hook->program_id == 0) continue;
+    if (bpf_map_update_elem(map, &count, &*hook, BPF_ANY) != 0)
       return fail_errno(errno, "cannot note which hooks are attached");
     count++;
   }
@@ -64,7 +82,7 @@ Result<std::vector<bw_attached_hook>> noted_hooks(const PinnedMaps& pins) {
     bw_attached_hook hook = {};
     if (bpf_map_lookup_elem(pins.hooks.get(), &i, &hook) != 0)
       return fail_errno(errno, "cannot read which hooks there should be");
-    if (hook.link_id == 0) break;
+    if (hook.program_id == 0) break;
     noted.push_back(hook);
   }
   return noted;
@@ -76,6 +94,10 @@ Result<Hooks> read_hooks(const PinnedMaps& pins) {
   Hooks hooks;
   for (const bw_attached_hook& hook : *noted) {
     std::string name = kernel_text(hook.name, sizeof(hook.name));
+    if (hook.link_id == 0) {
+      hooks.programs.push_back(hook.program_id);  // the guard, which stays where it is
+      continue;
+    }
     const auto is_there = is_attached(hook);
     if (!is_there) return std::unexpected(is_there.error());
     if (*is_there) {

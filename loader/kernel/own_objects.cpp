@@ -226,6 +226,10 @@ Status note_own_map(uint32_t id, const std::string& name) {
   const std::string pin = std::string(kPinFolder) + "/map_own";
   const Fd own(bpf_obj_get(pin.c_str()));
   if (!own) return fail_errno(errno, "cannot open " + pin);
+  // By a run that was ended, and may have frozen it.
+  const bw_own_key key = {.kind = BW_OWN_MAP, .id = id};
+  bw_own noted = {};
+  if (bpf_map_lookup_elem(own.get(), &key, &noted) == 0) return {};
   return OwnMap(own.get(), -1).note(BW_OWN_MAP, id, name, BW_OWN_READABLE);
 }
 

@@ -84,6 +84,7 @@ Result<bool> is_sealed_host() {
   bw_control word = {};
   if (bpf_map_lookup_elem(control->get(), &key, &word) != 0)
     return fail_errno(errno, "cannot read the control word");
+  drop_unfinished_seal(control->get(), word);
   return is_sealed(word);
 }
 

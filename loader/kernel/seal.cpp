@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,13 @@ Status look_for_writers(const std::vector<PinnedMap>& maps) {
 }  // namespace
 
 bool is_sealed(const bw_control& word) { return word.sealed_ns != 0; }
+
+void drop_unfinished_seal(int control, bw_control& word) {
+  if (word.sealed_ns == 0) return;
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(control));
+  for (std::string name, value; info >> name >> value;)
+    if (name == "frozen:" && value == "0") word.sealed_ns = 0;
+}
 
 int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds) {
   constexpr uint64_t second = 1'000'000'000;

@@ -12,6 +12,10 @@ namespace bpfwarden::loader {
 
 [[nodiscard]] bool is_sealed(const bw_control& word);
 
+// A seal that is written and not closed, for whoever wrote it was killed, is none: takes it out of
+// `word`, which is of this map.
+void drop_unfinished_seal(int control, bw_control& word);
+
 // Of a host that is: Unix seconds. Now it is `boot_ns` (CLOCK_BOOTTIME) and `unix_seconds`.
 [[nodiscard]] int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds);
 

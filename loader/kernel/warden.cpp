@@ -86,6 +86,10 @@ Status Warden::attach() {
   if (bpf_program__autoload(skeleton_->progs.guard_bpf)) {
     if (auto guarded = attach_guard(*skeleton_->skeleton); !guarded) return guarded;
     skeleton_.get_deleter().with_guard = true;
+  } else {
+    // Left over by a run that was killed: it would pass for the guard of these hooks. Where it
+    // cannot be looked for, `seal` cannot find it either.
+    (void)detach_guard();
   }
   if (const int error = warden_bpf__attach(skeleton_.get()); error != 0)
     return failed(-error, "the kernel does not attach the hooks", log.text());

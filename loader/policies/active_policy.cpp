@@ -67,9 +67,11 @@ void prune_copies(const PinnedMaps& pins) {
   if (!word) return;
   std::vector<Generation> needed;
   std::vector<PolicyDigest> digests;
-  for (const uint64_t number : {word->generation, word->fallback, word->previous, word->staged})
-    if (auto one = read_generation(pins.generations.get(), number); one && *one)
-      needed.push_back(std::move(**one));
+  for (const uint64_t number : {word->generation, word->fallback, word->previous, word->staged}) {
+    auto one = read_generation(pins.generations.get(), number);
+    if (!one) return;  // which copy it needs nobody can say
+    if (*one) needed.push_back(std::move(**one));
+  }
   for (const Generation& one : needed) digests.emplace_back(one.image->policy_digest);
   prune_policies(digests);
 }

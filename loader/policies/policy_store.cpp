@@ -1,8 +1,12 @@
 #include "loader/policies/policy_store.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "keyring/x509.h"
 
@@ -21,13 +25,28 @@ std::filesystem::path path_of(const std::string& digest_hex) {
   return std::filesystem::path(kPolicyStore) / (digest_hex + kSuffix);
 }
 
+void sync_folder(const std::filesystem::path& folder) {
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd) (void)::fsync(fd.get());  // what is there decides; only a power cut would tell
+}
+
 std::filesystem::path boot_path() { return std::filesystem::path(kPolicyStore) / kBootFile; }
 
-Status write_text(const std::filesystem::path& path, const std::string& text) {
+// Their names are on the disk before anything is in them.
+Status make_store() {
   std::error_code error;
+  if (std::filesystem::is_directory(kPolicyStore, error)) return {};
   std::filesystem::create_directories(kPolicyStore, error);
   if (error)
     return fail_errno(error.value(), std::string("cannot make ") + kPolicyStore, "run as root");
+  for (auto made = std::filesystem::path(kPolicyStore); made.has_relative_path();
+       made = made.parent_path())
+    sync_folder(made.parent_path());
+  return {};
+}
+
+Status write_text(const std::filesystem::path& path, const std::string& text) {
+  if (auto made = make_store(); !made) return made;
   const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
   return replace_file(path, {bytes, text.size()}, 0600);
 }
@@ -36,6 +55,14 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   const auto bytes = read_file(path, kMaxCopy);
   if (!bytes) return std::unexpected(bytes.error());
   return std::string(bytes->begin(), bytes->end());
+}
+
+// By replace_file(), for a run that was killed; whoever asks holds the Lock.
+bool is_unfinished(const std::string& name) {
+  constexpr std::string_view random = ".XXXXXX";
+  if (name.size() <= random.size() || name[name.size() - random.size()] != '.') return false;
+  const std::string_view target = std::string_view(name).substr(0, name.size() - random.size());
+  return target == kBootFile || target.ends_with(kSuffix);
 }
 
 std::string digest_in(const std::string& boot) { return boot.substr(0, boot.find(' ')); }
@@ -110,8 +137,11 @@ Result<CheckedPolicy> load_for_boot() {
 
 void prune_policies(const std::vector<PolicyDigest>& keep) {
   std::error_code error;
-  const std::string boot = digest_in(read_text(boot_path()).value_or(""));
+  const auto saved = read_text(boot_path());
+  if (!saved && has_saved_for_boot()) return;  // which one it needs nobody can say
+  const std::string boot = digest_in(saved.value_or(""));
   const auto is_kept = [&](const std::string& name) {
+    if (is_unfinished(name)) return false;
     return !name.ends_with(kSuffix) || (!boot.empty() && name.starts_with(boot)) ||
            std::ranges::any_of(keep,
                                [&](PolicyDigest digest) { return name.starts_with(hex(digest)); });
@@ -122,7 +152,10 @@ void prune_policies(const std::vector<PolicyDigest>& keep) {
 
 Status forget_policies() {
   std::error_code error;
-  std::filesystem::remove_all(kPolicyStore, error);
+  // First, and for good: a boot must not look for a copy that is gone.
+  std::filesystem::remove(boot_path(), error);
+  sync_folder(kPolicyStore);
+  if (!error) std::filesystem::remove_all(kPolicyStore, error);
   if (error) return fail_errno(error.value(), std::string("cannot remove ") + kPolicyStore);
   return {};
 }

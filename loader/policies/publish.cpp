@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "loader/kernel/seal.h"
 #include "loader/kernel/syscall.h"
 #include "loader/policies/host_mounts.h"
 
@@ -63,7 +64,8 @@ Result<uint64_t> put_image(const bw_control& word, int generations, const bw_ima
   const auto slot = static_cast<uint32_t>(number % BW_SLOTS);
   const int map_fd = map->get();
   if (bpf_map_update_elem(generations, &slot, &map_fd, BPF_ANY) != 0)
-    return fail_errno(errno, "cannot put the policy image into its slot");
+    return fail_errno(errno, "cannot put the policy image into its slot",
+                      errno == EPERM ? "if sealing was interrupted: `bpfwarden seal` ends it" : "");
   return number;
 }
 
@@ -94,6 +96,7 @@ Result<bw_control> read_control(int control) {
   bw_control word = {};
   if (bpf_map_lookup_elem(control, &kOnlyKey, &word) != 0)
     return fail_errno(errno, "cannot read the control word");
+  drop_unfinished_seal(control, word);
   return word;
 }
 

@@ -129,6 +129,19 @@ Status require_free(const ActivePolicy& active) {
               "apply FOLDER`");
 }
 
+// By a run that was ended after the policy had become active.
+Result<Applied> made_up_for(const Applied& done, const CheckedPolicy& checked,
+                            const ApplyOptions& options) {
+  if (done.confirm_within == 0 && !options.at_boot) {
+    auto saved = save_policy(checked);
+    if (saved) saved = save_for_boot(*checked.compiled->image);
+    if (!saved)
+      return std::unexpected(
+          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+  }
+  return sealed_if_asked(done);
+}
+
 bool names_files_as_now(const bw_image& image) {
   const auto now = std::make_unique<bw_image>();
   return note_mounts(*now) && have_same_mounts(*now, image);
@@ -169,7 +182,8 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   if (*active) {
     if (auto whole = require_hooks(**active); !whole)
       return std::unexpected(std::move(whole).error());
-    if (const auto done = already_active(**active, *compiled.image)) return *done;
+    if (const auto done = already_active(**active, *compiled.image))
+      return made_up_for(*done, checked, options);
     if (auto open = require_unsealed((*active)->word); !open)
       return std::unexpected(std::move(open).error());
     if (auto settled = require_settled(**active); !settled)

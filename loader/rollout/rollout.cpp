@@ -62,10 +62,14 @@ Result<Applied> confirm() {
                     std::to_string(image.policy_version) + " of '" + image.policy_name +
                     "' decides again",
                 "run `bpfwarden apply POLICY` again, with more time: --confirm-within 15m");
-  if (!awaits_confirmation(word, boot_time_ns()))
+  const bool awaits = awaits_confirmation(word, boot_time_ns());
+  const auto half_sealed = is_left_to_seal(*active);  // by a confirmation that was ended
+  if (!half_sealed) return std::unexpected(half_sealed.error());
+  if (!awaits && !*half_sealed)
     return fail("no policy awaits confirmation", "`bpfwarden status` shows what is active");
   if (auto saved = save_for_boot(image); !saved) return std::unexpected(std::move(saved).error());
-  if (auto kept = keep(*active); !kept) return std::unexpected(std::move(kept).error());
+  if (awaits)
+    if (auto kept = keep(*active); !kept) return std::unexpected(std::move(kept).error());
   const auto sealed = seal_if_asked();
   if (!sealed)
     return std::unexpected(

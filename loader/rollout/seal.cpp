@@ -8,12 +8,6 @@
 namespace bpfwarden::loader {
 namespace {
 
-Result<bool> has_guard() {
-  const auto count = count_guards();
-  if (!count) return std::unexpected(count.error());
-  return *count != 0;
-}
-
 // Before nobody can add a slot any more.
 Status seal_policy(const ActivePolicy& active) {
   if (active.generation.image->policy_signers != 0)
@@ -22,6 +16,11 @@ Status seal_policy(const ActivePolicy& active) {
 }
 
 }  // namespace
+
+Result<bool> is_left_to_seal(const ActivePolicy& active) {
+  if (!seals(*active.generation.image) || is_sealed(active.word)) return false;
+  return has_guard();
+}
 
 bool seals(const bw_image& image) { return (image.flags & BW_IMAGE_SEAL) != 0; }
 
@@ -50,9 +49,9 @@ Result<Sealed> seal_if_asked() {
   if (!active) return std::unexpected(active.error());
   if (!seals(*active->generation.image)) return Sealed::no;
   if (is_sealed(active->word)) return Sealed::now;
-  const auto guarded = has_guard();
-  if (!guarded) return std::unexpected(guarded.error());
-  if (!*guarded) return Sealed::at_boot;
+  const auto left = is_left_to_seal(*active);
+  if (!left) return std::unexpected(left.error());
+  if (!*left) return Sealed::at_boot;
   if (awaits_confirmation(active->word, boot_time_ns())) return Sealed::at_confirm;
   if (auto done = seal_policy(*active); !done) return std::unexpected(done.error());
   return Sealed::now;

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
+#include "loader/policies/active_policy.h"
 
 namespace bpfwarden::loader {
 
@@ -18,6 +19,10 @@ enum class Sealed {
 };
 
 [[nodiscard]] bool seals(const bw_image& image);
+
+// Its policy asks for the seal, the guard is there, and the host is not sealed. Errors: errno of
+// bpf(2).
+[[nodiscard]] Result<bool> is_left_to_seal(const ActivePolicy& active);
 
 // By the verb: whatever the policy says of it. Errors: no policy is active; it awaits its
 // confirmation; a hook is missing; the hooks have no guard behind them; errno of bpf(2).

@@ -126,37 +126,13 @@ void check_survived(Warden& warden, const PolicyChange& change, const Command& c
   check_whole(warden);
 }
 
-// All of them, or so many, as far from each other as can be.
-std::vector<Interruption> some_of(const std::vector<Interruption>& all, size_t wanted) {
-  if (wanted >= all.size()) return all;
-  std::vector<Interruption> some;
-  for (size_t i = 0; i < wanted; i++) some.push_back(all[i * all.size() / wanted]);
-  return some;
-}
-
-std::vector<Interruption> kills(const Interrupted& whole) {
-  std::vector<Interruption> all;
-  for (size_t at = 0; at < whole.changes.size(); at++) all.push_back({.at = at});
-  return all;
-}
-
-std::vector<Interruption> failures(const Interrupted& whole) {
-  std::vector<Interruption> all;
-  for (size_t at = 0; at < whole.changes.size(); at++)
-    for (const int error : whole.changes[at].errors) all.push_back({.at = at, .error = error});
-  return all;
-}
-
 void interrupt_at(Warden& warden, const PolicyChange& change,
                   const std::vector<Interruption>& points) {
   for (const Interruption& point : points) {
     put_back(warden, change);
     const Command command = change.command(warden);
     const Interrupted interrupted = run_interrupted(command, point);
-    INFO(change.name << ", change " << point.at << " ("
-                     << (interrupted.changes.size() > point.at ? interrupted.changes[point.at].name
-                                                               : std::string("none"))
-                     << "), error " << point.error << ", status " << interrupted.status);
+    INFO(change.name << ", " << describe(point, interrupted));
     if (point.error == 0) CHECK(interrupted.status == -1);
     check_survived(warden, change, command, interrupted);
   }

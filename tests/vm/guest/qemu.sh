@@ -43,7 +43,7 @@ probe_kvm() {
   : >"$probe/job/fetch"
   (
     # A subshell, so that the settings and the process id of the real run survive.
-    work=$probe accelerator=kvm timeout=20 memory=1G append="" tree="" instructions=""
+    work=$probe accelerator=kvm timeout=20 memory=1G append="" tree="" disk="" instructions=""
     trap stop_qemu EXIT
     build_initramfs "$probe"
     start_qemu "$(find_kernel "$default_kernel")" "$probe" >/dev/null &
@@ -82,6 +82,7 @@ machine_arguments() { # IMAGE WORK
   [[ -z $restore ]] || arguments+=(-object "$(memory_file "$restore"),share=off" -machine memory-backend=ram
     -incoming defer)
   [[ -z $tree ]] || arguments+=(-drive "file=$tree,format=raw,if=virtio,readonly=on")
+  [[ -z $disk ]] || arguments+=(-drive "file=$disk,format=raw,if=virtio,cache=writeback")
 }
 
 memory_file() { # STATE

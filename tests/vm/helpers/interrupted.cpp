@@ -37,6 +37,8 @@ constexpr Named kCommands[] = {
     {BPF_BTF_LOAD, "bpf BTF_LOAD", true},
     {BPF_MAP_FREEZE, "bpf MAP_FREEZE"},
     {BPF_LINK_CREATE, "bpf LINK_CREATE", true},
+    {BPF_PROG_ATTACH, "bpf PROG_ATTACH"},
+    {BPF_PROG_DETACH, "bpf PROG_DETACH"},
 };
 
 constexpr Named kKeyCalls[] = {
@@ -91,9 +93,18 @@ std::optional<Change> change_of_files(const __ptrace_syscall_info& call) {
   return Change{found->name, is_sync ? std::vector{ENOSPC, EINTR} : std::vector{ENOSPC, ENOMEM}};
 }
 
-std::optional<Change> change_of(const __ptrace_syscall_info& call) {
+// A call that means nothing to the kernel (bpf-lsm/abi/order.h): of no descriptor.
+bool is_order(pid_t child, const __ptrace_syscall_info& call) {
+  if (call.entry.args[0] != BPF_OBJ_GET_INFO_BY_FD) return false;
+  errno = 0;
+  const long word = ::ptrace(PTRACE_PEEKDATA, child, call.entry.args[1], nullptr);
+  return errno == 0 && static_cast<uint32_t>(word) == UINT32_MAX;
+}
+
+std::optional<Change> change_of(pid_t child, const __ptrace_syscall_info& call) {
   const uint64_t first = call.entry.args[0];
   if (call.entry.nr == SYS_bpf) {
+    if (is_order(child, call)) return Change{"order", {ENOMEM, EINTR}};
     const Named* found = find(kCommands, first);
     if (found == nullptr) return std::nullopt;
     return Change{found->name, found->gives_descriptor ? std::vector{ENOMEM, EMFILE, EINTR}
@@ -165,7 +176,7 @@ class Tracer {
       fails_with_ = 0;
     }
     if (call.op != PTRACE_SYSCALL_INFO_ENTRY) return;
-    const auto change = change_of(call);
+    const auto change = change_of(child_, call);
     if (!change) return;
     seen.changes.push_back(*change);
     if (!interruption || seen.changes.size() != interruption->at + 1) return;
@@ -190,6 +201,33 @@ class Tracer {
 };
 
 }  // namespace
+
+std::vector<Interruption> kills(const Interrupted& whole) {
+  std::vector<Interruption> all;
+  for (size_t at = 0; at < whole.changes.size(); at++) all.push_back({.at = at});
+  return all;
+}
+
+std::vector<Interruption> failures(const Interrupted& whole) {
+  std::vector<Interruption> all;
+  for (size_t at = 0; at < whole.changes.size(); at++)
+    for (const int error : whole.changes[at].errors) all.push_back({.at = at, .error = error});
+  return all;
+}
+
+std::vector<Interruption> some_of(const std::vector<Interruption>& all, size_t wanted) {
+  if (wanted >= all.size()) return all;
+  std::vector<Interruption> some;
+  for (size_t i = 0; i < wanted; i++) some.push_back(all[i * all.size() / wanted]);
+  return some;
+}
+
+std::string describe(const Interruption& point, const Interrupted& interrupted) {
+  const bool is_reached = interrupted.changes.size() > point.at;
+  return "change " + std::to_string(point.at) + " (" +
+         (is_reached ? interrupted.changes[point.at].name : "none") + "), error " +
+         std::to_string(point.error) + ", status " + std::to_string(interrupted.status);
+}
 
 Interrupted run_whole(const std::vector<std::string>& command) {
   return Tracer(command).follow(std::nullopt);

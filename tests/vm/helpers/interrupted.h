@@ -30,6 +30,17 @@ struct Interrupted {
   std::string output;  // what it has printed
 };
 
+// Before each change of a whole run; each error that each may have.
+[[nodiscard]] std::vector<Interruption> kills(const Interrupted& whole);
+[[nodiscard]] std::vector<Interruption> failures(const Interrupted& whole);
+
+// All of them, or so many, as far from each other as can be.
+[[nodiscard]] std::vector<Interruption> some_of(const std::vector<Interruption>& all,
+                                                size_t wanted);
+
+// "change 12 (rename), error 28, status 1"
+[[nodiscard]] std::string describe(const Interruption& point, const Interrupted& interrupted);
+
 // Through no shell; the first word is looked up in PATH. Throws if it cannot be traced.
 [[nodiscard]] Interrupted run_whole(const std::vector<std::string>& command);
 [[nodiscard]] Interrupted run_interrupted(const std::vector<std::string>& command,
