@@ -112,6 +112,13 @@ Status detach_from(int root) {
   return {};
 }
 
+bool is_loaded() {
+  uint32_t id = 0;
+  while (bpf_prog_get_next_id(id, &id) == 0)
+    if (name_of(id).starts_with(kGuardName)) return true;
+  return false;
+}
+
 // Without the flag, whoever asks could detach one without having it.
 Status attach_to(int root, int program, const char* name) {
   struct bpf_prog_attach_opts options = {};
@@ -146,6 +153,8 @@ Status attach_guard(const bpf_object_skeleton& skeleton) {
 }
 
 Status detach_guard() {
+  // Who is in a cgroup namespace does not see the root cgroup, and has nothing to do there mostly.
+  if (!is_loaded()) return {};
   const auto root = open_root_cgroup();
   return root ? detach_from(root->get()) : std::unexpected(root.error());
 }
