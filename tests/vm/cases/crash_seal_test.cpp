@@ -227,7 +227,7 @@ TEST_CASE("deny_after_a_first_apply_that_seals_was_killed_at_each_change", "[vm]
       points.size(), whole.changes.size(), open);
 }
 
-TEST_CASE("deny_after_a_first_apply_that_seals_failed_at_each_change", "[vm][crash][bare]") {
+TEST_CASE("deny_after_a_first_apply_that_seals_failed_at_each_change", "[vm][crash][slow][bare]") {
   Warden warden;
   const Words command = apply_next(warden, "1h");
   const Interrupted whole = run_whole(command);
@@ -258,7 +258,7 @@ TEST_CASE("deny_after_a_first_apply_that_seals_failed_at_each_change", "[vm][cra
 }
 
 // A guard that a killed run has left belongs to hooks that are gone.
-TEST_CASE("deny_to_seal_by_a_guard_that_is_anothers_or_not_whole", "[vm][crash][bare]") {
+TEST_CASE("deny_to_seal_by_a_guard_that_is_anothers_or_not_whole", "[vm][crash][slow][bare]") {
   Warden warden;
   const Interrupted counted = run_interrupted(apply_next(warden, "1h"), {.at = 1'000'000});
   REQUIRE(counted.status == 0);
@@ -304,7 +304,7 @@ TEST_CASE("deny_while_confirm_seals_and_is_killed_or_fails_at_each_change", "[vm
   CHECK(run("bpfwarden confirm").status == 1);
 }
 
-TEST_CASE("deny_while_seal_is_killed_or_fails_at_each_change", "[vm][crash][bare]") {
+TEST_CASE("deny_while_seal_is_killed_or_fails_at_each_change", "[vm][crash][slow][bare]") {
   Warden warden;
   await_seal(warden);
   REQUIRE(run_interrupted({"bpfwarden", "confirm"}, {.at = 12}).status == -1);
