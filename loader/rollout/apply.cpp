@@ -43,9 +43,9 @@ struct Ready {
 Result<Ready> with_ring(const CompiledPolicy& compiled, const bw_image* fallback) {
   const auto ring = make_ring(compiled, fallback);
   if (!ring) return std::unexpected(ring.error());
-  Ready ready = {std::make_unique<bw_image>(*compiled.image), ring->serial};
-  ready.image->sealed = ring->keys;
-  return ready;
+  auto image = std::make_unique<bw_image>(*compiled.image);
+  image->sealed = ring->keys;
+  return Ready{.image = std::move(image), .ring = ring->serial};
 }
 
 // With a deadline the same policy in audit mode comes first, for that to be there to fall back to.

@@ -120,6 +120,7 @@ std::optional<Change> change_of(pid_t child, const __ptrace_syscall_info& call) 
 
 [[noreturn]] void become(const std::vector<std::string>& command) {
   const int output = ::open(kOutput, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (output < 0) ::_exit(126);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
   ::close(output);
