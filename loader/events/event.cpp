@@ -241,6 +241,11 @@ policy::RecordedLoad recorded_load_of(const Event& event) {
 
 bool is_touch(const Event& event) { return event.hook == BW_HOOK_OWN; }
 
+bool is_look(const Event& event) {
+  return is_touch(event) && event.error == 0 &&
+         (event.route == BW_ROUTE_OWN_BY_NUMBER || event.route == BW_ROUTE_OWN_BY_PIN);
+}
+
 bool is_after_move(const Event& event) {
   return event.route == BW_ROUTE_DEVICE_RENAMED || event.route == BW_ROUTE_DEVICE_MOVED ||
          event.route == BW_ROUTE_DEVICE_JOINED;

@@ -99,6 +99,8 @@ using EventHandler = std::function<void(const Event&)>;
 [[nodiscard]] bool is_feature_probe(const Event& event);
 // Somebody reached for one of bpfwarden's own objects.
 [[nodiscard]] bool is_touch(const Event& event);
+// Likewise, and was let look: as who lists all programs of a host does.
+[[nodiscard]] bool is_look(const Event& event);
 // Of a program that was attached before: something was done to its device.
 [[nodiscard]] bool is_after_move(const Event& event);
 

@@ -145,7 +145,7 @@ string what_text(const Event& event) {
 
 string outcome_text(const Event& event) {
   if (is_after_move(event)) return "the program is still attached";
-  if (is_touch(event)) return "nothing was refused";
+  if (is_touch(event) && event.error == 0) return "nothing was refused";
   if (!event.refused) return "it was let through in audit mode only";
   if (event.cause == BW_CAUSE_ATTACH_RACE && !is_reach(event))
     return "it was attached, and its process was killed";

@@ -34,7 +34,7 @@ std::string story_of(const Event& event) {
 }  // namespace
 
 void RefusalLog::add(const Event& event) {
-  if (!is_refusal(event)) return;
+  if (!is_refusal(event) || is_look(event)) return;
   const int64_t time = event_time(event).value_or(0) / kMicrosPerSecond;
   if (time < since_) return;
   if (process_ != 0 && event.tgid != process_ && event.pid != process_) return;

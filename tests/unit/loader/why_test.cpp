@@ -78,6 +78,22 @@ std::string all_steps(const Advice& advice) {
 
 }  // namespace
 
+TEST_CASE("who only looked at bpfwarden's own objects, and was let, was refused nothing") {
+  const json look = with(refused(1), {{"hook", "own-object"},
+                                      {"cause", "own-object-touched"},
+                                      {"route", "by-number"},
+                                      {"object", "BTF"},
+                                      {"refused", false},
+                                      {"errno", 0}});
+  RefusalLog log;
+  log.add(event_of(look));
+  CHECK(log.size() == 0);
+  log.add(event_of(with(look, {{"route", "writable-by-pin"}})));
+  CHECK(log.size() == 1);
+  log.add(event_of(with(look, {{"refused", true}, {"errno", ENOENT}})));
+  CHECK(log.size() == 2);
+}
+
 TEST_CASE("refusals that repeat each other are one group, the latest first") {
   RefusalLog log;
   log.add(event_of(refused(1, "2027-01-15T07:00:00.000000Z")));
