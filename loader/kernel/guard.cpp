@@ -27,10 +27,14 @@ constexpr long kGuards = 10;                           // one for each slot that
 constexpr uint32_t kMostPrograms = 64;                 // of one cgroup, as the kernel has it
 constexpr ino_t kInitialCgroupNamespace = 0xEFFFFFFB;  // include/linux/proc_ns.h
 
+bool is_in_cgroup_namespace() {
+  struct stat space = {};
+  return ::stat("/proc/self/ns/cgroup", &space) == 0 && space.st_ino != kInitialCgroupNamespace;
+}
+
 // The root of the hierarchy in a mount that is in no mount namespace: it need not be mounted.
 Result<Fd> open_root_cgroup() {
-  struct stat space = {};
-  if (::stat("/proc/self/ns/cgroup", &space) == 0 && space.st_ino != kInitialCgroupNamespace)
+  if (is_in_cgroup_namespace())
     return fail("this process is in a cgroup namespace, and does not see the root cgroup",
                 "run it on the host: nsenter --target 1 --cgroup bpfwarden seal");
   const Fd context(::fsopen("cgroup2", FSOPEN_CLOEXEC));
@@ -112,13 +116,6 @@ Status detach_from(int root) {
   return {};
 }
 
-bool is_loaded() {
-  uint32_t id = 0;
-  while (bpf_prog_get_next_id(id, &id) == 0)
-    if (name_of(id).starts_with(kGuardName)) return true;
-  return false;
-}
-
 // Without the flag, whoever asks could detach one without having it.
 Status attach_to(int root, int program, const char* name) {
   struct bpf_prog_attach_opts options = {};
@@ -153,8 +150,9 @@ Status attach_guard(const bpf_object_skeleton& skeleton) {
 }
 
 Status detach_guard() {
-  // Who is in a cgroup namespace does not see the root cgroup, and has nothing to do there mostly.
-  if (!is_loaded()) return {};
+  // From there the root cgroup is not seen. What is left on it does nothing, and goes with the next
+  // hooks that are attached.
+  if (is_in_cgroup_namespace()) return {};
   const auto root = open_root_cgroup();
   return root ? detach_from(root->get()) : std::unexpected(root.error());
 }
