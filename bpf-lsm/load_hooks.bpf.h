@@ -8,6 +8,7 @@
 #include "bpf-lsm/capable.bpf.h"
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/look.bpf.h"
+#include "bpf-lsm/seal/order.bpf.h"
 #include "bpf-lsm/seal/own_objects.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 
@@ -53,6 +54,7 @@ int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, b
   __u64 address = 0;  // of the attributes, as a global function takes it
   if (is_map_access(command)) return ret;
   forget_last_call(command, attr, kernel);
+  if (!ret && !kernel) ret = judge_order(command, attr);
   if (!ret) ret = judge_own(command, attr);
   if (ret) return leave_token(GUARDED_BPF, ret);
   if (takes_link(command)) return leave_token(GUARDED_BPF, judge_taking(command, attr));

@@ -92,6 +92,15 @@ static __always_inline void name_decision(struct bw_program* record, const struc
     __builtin_memcpy(record->signer_key, signer->key_digest, sizeof(record->signer_key));
 }
 
+// A denial that no rule makes, in that mode whatever the policy's is, and in the words of an event.
+static __always_inline void draft_denial(struct bw_program* record, const struct bw_image* image,
+                                         enum bw_cause cause, __u32 mode) {
+  record->policy_version = image->policy_version;
+  deny_now(image, cause, record);
+  record->decision.mode = (__u8)mode;
+  name_decision(record, image);
+}
+
 // To be decided again by the image of that generation.
 static __always_inline void move_to(struct bw_program* record, const struct bw_image* image,
                                     __u64 generation) {

@@ -6,7 +6,9 @@
 //   lsm.s/bpf                     stale evidence: forgets what an earlier call of the task left;
 //                                 programs attached, run, or put where they run, elsewhere than the
 //                                 policy says (attach/bpf_call.bpf.h); the link of who won a race
-//                                 taken over by its number or a pin (attach/link_taken.bpf.h)
+//                                 taken over by its number or a pin (attach/link_taken.bpf.h);
+//                                 a policy in the place of another that only those may replace who
+//                                 have not signed it (seal/order.bpf.h)
 //   lsm/bpf_prog_load             unsigned, foreign, replayed or misplaced programs: the decision
 //   lsm/bpf_prog                  instructions or attach target changed after they were verified;
 //                                 a refused program had by who asks for it meanwhile
@@ -24,9 +26,6 @@
 //   lsm/inode_unlink, lsm/inode_rename
 //                                 pins of the warden's own removed, or renamed
 //   fentry/bpf_link_new_fd        its links opened (report only)
-// seal/order_hooks.bpf.h
-//   lsm.s/bpf                     a policy that nobody has signed who may, in the place of one that
-//                                 only signed ones replace
 // seal/guard_hooks.bpf.h
 //   lsm_cgroup/bpf, lsm_cgroup/bpf_prog_load, lsm_cgroup/bpf_prog, lsm_cgroup/bpf_map,
 //   lsm_cgroup/bpf_map_create, lsm_cgroup/file_open, lsm_cgroup/file_ioctl,
@@ -101,7 +100,6 @@
 #include "bpf-lsm/loader_hooks.bpf.h"
 #include "bpf-lsm/map_hooks.bpf.h"
 #include "bpf-lsm/seal/guard_hooks.bpf.h"
-#include "bpf-lsm/seal/order_hooks.bpf.h"
 #include "bpf-lsm/seal/own_hooks.bpf.h"
 #include "bpf-lsm/signature_hooks.bpf.h"
 #include "bpf-lsm/token_hooks.bpf.h"

@@ -16,7 +16,7 @@
 
 // A global function, which the verifier walks through once.
 __noinline int tell_silent(__u32 hook) {
-  static const char kNames[][BW_OWN_NAME_SIZE] = {
+  static const char kNames[][BW_OWN_NAME_SIZE] __attribute__((aligned(8))) = {
       [GUARDED_BPF] = "hook warden_bpf",
       [GUARDED_PROG_LOAD] = "hook warden_prog_load",
       [GUARDED_PROG] = "hook warden_prog",
@@ -30,14 +30,8 @@ __noinline int tell_silent(__u32 hook) {
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
   const struct bw_image* image = record ? active_image(&record->generation) : 0;
   if (!image || hook >= sizeof(kNames) / sizeof(*kNames)) return 0;
-  struct bw_name* name = &record->facts.names[BW_NAME_PLACE];
-  __builtin_memcpy(name->bytes, kNames[hook], BW_OWN_NAME_SIZE);
-  name->length = BW_OWN_NAME_SIZE;
-  name->known = 1;
-  record->policy_version = image->policy_version;
-  deny_now(image, BW_CAUSE_WARDEN_SILENT, record);
-  record->decision.mode = BW_MODE_ENFORCE;
-  name_decision(record, image);
+  name_own(record, kNames[hook]);
+  draft_denial(record, image, BW_CAUSE_WARDEN_SILENT, BW_MODE_ENFORCE);
   return report_draft(BW_HOOK_OWN, record->generation, 0, BW_MODE_ENFORCE);
 }
 

@@ -229,3 +229,33 @@ __noinline int take_order_at(__u64 address) {
   __sync_val_compare_and_swap(&way->owner, me, 0);
   return error;
 }
+
+static __noinline void tell_refused_order(int error) {
+  struct task_note* note = task_note(0);
+  struct bw_program* record = new_draft(note);
+  const struct bw_image* image = record ? active_image(&record->generation) : 0;
+  if (!image) return;
+  tell_postponed(note, record);
+  draft_denial(record, image, BW_CAUSE_ORDER_REFUSED, BW_MODE_ENFORCE);
+  tally(note, record);
+  count(&record->decision, false);
+  struct bw_event* event = begin_event(BW_HOOK_OWN, record->generation, &record->decision, 0,
+                                       SUM_DRAFT | (__u32)error << SUM_ERROR);
+  if (!event) return;
+  event->refused = 1;
+  event->error = error;
+  describe_load(event, note, record, image, 0);
+  end_event(event);
+}
+
+// In lsm.s/bpf: orders come as BPF_OBJ_GET_INFO_BY_FD of no descriptor. 0: it was none, or was
+// taken.
+static __always_inline int judge_order(int command, union bpf_attr* attr) {
+  if (command != BPF_OBJ_GET_INFO_BY_FD || attr->info.bpf_fd != NO_DESCRIPTOR ||
+      attr->info.info_len != sizeof(struct bw_order))
+    return 0;
+  const int error = take_order_at(attr->info.info);
+  if (error >= 0 || error < -4095) return 0;
+  tell_refused_order(-error);
+  return error;
+}

@@ -67,9 +67,10 @@ static __always_inline bool is_told(struct task_note* note, __u32 kind, __u32 ro
   return false;
 }
 
-static __always_inline void name_own(struct bw_program* record, const struct bw_own* object) {
+// `text`: of BW_OWN_NAME_SIZE bytes, aligned to 4: byte by byte they would go over the stack.
+static __always_inline void name_own(struct bw_program* record, const char* text) {
   struct bw_name* name = &record->facts.names[BW_NAME_PLACE];
-  __builtin_memcpy(name->bytes, object->name, BW_OWN_NAME_SIZE);
+  __builtin_memcpy(name->bytes, __builtin_assume_aligned(text, 4), BW_OWN_NAME_SIZE);
   name->length = BW_OWN_NAME_SIZE;
   name->known = 1;
 }
@@ -100,13 +101,10 @@ static __noinline int draft_touch(struct task_note* note, __u32 kind, __u32 id, 
   struct bw_program* record = object ? new_draft(note) : 0;
   const struct bw_image* image = record ? active_image(&record->generation) : 0;
   if (!image) return 0;
-  name_own(record, object);
-  record->policy_version = image->policy_version;
+  name_own(record, object->name);
   record->route = route;
   if (kind == BW_OWN_PROGRAM) record->program_id = id;
-  deny_now(image, BW_CAUSE_OWN_OBJECT_TOUCHED, record);
-  record->decision.mode = (__u8)mode;
-  name_decision(record, image);
+  draft_denial(record, image, BW_CAUSE_OWN_OBJECT_TOUCHED, mode);
   return 1;
 }
 
@@ -312,10 +310,10 @@ static __always_inline int reach_folder(struct inode* inode, __u32 route) {
   return reach_own(BW_OWN_FOLDER, id, route);
 }
 
-// kernel/bpf/inode.c says by the operations of an inode what it is a pin of.
+// On a BPF file system: kernel/bpf/inode.c says by the operations of an inode what it is a pin of.
 static __always_inline int reach_pin(struct dentry* dentry, __u32 route) {
   struct inode* inode = BPF_CORE_READ(dentry, d_inode);
-  if (!inode || BPF_CORE_READ(inode, i_sb, s_magic) != BPF_FS_MAGIC) return 0;
+  if (!inode) return 0;
   const void *operations = BPF_CORE_READ(inode, i_op), *object = BPF_CORE_READ(inode, i_private);
   if (operations == &bpf_map_iops)
     return reach_own(BW_OWN_MAP, BPF_CORE_READ((const struct bpf_map*)object, id), route);
