@@ -83,7 +83,7 @@ Status require_no_others(int cgroup, const std::string& name) {
   return fail("program " + std::to_string(first.id) + " (" + first.name +
                   ") is attached as LSM_CGROUP to the cgroup " + name +
                   ": it could overrule the guard of a sealed host",
-              "see `bpftool cgroup tree`; detach it, or apply the policy without `seal = true`");
+              "`bpftool cgroup tree` shows it; end what has attached it, and apply again");
 }
 
 Status require_no_others_below(int root) {

@@ -18,8 +18,9 @@ namespace {
 // look, nobody can say.
 Result<bool> is_attached(const bw_attached_hook& hook) {
   const std::string name = kernel_text(hook.name, sizeof(hook.name));
-  Fd link(bpf_obj_get((std::string(kPinFolder) + "/link_" + name).c_str()));
-  if (!link) link = Fd(bpf_link_get_fd_by_id(hook.link_id));
+  Fd link(bpf_link_get_fd_by_id(hook.link_id));
+  if (!link && errno == ENOENT)  // a sealed host says so to whoever is no manager
+    link = Fd(bpf_obj_get((std::string(kPinFolder) + "/link_" + name).c_str()));
   if (!link && errno == ENOENT) return false;
   bpf_link_info info = {};
   uint32_t size = sizeof(info);
@@ -29,7 +30,17 @@ Result<bool> is_attached(const bw_attached_hook& hook) {
   return info.prog_id == hook.program_id;
 }
 
-// A guard is behind no link; of what is neither attached nor a guard all is 0.
+// 0 for programs of LSM hooks, which the kernel always runs.
+uint64_t skipped_runs(uint32_t program_id) {
+  const Fd program(bpf_prog_get_fd_by_id(program_id));
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  if (!program || bpf_prog_get_info_by_fd(program.get(), &info, &size) != 0) return 0;
+  return info.recursion_misses;
+}
+
+}  // namespace
+
 Result<bw_attached_hook> attached_hook(const bpf_prog_skeleton& program) {
   bw_attached_hook hook = {};
   std::strncpy(hook.name, program.name, sizeof(hook.name) - 1);
@@ -49,17 +60,6 @@ Result<bw_attached_hook> attached_hook(const bpf_prog_skeleton& program) {
   hook.program_id = guard.id;
   return hook;
 }
-
-// 0 for programs of LSM hooks, which the kernel always runs.
-uint64_t skipped_runs(uint32_t program_id) {
-  const Fd program(bpf_prog_get_fd_by_id(program_id));
-  bpf_prog_info info = {};
-  uint32_t size = sizeof(info);
-  if (!program || bpf_prog_get_info_by_fd(program.get(), &info, &size) != 0) return 0;
-  return info.recursion_misses;
-}
-
-}  // namespace
 
 Status note_hooks(const bpf_object_skeleton& skeleton, int map) {
   uint32_t count = 0;

@@ -1,7 +1,7 @@
 // Which hooks there should be, and which there are. The manager writes down each link that it has
 // attached, in a map that nobody can write to then; the kernel is asked for each by its number, so
 // that a pin which lies elsewhere does not deceive, and one that is gone is found even while a
-// file of its name is there.
+// file of its name is there. Where a sealed host tells no numbers, its pin says that it is there.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "loader/kernel/pins.h"
 
 struct bpf_object_skeleton;
+struct bpf_prog_skeleton;
 
 namespace bpfwarden::loader {
 
@@ -23,6 +24,10 @@ struct Hooks {
 
   [[nodiscard]] size_t expected() const { return attached.size() + missing.size(); }
 };
+
+// Of one program of a skeleton. A guard is behind no link; of what is neither attached nor a guard
+// all numbers are 0. Errors: errno of bpf(2).
+[[nodiscard]] Result<bw_attached_hook> attached_hook(const bpf_prog_skeleton& program);
 
 // Of a loaded and attached skeleton, into its map `hooks`. Errors: errno of bpf(2).
 [[nodiscard]] Status note_hooks(const bpf_object_skeleton& skeleton, int map);

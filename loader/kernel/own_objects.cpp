@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "bpf-lsm/abi/image.h"
 #include "bpf-lsm/abi/own.h"
+#include "loader/kernel/hooks.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/skeleton_entry.h"
 
@@ -153,27 +154,18 @@ class OwnMap {
 
   [[nodiscard]] Status note_program(const bpf_prog_skeleton& program) const {
     const std::string name = program.name;
-    if (*program.link == nullptr) return note_guard(program);
-    bpf_link_info info = {};
-    uint32_t size = sizeof(info);
-    if (bpf_link_get_info_by_fd(bpf_link__fd(*program.link), &info, &size) != 0)
-      return fail_errno(errno, "cannot look at the link of " + name);
-    if (auto noted = note(BW_OWN_PROGRAM, info.prog_id, "program " + name); !noted) return noted;
-    return note(BW_OWN_LINK, info.id, "link " + name);
+    const auto hook = attached_hook(program);
+    if (!hook) return std::unexpected(hook.error());
+    if (hook->program_id == 0) return {};  // it is not loaded
+    if (auto noted = note(BW_OWN_PROGRAM, hook->program_id, "program " + name); !noted)
+      return noted;
+    return hook->link_id != 0 ? note(BW_OWN_LINK, hook->link_id, "link " + name) : note_floor();
   }
 
-  // Behind no link; one that is not loaded is no object.
-  [[nodiscard]] Status note_guard(const bpf_prog_skeleton& program) const {
-    const int fd = bpf_program__fd(*program.prog);
-    if (fd < 0) return {};
-    bpf_prog_info info = {};
-    uint32_t size = sizeof(info);
-    if (bpf_prog_get_info_by_fd(fd, &info, &size) != 0)
-      return fail_errno(errno, std::string("cannot look at ") + program.name);
+  // Of who has a guard.
+  [[nodiscard]] Status note_floor() const {
     if (auto noted = note(BW_OWN_FLOOR, BW_OWN_GUARD, "the guard"); !noted) return noted;
-    if (auto noted = note(BW_OWN_FLOOR, BW_OWN_FTRACE, "kernel.ftrace_enabled"); !noted)
-      return noted;
-    return note(BW_OWN_PROGRAM, info.id, std::string("program ") + program.name);
+    return note(BW_OWN_FLOOR, BW_OWN_FTRACE, "kernel.ftrace_enabled");
   }
 
   [[nodiscard]] Status note_types(int btf) const {

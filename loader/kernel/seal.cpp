@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -58,18 +57,14 @@ Status freeze(const PinnedMap& map) {
   return fail_errno(errno, "cannot freeze the map " + map.name);
 }
 
-Status write_seal(const PinnedMap& control, bw_control& word) {
+Status write_seal(const PinnedMap& control, const bw_control& word) {
   constexpr uint32_t key = 0;
-  timespec now = {};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  word.sealed_ns =
-      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
   if (bpf_map_update_elem(control.fd.get(), &key, &word, BPF_ANY) != 0)
     return fail_errno(errno, "cannot write the control word");
   return freeze(control);
 }
 
-// Once it is sealed none is loaded any more (binds_own(), bpf-lsm/own_objects.bpf.h).
+// Once it is sealed none is loaded any more (binds_own(), bpf-lsm/seal/own_objects.bpf.h).
 Status look_for_writers(const std::vector<PinnedMap>& maps) {
   const auto own = std::ranges::find(maps, "own", &PinnedMap::name);
   if (own == maps.end()) return fail("the map own is not pinned");
@@ -92,7 +87,7 @@ int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seco
   return unix_seconds - static_cast<int64_t>((boot_ns - word.sealed_ns) / second);
 }
 
-Status seal_maps(bw_control word) {
+Status seal_maps(const bw_control& word) {
   const auto maps = open_all();
   if (!maps) return std::unexpected(maps.error());
   if (auto none = look_for_writers(*maps); !none) return none;

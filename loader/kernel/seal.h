@@ -19,10 +19,10 @@ void drop_unfinished_seal(int control, bw_control& word);
 // Of a host that is: Unix seconds. Now it is `boot_ns` (CLOCK_BOOTTIME) and `unix_seconds`.
 [[nodiscard]] int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds);
 
-// Of the pinned maps. `word`: the control word that stays. Killed half-way it leaves a host that is
-// not sealed, and may be run again. Errors: errno of bpf(2); a program of somebody else's could
-// write them.
-[[nodiscard]] Status seal_maps(bw_control word);
+// Of the pinned maps. `word`: the control word that stays, since when included. Killed half-way it
+// leaves a host that is not sealed, and may be run again. Errors: errno of bpf(2); a program of
+// somebody else's could write them.
+[[nodiscard]] Status seal_maps(const bw_control& word);
 
 // Errors: the host is sealed; says what changes the policy then.
 [[nodiscard]] Status require_unsealed(const bw_control& word);

@@ -20,6 +20,8 @@
 namespace bpfwarden::loader {
 namespace {
 
+constexpr const char* kNotSaved = "the policy is active, but not saved for the next boot";
+
 Status require_kernel() {
   const auto found = probe_kernel();
   const Capability* missing = first_missing(found);
@@ -110,9 +112,8 @@ Result<Applied> apply_next(const CompiledPolicy& compiled, const ActivePolicy& a
   auto generation =
       publish(active.pins.control.get(), active.pins.generations.get(), *ready->image, deadline);
   if (!generation) return std::unexpected(std::move(generation).error());
-  if (auto published = keyring::publish_ring(ready->ring); !published)
-    return std::unexpected(std::move(published).error().within(
-        "the policy is active, but its keyring could not be published"));
+  if (auto published = publish_policy_ring(ready->ring); !published)
+    return std::unexpected(std::move(published).error());
   return Applied{.generation = *generation,
                  .ring = ready->ring,
                  .first = false,
@@ -133,11 +134,10 @@ Status require_free(const ActivePolicy& active) {
 Result<Applied> made_up_for(const Applied& done, const CheckedPolicy& checked,
                             const ApplyOptions& options) {
   if (done.confirm_within == 0 && !options.at_boot) {
-    auto saved = save_policy(checked);
-    if (saved) saved = save_for_boot(*checked.compiled->image);
-    if (!saved)
-      return std::unexpected(
-          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+    if (auto saved = save_policy(checked); !saved)
+      return std::unexpected(std::move(saved).error().within(kNotSaved));
+    if (auto kept = keep_for_boot(done, *checked.compiled->image); !kept)
+      return std::unexpected(std::move(kept).error());
   }
   return sealed_if_asked(done);
 }
@@ -164,6 +164,13 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
 }
 
 }  // namespace
+
+Status keep_for_boot(const Applied& applied, const bw_image& image) {
+  if (applied.confirm_within != 0) return {};  // confirm() does
+  auto saved = save_for_boot(image);
+  if (saved) return {};
+  return std::unexpected(std::move(saved).error().within(kNotSaved));
+}
 
 Result<Applied> sealed_if_asked(Applied applied) {
   const auto sealed = seal_if_asked();
@@ -200,10 +207,9 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
   auto applied =
       *active ? apply_next(compiled, **active, within) : apply_first(compiled, options, within);
   if (!applied) return applied;
-  if (within == 0 && !options.at_boot)
-    if (auto saved = save_for_boot(*compiled.image); !saved)
-      return std::unexpected(
-          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+  if (!options.at_boot)
+    if (auto kept = keep_for_boot(*applied, *compiled.image); !kept)
+      return std::unexpected(std::move(kept).error());
   if (*active) prune_copies((*active)->pins);
   return sealed_if_asked(*applied);
 }

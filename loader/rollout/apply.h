@@ -50,6 +50,9 @@ struct Applied {
 [[nodiscard]] Result<Applied> apply_locked(const CheckedPolicy& checked,
                                            const ApplyOptions& options, bool may_go_down);
 
+// Likewise, where it has become active and awaits nobody: what the next boot comes up with.
+[[nodiscard]] Status keep_for_boot(const Applied& applied, const bw_image& image);
+
 // Likewise, where it has become active: seals the host if it says so, and notes that.
 [[nodiscard]] Result<Applied> sealed_if_asked(Applied applied);
 

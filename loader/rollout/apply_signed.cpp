@@ -40,9 +40,8 @@ Result<Applied> order(const SignedPolicy& next, const ActivePolicy& active) {
   if (word->generation == active.word.generation)
     return fail("the kernel part has not taken the policy, and does not say why",
                 "`bpfwarden status` says whether all hooks are there");
-  if (auto published = keyring::publish_ring(ring->serial); !published)
-    return std::unexpected(std::move(published).error().within(
-        "the policy is active, but its keyring could not be published"));
+  if (auto published = publish_policy_ring(ring->serial); !published)
+    return std::unexpected(std::move(published).error());
   return Applied{.generation = word->generation,
                  .ring = ring->serial,
                  .first = false,
@@ -58,9 +57,8 @@ Result<Applied> made_up_for(const SignedPolicy& active_one, const ActivePolicy& 
   if (ring != active.generation.image->sealed.ring) {
     const auto made = make_ring(*active_one.checked.compiled, nullptr);
     if (!made) return std::unexpected(made.error());
-    if (auto published = keyring::publish_ring(made->serial); !published)
-      return std::unexpected(std::move(published).error().within(
-          "the policy is active, but its keyring could not be published"));
+    if (auto published = publish_policy_ring(made->serial); !published)
+      return std::unexpected(std::move(published).error());
     ring = made->serial;
   }
   return Applied{.generation = active.generation.number,
@@ -79,10 +77,8 @@ Result<Applied> replace(const SignedPolicy& next, const ActivePolicy& active) {
   if (auto saved = save_policy(next.checked); !saved) return std::unexpected(saved.error());
   auto applied = is_done ? made_up_for(next, active) : order(next, active);
   if (!applied) return applied;
-  if (applied->confirm_within == 0)
-    if (auto saved = save_for_boot(*next.image); !saved)
-      return std::unexpected(
-          std::move(saved).error().within("the policy is active, but not saved for the next boot"));
+  if (auto kept = keep_for_boot(*applied, *next.image); !kept)
+    return std::unexpected(std::move(kept).error());
   prune_copies(active.pins);
   return sealed_if_asked(*applied);
 }

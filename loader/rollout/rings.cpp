@@ -49,4 +49,11 @@ Result<PolicyRing> make_ring(const CompiledPolicy& compiled, const bw_image* fal
   return PolicyRing{*ring, *sealed};
 }
 
+Status publish_policy_ring(keyring::KeySerial serial) {
+  auto published = keyring::publish_ring(serial);
+  if (published) return {};
+  return std::unexpected(std::move(published).error().within(
+      "the policy is active, but its keyring could not be published"));
+}
+
 }  // namespace bpfwarden::loader

@@ -20,4 +20,7 @@ struct PolicyRing {
 [[nodiscard]] Result<PolicyRing> make_ring(const CompiledPolicy& compiled,
                                            const bw_image* fallback);
 
+// Makes it the keyring that loaders find. Errors: that the policy is active all the same.
+[[nodiscard]] Status publish_policy_ring(keyring::KeySerial serial);
+
 }  // namespace bpfwarden::loader

@@ -12,6 +12,15 @@
 namespace bpfwarden::loader {
 namespace {
 
+// On a host that is not sealed.
+Result<ActivePolicy> require_changeable_policy() {
+  auto active = require_active_policy();
+  if (active)
+    if (auto open = require_unsealed(active->word); !open)
+      return std::unexpected(std::move(open).error());
+  return active;
+}
+
 // The generation that was active before; its image is still in its slot.
 Result<Generation> read_previous(const ActivePolicy& active) {
   // After a return the one before decides already.
@@ -81,10 +90,8 @@ Result<Applied> confirm() {
 Result<uint64_t> stage(const CheckedPolicy& checked) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto active = require_active_policy();
+  auto active = require_changeable_policy();
   if (!active) return std::unexpected(std::move(active).error());
-  if (auto open = require_unsealed(active->word); !open)
-    return std::unexpected(std::move(open).error());
   const bw_image& image = *checked.compiled->image;
   if (same_policy(*active->generation.image, image))
     return fail("this very policy is active already", "change it, and raise `version`");
@@ -114,10 +121,8 @@ Result<bool> unstage() {
 Result<Promoted> promote(const PromoteOptions& options) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto active = require_active_policy();
+  auto active = require_changeable_policy();
   if (!active) return std::unexpected(std::move(active).error());
-  if (auto open = require_unsealed(active->word); !open)
-    return std::unexpected(std::move(open).error());
   auto staged = read_generation(active->pins.generations.get(), active->word.staged);
   if (!staged) return std::unexpected(std::move(staged).error());
   if (!*staged) return fail("no policy is staged", "run `bpfwarden stage POLICY` first");
@@ -136,10 +141,8 @@ Result<Promoted> promote(const PromoteOptions& options) {
 Result<Promoted> rollback(const ApplyOptions& options) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto active = require_active_policy();
+  auto active = require_changeable_policy();
   if (!active) return std::unexpected(std::move(active).error());
-  if (auto open = require_unsealed(active->word); !open)
-    return std::unexpected(std::move(open).error());
   const bool at_once = awaits_confirmation(active->word, boot_time_ns());
   auto previous = read_previous(*active);
   if (!previous) return std::unexpected(std::move(previous).error());

@@ -12,7 +12,9 @@ namespace {
 Status seal_policy(const ActivePolicy& active) {
   if (active.generation.image->policy_signers != 0)
     if (auto ready = prepare_slots(active.pins.generations.get()); !ready) return ready;
-  return seal_maps(active.word);
+  bw_control word = active.word;
+  word.sealed_ns = boot_time_ns();
+  return seal_maps(word);
 }
 
 }  // namespace
@@ -49,9 +51,9 @@ Result<Sealed> seal_if_asked() {
   if (!active) return std::unexpected(active.error());
   if (!seals(*active->generation.image)) return Sealed::no;
   if (is_sealed(active->word)) return Sealed::now;
-  const auto left = is_left_to_seal(*active);
-  if (!left) return std::unexpected(left.error());
-  if (!*left) return Sealed::at_boot;
+  const auto guarded = has_guard();
+  if (!guarded) return std::unexpected(guarded.error());
+  if (!*guarded) return Sealed::at_boot;
   if (awaits_confirmation(active->word, boot_time_ns())) return Sealed::at_confirm;
   if (auto done = seal_policy(*active); !done) return std::unexpected(done.error());
   return Sealed::now;

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -70,35 +71,44 @@ int run_check(const CheckedPolicy& next) {
   return *changes ? 1 : 0;
 }
 
-// What was signed decides, with nothing of this host's added.
-int run_apply_signed(ApplyArguments& options) {
-  const auto policy = read_signed_policy(options.file);
-  if (!policy) {
-    const int status = print_error(policy.error());
-    return options.only_check ? kWrongUse : status;
-  }
-  put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
-  const CompiledPolicy& compiled = *policy->checked.compiled;
-  if (options.only_check) return run_check(policy->checked);
-  if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
-  const std::string widens = widening_line(compiled, options.file);
+int print_unread(const Error& error, const ApplyArguments& options) {
+  const int status = print_error(error);
+  return options.only_check ? kWrongUse : status;
+}
+
+// `widens`: the line of widening_line().
+int make_active(const ApplyArguments& options, const CompiledPolicy& compiled,
+                const std::string& widens, const std::function<Result<Applied>()>& apply_it) {
   const auto taken_away = require_accepted(compiled, options.preflight);
   if (!taken_away) return print_error(taken_away.error());
   if (!in_json()) std::fputs((*taken_away + widens).c_str(), stderr);
-  const auto applied = apply_signed(*policy, options.apply);
+  const auto applied = apply_it();
   if (!applied) return print_error(applied.error());
   answer_applied(compiled, *applied, {.widening = widens, .taken_away = *taken_away});
   tell_service_manager(policy_line(compiled));
   return 0;
 }
 
+// What was signed decides, with nothing of this host's added.
+int run_apply_signed(const ApplyArguments& options) {
+  const auto policy = read_signed_policy(options.file);
+  if (!policy) return print_unread(policy.error(), options);
+  put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
+  const CompiledPolicy& compiled = *policy->checked.compiled;
+  if (options.only_check) return run_check(policy->checked);
+  if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
+  return make_active(options, compiled, widening_line(compiled, options.file),
+                     [&] { return apply_signed(*policy, options.apply); });
+}
+
 int run_apply(ApplyArguments& options) {
+  if (::isatty(STDERR_FILENO) != 0)
+    options.apply.progress = [](const std::string& what) {
+      std::fprintf(stderr, "%s...\n", what.c_str());
+    };
   if (!options.saved && is_policy_folder(options.file)) return run_apply_signed(options);
   auto checked = options.saved ? read_saved(options) : read_file(options);
-  if (!checked) {
-    const int status = print_error(checked.error());
-    return options.only_check ? kWrongUse : status;
-  }
+  if (!checked) return print_unread(checked.error(), options);
   const bool changes = !options.saved && !options.only_check && !options.only_preflight;
   // Before names of this host are added, which the file of the active policy has none of either.
   const std::string widens = changes ? widening_line(*checked->compiled, options.file) : "";
@@ -106,21 +116,10 @@ int run_apply(ApplyArguments& options) {
   if (!not_found) return print_error(not_found.error());
   // At boot devices and modules are still to come.
   if (!options.saved) put_diagnostics(*not_found, checked->sources);
-  const CompiledPolicy& compiled = *checked->compiled;
   if (options.only_check) return run_check(*checked);
-  if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
-  const auto taken_away = require_accepted(compiled, options.preflight);
-  if (!taken_away) return print_error(taken_away.error());
-  if (!in_json()) std::fputs((*taken_away + widens).c_str(), stderr);
-  if (::isatty(STDERR_FILENO) != 0)
-    options.apply.progress = [](const std::string& what) {
-      std::fprintf(stderr, "%s...\n", what.c_str());
-    };
-  auto applied = apply(*checked, options.apply);
-  if (!applied) return print_error(applied.error());
-  answer_applied(compiled, *applied, {.widening = widens, .taken_away = *taken_away});
-  tell_service_manager(policy_line(compiled));
-  return 0;
+  if (options.only_preflight) return run_preflight(*checked->compiled, options.preflight.events);
+  return make_active(options, *checked->compiled, widens,
+                     [&] { return apply(*checked, options.apply); });
 }
 
 }  // namespace
