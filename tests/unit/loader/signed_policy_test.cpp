@@ -13,7 +13,6 @@
 #include "base/file.h"
 #include "keyring/cms.h"
 #include "loader/signed/policy_folder.h"
-#include "loader/signed/same_everywhere.h"
 #include "tests/unit/keyring/test_signer.h"
 
 namespace bpfwarden::loader {
@@ -383,26 +382,6 @@ TEST_CASE("signed policy: added files are there, all or none") {
   CHECK_FALSE(read_signatures(release.out(), kOwn));
   std::ofstream(release.out() / second) << std::string(kMaxPolicySignature + 1, 'x');
   CHECK_FALSE(read_signatures(release.out(), kOwn));
-}
-
-TEST_CASE("signed policy: what only a host could look up is told") {
-  const Release release;
-  const auto warned = [&](const std::string& action, const std::string& point) {
-    release.put_policy("12", "[[rules]]\nname = \"a\"\n" + action + " = [\"" + point +
-                                 "\"]\nsignature = \"prog-only\"\n");
-    const CheckedPolicy checked = check_policy_file(release.home() / "edge.toml");
-    REQUIRE(checked.compiled);
-    return not_looked_up(checked.compiled->policy).size();
-  };
-  CHECK(warned("allow", "uprobe//usr/bin/bash:readline") == 1);
-  CHECK(warned("allow", "uprobe//usr/bin/bash:readline+8") == 1);
-  CHECK(warned("allow", "uprobe//usr/bin/bash:0x4a1f0") == 0);
-  CHECK(warned("allow", "uprobe//usr/bin/bash:*") == 0);
-  CHECK(warned("deny", "uprobe//usr/bin/bash:readline") == 1);
-  CHECK(warned("deny", "kprobe/vfs_read") == 1);
-  CHECK(warned("allow", "kprobe/vfs_read") == 0);
-  CHECK(warned("deny", "kprobe/*") == 0);
-  CHECK(warned("deny", "xdp") == 0);
 }
 
 }  // namespace bpfwarden::loader

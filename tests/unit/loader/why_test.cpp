@@ -1,6 +1,4 @@
 // `why` from recorded events: what repeats is told once, and the advice fits what happened.
-#include <unistd.h>
-
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
@@ -11,7 +9,6 @@
 #include "loader/events/advice.h"
 #include "loader/events/refusal_text.h"
 #include "loader/events/refusals.h"
-#include "loader/host/other_refusals.h"
 #include "loader/text/time_text.h"
 #include "tests/unit/keyring/test_keys.h"
 #include "tests/unit/loader/event_of.h"
@@ -345,40 +342,6 @@ TEST_CASE("sentences fit the terminal, and the rule stays in one piece") {
   CHECK(wider == 1);
   CHECK(
       has(text, "\n  why: no rule of the policy matched, so its default decided\n       (policy"));
-}
-
-TEST_CASE("who else can have refused is told by what the host and the process are") {
-  const auto all = [](const std::vector<std::string>& lines) {
-    std::string text;
-    for (const std::string& line : lines) text += line + "\n";
-    return text;
-  };
-  HostLimits host = {.lockdown = "[none] integrity confidentiality",
-                     .unprivileged_bpf = 2,
-                     .lsms = "lockdown,capability,bpf"};
-  ProcessLimits root = {.pid = 7, .name = "agent", .capabilities = ~uint64_t{0}};
-  const OtherRefusals free = other_refusals(host, &root);
-  CHECK(free.possible.empty());
-  CHECK(free.excluded.size() == 5);
-  host.lockdown = "none integrity [confidentiality]";
-  host.lsms += ",selinux";
-  host.programs = {"id 41 'restrict_fs'"};
-  root.capabilities = uint64_t{1} << 38;  // CAP_PERFMON
-  root.seccomp = 2;
-  root.label = "system_u:system_r:agent_t:s0";
-  const std::string bound = all(other_refusals(host, &root).possible);
-  for (const char* reason : {"lockdown is at confidentiality", "has neither CAP_BPF nor",
-                             "unprivileged_bpf_disabled is 2", "seccomp: agent (pid 7)", "agent_t",
-                             "id 41 'restrict_fs'"})
-    CHECK(has(bound, reason));
-  root.in_own_user_namespace = true;
-  CHECK(has(all(other_refusals(host, &root).possible), "user namespace of its own"));
-  const std::string unknown = all(other_refusals(host, nullptr).possible);
-  CHECK(has(unknown, "`bpfwarden why --pid PID`"));
-  const auto self = read_process_limits(::getpid());
-  REQUIRE(self.has_value());
-  CHECK_FALSE(self->name.empty());
-  CHECK_FALSE(read_process_limits(2'000'000'000).has_value());
 }
 
 TEST_CASE("recorded files are read with those that were rotated, broken lines left out") {

@@ -1,6 +1,8 @@
 #include "tests/vm/helpers/sharing.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +94,15 @@ int in_child(const std::function<int()>& work) {
   REQUIRE(::waitpid(child, &status, 0) == child);
   REQUIRE(WIFEXITED(status));
   return WEXITSTATUS(status);
+}
+
+int in_own_mounts(const std::function<int()>& work) {
+  return in_child([&] {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      return errno;
+    return work();
+  });
 }
 
 }  // namespace bpfwarden::vm

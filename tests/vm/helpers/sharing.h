@@ -84,5 +84,7 @@ struct TwoPrograms {
 
 // What `work` returns in a child of this process, from 0 to 255.
 int in_child(const std::function<int()>& work);
+// Likewise, in a mount namespace of its own, whose changes nobody else sees; or the errno of that.
+int in_own_mounts(const std::function<int()>& work);
 
 }  // namespace bpfwarden::vm

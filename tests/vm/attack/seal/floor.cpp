@@ -81,11 +81,8 @@ int load_below(const char* type) {
 }
 
 int load_without_cgroup2() {
-  return in_child([] {
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
-        ::umount2("/sys/fs/cgroup", MNT_DETACH) != 0)
-      return errno;
+  return in_own_mounts([] {
+    if (::umount2("/sys/fs/cgroup", MNT_DETACH) != 0) return errno;
     (void)::mount("cgroup", "/sys/fs/cgroup", "cgroup", 0, "none,name=old");
     return load(Load{}).error;
   });

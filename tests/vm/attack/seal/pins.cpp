@@ -131,22 +131,16 @@ int hide_in(const std::string& where, const char* type) {
 int move_mount_away() {
   constexpr const char* kAway = "/tmp/away";
   ::mkdir(kAway, 0700);
-  return in_child([&] {
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
-        ::mount(kBpffs, kAway, nullptr, MS_MOVE, nullptr) != 0)
-      return errno;
+  return in_own_mounts([&] {
+    if (::mount(kBpffs, kAway, nullptr, MS_MOVE, nullptr) != 0) return errno;
     return load(Load{}).error;
   });
 }
 
 // Elsewhere it stays mounted.
 int unmount_in_a_namespace() {
-  return in_child([] {
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) ||
-        ::umount2("/sys", MNT_DETACH) != 0)
-      return errno;
+  return in_own_mounts([] {
+    if (::umount2("/sys", MNT_DETACH) != 0) return errno;
     return load(Load{}).error;
   });
 }

@@ -110,6 +110,13 @@ class TakenOver {
     return call(SYS_bpf, {static_cast<uint64_t>(command), put(&attr, sizeof(attr)), sizeof(attr)});
   }
 
+  // Had by the manager, by its number.
+  [[nodiscard]] Fd take_program(const Fd& one) const {
+    bpf_attr attr = {};
+    attr.prog_id = program_id(one);
+    return take(bpf(BPF_PROG_GET_FD_BY_ID, attr));
+  }
+
   [[nodiscard]] Fd take(long number) const {
     const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     return Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), number, 0)));
@@ -131,9 +138,7 @@ int write_as_manager(Victim& victim) {
 // A manager may have it: to look. What can be done with it?
 int trace_as_manager(Victim& victim) {
   const TakenOver manager;
-  bpf_attr attr = {};
-  attr.prog_id = program_id(victim.program);
-  const Fd program = manager.take(manager.bpf(BPF_PROG_GET_FD_BY_ID, attr));
+  const Fd program = manager.take_program(victim.program);
   if (!program) return ENOENT;
   Load request = program_of("fentry");
   request.btf_id = victim.function;
@@ -145,9 +150,7 @@ int trace_as_manager(Victim& victim) {
 
 int detach_as_manager(Victim& victim) {
   const TakenOver manager;
-  bpf_attr attr = {};
-  attr.prog_id = program_id(victim.guard);
-  const Fd program = manager.take(manager.bpf(BPF_PROG_GET_FD_BY_ID, attr));
+  const Fd program = manager.take_program(victim.guard);
   if (!program) return ENOENT;
   return error_of(bpf_prog_detach2(program.get(), root_cgroup().get(), BPF_LSM_CGROUP));
 }
