@@ -11,6 +11,7 @@
 #include "bpf-lsm/seal/order.bpf.h"
 #include "bpf-lsm/seal/own_objects.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
+#include "bpf-lsm/successor.bpf.h"
 
 // What a busy host calls most, and no decision is about.
 static __always_inline bool is_map_access(int command) {
@@ -84,6 +85,7 @@ static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* att
   if (ret) return ret;
   const int error = reach_extended(prog);
   if (error) return error;
+  if (is_successor()) return admit_successor(note, prog);
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_PROG_LOAD);
   const struct bw_image* image = active_image(&record->generation);
@@ -142,6 +144,7 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
       .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_KERNEL_REJECTED, .rule = BW_NO_RULE};
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
+  if (is_asleep()) return;
   count(&refused, true);
   struct bw_event* event =
       begin_event(BW_HOOK_OBSERVED, generation, &refused, 0, (__u32)error << SUM_ERROR);

@@ -113,7 +113,8 @@ static __noinline int is_to_be_told(__u32 kind, __u32 id, __u32 route) {
   if (!own_object(kind, id) || is_manager()) return 0;
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   __u64 generation = 0;
-  return note && active_image(&generation) && !is_told(note, kind, route, generation);
+  return note && active_image(&generation) && !is_asleep() &&
+         !is_told(note, kind, route, generation);
 }
 
 // Once the host is sealed nobody gets more than a look at what tools read, and what they have to
