@@ -141,6 +141,7 @@ GUEST = """
 1 rollback
 1 events
 1 policy show
+1 policy digest
 1 run xdp.bpfsig
 2 apply broken.toml
 2 apply text
@@ -159,6 +160,9 @@ GUEST = """
 0 !status
 2 status --frobnicate
 0 !policy show
+0 !policy digest
+0 policy digest one.toml
+2 policy digest text
 2 policy frobnicate
 0 !inventory
 1 @nobody inventory
