@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,9 +21,9 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr const char* kProgramRecords = "programs";
-// What the object is gone of is gone from them, too. `managers` are files, and stay.
-constexpr std::array kRecords = {kProgramRecords, "loader_maps",       "growing",
-                                 "unjudged",      "ended_filesystems", "managers"};
+// With its object an entry goes.
+constexpr std::array kRecords = {kProgramRecords, "loader_maps", "growing", "unjudged"};
+constexpr std::array kLasting = {"ended_filesystems", "managers"};
 constexpr std::array kCounts = {"any_filesystem_ended", "sequence", "counters", "minutes",
                                 "untallied"};
 constexpr const char* kTallyCounts = "tallies";
@@ -42,19 +43,8 @@ class Shared {
   }
 
   // In no order; what comes and goes meanwhile may be missing.
-  [[nodiscard]] Result<std::vector<Bytes>> keys() const {
-    bpf_map_info info = {};
-    uint32_t size = sizeof(info);
-    if (bpf_map_get_info_by_fd(from_.get(), &info, &size) != 0)
-      return fail_errno(errno, "cannot look at the map " + name_);
-    std::vector<Bytes> keys;
-    Bytes next(info.key_size);
-    while (keys.size() < info.max_entries &&
-           bpf_map_get_next_key(from_.get(), keys.empty() ? nullptr : keys.back().data(),
-                                next.data()) == 0)
-      keys.push_back(next);
-    return keys;
-  }
+  [[nodiscard]] Result<std::vector<Bytes>> old_keys() const { return keys_of(from_.get()); }
+  [[nodiscard]] Result<std::vector<Bytes>> new_keys() const { return keys_of(to_); }
 
   // What `from` has, as `to` lays it out; empty: nothing.
   [[nodiscard]] Bytes old_value(const void* key) const {
@@ -79,6 +69,19 @@ class Shared {
   [[nodiscard]] bool is_of_programs() const { return name_ == kProgramRecords; }
 
  private:
+  [[nodiscard]] Result<std::vector<Bytes>> keys_of(int map) const {
+    bpf_map_info info = {};
+    uint32_t size = sizeof(info);
+    if (bpf_map_get_info_by_fd(map, &info, &size) != 0)
+      return fail_errno(errno, "cannot look at the map " + name_);
+    std::vector<Bytes> keys;
+    Bytes next(info.key_size);
+    while (keys.size() < info.max_entries &&
+           bpf_map_get_next_key(map, keys.empty() ? nullptr : keys.back().data(), next.data()) == 0)
+      keys.push_back(next);
+    return keys;
+  }
+
   Shared(const char* name, Fd from, int to, LaidOut laid_out)
       : name_(name), from_(std::move(from)), to_(to), laid_out_(std::move(laid_out)) {}
 
@@ -94,36 +97,57 @@ bw_program program_in(const Bytes& value) {
   return program;
 }
 
+// Both have seen the load from its beginning to its end.
+bool know_alike(const bw_program& one, const bw_program& other) {
+  return one.program_id == other.program_id && one.standing == other.standing &&
+         one.decision.allow == other.decision.allow &&
+         one.facts.signature == other.facts.signature && one.loader_id == other.loader_id &&
+         std::ranges::equal(one.signer_key, other.signer_key);
+}
+
 // Of a program that is still being verified both know the same, or only one does.
-bool replaces(const Shared& map, const Bytes& value) {
-  return !map.is_of_programs() || program_in(value).standing == BW_STANDING_CONFIRMED;
+bool replaces(const Shared& map, const Bytes& value, const Bytes& known) {
+  if (known.empty() || !map.is_of_programs()) return known != value;
+  const bw_program program = program_in(value);
+  return program.standing == BW_STANDING_CONFIRMED && !know_alike(program, program_in(known));
 }
 
 // Until it is as `from` has it, which may change under way.
-Status carry_one(const Shared& map, const void* key, Carry what) {
+Status carry_one(const Shared& map, const void* key) {
   constexpr int most_changes = 8;
   Bytes value = map.old_value(key);
   for (int i = 0; i < most_changes && !value.empty(); i++) {
     const Bytes known = map.new_value(key);
-    const bool may_replace = what == Carry::all && replaces(map, value);
-    if (!known.empty() && (known == value || !may_replace)) return {};
+    if (!replaces(map, value, known)) return {};
     if (auto put = map.put(key, value, known.empty() ? BPF_NOEXIST : BPF_ANY); !put) return put;
-    const Bytes now = map.old_value(key);
-    // Its object is gone. An object that has its address since has another value.
-    if (now.empty() && map.new_value(key) == value) map.drop(key);
+    Bytes now = map.old_value(key);
     if (now == value) return {};
-    value = now;
+    value = std::move(now);
   }
   return {};
 }
 
-Status carry_map(const RunningPart& from, const Warden& to, const char* name, Carry what) {
+Status carry_map(const RunningPart& from, const Warden& to, const char* name) {
   const auto map = Shared::open(from, to, name);
   if (!map) return std::unexpected(map.error());
-  const auto keys = map->keys();
+  const auto keys = map->old_keys();
   if (!keys) return std::unexpected(keys.error());
   for (const Bytes& key : *keys)
-    if (auto carried = carry_one(*map, key.data(), what); !carried) return carried;
+    if (auto carried = carry_one(*map, key.data()); !carried) return carried;
+  return {};
+}
+
+struct Entry {
+  const Shared* map;
+  Bytes key, value;
+};
+
+// That `from` does not have.
+Status find_gone(const Shared& map, std::vector<Entry>& gone) {
+  const auto keys = map.new_keys();
+  if (!keys) return std::unexpected(keys.error());
+  for (const Bytes& key : *keys)
+    if (map.old_value(key.data()).empty()) gone.push_back({&map, key, map.new_value(key.data())});
   return {};
 }
 
@@ -140,16 +164,37 @@ std::vector<uint64_t> running_loaders(const Shared& programs, const std::vector<
 
 }  // namespace
 
-Status carry_records(const RunningPart& from, const Warden& to, Carry what) {
-  for (const char* name : kRecords)
-    if (auto carried = carry_map(from, to, name, what); !carried) return carried;
+Status carry_records(const RunningPart& from, const Warden& to) {
+  for (const auto& names :
+       {std::span<const char* const>(kRecords), std::span<const char* const>(kLasting)})
+    for (const char* name : names)
+      if (auto carried = carry_map(from, to, name); !carried) return carried;
+  return {};
+}
+
+Status forget_gone(const RunningPart& from, const Warden& to) {
+  constexpr auto hooks_take = std::chrono::seconds(1);
+  std::vector<Shared> maps;
+  std::vector<Entry> gone;
+  for (const char* name : kRecords) {
+    auto map = Shared::open(from, to, name);
+    if (!map) return std::unexpected(std::move(map).error());
+    maps.push_back(std::move(*map));
+  }
+  for (const Shared& map : maps)
+    if (auto found = find_gone(map, gone); !found) return found;
+  std::this_thread::sleep_for(hooks_take);
+  for (const Entry& one : gone)
+    if (one.map->old_value(one.key.data()).empty() &&
+        one.map->new_value(one.key.data()) == one.value)
+      one.map->drop(one.key.data());
   return {};
 }
 
 Status carry_counts(const RunningPart& from, const Warden& to) {
   for (const char* name : kCounts)
-    if (auto carried = carry_map(from, to, name, Carry::all); !carried) return carried;
-  return carry_map(from, to, kTallyCounts, Carry::all);
+    if (auto carried = carry_map(from, to, name); !carried) return carried;
+  return carry_map(from, to, kTallyCounts);
 }
 
 Status await_loaders(const RunningPart& from, const Warden& to) {
@@ -157,7 +202,7 @@ Status await_loaders(const RunningPart& from, const Warden& to) {
   constexpr auto limit = std::chrono::seconds(60);
   const auto programs = Shared::open(from, to, kProgramRecords);
   if (!programs) return std::unexpected(programs.error());
-  const auto keys = programs->keys();
+  const auto keys = programs->old_keys();
   if (!keys) return std::unexpected(keys.error());
   std::vector<uint64_t> running = running_loaders(*programs, *keys);
   for (auto waited = std::chrono::milliseconds(0); !running.empty(); waited += step) {

@@ -9,14 +9,13 @@
 
 namespace bpfwarden::loader {
 
-enum class Carry : uint8_t {
-  all,      // what they know differently is as `from` has it
-  missing,  // `to` decides already: what it has stays
-};
+// Of what is there: programs, maps, file systems. What they know differently is as `from` has it.
+// May be run again, and is: what changed under way comes with the next time.
+[[nodiscard]] Status carry_records(const RunningPart& from, const Warden& to);
 
-// What dies with its object: programs, maps, file systems. May be run again, and is: what changed
-// under way comes with the next time.
-[[nodiscard]] Status carry_records(const RunningPart& from, const Warden& to, Carry what);
+// What was carried over while its object went away. Takes a second, within which who notes an
+// object in both has done so; nothing is carried over after it.
+[[nodiscard]] Status forget_gone(const RunningPart& from, const Warden& to);
 
 // Counts, and the number of the last event.
 [[nodiscard]] Status carry_counts(const RunningPart& from, const Warden& to);

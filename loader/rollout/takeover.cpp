@@ -115,11 +115,12 @@ class Takeover {
   // Calls that had begun before are over then. What it does not know of one that is not it refuses.
   [[nodiscard]] Status learn() const {
     constexpr auto calls_take = std::chrono::seconds(1);
-    if (auto carried = carry_records(*running_, next_, Carry::all); !carried) return carried;
+    if (auto carried = carry_records(*running_, next_); !carried) return carried;
     std::this_thread::sleep_for(calls_take);
-    if (auto carried = carry_records(*running_, next_, Carry::all); !carried) return carried;
+    if (auto carried = carry_records(*running_, next_); !carried) return carried;
     if (auto ended = await_loaders(*running_, next_); !ended) return ended;
-    if (auto carried = carry_records(*running_, next_, Carry::all); !carried) return carried;
+    if (auto carried = carry_records(*running_, next_); !carried) return carried;
+    if (auto forgotten = forget_gone(*running_, next_); !forgotten) return forgotten;
     return carry_counts(*running_, next_);
   }
 
@@ -132,8 +133,7 @@ class Takeover {
     word->active_since_ns = boot_time_ns();
     if (!brought_->active) word->previous = 0;  // it has the image of nothing else
     if (auto written = write_control(next_.control(), *word); !written) return written;
-    if (auto awake = set_asleep(next_.map("successor"), false); !awake) return awake;
-    return carry_records(*running_, next_, Carry::missing);
+    return set_asleep(next_.map("successor"), false);
   }
 
   // If the exchange fails both go on.

@@ -39,6 +39,19 @@ allow = ["socket"]
 signature = "unsigned"
 )";
 
+// Why something was refused that must not be, by both rings.
+std::string told_of(const std::string& binary) {
+  return run("{ cat /tmp/before.jsonl; " + binary +
+             " events --json; } | grep '\"refused\":true' | grep -v '\"cause\":\"default\"' | tail "
+             "-n 20")
+      .output;
+}
+
+// Reads the ring of the kernel part that is taken over from, to its end.
+void record_what_was_before(const std::string& binary) {
+  (void)run(binary + " events --json --follow >/tmp/before.jsonl 2>&1 &");
+}
+
 struct Seen {
   std::atomic<bool> stops = false;
   std::atomic<uint32_t> rounds = 0;
@@ -70,8 +83,11 @@ class Loaders {
 
   [[nodiscard]] pid_t first() const { return children_.front(); }
 
-  void check(const char* what) const {
+  // `binary`: of the version that decides by now.
+  void check(const char* what, const std::string& binary) const {
     INFO(what);
+    const std::string told = seen_->kept_out == 0 ? "" : told_of(binary);
+    INFO(told);
     INFO("errno of the last that was kept out: " << seen_->last_error);
     CHECK(seen_->let_in == 0);
     CHECK(seen_->kept_out == 0);
@@ -195,15 +211,17 @@ TEST_CASE("deny_all_along_while_another_version_takes_over_and_back", "[vm][take
   const std::string before = pins(), version = version_that_decides("bpfwarden");
   {
     const Loaders loaders(warden);
+    record_what_was_before("bpfwarden");
     must_do("bpfwarden_next upgrade");
-    loaders.check("to another ABI");
+    loaders.check("to another ABI", "bpfwarden_next");
   }
   CHECK(version_that_decides("bpfwarden_next") == "99.0.0");
   CHECK(pins() == before);
   {
     const Loaders loaders(warden);
+    record_what_was_before("bpfwarden_next");
     must_do("bpfwarden upgrade");
-    loaders.check("and back");
+    loaders.check("and back", "bpfwarden");
   }
   CHECK(version_that_decides("bpfwarden") == version);
   CHECK(pins() == before);
@@ -220,8 +238,9 @@ TEST_CASE("deny_all_along_while_a_guard_takes_over_and_the_host_is_sealed", "[vm
   const auto before = status();
   {
     const Loaders loaders(warden);
+    record_what_was_before("bpfwarden");
     must_do("bpfwarden seal");
-    loaders.check("with a guard");
+    loaders.check("with a guard", "bpfwarden");
   }
   CHECK(status()["generation"] == before["generation"]);
   CHECK(status()["keyring"] == before["keyring"]);
@@ -281,7 +300,7 @@ TEST_CASE("admit_what_a_signed_loader_loads_whose_run_outlasts_a_takeover", "[vm
   const Loaders loaders(warden, 1);
   slow.of(loaders.first());
   must_do("bpfwarden_next upgrade");
-  loaders.check("during slow runs");
+  loaders.check("during slow runs", "bpfwarden_next");
 }
 
 TEST_CASE("deny_as_before_where_a_takeover_finds_no_room", "[vm][takeover]") {
