@@ -26,7 +26,7 @@ namespace bpfwarden::loader {
 
 // One value of an array of `from`, as this version lays it out. Errors: errno of bpf(2).
 template <class T>
-[[nodiscard]] Result<T> read_as_here(const RunningPart& from, const Warden& to, const char* map,
+[[nodiscard]] Result<T> read_as_here(const RunningPart& from, const Warden& to, const char* name,
                                      uint32_t key = 0);
 
 }  // namespace bpfwarden::loader

@@ -71,7 +71,8 @@ class Members {
       return;
     }
     for (uint32_t i = 0; i < array->nelems; i++)
-      find(element, path + "[" + std::to_string(i) + "]", offset + i * size);
+      find(element, std::string(path).append("[").append(std::to_string(i)).append("]"),
+           offset + i * size);
   }
 
   const btf* types_;

@@ -112,7 +112,7 @@ class Loaders {
         must_work(load(signed_).error);
       must_work(load(Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER)).error);
       seen_->rounds++;
-      ::usleep(5'000);
+      ::usleep(100'000);  // the kernel has hooks to verify meanwhile
     }
     ::_exit(0);
   }
