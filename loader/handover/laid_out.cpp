@@ -55,7 +55,7 @@ class Members {
     for (uint32_t i = 0; i < btf_vlen(type); i++) {
       const btf_member& member = btf_members(type)[i];
       const std::string name = btf__name_by_offset(types_, member.name_off);
-      find(member.type, name.empty() ? path : path + "." + name,
+      find(member.type, name.empty() ? path : std::string(path).append(".").append(name),
            offset + btf_member_bit_offset(type, i) / bits);
     }
   }
