@@ -59,8 +59,9 @@ void control_attacks(const SealAttacks& attacks) {
   }
 }
 
-SealedHost::SealedHost(const std::function<void(Warden&)>& prepare) {
-  const std::string file = warden_.write_policy("enforce", kSealRules, warden_.raise_version());
+SealedHost::SealedHost(const std::function<void(Warden&)>& prepare, const std::string& more) {
+  const std::string file =
+      warden_.write_policy("enforce", kSealRules + more, warden_.raise_version());
   must("bpfwarden apply --accept-denials --confirm-within 30m " + file +
        " || { tail -40 /run/bpfwarden-load.log; false; }");
   own_ = std::make_unique<Victim>("/sys/fs/bpf/bpfwarden/", warden_.ring());
