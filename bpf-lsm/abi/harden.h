@@ -2,7 +2,7 @@
 // another one. A bit for each in bw_image.harden; the word of an event with BW_HOOK_HARDEN.
 //
 // The kernel's own numbers move from version to version. The manager finds them by name in its BTF
-// (loader/kernel/harden_tables.cpp); the image has these.
+// (loader/btf/harden_tables.cpp); the image has these.
 #pragma once
 
 #include "bpf-lsm/abi/types.h"

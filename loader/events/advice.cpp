@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "loader/events/hardened.h"
+#include "loader/text/hardened.h"
 #include "policy/answers/probes.h"
 #include "policy/answers/rule_text.h"
 #include "policy/language/attach_pattern.h"

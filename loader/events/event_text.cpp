@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "loader/events/advice.h"
-#include "loader/events/hardened.h"
+#include "loader/text/hardened.h"
 #include "loader/text/systemd_unit.h"
 #include "loader/text/wrapped_text.h"
 #include "policy/text/wording.h"

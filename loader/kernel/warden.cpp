@@ -7,9 +7,9 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "loader/btf/harden_tables.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/guard.h"
-#include "loader/kernel/harden_tables.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/libbpf_log.h"
 #include "loader/kernel/own_objects.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/guard.h"
-#include "loader/kernel/harden_tables.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/seal.h"

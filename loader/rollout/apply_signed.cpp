@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "loader/kernel/harden_tables.h"
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/policy_store.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "loader/kernel/harden_tables.h"
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"

@@ -4,8 +4,8 @@
 #include <fstream>
 
 #include "bpf-lsm/decide.h"
+#include "loader/btf/harden_tables.h"
 #include "loader/host/lockdown.h"
-#include "loader/kernel/harden_tables.h"
 #include "loader/text/kernel_text.h"
 #include "policy/language/read_harden.h"
 

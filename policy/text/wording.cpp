@@ -125,7 +125,7 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "active. "
      "Who was not to apply a policy here is to be asked why they did."},
     {"hardened", CauseClass::derived,
-     "the policy's [harden] closes this: it would write the kernel itself, or boot another one",
+     "the policy's [harden] closes this: access to the kernel itself, or another one to boot",
      "If it is wanted, have it done at boot, before bpfwarden; or take the setting out of [harden] "
      "and apply the policy."},
 }};

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,6 +22,7 @@
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/places.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -255,9 +255,9 @@ int load_what_writes_memory_of_processes() {
 }  // namespace
 
 string signed_module() {
-  utsname kernel = {};
-  REQUIRE(::uname(&kernel) == 0);
-  return string("/lib/modules/") + kernel.release + "/kernel/drivers/net/dummy.ko";
+  for (const auto& kernel : std::filesystem::directory_iterator("/lib/modules"))
+    return kernel.path() / "kernel/drivers/net/dummy.ko";
+  return {};
 }
 
 int insert_module(const string& file) {

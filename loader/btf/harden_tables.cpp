@@ -1,4 +1,4 @@
-#include "loader/kernel/harden_tables.h"
+#include "loader/btf/harden_tables.h"
 
 #include <algorithm>
 #include <string>
@@ -48,6 +48,14 @@ Status require_signatures(uint64_t harden) {
   return {};
 }
 
+bool asks_about(const HardenTables& tables, uint32_t hardening) {
+  const auto has = [](const auto& table, uint32_t word) {
+    return std::ranges::find(table, word) != table.end();
+  };
+  if (hardening == BW_HARDENING_INTEGRITY) return has(tables.integrity, 1);
+  return has(tables.reasons, hardening) || has(tables.files, hardening);
+}
+
 }  // namespace
 
 HardenTables harden_tables() {
@@ -66,9 +74,7 @@ Status require_hardening(uint64_t harden) {
   const HardenTables tables = harden_tables();
   for (uint32_t one = 1; one < BW_HARDENINGS; one++) {
     if ((harden >> one & 1) == 0) continue;
-    const bool is_known = std::ranges::find(tables.reasons, one) != tables.reasons.end() ||
-                          std::ranges::find(tables.files, one) != tables.files.end();
-    if (!is_known)
+    if (!asks_about(tables, one))
       return fail("this kernel asks no hook about " + policy::hardening_text(one),
                   "take " + policy::hardening_setting(one) +
                       " out of [harden]; what the kernel asks about: `bpftool btf dump file "

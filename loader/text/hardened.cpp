@@ -1,4 +1,4 @@
-#include "loader/events/hardened.h"
+#include "loader/text/hardened.h"
 
 #include <optional>
 
