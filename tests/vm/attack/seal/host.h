@@ -78,8 +78,9 @@ class SealedHost {
   std::unique_ptr<Victim> own_;
 };
 
-// "attempt | result | unsigned load: … | signed load: …"
-void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load);
+// "attempt | result | unsigned load: … | signed load: …". `well`: where there is no error.
+void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load,
+                  const char* well = "works, and changes nothing");
 
 // What a command says, as a number: 0, or EPERM if it fails.
 [[nodiscard]] int verdict_of(const std::string& command);
