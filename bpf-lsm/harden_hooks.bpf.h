@@ -33,7 +33,10 @@ static __always_inline int judge_hardening(__u32 what, bool is_integrity) {
   if (!what) return 0;
   const struct bw_image* image = active_image(&generation);
   if (!image) return refuse_blind(BW_HOOK_HARDEN);
-  return bw_is_hardened(image, what, is_integrity) ? refuse_hardened(image, generation, what) : 0;
+  const int is_closed = bw_is_hardened(image, what, is_integrity);
+  // A signed policy may have been written into the slot meanwhile.
+  if (*(volatile const __u64*)&image->generation != generation) return refuse_blind(BW_HOOK_HARDEN);
+  return is_closed ? refuse_hardened(image, generation, what) : 0;
 }
 
 SEC("lsm/locked_down")

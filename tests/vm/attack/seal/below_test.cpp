@@ -118,7 +118,7 @@ TEST_CASE("attack_seal_from_below_bpf_under_harden",
 }
 
 TEST_CASE("attack_seal_load_without_a_signature_under_harden",
-          "[vm][attack][bare][kernel][kernel:signature_attr][kernel:module_signatures]"
+          "[vm][attack][bare][slow][kernel][kernel:signature_attr][kernel:module_signatures]"
           "[kernel:kexec_signatures]") {
   for (const BelowAttack& attack : attacks_without_signature()) {
     INFO(attack.name);
@@ -132,7 +132,7 @@ TEST_CASE("attack_seal_load_without_a_signature_under_harden",
 
 // The guard has no place behind them.
 TEST_CASE("attack_seal_take_the_hooks_of_harden_away",
-          "[vm][attack][not-held][bare][kernel][kernel:signature_attr]") {
+          "[vm][attack][not-held][bare][slow][kernel][kernel:signature_attr]") {
   Fd link;
   const auto prepare = [&](Warden&) {
     constexpr const char* kPin = "/sys/fs/bpf/bpfwarden/link_harden_read_file";
