@@ -51,3 +51,8 @@
 
 // Functions for BPF programs.
 #define BW_HAS_user_strings BW_HAS_FUNCTION(bpf_copy_from_user_str)
+
+// Whether modules, and kernels for kexec, may have signatures: each can be left out of a kernel's
+// configuration, and then nobody is asked about those without.
+#define BW_HAS_module_signatures BW_HAS_FUNCTION(set_module_sig_enforced)
+#define BW_HAS_kexec_signatures BW_HAS_FUNCTION(set_kexec_sig_enforced)

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 namespace bpfwarden::loader {
 
@@ -17,6 +19,12 @@ namespace bpfwarden::loader {
                                      std::string_view member);
 
 [[nodiscard]] bool kernel_has_value(const char* type, std::string_view value);  // of an enum
+
+// The value of one of an enum.
+[[nodiscard]] std::optional<uint32_t> kernel_value(const char* type, std::string_view value);
+
+// All of them, by number.
+[[nodiscard]] std::vector<uint32_t> kernel_values(const char* type);
 
 [[nodiscard]] bool kernel_has_function(const char* name);
 

@@ -18,6 +18,7 @@ Json table_of(TableKind kind);
 Json tables_of(std::string_view name) {
   if (name == "keys")
     return {{"type", "object"}, {"additionalProperties", table_of(TableKind::key)}};
+  if (name == "harden") return table_of(TableKind::harden);
   return {{"type", "array"}, {"items", table_of(TableKind::rule)}};
 }
 

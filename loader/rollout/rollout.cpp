@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
@@ -93,6 +94,8 @@ Result<uint64_t> stage(const CheckedPolicy& checked) {
   auto active = require_changeable_policy();
   if (!active) return std::unexpected(std::move(active).error());
   const bw_image& image = *checked.compiled->image;
+  if (auto fit = require_hardening(image.harden); !fit)
+    return std::unexpected(std::move(fit).error());
   if (same_policy(*active->generation.image, image))
     return fail("this very policy is active already", "change it, and raise `version`");
   if (auto newer = require_newer(*active->generation.image, image); !newer)

@@ -17,6 +17,7 @@
 #include "loader/kernel/unjudged.h"
 #include "loader/policies/publish.h"
 #include "loader/rollout/initramfs.h"
+#include "loader/status/open_ways.h"
 
 namespace bpfwarden::loader {
 
@@ -48,6 +49,7 @@ struct KernelStatus {
   std::vector<Table> tables;
   std::vector<bw_unjudged> unjudged;
   std::optional<StaleInitramfs> stale_initramfs;
+  KernelClosings closings;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

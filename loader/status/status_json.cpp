@@ -120,6 +120,12 @@ nlohmann::json status_to_json(const KernelStatus& status) {
        is_sealed(status.word)
            ? time_or_null(sealed_since(status.word, boot_time_ns(), std::time(nullptr)))
            : nlohmann::json()},
+      {"open", is_sealed(status.word)
+                   ? nlohmann::json(open_ways(image, status.closings, status.hooks.missing,
+                                              std::time(nullptr)))
+                   : nlohmann::json()},
+      {"policy_signed_by", policy_signer_names(image)},
+      {"policy_signatures_needed", image.policy_signatures},
       {"staged", staged_to_json(status)},
       {"rule_count", image.rule_count},
       {"log_allowed_per_second", log_limit(image)},

@@ -76,7 +76,7 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"seal", "sealed"},
 
   {"no_policy", "active"},
-  {"status", "active host kernel kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned sealed sealed_since "
+  {"status", "active host kernel kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned sealed sealed_since open policy_signed_by policy_signatures_needed "
              "staged=staged rule_count log_allowed_per_second keyring certificates=[certificate_end] hooks "
              "hooks_expected hooks_missing tables=[table] unjudged=[unjudged] last_hour=last_hour residents=residents "
              "counters=counters"},

@@ -1,6 +1,7 @@
 #include "policy/diff/diff_settings.h"
 
 #include "bpf-lsm/decide.h"
+#include "policy/language/read_harden.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -30,6 +31,13 @@ string threads_text(const bw_image& image, const bw_decision& for_threads) {
 bw_decision decide_token(const bw_image& image, int64_t time) {
   bw_decision decision = bw_denial(&image, time, BW_CAUSE_TOKEN_DENIED);
   if ((image.flags & BW_IMAGE_NO_TOKENS) == 0) decision.allow = 1;
+  return decision;
+}
+
+// As judge_hardening() in bpf-lsm/harden_hooks.bpf.h.
+bw_decision decide_hardening(const bw_image& image, uint32_t hardening, int64_t time) {
+  bw_decision decision = bw_denial(&image, time, BW_CAUSE_HARDENED);
+  if (!closes(image.harden, hardening)) decision.allow = 1;
   return decision;
 }
 

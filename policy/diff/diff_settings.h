@@ -1,5 +1,6 @@
 // What the settings of two policies change, beside the answers that loads get: who may attach with
-// threads, and whether there may be BPF tokens. Internal to policy/diff/diff*.
+// threads, whether there may be BPF tokens, and what [harden] closes. Internal to
+// policy/diff/diff*.
 #pragma once
 
 #include <array>
@@ -18,5 +19,8 @@ namespace bpfwarden::policy {
 // What becomes of BPF_TOKEN_CREATE.
 [[nodiscard]] bw_decision decide_token(const bw_image& image, int64_t time);
 [[nodiscard]] std::string token_text(const bw_decision& decision);
+
+// What becomes of what that is about, an enum bw_hardening.
+[[nodiscard]] bw_decision decide_hardening(const bw_image& image, uint32_t hardening, int64_t time);
 
 }  // namespace bpfwarden::policy

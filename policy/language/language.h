@@ -12,7 +12,7 @@
 
 namespace bpfwarden::policy {
 
-enum class TableKind : uint8_t { policy, key, rule };
+enum class TableKind : uint8_t { policy, harden, key, rule };
 
 enum class SettingType : uint8_t {
   integer,

@@ -46,6 +46,9 @@ enum class SharedAttach : uint8_t { deny, detect };
 // Whether BPF tokens may be made, with which user namespaces load programs.
 enum class Tokens : uint8_t { allow, deny };
 
+// Of kernel modules, and of kernels to boot by kexec.
+enum class Loading : uint8_t { allow, signed_, deny };
+
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
 // Where each setting of a table was given, for diagnostics about it.
@@ -144,7 +147,8 @@ struct Policy {
   Action default_action = Action::deny;  // never load_only
   SharedAttach multithreaded_attach = SharedAttach::deny;
   Tokens bpf_tokens = Tokens::allow;
-  bool seal = false;  // once confirmed, only a signed policy replaces it
+  uint64_t harden = 0;  // [harden]: a bit for each enum bw_hardening that is closed
+  bool seal = false;    // once confirmed, only a signed policy replaces it
   PolicySigners policy_signers;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say

@@ -30,6 +30,7 @@ TEST_CASE("the schema has every setting, and only these") {
     }
   };
   check(schema, policy::TableKind::policy);
+  check(schema.at("properties").at("harden"), policy::TableKind::harden);
   check(schema.at("properties").at("keys").at("additionalProperties"), policy::TableKind::key);
   check(schema.at("properties").at("rules").at("items"), policy::TableKind::rule);
 }
