@@ -195,10 +195,14 @@ void add_groups(const DiffSides& sides, Groups groups, int64_t now, PolicyDiff& 
 }
 
 std::vector<SettingChange> changed_settings(const DiffSides& sides, int64_t now) {
+  std::vector<SettingChange> all;
   const Pair pair = {decide_token(sides[0].image, now), decide_token(sides[1].image, now)};
-  const auto change = change_of(pair);
-  if (!change) return {};
-  return {{*change, "bpf-tokens", token_text(pair[0]), token_text(pair[1])}};
+  if (const auto change = change_of(pair))
+    all.push_back({*change, "bpf-tokens", token_text(pair[0]), token_text(pair[1])});
+  if (const auto change = change_of_kernels(sides[0].policy, sides[1].policy))
+    all.push_back(
+        {*change, "accept-kernel", kernels_text(sides[0].policy), kernels_text(sides[1].policy)});
+  return all;
 }
 
 bool is_widened(const auto& changes) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "policy/diff/diff_parts.h"
@@ -18,5 +19,9 @@ namespace bpfwarden::policy {
 // What becomes of BPF_TOKEN_CREATE.
 [[nodiscard]] bw_decision decide_token(const bw_image& image, int64_t time);
 [[nodiscard]] std::string token_text(const bw_decision& decision);
+
+// What a kernel may lack: more than before is wider, as rules are content with less there.
+[[nodiscard]] std::optional<Change> change_of_kernels(const Policy& before, const Policy& after);
+[[nodiscard]] std::string kernels_text(const Policy& policy);
 
 }  // namespace bpfwarden::policy

@@ -46,6 +46,12 @@ enum class SharedAttach : uint8_t { deny, detect };
 // Whether BPF tokens may be made, with which user namespaces load programs.
 enum class Tokens : uint8_t { allow, deny };
 
+// What a kernel may lack, and a policy be enforced on it all the same (`accept-kernel`).
+enum class KernelWeakness : uint8_t {
+  prog_only,   // signatures cover instructions alone: rules that ask for more are content with it
+  no_digests,  // no digest of a program is kept: what names digests matches nothing
+};
+
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
 // Where each setting of a table was given, for diagnostics about it.
@@ -149,9 +155,10 @@ struct Policy {
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<AcceptedWarning> accept;      // wherever they are drawn
-  std::vector<Key> keys;                    // in the order of the files
-  std::vector<Rule> rules;                  // the first that matches decides
-  std::vector<SettingPlace> settings;       // those of the first file
+  std::vector<KernelWeakness> accept_kernel;
+  std::vector<Key> keys;               // in the order of the files
+  std::vector<Rule> rules;             // the first that matches decides
+  std::vector<SettingPlace> settings;  // those of the first file
 };
 
 // The different public keys that these references stand for and that count: those of certificates

@@ -73,6 +73,8 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
     policy.bpf_tokens = fields.word<Tokens>(*entry, kTokenWords).value_or(Tokens::allow);
   read_log(fields, policy, diagnostics);
   policy.accept = read_accept(fields, diagnostics);
+  if (const Entry* entry = fields.find("accept-kernel"))
+    policy.accept_kernel = fields.words<KernelWeakness>(*entry, kKernelWeaknessWords);
 }
 
 // Only the policy itself has settings that hold for the whole.
@@ -81,7 +83,7 @@ void refuse_settings(const Fields& fields, const Table& document, const std::vec
   for (const std::string_view name :
        {"name", "description", "version", "mode", "default", "multithreaded-attach", "bpf-tokens",
         "seal", "policy-signed-by", "policy-signatures-needed", "log-allowed",
-        "log-allowed-per-second", "accept"}) {
+        "log-allowed-per-second", "accept", "accept-kernel"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =
