@@ -143,8 +143,9 @@ Status require_held(const std::vector<policy::Diagnostic>& found) {
   const auto first =
       std::ranges::find(found, policy::Severity::error, &policy::Diagnostic::severity);
   if (first == found.end()) return {};
-  return fail("this kernel cannot hold what the policy says; nothing was changed",
-              place_and_message(*first) + "; `bpfwarden doctor` says what this kernel can");
+  return fail("this kernel cannot hold what the policy says in " + first->file + ":" +
+                  std::to_string(first->line) + "; nothing was changed",
+              "`bpfwarden doctor` says what this kernel can");
 }
 
 }  // namespace bpfwarden::loader

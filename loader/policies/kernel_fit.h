@@ -37,7 +37,7 @@ enum class Occasion : uint8_t {
 // "edge.toml:12: rule ...", for one line.
 [[nodiscard]] std::string place_and_message(const policy::Diagnostic& found);
 
-// The refusal; its first reason is in the hint. Nothing where no diagnostic is an error.
+// The refusal, with the place of the first; nothing where no diagnostic is an error.
 [[nodiscard]] Status require_held(const std::vector<policy::Diagnostic>& found);
 
 }  // namespace bpfwarden::loader
