@@ -41,7 +41,9 @@ class Findings {
            "`deny-digests` denies nothing here: this kernel keeps no digest of a program",
            "use Linux 6.18 or later; or accept that: accept-kernel = [\"no-digests\"]");
     if (kernel_.verifier != Verifier::nobody && !kernel_.own_keyring) look_at_keys();
-    return found_.take();
+    auto found = found_.take();
+    for (policy::Diagnostic& one : found) one.code = kWeakerKernel;
+    return found;
   }
 
  private:

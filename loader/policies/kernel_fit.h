@@ -10,7 +10,7 @@
 
 namespace bpfwarden::loader {
 
-// The code of the warnings below.
+// The code of what is found below.
 inline constexpr std::string_view kWeakerKernel = "weaker-kernel";
 
 enum class Occasion : uint8_t {

@@ -70,6 +70,7 @@ TEST_CASE("a rule that asks for more than a kernel tells is an error where it sa
   const auto found = fit(policy, old_kernel());
   REQUIRE(found.size() == 1);
   CHECK(found[0].severity == Severity::error);
+  CHECK(found[0].code == kWeakerKernel);
   CHECK(found[0].line == 8);
   CHECK(found[0].column == 13);
   CHECK(found[0].width == 16);
