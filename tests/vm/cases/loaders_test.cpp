@@ -222,7 +222,7 @@ const loader::KnownKernel& row_of_this_kernel() {
 }
 
 TEST_CASE("allow_each_row_of_the_table_of_kernels_to_be_what_such_a_kernel_says",
-          "[vm][bare][loader][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps][kernel:program_digest][kernel:task_work][kernel:task_work_impl][kernel:"
           "verifying_function][kernel:lsm_of_cgroups][kernel:bpf_keyring]") {
   const loader::KernelFacts& facts = row_of_this_kernel().facts;
@@ -247,9 +247,10 @@ signed-by = ["netops"]
 signature = "prog-used-maps"
 )";
 
-TEST_CASE("deny_to_enforce_what_the_kernel_cannot_hold",
-          "[vm][loader][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
-          "maps]") {
+TEST_CASE(
+    "deny_to_enforce_what_the_kernel_cannot_hold",
+    "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
+    "maps]") {
   Warden warden;
   const bool holds = BW_KERNEL_HAS(folded_maps);
   warden.apply("audit", kAsksForMaps);
@@ -266,10 +267,10 @@ TEST_CASE("deny_to_enforce_what_the_kernel_cannot_hold",
   CHECK(says(enforced, "hint: use Linux 7.3 or later; or have the rule content with less"));
   CHECK(says(enforced, "nothing was changed"));
   CHECK(load({}).error == 0);  // the policy in audit mode decides
-  const Ran staged =
-      run("bpfwarden stage " + warden.write_policy("enforce", kAsksForMaps, before + 2));
+  const uint64_t next = warden.raise_version();
+  const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kAsksForMaps, next));
   CHECK(staged.status == 1);
-  CHECK(says(run("bpfwarden apply " + warden.write_policy("audit", kAsksForMaps, before + 2)),
+  CHECK(says(run("bpfwarden apply " + warden.write_policy("audit", kAsksForMaps, next)),
              "[weaker-kernel]"));
 }
 
