@@ -2,15 +2,24 @@
 
 #include <bpf/btf.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 
 namespace bpfwarden::loader {
 namespace {
 
+using OwnedTypes = std::unique_ptr<btf, decltype(&btf__free)>;
+
+OwnedTypes& types_of_a_file() {
+  static OwnedTypes types(nullptr, btf__free);
+  return types;
+}
+
 // Null if it cannot be read.
 const btf* kernel_types() {
-  static const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), btf__free);
+  if (types_of_a_file()) return types_of_a_file().get();
+  static const OwnedTypes types(btf__load_vmlinux_btf(), btf__free);
   return types.get();
 }
 
@@ -41,6 +50,15 @@ const btf_type* member_of(const btf_type* type, std::string_view name) {
 }  // namespace
 
 bool kernel_has_btf() { return kernel_types() != nullptr; }
+
+Status ask_btf_of(const std::filesystem::path& file) {
+  btf* types = btf__parse(file.c_str(), nullptr);
+  if (types == nullptr) return fail_errno(errno, "cannot read the BTF in " + file.string());
+  types_of_a_file().reset(types);
+  return {};
+}
+
+bool is_running_kernel_asked() { return types_of_a_file() == nullptr; }
 
 bool kernel_has_type(std::string_view kind, const char* type) {
   return composite(kind, type) != nullptr;

@@ -3,13 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace bpfwarden::loader {
 
 [[nodiscard]] bool kernel_has_btf();
+
+// From here on this process asks about the kernel whose BTF that file is, not about the running
+// one. Errors: it cannot be read; then all is as before.
+[[nodiscard]] Status ask_btf_of(const std::filesystem::path& file);
+[[nodiscard]] bool is_running_kernel_asked();
 
 // `kind`: "struct" or "union".
 [[nodiscard]] bool kernel_has_type(std::string_view kind, const char* type);

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
 #include "keyring/kernel_keyring.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/inventory/inventory.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/part.h"
@@ -50,6 +51,7 @@ struct KernelStatus {
   std::vector<bw_unjudged> unjudged;
   std::optional<StaleInitramfs> stale_initramfs;
   KernelClosings closings;
+  KernelAbilities kernel;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

@@ -239,7 +239,8 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   if (alarms + 1 < kShownKeys) alarms += add_initramfs(status.stale_initramfs, lines);
   if (alarms < kShownKeys) alarms += add_residents(status.residents, lines);
   if (status.keyring)
-    lines.push_back({"keyring", std::to_string(*status.keyring)});
+    lines.push_back({"keyring", std::to_string(*status.keyring) + ", verified " +
+                                    verification_text(status.kernel)});
   else
     lines.push_back({"keyring", "gone: signed loads fail; apply the policy again", Tone::alarm});
   add_keys(image, now.unix_seconds, kShownKeys - std::min(alarms, kShownKeys), lines);

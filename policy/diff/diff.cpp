@@ -205,6 +205,9 @@ std::vector<SettingChange> changed_settings(const DiffSides& sides, int64_t now)
   for (uint32_t one = 1; one < BW_HARDENINGS; one++)
     add("harden " + hardening_text(one),
         {decide_hardening(sides[0].image, one, now), decide_hardening(sides[1].image, one, now)});
+  if (const auto change = change_of_kernels(sides[0].policy, sides[1].policy))
+    all.push_back(
+        {*change, "accept-kernel", kernels_text(sides[0].policy), kernels_text(sides[1].policy)});
   return all;
 }
 

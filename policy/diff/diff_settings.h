@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "policy/diff/diff_parts.h"
@@ -22,5 +23,8 @@ namespace bpfwarden::policy {
 
 // What becomes of what that is about, an enum bw_hardening.
 [[nodiscard]] bw_decision decide_hardening(const bw_image& image, uint32_t hardening, int64_t time);
+// What a kernel may lack: more than before is wider, as rules are content with less there.
+[[nodiscard]] std::optional<Change> change_of_kernels(const Policy& before, const Policy& after);
+[[nodiscard]] std::string kernels_text(const Policy& policy);
 
 }  // namespace bpfwarden::policy

@@ -9,6 +9,7 @@ using enum SettingType;
 
 constexpr std::string_view kSince = "0.1";
 constexpr std::string_view kSinceSeal = "0.2";
+constexpr std::string_view kSinceKernels = "0.2";
 
 Setting required(std::string_view name, SettingType type, std::string_view meaning,
                  std::string_view example, std::vector<std::string_view> words = {}) {
@@ -82,6 +83,11 @@ std::vector<Setting> policy_tables() {
                                  "`[harden]`: what is closed beside BPF: modules, kexec, raw "
                                  "access to the kernel.",
                                  "[harden]")),
+      since(kSinceKernels,
+            optional("accept-kernel", words, "nothing",
+                     "What a kernel may lack, and the policy is enforced there all the same, see "
+                     "[Kernels](#kernels).",
+                     "[\"prog-only\"]", spellings(kKernelWeaknessWords))),
       optional("keys", tables, "none", "`[keys.NAME]`: whom the rules may trust.", "[keys.netops]"),
       optional("rules", tables, "none",
                "`[[rules]]`: at most 1,024, the first that matches decides.", "[[rules]]"),
@@ -268,13 +274,14 @@ std::string type_text(const Setting& setting) {
       return "array of integers";
     case tables:
       return "tables";
+    case words:
     case word:
       break;
   }
   std::string list;
   for (const std::string_view word : setting.words)
     list += (list.empty() ? "`\"" : ", `\"") + std::string(word) + "\"`";
-  return list;
+  return (setting.type == words ? "array of " : "") + list;
 }
 
 }  // namespace

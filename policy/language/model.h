@@ -49,6 +49,12 @@ enum class Tokens : uint8_t { allow, deny };
 // Of kernel modules, and of kernels to boot by kexec.
 enum class Loading : uint8_t { allow, signed_, deny };
 
+// What a kernel may lack, and a policy be enforced on it all the same (`accept-kernel`).
+enum class KernelWeakness : uint8_t {
+  prog_only,   // signatures cover instructions alone: rules that ask for more are content with it
+  no_digests,  // no digest of a program is kept: what names digests matches nothing
+};
+
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
 // Where each setting of a table was given, for diagnostics about it.
@@ -153,9 +159,10 @@ struct Policy {
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<AcceptedWarning> accept;      // wherever they are drawn
-  std::vector<Key> keys;                    // in the order of the files
-  std::vector<Rule> rules;                  // the first that matches decides
-  std::vector<SettingPlace> settings;       // those of the first file
+  std::vector<KernelWeakness> accept_kernel;
+  std::vector<Key> keys;               // in the order of the files
+  std::vector<Rule> rules;             // the first that matches decides
+  std::vector<SettingPlace> settings;  // those of the first file
 };
 
 // The different public keys that these references stand for and that count: those of certificates

@@ -75,6 +75,8 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
   if (const Entry* entry = fields.find("harden")) read_harden(*entry, policy, diagnostics);
   read_log(fields, policy, diagnostics);
   policy.accept = read_accept(fields, diagnostics);
+  if (const Entry* entry = fields.find("accept-kernel"))
+    policy.accept_kernel = fields.words<KernelWeakness>(*entry, kKernelWeaknessWords);
 }
 
 // Only the policy itself has settings that hold for the whole.
@@ -83,7 +85,7 @@ void refuse_settings(const Fields& fields, const Table& document, const std::vec
   for (const std::string_view name :
        {"name", "description", "version", "mode", "default", "multithreaded-attach", "bpf-tokens",
         "seal", "policy-signed-by", "policy-signatures-needed", "log-allowed",
-        "log-allowed-per-second", "harden", "accept"}) {
+        "log-allowed-per-second", "harden", "accept", "accept-kernel"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =

@@ -58,6 +58,12 @@ inline constexpr auto kLoadingWords = std::to_array<std::pair<std::string_view, 
     {"deny", Loading::deny},
 });
 
+inline constexpr auto kKernelWeaknessWords =
+    std::to_array<std::pair<std::string_view, KernelWeakness>>({
+        {"prog-only", KernelWeakness::prog_only},
+        {"no-digests", KernelWeakness::no_digests},
+    });
+
 template <class Words>
 [[nodiscard]] std::vector<std::string_view> spellings(const Words& words) {
   std::vector<std::string_view> found;
