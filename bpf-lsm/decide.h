@@ -6,6 +6,7 @@
 #pragma once
 
 #include "bpf-lsm/abi/cause.h"
+#include "bpf-lsm/abi/harden.h"
 #include "bpf-lsm/abi/image.h"
 #include "bpf-lsm/find_name.h"
 
@@ -213,6 +214,12 @@ BW_SUBPROGRAM int bw_enforces_at(const struct bw_image* image, __s64 time) {
     rules |= image->enforce.words[i] & in_force->words[i];
   }
   return image->mode != BW_MODE_AUDIT || rules != 0;
+}
+
+// Whether [harden] closes it: by itself, or as one of lockdown's integrity.
+BW_INLINE int bw_is_hardened(const struct bw_image* image, __u32 what, int is_integrity) {
+  const __u64 asked = 1ULL << (what & 63) | (is_integrity ? 1ULL << BW_HARDENING_INTEGRITY : 0);
+  return (image->harden & asked) != 0;
 }
 
 // Whether callers that share their file descriptors may attach what was decided so, to be watched.

@@ -17,6 +17,14 @@
 #define BW_HAS_signature_verdict BW_HAS_FIELD(struct, bpf_prog_aux, sig.verdict)
 #define BW_HAS_folded_maps BW_HAS_FIELD(struct, bpf_verifier_env, signature)
 
+// A keyring of the kernel's that is for BPF programs alone (after 7.3); programs of LSM hooks may
+// verify signatures by themselves.
+#define BW_HAS_bpf_keyring BW_HAS_VALUE(bpf_sig_keyring, BPF_SIG_KEYRING_BPF)
+#define BW_HAS_verifying_function BW_HAS_FUNCTION(bpf_verify_pkcs7_signature)
+
+// Programs of LSM hooks on a cgroup (6.0): the guard of a sealed host.
+#define BW_HAS_lsm_of_cgroups BW_HAS_VALUE(bpf_attach_type, BPF_LSM_CGROUP)
+
 // A map for one program (6.18), and the SHA-256 that says for which.
 #define BW_HAS_exclusive_maps BW_HAS_FIELD(union, bpf_attr, excl_prog_hash)
 #define BW_HAS_program_digest BW_HAS_FIELD(struct, bpf_prog, digest)
@@ -51,3 +59,8 @@
 
 // Functions for BPF programs.
 #define BW_HAS_user_strings BW_HAS_FUNCTION(bpf_copy_from_user_str)
+
+// Whether modules, and kernels for kexec, may have signatures: each can be left out of a kernel's
+// configuration, and then nobody is asked about those without.
+#define BW_HAS_module_signatures BW_HAS_FUNCTION(set_module_sig_enforced)
+#define BW_HAS_kexec_signatures BW_HAS_FUNCTION(set_kexec_sig_enforced)

@@ -39,6 +39,10 @@
 //   lsm/key_permission            the trusted keyring taken apart: cleared, revoked, invalidated
 // token_hooks.bpf.h
 //   lsm/bpf_token_create          user namespaces that load programs, where the policy wants none
+// harden_hooks.bpf.h
+//   lsm/locked_down, lsm/kernel_load_data, lsm/kernel_read_file
+//                                 the kernel itself written, or another one booted: by modules,
+//                                 kexec, /dev/mem and the like, where the policy closes them
 // filesystem_hooks.bpf.h
 //   lsm/sb_delete                 a file system taken for one that has ended
 // inventory_hooks.bpf.h
@@ -94,6 +98,7 @@
 #include "bpf-lsm/attach/unjudged_hooks.bpf.h"
 #include "bpf-lsm/attach/watch_hooks.bpf.h"
 #include "bpf-lsm/filesystem_hooks.bpf.h"
+#include "bpf-lsm/harden_hooks.bpf.h"
 #include "bpf-lsm/inventory_hooks.bpf.h"
 #include "bpf-lsm/key_hooks.bpf.h"
 #include "bpf-lsm/load_hooks.bpf.h"

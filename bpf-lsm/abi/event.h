@@ -27,6 +27,7 @@ enum bw_hook {
   BW_HOOK_TOKEN_CREATE = 8,  // lsm/bpf_token_create
   BW_HOOK_SUM = 9,           // of a sum (abi/summary.h) of which only the cause is known
   BW_HOOK_OWN = 10,          // one of bpfwarden's own objects: see bw_event.place
+  BW_HOOK_HARDEN = 11,       // what [harden] closes; bw_event.place[0] is of enum bw_hardening
 };
 
 // By which way a program was to become active.

@@ -12,7 +12,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 12
+#define BW_IMAGE_ABI 13
 
 enum {
   BW_MAX_RULES = 1024,
@@ -258,6 +258,7 @@ struct bw_image {
   __u64 policy_signers;
   __u32 confirm_within_s;  // of a signed policy: it awaits its confirmation for that long; or 0
   __u32 reserved1;
+  __u64 harden;  // a bit for each enum bw_hardening (abi/harden.h) that is closed
 
   // 1 + the family at attach; 0: none. By the attach type that the attachment names, else by
   // expected_attach_type. Probes have a table of their own: kind, and 1 if it fires on return.

@@ -2,15 +2,24 @@
 
 #include <bpf/btf.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 
 namespace bpfwarden::loader {
 namespace {
 
+using OwnedTypes = std::unique_ptr<btf, decltype(&btf__free)>;
+
+OwnedTypes& types_of_a_file() {
+  static OwnedTypes types(nullptr, btf__free);
+  return types;
+}
+
 // Null if it cannot be read.
 const btf* kernel_types() {
-  static const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), btf__free);
+  if (types_of_a_file()) return types_of_a_file().get();
+  static const OwnedTypes types(btf__load_vmlinux_btf(), btf__free);
   return types.get();
 }
 
@@ -42,6 +51,15 @@ const btf_type* member_of(const btf_type* type, std::string_view name) {
 
 bool kernel_has_btf() { return kernel_types() != nullptr; }
 
+Status ask_btf_of(const std::filesystem::path& file) {
+  btf* types = btf__parse(file.c_str(), nullptr);
+  if (types == nullptr) return fail_errno(errno, "cannot read the BTF in " + file.string());
+  types_of_a_file().reset(types);
+  return {};
+}
+
+bool is_running_kernel_asked() { return types_of_a_file() == nullptr; }
+
 bool kernel_has_type(std::string_view kind, const char* type) {
   return composite(kind, type) != nullptr;
 }
@@ -57,11 +75,24 @@ bool kernel_has_member(std::string_view kind, const char* type, std::string_view
   return false;
 }
 
-bool kernel_has_value(const char* type, std::string_view value) {
+std::optional<uint32_t> kernel_value(const char* type, std::string_view value) {
   const btf_type* found = type_of(BTF_KIND_ENUM, type);
   for (uint32_t i = 0; found != nullptr && i < btf_vlen(found); i++)
-    if (btf__name_by_offset(kernel_types(), btf_enum(found)[i].name_off) == value) return true;
-  return false;
+    if (btf__name_by_offset(kernel_types(), btf_enum(found)[i].name_off) == value)
+      return static_cast<uint32_t>(btf_enum(found)[i].val);
+  return std::nullopt;
+}
+
+std::vector<uint32_t> kernel_values(const char* type) {
+  std::vector<uint32_t> values;
+  const btf_type* found = type_of(BTF_KIND_ENUM, type);
+  for (uint32_t i = 0; found != nullptr && i < btf_vlen(found); i++)
+    values.push_back(static_cast<uint32_t>(btf_enum(found)[i].val));
+  return values;
+}
+
+bool kernel_has_value(const char* type, std::string_view value) {
+  return kernel_value(type, value).has_value();
 }
 
 uint32_t kernel_function_id(const char* name) {

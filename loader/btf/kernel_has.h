@@ -3,11 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string_view>
+#include <vector>
+
+#include "base/result.h"
 
 namespace bpfwarden::loader {
 
 [[nodiscard]] bool kernel_has_btf();
+
+// From here on this process asks about the kernel whose BTF that file is, not about the running
+// one. Errors: it cannot be read; then all is as before.
+[[nodiscard]] Status ask_btf_of(const std::filesystem::path& file);
+[[nodiscard]] bool is_running_kernel_asked();
 
 // `kind`: "struct" or "union".
 [[nodiscard]] bool kernel_has_type(std::string_view kind, const char* type);
@@ -17,6 +27,12 @@ namespace bpfwarden::loader {
                                      std::string_view member);
 
 [[nodiscard]] bool kernel_has_value(const char* type, std::string_view value);  // of an enum
+
+// The value of one of an enum.
+[[nodiscard]] std::optional<uint32_t> kernel_value(const char* type, std::string_view value);
+
+// All of them, by number.
+[[nodiscard]] std::vector<uint32_t> kernel_values(const char* type);
 
 [[nodiscard]] bool kernel_has_function(const char* name);
 

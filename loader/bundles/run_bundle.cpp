@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "loader/btf/kernel_has.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/bundles/light_skeleton.h"
 #include "loader/kernel/syscall.h"
 
@@ -76,7 +76,8 @@ uint32_t program_id(const Fd& program) {
 
 // Where signatures cover no map, the loader must check its metadata by itself.
 Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {
-  const bool self_check = !BW_KERNEL_HAS(folded_maps) && !bundle.self_check_signature.empty();
+  const bool covers_maps = abilities_of_kernel().by_kernel == policy::Signature::prog_used_maps;
+  const bool self_check = !covers_maps && !bundle.self_check_signature.empty();
   const std::vector<uint8_t> insns = self_check ? self_checking_insns(bundle) : bundle.insns;
   const LightSkeleton skeleton = {
       .insns = insns,

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "loader/text/hardened.h"
 #include "policy/answers/probes.h"
 #include "policy/answers/rule_text.h"
 #include "policy/language/attach_pattern.h"
@@ -229,6 +230,8 @@ Advice advice_for(const Event& event) {
     advise_rule(event, advice);
   else if (cause == BW_CAUSE_KERNEL_REJECTED)
     advise_rejected(event, advice);
+  else if (cause == BW_CAUSE_HARDENED && !event.object.empty())
+    advice.steps.push_back(hardened_step(event.object));
   else
     advice.steps.emplace_back(policy::next_step(cause));
   return advice;

@@ -10,6 +10,7 @@
 #include "policy/answers/probes.h"
 #include "policy/answers/reasons.h"
 #include "policy/language/attach_pattern.h"
+#include "policy/language/read_harden.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -179,6 +180,8 @@ void read_program(const bw_event& record, const bw_image* image, Event& event) {
   if (record.route == BW_ROUTE_UNJUDGED)
     event.system_call = kernel_text(record.place, sizeof(record.place));
   if (record.hook == BW_HOOK_OWN) event.object = kernel_text(record.place, sizeof(record.place));
+  if (record.hook == BW_HOOK_HARDEN)
+    event.object = policy::hardening_text(static_cast<uint32_t>(record.place[0]));
   event.program = kernel_text(record.program_name, sizeof(record.program_name));
   event.program_id = record.program_id;
   event.loader_id = record.loader_id;

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "loader/events/advice.h"
+#include "loader/text/hardened.h"
 #include "loader/text/systemd_unit.h"
 #include "loader/text/wrapped_text.h"
 #include "policy/text/wording.h"
@@ -133,6 +134,7 @@ string what_text(const Event& event) {
   if (event.hook == BW_HOOK_OBSERVED) return "to load a signed program";
   if (event.hook == BW_HOOK_MAP_CREATE) return "to create a map that a signature covers, writable";
   if (event.hook == BW_HOOK_TOKEN_CREATE) return "to make a BPF token";
+  if (event.hook == BW_HOOK_HARDEN) return hardened_deed(event.object);
   if (is_touch(event)) return touch_text(event);
   if (event.hook == BW_HOOK_KEY)
     return "to change key " + std::to_string(event.key_serial) + " of bpfwarden's keyring";

@@ -28,6 +28,8 @@ std::string_view name_of(bw_hook hook) {
       return "sum";
     case BW_HOOK_OWN:
       return "own-object";
+    case BW_HOOK_HARDEN:
+      return "harden";
     default:
       return "observed";
   }
@@ -43,7 +45,9 @@ std::string_view name_of(bw_origin origin) { return policy::origin_name(origin);
 std::string_view name_of(bw_route route) { return policy::route_name(route); }
 
 // The first and the last of each.
-constexpr std::pair<bw_hook, bw_hook> range_of(bw_hook) { return {BW_HOOK_PROG_LOAD, BW_HOOK_OWN}; }
+constexpr std::pair<bw_hook, bw_hook> range_of(bw_hook) {
+  return {BW_HOOK_PROG_LOAD, BW_HOOK_HARDEN};
+}
 constexpr std::pair<Decision, Decision> range_of(Decision) {
   return {Decision::deny, Decision::allow};
 }

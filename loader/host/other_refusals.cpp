@@ -189,6 +189,7 @@ Result<ProcessLimits> read_process_limits(pid_t pid) {
 
 OtherRefusals other_refusals(const HostLimits& host, const ProcessLimits* process) {
   OtherRefusals found;
+  if (!host.keyrings.empty()) found.possible.push_back(host.keyrings);
   look_at_lockdown(host, found);
   look_at_capabilities(host, process, found);
   look_at_seccomp(process, found);

@@ -20,6 +20,7 @@ struct HostLimits {
   std::optional<int> unprivileged_bpf;  // kernel.unprivileged_bpf_disabled
   std::string lsms;                     // "lockdown,capability,apparmor,bpf"
   std::vector<std::string> programs;    // BPF LSM programs of others: "id 41 'restrict_fs'"
+  std::string keyrings;                 // why the kernel refuses those of users; empty: it does not
 };
 
 // Of a process that lives.

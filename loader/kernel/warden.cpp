@@ -4,12 +4,14 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string>
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "loader/btf/harden_tables.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/guard.h"
 #include "loader/kernel/hooks.h"
@@ -95,6 +97,12 @@ Result<Warden> Warden::load(bool with_guard) {
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  const HardenTables tables = harden_tables();
+  auto& data = *warden.skeleton_->rodata;
+  std::ranges::copy(tables.reasons, data.harden_reasons);
+  std::ranges::copy(tables.integrity, data.harden_integrity);
+  std::ranges::copy(tables.data, data.harden_data);
+  std::ranges::copy(tables.files, data.harden_files);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, warden.skeleton_->obj) if (is_guard(program))
       bpf_program__set_autoload(program, with_guard);

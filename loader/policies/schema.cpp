@@ -18,6 +18,7 @@ Json table_of(TableKind kind);
 Json tables_of(std::string_view name) {
   if (name == "keys")
     return {{"type", "object"}, {"additionalProperties", table_of(TableKind::key)}};
+  if (name == "harden") return table_of(TableKind::harden);
   return {{"type", "array"}, {"items", table_of(TableKind::rule)}};
 }
 
@@ -38,6 +39,8 @@ Json type_of(const Setting& setting) {
     case SettingType::date:
       // TOML's own dates; a validator that has only JSON sees them as text.
       return {{"type", "string"}, {"anyOf", {{{"format", "date"}}, {{"format", "date-time"}}}}};
+    case SettingType::words:
+      return {{"type", "array"}, {"items", {{"enum", setting.words}}}, {"minItems", 1}};
     case SettingType::texts:
       return list_of("string");
     case SettingType::integers:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/guard.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/pins.h"
@@ -184,6 +185,10 @@ Result<Applied> sealed_if_asked(Applied applied, const Progress& progress) {
 Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& options,
                              bool may_go_down) {
   const CompiledPolicy& compiled = *checked.compiled;
+  // At boot a policy that closes less is better than none; `status` says what is open.
+  if (!options.at_boot)
+    if (auto fit = require_hardening(compiled.image->harden); !fit)
+      return std::unexpected(std::move(fit).error());
   auto active = read_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
   if (*active) {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/policy_store.h"
@@ -18,6 +19,7 @@ Status require_successor(const ActivePolicy& active, const SignedPolicy& next) {
     return fail(std::string("the active policy is '") + now.policy_name + "', this one '" +
                     next.image->policy_name + "': a signed policy keeps its name",
                 "give it the same `name`, compile and sign it again");
+  if (auto fit = require_hardening(next.image->harden); !fit) return fit;
   if (auto settled = require_settled(active); !settled) return settled;
   return require_newer(now, *next.image);
 }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
+#include "loader/policies/kernel_fit.h"
 #include "loader/policies/policy_store.h"
 
 namespace bpfwarden::loader {
@@ -50,6 +51,15 @@ Result<Boot> with_none_saved(Boot boot) {
   return boot;
 }
 
+// What this kernel cannot hold of it comes back as far as it can, and is told.
+Status fit_at_boot(CompiledPolicy& compiled, std::string& warning) {
+  const auto unfit = fit_to_kernel(compiled, abilities_of_kernel(), Occasion::boot);
+  if (!unfit) return std::unexpected(unfit.error());
+  for (const policy::Diagnostic& found : *unfit)
+    warning += (warning.empty() ? "" : "; ") + place_and_message(found);
+  return {};
+}
+
 }  // namespace
 
 BootWord boot_word(std::string_view line) {
@@ -80,6 +90,8 @@ Result<Boot> apply_at_boot(const std::string& next_root) {
   // What the real root has may be missing in an initramfs: no reason to come up without a policy.
   if (const auto found = find_on_host(*checked->compiled); !found)
     boot.warning = found.error().message;
+  if (auto fit = fit_at_boot(*checked->compiled, boot.warning); !fit)
+    return std::unexpected(std::move(fit).error());
   auto applied = apply_saved(*checked, boot.word, next_root);
   if (!applied) return std::unexpected(std::move(applied).error());
   boot.policy = std::move(*checked);

@@ -31,7 +31,7 @@ struct Boot {
   std::optional<CheckedPolicy> policy;  // what is active now
   Applied applied;                      // of it
   std::string forgotten;  // "policy 'edge' version 12": active, though none is saved; else empty
-  std::string warning;    // what could not be found out about its targets; may be empty
+  std::string warning;    // what could not be found out, and what this kernel cannot hold; or empty
 };
 
 // `next_root`: in an initramfs, where the real root is mounted; else empty.

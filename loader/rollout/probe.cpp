@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <set>
 
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/x509.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/trial.h"
@@ -76,19 +78,67 @@ Capability probe_root() {
           .remedy = "run as root to apply a policy"};
 }
 
-Capability probe_signatures() {
-  if (!BW_KERNEL_HAS(signature_attr))
-    return {.name = "signature verification",
-            .finding = Finding::missing,
-            .detail = "this kernel cannot verify signatures on BPF programs",
-            .remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps"};
-  if (BW_KERNEL_HAS(folded_maps))
-    return {.name = "signature verification",
-            .detail = "prog-only and prog-used-maps: bound maps are folded into the signature"};
-  return {.name = "signature verification",
+Capability probe_signatures(const KernelAbilities& kernel) {
+  Capability result = {.name = "signature verification", .detail = verification_text(kernel)};
+  switch (kernel.most) {
+    case policy::Signature::unsigned_:
+      result.finding = Finding::missing;
+      result.detail = "nobody verifies signatures on BPF programs here";
+      result.remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps";
+      break;
+    case policy::Signature::prog_only:
+      result.finding = Finding::limited;
+      result.detail += ", signatures cover the instructions, never a map";
+      result.remedy =
+          "use Linux 7.3 or later for rules that ask for prog-used-maps; or accept-kernel = "
+          "[\"prog-only\"] in the policy";
+      break;
+    case policy::Signature::prog_used_maps:
+      result.detail += ", bound maps are folded into the signature";
+  }
+  return result;
+}
+
+// Nothing where the kernel has none.
+std::optional<Capability> probe_bpf_keyring(const KernelAbilities& kernel) {
+  if (!kernel.bpf_keyring) return std::nullopt;
+  constexpr const char* name = ".bpf keyring (no such kernel was tried)";
+  if (kernel.own_keyring)
+    return Capability{.name = name,
+                      .detail = "not in force: keyrings of bpfwarden's verify, as elsewhere"};
+  return Capability{.name = name,
+                    .finding = Finding::limited,
+                    .detail = kBpfKeyringAlone,
+                    .remedy = kBpfKeyringHint};
+}
+
+Capability probe_signed_policies(const KernelAbilities& kernel) {
+  if (kernel.signed_policies)
+    return {.name = "signed policies", .detail = "the kernel part can verify them"};
+  return {.name = "signed policies",
           .finding = Finding::limited,
-          .detail = "prog-only: signatures cover the instructions, never a map",
-          .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
+          .detail = "there is no bpf_verify_pkcs7_signature()",
+          .remedy = "use a kernel with CONFIG_SYSTEM_DATA_VERIFICATION"};
+}
+
+Capability probe_attach(const KernelAbilities& kernel) {
+  if (kernel.awaits_ends)
+    return {.name = "attachments", .detail = "are watched to the end of their call"};
+  return {.name = "attachments",
+          .finding = Finding::limited,
+          .detail =
+              "the end of a call cannot be awaited: refused are threads under `detect`, and "
+              "links of many targets that no rule admits wherever they go",
+          .remedy = "use Linux 6.18 or later"};
+}
+
+Capability probe_seal(const KernelAbilities& kernel) {
+  if (kernel.seal)
+    return {.name = "seal", .detail = "holds; kernel.ftrace_enabled stays as it is then"};
+  return {.name = "seal",
+          .finding = Finding::limited,
+          .detail = "there are no programs of LSM_CGROUP, which guard it",
+          .remedy = "use a kernel with CONFIG_CGROUP_BPF"};
 }
 
 void append(std::string& list, const char* name) {
@@ -135,8 +185,8 @@ Status ask_for(const Algorithm& algorithm) {
   return keyring::ask_kernel_for(parsed->front());
 }
 
-Capability probe_digest() {
-  if (BW_KERNEL_HAS(program_digest))
+Capability probe_digest(const KernelAbilities& kernel) {
+  if (kernel.digests)
     return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
   return {.name = "program digest",
           .finding = Finding::missing,
@@ -156,9 +206,14 @@ std::vector<Capability> probe_kernel() {
     return found;
   }
   found.push_back({.name = "kernel BTF", .detail = "/sys/kernel/btf/vmlinux"});
-  found.push_back(probe_signatures());
+  const KernelAbilities kernel = abilities_of_kernel();
+  found.push_back(probe_signatures(kernel));
+  if (auto keyring = probe_bpf_keyring(kernel)) found.push_back(std::move(*keyring));
   found.push_back(probe_hooks());
-  found.push_back(probe_digest());
+  found.push_back(probe_digest(kernel));
+  found.push_back(probe_signed_policies(kernel));
+  found.push_back(probe_attach(kernel));
+  found.push_back(probe_seal(kernel));
   return found;
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <string>
 
+#include "loader/btf/harden_tables.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
+#include "loader/policies/kernel_fit.h"
 #include "loader/policies/policy_store.h"
 #include "loader/signed/order.h"
 
@@ -92,6 +94,8 @@ Result<uint64_t> stage(const CheckedPolicy& checked) {
   auto active = require_changeable_policy();
   if (!active) return std::unexpected(std::move(active).error());
   const bw_image& image = *checked.compiled->image;
+  if (auto fit = require_hardening(image.harden); !fit)
+    return std::unexpected(std::move(fit).error());
   if (same_policy(*active->generation.image, image))
     return fail("this very policy is active already", "change it, and raise `version`");
   if (auto newer = require_newer(*active->generation.image, image); !newer)
@@ -130,6 +134,9 @@ Result<Promoted> promote(const PromoteOptions& options) {
   // What there is not was told when it was staged.
   if (auto found = find_on_host(*policy->compiled); !found)
     return std::unexpected(std::move(found).error());
+  const auto unfit = fit_to_kernel(*policy->compiled, abilities_of_kernel(), Occasion::change);
+  if (!unfit) return std::unexpected(unfit.error());
+  if (auto held = require_held(*unfit); !held) return std::unexpected(std::move(held).error());
   auto taken_away = require_accepted(*policy->compiled, options.preflight);
   if (!taken_away) return std::unexpected(std::move(taken_away).error());
   auto applied = apply_locked(*policy, options.apply, false);

@@ -12,7 +12,7 @@
 #include "keyring/kernel_keyring.h"
 #include "keyring/new_key.h"
 #include "keyring/private_key.h"
-#include "loader/btf/kernel_has.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/inventory/kernel_lists.h"
 #include "loader/kernel/syscall.h"
 
@@ -117,10 +117,15 @@ std::optional<std::string> verdict_of(const Fd& program) {
 }  // namespace
 
 Capability probe_by_signing() {
-  if (!BW_KERNEL_HAS(signature_attr))
+  const KernelAbilities kernel = abilities_of_kernel();
+  if (kernel.by_kernel == policy::Signature::unsigned_)
     return {.name = kSignedTrial,
             .finding = Finding::limited,
             .detail = "not tried: this kernel verifies no signatures on BPF programs"};
+  if (!kernel.own_keyring)
+    return {.name = kSignedTrial,
+            .finding = Finding::limited,
+            .detail = std::string("not tried: ") + kBpfKeyringAlone};
   const auto ours = make_throw_away(), strangers = make_throw_away();
   if (!ours) return failed(ours.error());
   if (!strangers) return failed(strangers.error());

@@ -2,10 +2,10 @@
 // it is made from, and what the kernel part verifies and decides by.
 //
 //   policy.toml, policy.d/*.toml   the text, with the certificates that it names where it names
-//   them image-12                       the first BW_IMAGE_SIGNED_SIZE bytes of its image, for the
+//   them image-13                       the first BW_IMAGE_SIGNED_SIZE bytes of its image, for the
 //   kernel
-//                                  part whose BW_IMAGE_ABI is 12; one for each that a fleet has
-//   image-12.sig-1.p7s … sig-4     signatures of that file: detached CMS (RFC 5652) in DER
+//                                  part whose BW_IMAGE_ABI is 13; one for each that a fleet has
+//   image-13.sig-1.p7s … sig-4     signatures of that file: detached CMS (RFC 5652) in DER
 //
 // The text is there to be read, explained and compared; only the image is signed, so nothing is
 // taken from a folder whose text compiles to another one. The same text and certificates give the
@@ -39,9 +39,9 @@ struct SignedPolicy {
 // What is signed of an image.
 [[nodiscard]] std::span<const uint8_t> signed_bytes(const bw_image& image);
 
-// "image-12"
+// "image-13"
 [[nodiscard]] std::string image_name(uint32_t abi);
-// "image-12.sig-1.p7s"; from 1.
+// "image-13.sig-1.p7s"; from 1.
 [[nodiscard]] std::string signature_name(const std::string& image, size_t number);
 
 // The images in a folder, by their ABI, ascending; empty where it is none, or has none.

@@ -128,7 +128,10 @@ Result<std::optional<KernelStatus>> read_status() {
                          .hooks = std::move(*hooks),
                          .tables = std::move(*tables),
                          .unjudged = std::move(*unjudged),
-                         .stale_initramfs = stale_initramfs(read_initramfs_facts())};
+                         .stale_initramfs = stale_initramfs(read_initramfs_facts()),
+                         .closings = {},
+                         .kernel = abilities_of_kernel()};
+  status.closings = read_closings(*status.generation.image);
   const auto ring = keyring::find_ring(kRingName);
   if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
   if (const auto residents = count_residents()) status.residents = *residents;

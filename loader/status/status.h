@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
 #include "keyring/kernel_keyring.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/inventory/inventory.h"
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/part.h"
@@ -17,6 +18,7 @@
 #include "loader/kernel/unjudged.h"
 #include "loader/policies/publish.h"
 #include "loader/rollout/initramfs.h"
+#include "loader/status/open_ways.h"
 
 namespace bpfwarden::loader {
 
@@ -48,6 +50,8 @@ struct KernelStatus {
   std::vector<Table> tables;
   std::vector<bw_unjudged> unjudged;
   std::optional<StaleInitramfs> stale_initramfs;
+  KernelClosings closings;
+  KernelAbilities kernel;
 };
 
 // What one element of the map `minutes` (of one CPU) adds to the hour that ends in minute `now`.

@@ -8,6 +8,7 @@
 #include "keyring/x509.h"
 #include "loader/kernel/seal.h"
 #include "loader/text/json_members.h"
+#include "policy/language/words.h"
 #include "policy/text/wording.h"
 
 namespace bpfwarden::loader {
@@ -97,6 +98,17 @@ nlohmann::json initramfs_to_json(const std::optional<StaleInitramfs>& stale) {
 
 }  // namespace
 
+nlohmann::json abilities_json(const KernelAbilities& kernel) {
+  return object_of({{"signature", policy::spelling_of(policy::kSignatureWords, kernel.most)},
+                    {"verified_by", verifier_name(kernel.verifier)},
+                    {"own_keyring", kernel.own_keyring},
+                    {"bpf_keyring", kernel.bpf_keyring},
+                    {"signed_policies", kernel.signed_policies},
+                    {"program_digests", kernel.digests},
+                    {"awaits_ends", kernel.awaits_ends},
+                    {"can_seal", kernel.seal}});
+}
+
 nlohmann::json status_to_json(const KernelStatus& status) {
   const bw_image& image = *status.generation.image;
   utsname machine = {};
@@ -105,6 +117,7 @@ nlohmann::json status_to_json(const KernelStatus& status) {
       {"active", true},
       {"host", machine.nodename},
       {"kernel", machine.release},
+      {"kernel_abilities", abilities_json(status.kernel)},
       {"kernel_part",
        object_of({{"bpfwarden_version", status.part.version}, {"abi", status.part.abi}})},
       {"mode", policy::mode_name(static_cast<bw_mode>(image.mode))},
@@ -120,6 +133,12 @@ nlohmann::json status_to_json(const KernelStatus& status) {
        is_sealed(status.word)
            ? time_or_null(sealed_since(status.word, boot_time_ns(), std::time(nullptr)))
            : nlohmann::json()},
+      {"open", is_sealed(status.word)
+                   ? nlohmann::json(open_ways(image, status.closings, status.hooks.missing,
+                                              std::time(nullptr)))
+                   : nlohmann::json()},
+      {"policy_signed_by", policy_signer_names(image)},
+      {"policy_signatures_needed", image.policy_signatures},
       {"staged", staged_to_json(status)},
       {"rule_count", image.rule_count},
       {"log_allowed_per_second", log_limit(image)},

@@ -7,6 +7,7 @@
 
 namespace bpfwarden::loader {
 
+[[nodiscard]] nlohmann::json abilities_json(const KernelAbilities& kernel);
 [[nodiscard]] nlohmann::json status_to_json(const KernelStatus& status);
 // Nothing: no policy is active.
 [[nodiscard]] nlohmann::json status_to_json(const std::optional<KernelStatus>& status);

@@ -38,12 +38,31 @@ void add_policy(const KernelStatus& status, ScreenTime now, Lines& lines) {
   lines.push_back({"since", since_text(status.word.active_since, now)});
 }
 
+string list_of(const std::vector<string>& names) {
+  string list;
+  for (const string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
+// By whom the next policy has to be signed: "2 of release, security".
+string successor_text(const bw_image& image) {
+  const std::vector<string> names = policy_signer_names(image);
+  if (names.empty()) return "no next one";
+  const string needed =
+      image.policy_signatures > 1 ? std::to_string(image.policy_signatures) + " of " : "";
+  return "next by " + needed + list_of(names);
+}
+
 // What the kernel cannot keep by itself is in docs/threat-model.md.
-void add_seal(const bw_control& word, ScreenTime now, Lines& lines) {
-  if (!is_sealed(word)) return;
-  const auto since = static_cast<uint64_t>(sealed_since(word, now.boot_ns, now.unix_seconds));
+void add_seal(const KernelStatus& status, ScreenTime now, Lines& lines) {
+  if (!is_sealed(status.word)) return;
+  const bw_image& image = *status.generation.image;
+  const int64_t since = sealed_since(status.word, now.boot_ns, now.unix_seconds);
+  const auto open = open_ways(image, status.closings, status.hooks.missing, now.unix_seconds);
   lines.push_back(
-      {"sealed", "since " + since_text(since, now) + "; open: reboot, modules, kexec", Tone::good});
+      {"sealed",
+       "since " + local_time(since) + "; open: " + list_of(open) + "; " + successor_text(image),
+       Tone::good});
 }
 
 // What somebody has to do, or may have missed.
@@ -213,14 +232,15 @@ std::vector<ScreenLine> status_screen(const KernelStatus& status, ScreenTime now
   size_t alarms = lines.size();  // which take the place of keys
   add_policy(status, now, lines);
   add_rollout(status, now, lines);
-  add_seal(status.word, now, lines);
+  add_seal(status, now, lines);
   add_last_hour(status.last_hour, status.probes, lines);
   add_totals(status.counters, lines);
   alarms += add_full_tables(status.tables, lines);
   if (alarms + 1 < kShownKeys) alarms += add_initramfs(status.stale_initramfs, lines);
   if (alarms < kShownKeys) alarms += add_residents(status.residents, lines);
   if (status.keyring)
-    lines.push_back({"keyring", std::to_string(*status.keyring)});
+    lines.push_back({"keyring", std::to_string(*status.keyring) + ", verified " +
+                                    verification_text(status.kernel)});
   else
     lines.push_back({"keyring", "gone: signed loads fail; apply the policy again", Tone::alarm});
   add_keys(image, now.unix_seconds, kShownKeys - std::min(alarms, kShownKeys), lines);

@@ -29,7 +29,8 @@ constexpr auto kShapes = std::to_array<Shape>({
             "route system_call object program program_id loader_id digest loader_digest sleepable delegated gpl_compatible pid "
             "tgid uid comm exe cgroup_id cgroup"},
 
-  {"capabilities", "can_enforce capabilities=[capability]"},
+  {"capabilities", "can_enforce capabilities=[capability] kernel_abilities=kernel_abilities"},
+  {"kernel_abilities", "signature verified_by own_keyring bpf_keyring signed_policies program_digests awaits_ends can_seal"},
   {"capability", "name finding detail remedy"},
   {"boot_fix", "boot_option boot_changes=[boot_change] written"},
   {"boot_change", "boot_loader file after next"},
@@ -77,7 +78,7 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"upgraded", "unchanged kernel_part=kernel_part kernel_part_before=kernel_part"},
 
   {"no_policy", "active"},
-  {"status", "active host kernel kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned sealed sealed_since "
+  {"status", "active host kernel kernel_abilities=kernel_abilities kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned sealed sealed_since open policy_signed_by policy_signatures_needed "
              "staged=staged rule_count log_allowed_per_second keyring certificates=[certificate_end] hooks "
              "hooks_expected hooks_missing tables=[table] unjudged=[unjudged] last_hour=last_hour residents=residents "
              "counters=counters"},

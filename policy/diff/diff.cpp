@@ -9,6 +9,7 @@
 #include "policy/diff/diff_settings.h"
 #include "policy/diff/diff_witness.h"
 #include "policy/diff/diff_words.h"
+#include "policy/language/read_harden.h"
 #include "policy/language/words.h"
 #include "policy/text/wording.h"
 
@@ -195,10 +196,19 @@ void add_groups(const DiffSides& sides, Groups groups, int64_t now, PolicyDiff& 
 }
 
 std::vector<SettingChange> changed_settings(const DiffSides& sides, int64_t now) {
-  const Pair pair = {decide_token(sides[0].image, now), decide_token(sides[1].image, now)};
-  const auto change = change_of(pair);
-  if (!change) return {};
-  return {{*change, "bpf-tokens", token_text(pair[0]), token_text(pair[1])}};
+  std::vector<SettingChange> all;
+  const auto add = [&](const string& setting, const Pair& pair) {
+    if (const auto change = change_of(pair))
+      all.push_back({*change, setting, token_text(pair[0]), token_text(pair[1])});
+  };
+  add("bpf-tokens", {decide_token(sides[0].image, now), decide_token(sides[1].image, now)});
+  for (uint32_t one = 1; one < BW_HARDENINGS; one++)
+    add("harden " + hardening_text(one),
+        {decide_hardening(sides[0].image, one, now), decide_hardening(sides[1].image, one, now)});
+  if (const auto change = change_of_kernels(sides[0].policy, sides[1].policy))
+    all.push_back(
+        {*change, "accept-kernel", kernels_text(sides[0].policy), kernels_text(sides[1].policy)});
+  return all;
 }
 
 bool is_widened(const auto& changes) {

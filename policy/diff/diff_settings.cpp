@@ -1,6 +1,10 @@
 #include "policy/diff/diff_settings.h"
 
+#include <algorithm>
+
 #include "bpf-lsm/decide.h"
+#include "policy/language/read_harden.h"
+#include "policy/language/words.h"
 
 namespace bpfwarden::policy {
 namespace {
@@ -33,8 +37,33 @@ bw_decision decide_token(const bw_image& image, int64_t time) {
   return decision;
 }
 
+// As judge_hardening() in bpf-lsm/harden_hooks.bpf.h.
+bw_decision decide_hardening(const bw_image& image, uint32_t hardening, int64_t time) {
+  bw_decision decision = bw_denial(&image, time, BW_CAUSE_HARDENED);
+  if (!closes(image.harden, hardening)) decision.allow = 1;
+  return decision;
+}
+
 string token_text(const bw_decision& decision) {
   return decision.allow != 0 ? "allow" : "deny, " + mode_text(decision);
+}
+
+std::optional<Change> change_of_kernels(const Policy& before, const Policy& after) {
+  const auto adds = [](const Policy& to, const Policy& from) {
+    return std::ranges::any_of(to.accept_kernel, [&](KernelWeakness one) {
+      return std::ranges::find(from.accept_kernel, one) == from.accept_kernel.end();
+    });
+  };
+  if (adds(after, before)) return Change::widened;
+  return adds(before, after) ? std::optional(Change::narrowed) : std::nullopt;
+}
+
+string kernels_text(const Policy& policy) {
+  string list;
+  for (const auto& [word, weakness] : kKernelWeaknessWords)
+    if (std::ranges::find(policy.accept_kernel, weakness) != policy.accept_kernel.end())
+      list += (list.empty() ? "" : ", ") + string(word);
+  return list.empty() ? "nothing" : list;
 }
 
 }  // namespace bpfwarden::policy

@@ -1,8 +1,10 @@
 // What the settings of two policies change, beside the answers that loads get: who may attach with
-// threads, and whether there may be BPF tokens. Internal to policy/diff/diff*.
+// threads, whether there may be BPF tokens, and what [harden] closes. Internal to
+// policy/diff/diff*.
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "policy/diff/diff_parts.h"
@@ -18,5 +20,11 @@ namespace bpfwarden::policy {
 // What becomes of BPF_TOKEN_CREATE.
 [[nodiscard]] bw_decision decide_token(const bw_image& image, int64_t time);
 [[nodiscard]] std::string token_text(const bw_decision& decision);
+
+// What becomes of what that is about, an enum bw_hardening.
+[[nodiscard]] bw_decision decide_hardening(const bw_image& image, uint32_t hardening, int64_t time);
+// What a kernel may lack: more than before is wider, as rules are content with less there.
+[[nodiscard]] std::optional<Change> change_of_kernels(const Policy& before, const Policy& after);
+[[nodiscard]] std::string kernels_text(const Policy& policy);
 
 }  // namespace bpfwarden::policy

@@ -383,6 +383,7 @@ Result<std::unique_ptr<bw_image>> compile(const Policy& policy,
   write_succession(policy, *signers, *image);
   write_multithreaded_attach(policy, *image);
   if (policy.bpf_tokens == Tokens::deny) image->flags |= BW_IMAGE_NO_TOKENS;
+  image->harden = policy.harden;
   if (Status periods = write_periods(policy, *image); !periods)
     return std::unexpected(std::move(periods.error()));
   PatternTable patterns;

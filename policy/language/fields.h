@@ -4,6 +4,7 @@
 // Every reader reports what is wrong by itself and then returns nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -58,6 +59,20 @@ class Fields {
     }
     not_a_word(entry, *text, candidates);
     return std::nullopt;
+  }
+
+  // Each element of an array, and once; what is no word is reported and left out.
+  template <class T>
+  [[nodiscard]] std::vector<T> words(const Entry& entry, Words<T> words) const {
+    std::vector<T> found;
+    const Array* elements = strings(entry);
+    for (size_t i = 0; elements && i < elements->size(); i++) {
+      const Value& element = (*elements)[i];
+      if (!std::holds_alternative<std::string>(element.data)) continue;
+      const auto one = word<T>({entry.key, entry.position, element}, words);
+      if (one && std::find(found.begin(), found.end(), *one) == found.end()) found.push_back(*one);
+    }
+    return found;
   }
 
  private:

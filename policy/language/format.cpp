@@ -20,6 +20,7 @@ constexpr size_t kColumns = 100;
 std::optional<TableKind> kind_of(std::string_view header) {
   if (header.empty()) return TableKind::policy;
   if (header == "[[rules]]") return TableKind::rule;
+  if (header == "[harden]") return TableKind::harden;
   const bool is_key = header.starts_with("[keys.") && header.find('.', 6) == string::npos;
   return is_key ? std::optional(TableKind::key) : std::nullopt;
 }

@@ -9,6 +9,7 @@ using enum SettingType;
 
 constexpr std::string_view kSince = "0.1";
 constexpr std::string_view kSinceSeal = "0.2";
+constexpr std::string_view kSinceKernels = "0.2";
 
 Setting required(std::string_view name, SettingType type, std::string_view meaning,
                  std::string_view example, std::vector<std::string_view> words = {}) {
@@ -78,6 +79,15 @@ std::vector<Setting> policy_tables() {
                "Warnings of `check` that are meant so, wherever they are drawn: each by its code "
                "and, after a colon, why. `check` counts them.",
                "[\"default-allow: until the inventory is done\"]"),
+      since(kSinceSeal, optional("harden", tables, "none",
+                                 "`[harden]`: what is closed beside BPF: modules, kexec, raw "
+                                 "access to the kernel.",
+                                 "[harden]")),
+      since(kSinceKernels,
+            optional("accept-kernel", words, "nothing",
+                     "What a kernel may lack, and the policy is enforced there all the same, see "
+                     "[Kernels](#kernels).",
+                     "[\"prog-only\"]", spellings(kKernelWeaknessWords))),
       optional("keys", tables, "none", "`[keys.NAME]`: whom the rules may trust.", "[keys.netops]"),
       optional("rules", tables, "none",
                "`[[rules]]`: at most 1,024, the first that matches decides.", "[[rules]]"),
@@ -110,6 +120,32 @@ const std::vector<Setting>& policy_settings() {
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();
+  return settings;
+}
+
+const std::vector<Setting>& harden_settings() {
+  static const std::vector<Setting> settings = {
+      since(kSinceSeal,
+            optional("modules", word, "allow",
+                     "Kernel modules. `signed`: only those whose signature the kernel has "
+                     "verified. `deny`: none is loaded any more, by whomever, nor by the kernel "
+                     "for what needs one.",
+                     "\"signed\"", spellings(kLoadingWords))),
+      since(kSinceSeal,
+            optional("kexec", word, "allow",
+                     "Kernels to boot without the firmware, also after a crash. `signed`: only by "
+                     "`kexec_file_load`, and only those whose signature the kernel has verified. "
+                     "`deny`: none is loaded any more.",
+                     "\"deny\"", spellings(kLoadingWords))),
+      since(kSinceSeal, optional("dev-mem", word, "allow",
+                                 "Opening `/dev/mem` and `/dev/port`, to read as well.", "\"deny\"",
+                                 spellings(kDefaultWords))),
+      since(kSinceSeal,
+            optional("lockdown", texts, "none",
+                     "What kernel lockdown would refuse, by its reasons; `integrity` is all that "
+                     "`lockdown=integrity` refuses.",
+                     "[\"integrity\", \"kcore\"]")),
+  };
   return settings;
 }
 
@@ -238,19 +274,21 @@ std::string type_text(const Setting& setting) {
       return "array of integers";
     case tables:
       return "tables";
+    case words:
     case word:
       break;
   }
   std::string list;
   for (const std::string_view word : setting.words)
     list += (list.empty() ? "`\"" : ", `\"") + std::string(word) + "\"`";
-  return list;
+  return (setting.type == words ? "array of " : "") + list;
 }
 
 }  // namespace
 
 std::span<const Setting> settings_of(TableKind table) {
   if (table == TableKind::policy) return policy_settings();
+  if (table == TableKind::harden) return harden_settings();
   return table == TableKind::key ? key_settings() : rule_settings();
 }
 

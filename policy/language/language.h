@@ -12,7 +12,7 @@
 
 namespace bpfwarden::policy {
 
-enum class TableKind : uint8_t { policy, key, rule };
+enum class TableKind : uint8_t { policy, harden, key, rule };
 
 enum class SettingType : uint8_t {
   integer,
@@ -21,6 +21,7 @@ enum class SettingType : uint8_t {
   word,      // one of `words`
   date,      // a date, or a date and time with a zone
   texts,     // a non-empty array of strings
+  words,     // likewise, each one of `words`
   integers,  // a non-empty array of integers
   tables,    // [name.*] or [[name]]
 };
@@ -33,7 +34,7 @@ struct Setting {
   std::string_view meaning;   // Markdown
   std::string_view example;   // a value, as TOML
   std::string_view since;     // version of bpfwarden
-  std::vector<std::string_view> words;
+  std::vector<std::string_view> words = {};
 };
 
 // In the normal order, which is also that of `bpfwarden fmt`.

@@ -46,6 +46,15 @@ enum class SharedAttach : uint8_t { deny, detect };
 // Whether BPF tokens may be made, with which user namespaces load programs.
 enum class Tokens : uint8_t { allow, deny };
 
+// Of kernel modules, and of kernels to boot by kexec.
+enum class Loading : uint8_t { allow, signed_, deny };
+
+// What a kernel may lack, and a policy be enforced on it all the same (`accept-kernel`).
+enum class KernelWeakness : uint8_t {
+  prog_only,   // signatures cover instructions alone: rules that ask for more are content with it
+  no_digests,  // no digest of a program is kept: what names digests matches nothing
+};
+
 using ProgramDigest = std::array<uint8_t, BW_DIGEST_SIZE>;  // SHA-256 of the instructions
 
 // Where each setting of a table was given, for diagnostics about it.
@@ -144,14 +153,16 @@ struct Policy {
   Action default_action = Action::deny;  // never load_only
   SharedAttach multithreaded_attach = SharedAttach::deny;
   Tokens bpf_tokens = Tokens::allow;
-  bool seal = false;  // once confirmed, only a signed policy replaces it
+  uint64_t harden = 0;  // [harden]: a bit for each enum bw_hardening that is closed
+  bool seal = false;    // once confirmed, only a signed policy replaces it
   PolicySigners policy_signers;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
   std::vector<AcceptedWarning> accept;      // wherever they are drawn
-  std::vector<Key> keys;                    // in the order of the files
-  std::vector<Rule> rules;                  // the first that matches decides
-  std::vector<SettingPlace> settings;       // those of the first file
+  std::vector<KernelWeakness> accept_kernel;
+  std::vector<Key> keys;               // in the order of the files
+  std::vector<Rule> rules;             // the first that matches decides
+  std::vector<SettingPlace> settings;  // those of the first file
 };
 
 // The different public keys that these references stand for and that count: those of certificates

@@ -5,6 +5,7 @@
 #include "policy/language/fields.h"
 #include "policy/language/language.h"
 #include "policy/language/read_conditions.h"
+#include "policy/language/read_harden.h"
 #include "policy/language/read_keys.h"
 #include "policy/language/read_rule.h"
 #include "policy/language/read_succession.h"
@@ -71,8 +72,11 @@ void read_header(const Fields& fields, Policy& policy, DiagnosticList& diagnosti
         fields.word<SharedAttach>(*entry, kSharedAttachWords).value_or(SharedAttach::deny);
   if (const Entry* entry = fields.find("bpf-tokens"))
     policy.bpf_tokens = fields.word<Tokens>(*entry, kTokenWords).value_or(Tokens::allow);
+  if (const Entry* entry = fields.find("harden")) read_harden(*entry, policy, diagnostics);
   read_log(fields, policy, diagnostics);
   policy.accept = read_accept(fields, diagnostics);
+  if (const Entry* entry = fields.find("accept-kernel"))
+    policy.accept_kernel = fields.words<KernelWeakness>(*entry, kKernelWeaknessWords);
 }
 
 // Only the policy itself has settings that hold for the whole.
@@ -81,7 +85,7 @@ void refuse_settings(const Fields& fields, const Table& document, const std::vec
   for (const std::string_view name :
        {"name", "description", "version", "mode", "default", "multithreaded-attach", "bpf-tokens",
         "seal", "policy-signed-by", "policy-signatures-needed", "log-allowed",
-        "log-allowed-per-second", "accept"}) {
+        "log-allowed-per-second", "harden", "accept", "accept-kernel"}) {
     const Entry* entry = fields.find(name);
     if (!entry) continue;
     const auto first =

@@ -35,6 +35,7 @@ constexpr auto kCodes = std::to_array<LintCode>({
     {"unsigned-powerful", "anybody's unsigned programs are allowed where they are powerful"},
     {"unused-key", "no rule names the key"},
     {"weak-key", "a key is shorter than NIST SP 800-57 asks for"},
+    {"weaker-kernel", "the kernel at hand cannot hold what the policy says", true},
     {"whole-keyring", "every key in a keyring of the kernel is trusted"},
 });
 

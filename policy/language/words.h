@@ -52,6 +52,18 @@ inline constexpr auto kTokenWords = std::to_array<std::pair<std::string_view, To
     {"deny", Tokens::deny},
 });
 
+inline constexpr auto kLoadingWords = std::to_array<std::pair<std::string_view, Loading>>({
+    {"allow", Loading::allow},
+    {"signed", Loading::signed_},
+    {"deny", Loading::deny},
+});
+
+inline constexpr auto kKernelWeaknessWords =
+    std::to_array<std::pair<std::string_view, KernelWeakness>>({
+        {"prog-only", KernelWeakness::prog_only},
+        {"no-digests", KernelWeakness::no_digests},
+    });
+
 template <class Words>
 [[nodiscard]] std::vector<std::string_view> spellings(const Words& words) {
   std::vector<std::string_view> found;

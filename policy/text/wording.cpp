@@ -124,6 +124,10 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "`bpfwarden verify FOLDER` says who has signed it, `bpfwarden status` which version is "
      "active. "
      "Who was not to apply a policy here is to be asked why they did."},
+    {"hardened", CauseClass::derived,
+     "the policy's [harden] closes this: access to the kernel itself, or another one to boot",
+     "If it is wanted, have it done at boot, before bpfwarden; or take the setting out of [harden] "
+     "and apply the policy."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",

@@ -9,6 +9,7 @@
 #include "loader/cli/cmd.h"
 #include "loader/cli/options.h"
 #include "loader/policies/host_names.h"
+#include "loader/policies/kernel_fit.h"
 #include "loader/policies/policy_store.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/apply.h"
@@ -42,6 +43,12 @@ Result<CheckedPolicy> read_file(const ApplyArguments& options) {
   if (!checked.compiled)
     return unreadable(fail("the policy has errors; nothing was changed", "correct them"));
   return checked;
+}
+
+// Says what this kernel cannot hold of the policy.
+Status require_fit(const std::vector<policy::Diagnostic>& found, const CheckedPolicy& checked) {
+  put_diagnostics(found, checked.sources);
+  return require_held(found);
 }
 
 // All of what it would refuse; nothing is changed.
@@ -94,6 +101,8 @@ int run_apply_signed(const ApplyArguments& options) {
   put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
   const CompiledPolicy& compiled = *policy->checked.compiled;
   if (options.only_check) return run_check(policy->checked);
+  const auto unfit = held_against(compiled, abilities_of_kernel(), Occasion::signed_change);
+  if (Status fit = require_fit(unfit, policy->checked); !fit) return print_error(fit.error());
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
   return make_active(options, compiled, widening_line(compiled, options.file),
                      [&] { return apply_signed(*policy, options.apply); });
@@ -112,6 +121,10 @@ int run_apply(ApplyArguments& options) {
   // At boot devices and modules are still to come.
   if (!options.saved) put_diagnostics(*not_found, checked->sources);
   if (options.only_check) return run_check(*checked);
+  const auto unfit = fit_to_kernel(*checked->compiled, abilities_of_kernel(),
+                                   options.saved ? Occasion::boot : Occasion::change);
+  if (!unfit) return print_error(unfit.error());
+  if (Status fit = require_fit(*unfit, *checked); !fit) return print_error(fit.error());
   if (options.only_preflight) return run_preflight(*checked->compiled, options.preflight.events);
   return make_active(options, *checked->compiled, widens,
                      [&] { return apply(*checked, options.apply); });

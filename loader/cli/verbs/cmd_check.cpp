@@ -6,10 +6,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "loader/btf/kernel_has.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/policies/diagnostic_output.h"
 #include "loader/policies/host_targets.h"
+#include "loader/policies/kernel_fit.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/policy_file.h"
 #include "loader/text/json_members.h"
@@ -46,8 +48,10 @@ void print(const std::string& file, const CheckedPolicy& checked) {
 
 // With --btf the host is not asked.
 Result<TargetNames> names_at_hand(const CheckArguments& options) {
-  if (!options.btf.empty()) return TargetNames::of_file(options.btf);
-  return TargetNames::of_host();
+  if (options.btf.empty()) return TargetNames::of_host();
+  if (auto asked = ask_btf_of(options.btf); !asked)
+    return std::unexpected(std::move(asked).error());
+  return TargetNames::of_file(options.btf);
 }
 
 // Of the names, and where the kernel's symbols can be read; what else the host has is for `apply`
@@ -56,6 +60,10 @@ void add_host_warnings(CheckedPolicy& checked, const TargetNames& names) {
   if (!checked.compiled) return;
   std::ranges::move(missing_targets(checked.compiled->policy, names),
                     std::back_inserter(checked.diagnostics));
+  // Of another kernel. What this one is says nothing of where the policy is for.
+  if (!names.is_host())
+    std::ranges::move(held_against(*checked.compiled, abilities_of_kernel(), Occasion::boot),
+                      std::back_inserter(checked.diagnostics));
   if (!names.is_host() || !names_functions(checked.compiled->policy)) return;
   const auto symbols = KernelSymbols::read(kKernelSymbols);
   if (!symbols) return;

@@ -6,12 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "loader/btf/kernel_abilities.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/kernel/hooks.h"
 #include "loader/rollout/boot_options.h"
 #include "loader/rollout/probe.h"
 #include "loader/rollout/signed_trial.h"
+#include "loader/status/status_json.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
@@ -36,7 +38,9 @@ nlohmann::json to_json(const std::vector<Capability>& found) {
                               {"finding", word(capability.finding)},
                               {"detail", text_or_null(capability.detail)},
                               {"remedy", text_or_null(capability.remedy)}}));
-  return object_of({{"can_enforce", first_missing(found) == nullptr}, {"capabilities", list}});
+  return object_of({{"can_enforce", first_missing(found) == nullptr},
+                    {"capabilities", list},
+                    {"kernel_abilities", abilities_json(abilities_of_kernel())}});
 }
 
 nlohmann::json to_json(const std::string& option, const std::vector<BootChange>& changes,

@@ -11,6 +11,7 @@
 #include "loader/cli/cmd.h"
 #include "loader/events/event_json.h"
 #include "loader/events/recorded_event.h"
+#include "loader/policies/kernel_fit.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/policy_file.h"
 #include "loader/text/json_members.h"
@@ -192,6 +193,14 @@ Status know_functions(const ExplainArguments& options, CompiledPolicy& compiled)
   return found ? Status() : std::unexpected(found.error());
 }
 
+// What `apply` would have some rules be content with on this kernel, said so.
+Status know_kernel(CompiledPolicy& compiled, const std::vector<policy::SourceFile>& sources) {
+  auto unfit = fit_to_kernel(compiled, abilities_of_kernel(), Occasion::boot);
+  if (!unfit) return std::unexpected(std::move(unfit).error());
+  if (!compiled.policy.accept_kernel.empty()) put_diagnostics(*unfit, sources);
+  return {};
+}
+
 int run_explain(const ExplainArguments& options) {
   policy::ParseResult parsed = parse_policy_file(options.file);
   if (!parsed) {
@@ -199,6 +208,7 @@ int run_explain(const ExplainArguments& options) {
     (void)print_error({0, "the policy has errors", "correct them"});
     return kWrongUse;
   }
+  const std::vector<policy::SourceFile> sources = parsed.sources;
   auto compiled = compile_policy(std::move(parsed));
   if (!compiled) {
     (void)print_error(compiled.error());
@@ -206,6 +216,7 @@ int run_explain(const ExplainArguments& options) {
   }
   if (options.fixed) return run_fixed(options, *compiled);
   if (auto known = know_functions(options, *compiled); !known) return print_error(known.error());
+  if (auto known = know_kernel(*compiled, sources); !known) return print_error(known.error());
   const auto situation = options.event.empty() ? situation_from_options(options, *compiled)
                                                : situation_from_event(options, *compiled);
   if (!situation) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "loader/btf/kernel_abilities.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/events/advice.h"
@@ -52,8 +53,11 @@ Others look_at_others(const WhyArguments& options) {
     else
       others.unknown = found.error();
   }
-  others.refusals =
-      other_refusals(read_host_limits(own_programs()), others.process ? &*others.process : nullptr);
+  HostLimits host = read_host_limits(own_programs());
+  const KernelAbilities kernel = abilities_of_kernel();
+  if (kernel.verifier != Verifier::nobody && !kernel.own_keyring)
+    host.keyrings = std::string(kBpfKeyringAlone) + "; " + kBpfKeyringHint;
+  others.refusals = other_refusals(host, others.process ? &*others.process : nullptr);
   return others;
 }
 

@@ -74,6 +74,7 @@ const OUTCOME_WORDS = {
 const SUBJECTS = {
   bpf_map_create: 'a loader’s map',
   'token-create': 'a BPF token',
+  'harden': 'what [harden] closes',
   key_permission: 'bpfwarden’s keyring',
   observed: 'a signed program',
 };

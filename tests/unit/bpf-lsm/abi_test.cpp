@@ -129,7 +129,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   const auto types = warden_btf();
   const Layout image(types.get(), "bw_image");
   CHECK(image.size() == sizeof(bw_image));
-  CHECK(image.members() == 45);
+  CHECK(image.members() == 46);
   CHECK_MEMBER(image, bw_image, magic);
   CHECK_MEMBER(image, bw_image, policy_version);
   CHECK_MEMBER(image, bw_image, hash_seed);
@@ -160,6 +160,7 @@ TEST_CASE("the policy image lies alike in kernel and manager") {
   CHECK_MEMBER(image, bw_image, policy_signatures);
   CHECK_MEMBER(image, bw_image, policy_signers);
   CHECK_MEMBER(image, bw_image, confirm_within_s);
+  CHECK_MEMBER(image, bw_image, harden);
   CHECK_MEMBER(image, bw_image, family_of);
   CHECK_MEMBER(image, bw_image, family_of_probe);
   CHECK_MEMBER(image, bw_image, detect);

@@ -16,7 +16,7 @@ using nlohmann::json;
 bw_event record_of(int number) {
   bw_event record = {};
   record.abi = BW_EVENT_ABI;
-  record.hook = static_cast<uint8_t>(1 + number % BW_HOOK_OWN);
+  record.hook = static_cast<uint8_t>(1 + number % BW_HOOK_HARDEN);
   record.route = static_cast<uint8_t>(number % BW_ROUTES);
   record.cause = static_cast<uint8_t>(number % BW_CAUSES);
   record.signature = static_cast<uint8_t>(number % BW_SIGNATURES);

@@ -22,6 +22,9 @@ TEST_CASE("who else can have refused is told by what the host and the process ar
   const OtherRefusals free = other_refusals(host, &root);
   CHECK(free.possible.empty());
   CHECK(free.excluded.size() == 5);
+  host.keyrings = "the kernel refuses them";
+  REQUIRE(other_refusals(host, &root).possible.size() == 1);
+  CHECK(other_refusals(host, &root).possible[0] == host.keyrings);
   host.lockdown = "none integrity [confidentiality]";
   host.lsms += ",selinux";
   host.programs = {"id 41 'restrict_fs'"};

@@ -24,12 +24,15 @@ TEST_CASE("the schema has every setting, and only these") {
     CHECK(table.at("properties").size() == policy::settings_of(kind).size());
     CHECK(table.at("additionalProperties") == false);
     for (const policy::Setting& setting : policy::settings_of(kind)) {
-      const auto& property = table.at("properties").at(std::string(setting.name));
+      const bool is_list = setting.type == policy::SettingType::words;
+      const auto& whole = table.at("properties").at(std::string(setting.name));
+      const auto& property = is_list ? whole.at("items") : whole;
       CHECK(property.contains(setting.words.empty() ? "type" : "enum"));
       if (!setting.words.empty()) CHECK(property.at("enum").size() == setting.words.size());
     }
   };
   check(schema, policy::TableKind::policy);
+  check(schema.at("properties").at("harden"), policy::TableKind::harden);
   check(schema.at("properties").at("keys").at("additionalProperties"), policy::TableKind::key);
   check(schema.at("properties").at("rules").at("items"), policy::TableKind::rule);
 }

@@ -98,6 +98,42 @@ TEST_CASE("the screen says what somebody has to do") {
   CHECK(has(screen(status), "apply the policy again"));
 }
 
+TEST_CASE("the line about the seal says what is open, and who signs the next policy") {
+  KernelStatus status = quiet_status();
+  bw_image& image = *status.generation.image;
+  const auto open = [&] { return open_ways(image, status.closings, status.hooks.missing, kNow); };
+  using Names = std::vector<std::string>;
+  image.period_count = 1;
+  CHECK(open() == Names{"modules", "kexec", "/dev/mem", "lockdown", "reboot"});
+  image.harden = 1ULL << BW_LOCKDOWN_MODULE_SIGNATURE | 1ULL << BW_HARDENING_KEXEC;
+  CHECK(open() == Names{"signed modules", "/dev/mem", "lockdown", "reboot"});
+  status.closings.has_kexec_loaded = true;
+  CHECK(open().at(1) == "the kernel loaded for kexec");
+  status.closings = {.modules = true};
+  image.harden = 1ULL << BW_HARDENING_INTEGRITY;
+  CHECK(open() == Names{"signed kexec", "reboot"});
+  status.hooks.missing = {"harden_locked_down"};
+  CHECK(open() == Names{"kexec", "/dev/mem", "lockdown", "reboot"});
+  status.hooks.missing.clear();
+  image.mode = BW_MODE_AUDIT;
+  CHECK(open() == Names{"kexec", "/dev/mem", "lockdown", "reboot"});
+  status.closings.integrity = true;
+  CHECK(open() == Names{"signed kexec", "reboot"});
+  CHECK_FALSE(has(screen(status), "sealed"));
+
+  add_key(image, "release", kNow + 1);
+  add_key(image, "release", kNow + 1);
+  add_key(image, "security", kNow + 1);
+  image.policy_signers = 7ULL << BW_SIGNER_FIRST_KEY;
+  CHECK(policy_signer_names(image) == Names{"release", "security"});
+  status.word.sealed_ns = kBoot;
+  CHECK(has(screen(status, 0), "; open: signed kexec, reboot; next by release, security"));
+  image.policy_signatures = 2;
+  CHECK(has(screen(status, 0), "; open: signed kexec, reboot; next by 2 of release, security"));
+  image.policy_signers = 0;
+  CHECK(has(screen(status, 0), "; open: signed kexec, reboot; no next one"));
+}
+
 TEST_CASE("the screen begins with hooks that are gone, by name") {
   KernelStatus status = quiet_status();
   status.hooks.missing = {"warden_prog", "warden_prog_load"};

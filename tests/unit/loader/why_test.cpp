@@ -263,30 +263,38 @@ TEST_CASE("a token that the policy admits none of is told of without a program")
   CHECK(has(refusal_text(only(event), kNow), "tried to make a BPF token; it got EPERM."));
 }
 
+TEST_CASE("what [harden] closes is told of with the setting that closes it") {
+  const auto hardened = [](const char* object) {
+    return with(refused(1), {{"hook", "harden"},
+                             {"cause", "hardened"},
+                             {"attach", nullptr},
+                             {"program", ""},
+                             {"object", object}});
+  };
+  CHECK(has(refusal_text(only(hardened("modules")), kNow),
+            "tried to load a kernel module; it got EPERM."));
+  CHECK(has(all_steps(advice_for(hardened("modules"))), "take modules = \"deny\" out of [harden]"));
+  CHECK(has(refusal_text(only(hardened("lockdown msr")), kNow),
+            "tried what kernel lockdown calls msr; it got EPERM."));
+  CHECK(has(all_steps(advice_for(hardened("lockdown msr"))),
+            "lockdown = [\"msr\"], or \"integrity\" in `lockdown`"));
+  CHECK_FALSE(has(all_steps(advice_for(hardened("lockdown perf"))), "integrity"));
+  CHECK(has(all_steps(advice_for(hardened("lockdown later"))), "See what [harden]"));
+}
+
 TEST_CASE("each cause and each errno has something to do") {
-  for (const char* cause : {"rule",
-                            "default",
-                            "unknown-attach",
-                            "missing-fact",
-                            "unsigned-parts",
-                            "lsm-bypass",
-                            "digest-changed",
-                            "target-changed",
-                            "kernel-load",
-                            "writable-exclusive-map",
-                            "no-provenance",
-                            "kernel-rejected",
-                            "denied-digest",
-                            "sealed-key",
-                            "shared-files",
-                            "too-many-targets",
-                            "attach-race",
-                            "token-denied",
-                            "refused-before",
-                            "foreign-map",
-                            "table-full",
-                            "unjudged-route",
-                            "of a later version"})
+  for (const char* cause : {"rule",           "default",
+                            "unknown-attach", "missing-fact",
+                            "unsigned-parts", "lsm-bypass",
+                            "digest-changed", "target-changed",
+                            "kernel-load",    "writable-exclusive-map",
+                            "no-provenance",  "kernel-rejected",
+                            "denied-digest",  "sealed-key",
+                            "shared-files",   "too-many-targets",
+                            "attach-race",    "token-denied",
+                            "refused-before", "foreign-map",
+                            "table-full",     "unjudged-route",
+                            "hardened",       "of a later version"})
     CHECK_FALSE(advice_for(with(refused(1), {{"cause", cause}})).steps.front().empty());
   CHECK_FALSE(advice_for(json::object()).steps.empty());
   CHECK_FALSE(refusal_text({.event = Event(), .count = 1}, kNow).empty());

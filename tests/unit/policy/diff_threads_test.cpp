@@ -1,4 +1,4 @@
-// What two policies say differently of threads and of tokens.
+// What two policies say differently of threads, of tokens, and of what they harden.
 #include <catch2/catch_test_macros.hpp>
 
 #include "diff_sides.h"
@@ -112,4 +112,27 @@ TEST_CASE("bpf-tokens is a difference of the policy") {
   CHECK(changed(policy_with("enforce", ""), policy_with("enforce", "bpf-tokens = \"allow\"\n"))
             .empty());
   CHECK(changed(policy_with("enforce", deny), policy_with("enforce", deny)).empty());
+}
+
+TEST_CASE("harden is a difference of the policy, whichever setting says it") {
+  const auto hardened = [](const string& settings) { return "[harden]\n" + settings; };
+  const auto changed = [](const string& before, const string& after) {
+    const PolicyDiff diff = diff_of(Side(before), Side(after));
+    string text;
+    for (const SettingChange& one : diff.settings)
+      text += (one.change == Change::widened ? "+" : "-") + one.setting + ": " + one.before +
+              " > " + one.after + "\n";
+    return text;
+  };
+  const string none = policy_with("enforce", "");
+  const string denied = policy_with("enforce", hardened("modules = \"deny\"\n"));
+  const string only_signed = policy_with("enforce", hardened("modules = \"signed\"\n"));
+  CHECK(changed(denied, only_signed) == "+harden modules: deny, enforced > allow\n");
+  CHECK(changed(only_signed, none) ==
+        "+harden lockdown module-signature: deny, enforced > allow\n");
+  CHECK(
+      changed(only_signed, policy_with("enforce", hardened("lockdown = [\"module-signature\"]\n")))
+          .empty());
+  CHECK(changed(none, policy_with("audit", hardened("dev-mem = \"deny\"\n"))) ==
+        "-harden lockdown dev-mem: allow > deny, audit only\n");
 }

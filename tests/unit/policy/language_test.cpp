@@ -18,11 +18,12 @@ namespace {
 
 const std::string kReference = std::string(BPFWARDEN_SOURCE_DIR) + "/docs/policy.md";
 
-// The three tables of the reference stand between these marks.
+// The tables of the reference stand between these marks.
 std::string marked(TableKind table, const std::string& rows) {
-  const std::string name = table == TableKind::policy ? "policy"
-                           : table == TableKind::key  ? "key"
-                                                      : "rule";
+  const std::string name = table == TableKind::policy   ? "policy"
+                           : table == TableKind::harden ? "harden"
+                           : table == TableKind::key    ? "key"
+                                                        : "rule";
   return "<!-- settings: " + name + " -->\n" + rows + "<!-- end -->\n";
 }
 
@@ -46,7 +47,8 @@ void update_fixed(std::string& text) {
   text.replace(from, end - from, std::string(kFixedBegin) + fixed_denials());
 }
 
-constexpr TableKind kTables[] = {TableKind::policy, TableKind::key, TableKind::rule};
+constexpr TableKind kTables[] = {TableKind::policy, TableKind::harden, TableKind::key,
+                                 TableKind::rule};
 
 // A policy with that setting, in place of the one it may have already.
 std::string with_setting(TableKind table, const Setting& setting) {
@@ -57,6 +59,7 @@ std::string with_setting(TableKind table, const Setting& setting) {
     if (table != TableKind::policy || !plain.starts_with(std::string(setting.name) + " "))
       header += std::string(plain) + "\n";
   if (table == TableKind::policy) return header + line;
+  if (table == TableKind::harden) return header + "[harden]\n" + line;
   return header + (table == TableKind::key ? "[keys.k]\n" : "[[rules]]\n") + line;
 }
 

@@ -5,8 +5,10 @@
 #include <cerrno>
 #include <thread>
 
+#include "loader/btf/kernel_abilities.h"
 #include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
+#include "loader/status/status_json.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
@@ -204,6 +206,91 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
   CHECK(finding_of_doctor("signature verification") ==
         (expected == "prog-used-maps" ? "ok" : "limited"));
   CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == EPERM);
+}
+
+// Of Debian's: the version finds the row, and nothing else asks for it.
+const loader::KnownKernel& row_of_this_kernel() {
+  const std::string release = run("uname -r").output;
+  const auto is_of = [&](const char* version) { return release.starts_with(version); };
+  const std::string name = is_of("6.12.")   ? "6.12 to 6.17"
+                           : is_of("6.18.") ? "6.18 to 7.1"
+                                            : release.substr(0, 3);
+  const auto found = std::ranges::find(loader::known_kernels(), name, &loader::KnownKernel::name);
+  INFO(release);
+  REQUIRE(found != loader::known_kernels().end());
+  return *found;
+}
+
+TEST_CASE("allow_each_row_of_the_table_of_kernels_to_be_what_such_a_kernel_says",
+          "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
+          "folded_maps][kernel:program_digest][kernel:task_work][kernel:task_work_impl][kernel:"
+          "verifying_function][kernel:lsm_of_cgroups][kernel:bpf_keyring]") {
+  const loader::KernelFacts& facts = row_of_this_kernel().facts;
+  const loader::KernelFacts found = loader::facts_of_kernel();
+  CHECK(found.signature_attr == facts.signature_attr);
+  CHECK(found.signature_verdict == facts.signature_verdict);
+  CHECK(found.folded_maps == facts.folded_maps);
+  CHECK(found.program_digest == facts.program_digest);
+  CHECK(found.verifying_function == facts.verifying_function);
+  CHECK(found.task_work == facts.task_work);
+  CHECK(found.lsm_of_cgroups == facts.lsm_of_cgroups);
+  CHECK(found == facts);
+  CHECK(nlohmann::json::parse(run("bpfwarden doctor --json").output)["kernel_abilities"] ==
+        loader::abilities_json(loader::abilities_of(facts)));
+}
+
+constexpr const char* kAsksForMaps = R"(
+[[rules]]
+name = "network team"
+allow = ["xdp"]
+signed-by = ["netops"]
+signature = "prog-used-maps"
+)";
+
+TEST_CASE(
+    "deny_to_enforce_what_the_kernel_cannot_hold",
+    "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
+    "maps]") {
+  Warden warden;
+  const bool holds = BW_KERNEL_HAS(folded_maps);
+  warden.apply("audit", kAsksForMaps);
+  const uint64_t before = warden.version();
+  const Ran enforced = warden.try_apply("enforce", kAsksForMaps, warden.raise_version());
+  INFO(enforced.output);
+  CHECK(enforced.status == (holds ? 0 : 1));
+  CHECK(status()["policy_version"] == (holds ? before + 1 : before));
+  CHECK(status()["kernel_abilities"]["signature"] == (holds ? "prog-used-maps" : "prog-only"));
+  if (holds) return;
+  CHECK(says(enforced, "error: rule `network team` matches nothing here"));
+  CHECK(says(enforced, "signature = \"prog-used-maps\"\n"));
+  CHECK(says(enforced, "^~~~~~~~~~~~~~~~"));
+  CHECK(says(enforced, "hint: use Linux 7.3 or later; or have the rule content with less"));
+  CHECK(says(enforced, "nothing was changed"));
+  CHECK(load({}).error == 0);  // the policy in audit mode decides
+  const uint64_t next = warden.raise_version();
+  const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kAsksForMaps, next));
+  CHECK(staged.status == 1);
+  CHECK(says(run("bpfwarden apply " + warden.write_policy("audit", kAsksForMaps, next)),
+             "[weaker-kernel]"));
+}
+
+TEST_CASE("allow_rules_to_be_content_with_what_the_kernel_tells",
+          "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
+          "kernel:folded_maps]") {
+  Warden warden;
+  const int less = BW_KERNEL_HAS(folded_maps) ? EPERM : 0;  // it is less only where there is more
+  warden.apply("enforce", std::string("accept-kernel = [\"prog-only\"]\n") + kAsksForMaps);
+  CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
+  CHECK(load(Load{}.signed_by(warden.netops())).error == less);
+  const Ran explained = run("bpfwarden explain " + warden.policy_file() +
+                            " --attach xdp --key netops --signature prog-only");
+  INFO(explained.output);
+  CHECK(explained.status == (less == 0 ? 0 : 1));
+  CHECK(load({}).error == EPERM);
+  CHECK(load(Load{}.signed_by(warden.stranger())).error == EPERM);
+  // What comes back at a boot is content with no more, and no less.
+  REQUIRE(run("bpfwarden apply --saved").status == 0);
+  CHECK(load(Load{}.signed_by(warden.netops())).error == less);
 }
 
 TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",

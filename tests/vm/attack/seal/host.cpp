@@ -33,10 +33,10 @@ std::string result_of(int error, const char* well) {
 
 }  // namespace
 
-void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load) {
+void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load,
+                  const char* well) {
   std::printf("%-64s | %s | unsigned load: %s | signed load: %s\n", attempt.c_str(),
-              result_of(error, "works, and changes nothing").c_str(),
-              result_of(unsigned_load, "ADMITTED").c_str(),
+              result_of(error, well).c_str(), result_of(unsigned_load, "ADMITTED").c_str(),
               result_of(signed_load, "admitted").c_str());
   std::fflush(stdout);
 }
@@ -59,8 +59,9 @@ void control_attacks(const SealAttacks& attacks) {
   }
 }
 
-SealedHost::SealedHost(const std::function<void(Warden&)>& prepare) {
-  const std::string file = warden_.write_policy("enforce", kSealRules, warden_.raise_version());
+SealedHost::SealedHost(const std::function<void(Warden&)>& prepare, const std::string& more) {
+  const std::string file =
+      warden_.write_policy("enforce", kSealRules + more, warden_.raise_version());
   must("bpfwarden apply --accept-denials --confirm-within 30m " + file +
        " || { tail -40 /run/bpfwarden-load.log; false; }");
   own_ = std::make_unique<Victim>("/sys/fs/bpf/bpfwarden/", warden_.ring());

@@ -53,9 +53,11 @@ void control_attacks(const SealAttacks& attacks);
 
 class SealedHost {
  public:
-  // Applies a policy with `seal = true` in a guest without hooks. Before it is confirmed, and with
-  // that the host sealed, `prepare` is called, and descriptors of its objects are opened.
-  explicit SealedHost(const std::function<void(Warden&)>& prepare = {});
+  // Applies a policy with `seal = true`, and what follows its rules, in a guest without hooks.
+  // Before it is confirmed, and with that the host sealed, `prepare` is called, and descriptors of
+  // its objects are opened.
+  explicit SealedHost(const std::function<void(Warden&)>& prepare = {},
+                      const std::string& more = "");
 
   // All that is checked: the attempt's errno, and after it that unsigned loads are refused and
   // signed ones admitted. Prints a line about each.
@@ -76,8 +78,9 @@ class SealedHost {
   std::unique_ptr<Victim> own_;
 };
 
-// "attempt | result | unsigned load: … | signed load: …"
-void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load);
+// "attempt | result | unsigned load: … | signed load: …". `well`: where there is no error.
+void print_result(const std::string& attempt, int error, int unsigned_load, int signed_load,
+                  const char* well = "works, and changes nothing");
 
 // What a command says, as a number: 0, or EPERM if it fails.
 [[nodiscard]] int verdict_of(const std::string& command);
