@@ -11,6 +11,7 @@
 #define BW_HAS_VALUE(type, value) bpf_core_enum_value_exists(enum type, value)
 #define BW_HAS_FUNCTION(name) (name)  // a weak ksym
 
+#include "bpf-lsm/abi/own.h"
 #include "bpf-lsm/abi/part.h"
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/tally.h"
@@ -139,6 +140,14 @@ struct {
   __type(value, __u64);
 } allowed_second SEC(".maps");
 
+// See own_objects.bpf.h.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_OWN);
+  __type(key, struct bw_own_key);
+  __type(value, struct bw_own);
+} own SEC(".maps");
+
 // See successor.bpf.h.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -153,6 +162,12 @@ const struct bw_event* event_type __attribute__((unused));
 
 // ---- Images
 // --------------------------------------------------------------------------------------
+
+// Null for what is another one's.
+static __always_inline const struct bw_own* own_object(enum bw_own_kind kind, __u32 id) {
+  const struct bw_own_key key = {kind, id};
+  return bpf_map_lookup_elem(&own, &key);
+}
 
 // Another kernel part decides: this one refuses nothing and tells nothing, and goes on noting what
 // it would need. Not of a sealed host.

@@ -11,13 +11,6 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 #define PROC_SUPER_MAGIC 0x9fa0
 
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, BW_MAX_OWN);
-  __type(key, struct bw_own_key);
-  __type(value, struct bw_own);
-} own SEC(".maps");
-
 // Of those maps that a program could write; the value is the number of one.
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -36,12 +29,6 @@ struct {
 extern const void bpf_prog_iops __ksym __weak;
 extern const void bpf_map_iops __ksym __weak;
 extern const void bpf_link_iops __ksym __weak;
-
-// Null for what is another one's.
-static __always_inline const struct bw_own* own_object(enum bw_own_kind kind, __u32 id) {
-  const struct bw_own_key key = {kind, id};
-  return bpf_map_lookup_elem(&own, &key);
-}
 
 static __always_inline bool is_manager(void) {
   const struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);

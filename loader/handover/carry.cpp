@@ -107,6 +107,8 @@ bool know_alike(const bw_program& one, const bw_program& other) {
 
 // Of a program that is still being verified both know the same, or only one does.
 bool replaces(const Shared& map, const Bytes& value, const Bytes& known) {
+  // The programs of `to` itself, which it knows as its own.
+  if (map.is_of_programs() && (program_in(value).flags & BW_PROGRAM_SUCCESSOR) != 0) return false;
   if (known.empty() || !map.is_of_programs()) return known != value;
   const bw_program program = program_in(value);
   return program.standing == BW_STANDING_CONFIRMED && !know_alike(program, program_in(known));

@@ -193,7 +193,7 @@ void check_guarded() {
 
 void check_sealed(Warden& warden) {
   CHECK(status()["sealed"] == "now");
-  CHECK(status()["hooks"].size() == 46);
+  CHECK(status()["hooks"].size() == 49);
   check_guarded();
   CHECK(load({}).error == EPERM);
   CHECK(load(Load().signed_by(warden.netops(), warden.ring())).error == 0);
@@ -228,7 +228,7 @@ TEST_CASE("deny_all_along_while_another_version_takes_over_and_back", "[vm][take
   CHECK(load({}).error == EPERM);
   CHECK(says(run("bpfwarden upgrade"), "already"));
   const auto now = status();
-  CHECK(now["hooks"].size() == 46);
+  CHECK(now["hooks"].size() == 49);
   CHECK(now["unjudged"].empty());
 }
 
