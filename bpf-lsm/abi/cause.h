@@ -28,5 +28,6 @@ enum bw_cause {
   BW_CAUSE_OWN_OBJECT_TOUCHED = 23,  // observed: somebody reached for an object of bpfwarden's own
   BW_CAUSE_WARDEN_SILENT = 24,       // the guard: the hook that it stands behind has not decided
   BW_CAUSE_ORDER_REFUSED = 25,       // a signed policy that may not take the active one's place
+  BW_CAUSE_SIGNATURE_REJECTED = 26,  // verified by bpfwarden, where the kernel cannot: not good
   BW_CAUSES,
 };

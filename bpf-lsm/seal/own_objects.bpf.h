@@ -7,6 +7,7 @@
 #include "bpf-lsm/provenance.bpf.h"
 #include "bpf-lsm/seal/seal.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
+#include "bpf-lsm/verify/signed_maps.bpf.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
 #define PROC_SUPER_MAGIC 0x9fa0
@@ -276,6 +277,7 @@ __noinline int binds_own(__u64 address) {
 static __always_inline int reach_iterated(struct bpf_link* link) {
   if (!link || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
   struct bpf_map* map = BPF_CORE_READ((struct bpf_iter_link*)link, aux.map);
+  if (!BW_KERNEL_HAS(exclusive_maps) && is_claimed((__u64)map)) return -EPERM;
   const __u32 id = map ? own_map_of(map) : 0;
   if (!id) return 0;
   return error_of(reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND));

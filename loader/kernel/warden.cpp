@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/guard.h"
 #include "loader/kernel/hooks.h"
@@ -45,12 +46,22 @@ void Warden::Free::operator()(warden_bpf* skeleton) const {
   warden_bpf__destroy(skeleton);
 }
 
+// What differs from kernel to kernel, and the kernel part cannot say by itself.
+void fit_to_kernel(warden_bpf& skeleton) {
+  if (!BW_KERNEL_HAS(netif_change_name))
+    (void)bpf_program__set_attach_target(skeleton.progs.device_renamed, 0, "dev_change_name");
+  // Nothing is verified here: the room for it is not needed.
+  if (BW_KERNEL_HAS(signature_attr))
+    (void)bpf_map__set_value_size(skeleton.maps.verify_slots, sizeof(uint64_t));
+}
+
 Result<Warden> Warden::load(bool with_guard) {
   if (Status may_read = require_kernel_reads(); !may_read)
     return std::unexpected(std::move(may_read).error());
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  fit_to_kernel(*warden.skeleton_);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, warden.skeleton_->obj) if (is_guard(program))
       bpf_program__set_autoload(program, with_guard);
@@ -65,6 +76,7 @@ Result<Warden> Warden::load_lists() {
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  fit_to_kernel(*warden.skeleton_);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, warden.skeleton_->obj) bpf_program__set_autoload(
       program, bpf_program__expected_attach_type(program) == BPF_TRACE_ITER);

@@ -77,17 +77,20 @@ Capability probe_root() {
 }
 
 Capability probe_signatures() {
+  if (!BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function))
+    return {.name = "signature verification",
+            .detail = "prog-only and prog-used-maps, verified by bpfwarden: the kernel does not"};
   if (!BW_KERNEL_HAS(signature_attr))
     return {.name = "signature verification",
             .finding = Finding::missing,
-            .detail = "this kernel cannot verify signatures on BPF programs",
-            .remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps"};
+            .detail = "neither this kernel nor bpfwarden on it can verify signatures",
+            .remedy = "use Linux 6.12 or later, with CONFIG_SYSTEM_DATA_VERIFICATION"};
   if (BW_KERNEL_HAS(folded_maps))
     return {.name = "signature verification",
-            .detail = "prog-only and prog-used-maps: bound maps are folded into the signature"};
+            .detail = "prog-only and prog-used-maps, verified by the kernel: bound maps are folded into the signature"};
   return {.name = "signature verification",
           .finding = Finding::limited,
-          .detail = "prog-only: signatures cover the instructions, never a map",
+          .detail = "prog-only, verified by the kernel: signatures cover the instructions, never a map",
           .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
 }
 
@@ -98,6 +101,7 @@ void append(std::string& list, const char* name) {
 // What the kernel part is attached to: of an LSM hook, the empty function that BPF LSM has for it.
 std::string function_of(std::string_view attach_point) {
   const std::string target(attach_point.substr(attach_point.find('/') + 1));
+  if (target == "netif_change_name" && !BW_KERNEL_HAS(netif_change_name)) return "dev_change_name";
   return attach_point.starts_with("lsm/") ? "bpf_lsm_" + target : target;
 }
 
@@ -139,9 +143,9 @@ Capability probe_digest() {
   if (BW_KERNEL_HAS(program_digest))
     return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
   return {.name = "program digest",
-          .finding = Finding::missing,
+          .finding = Finding::limited,
           .detail = "the kernel keeps no SHA-256 of a program",
-          .remedy = "use Linux 6.18 or later"};
+          .remedy = "use Linux 6.18 or later for `digests` and `deny-digests`"};
 }
 
 }  // namespace
