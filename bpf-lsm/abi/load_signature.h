@@ -16,11 +16,21 @@ enum {
   BW_COVERS_MAP = 1,  // it is over the instructions, and the value of the map that the task made
 };
 
+// The kernel freezes no map that has a lock in it: nobody can keep all others from loading so.
+#ifdef __bpf__
+struct bpf_spin_lock {
+  __u32 val;
+};
+typedef struct bpf_spin_lock bw_unfreezable;
+#else
+typedef __u32 bw_unfreezable;
+#endif
+
 struct bw_load_signature {
   __u32 size;     // of `bytes`; 0: there is none
   __s32 keyring;  // as bpf_attr.keyring_id: 0, 1, 2 are the kernel's own, others a serial
   __u32 flags;
-  __u32 reserved;
+  bw_unfreezable lock;  // that nobody takes
   __u8 bytes[BW_LOAD_SIGNATURE_SIZE];  // CMS SignedData, in DER
 };
 
@@ -28,7 +38,8 @@ struct bw_load_signature {
 enum bw_load_error {
   BW_LOAD_BUSY = 11,       // EAGAIN: all slots are taken; try again
   BW_LOAD_NO_MAP = 22,     // EINVAL: the task has made no map that it could cover
-  BW_LOAD_OPEN_MAP = 1,    // EPERM: the map is not frozen, or somebody else has it
+  BW_LOAD_OPEN_MAP = 1,    // EPERM: the map is not frozen, or was another program's
+  BW_LOAD_SHARED_MAP = 16, // EBUSY: somebody else has the map; try again
   BW_LOAD_TOO_LONG = 7,    // E2BIG
   BW_LOAD_NO_RING = 126,   // ENOKEY
   BW_LOAD_NO_ROOM = 12,    // ENOMEM

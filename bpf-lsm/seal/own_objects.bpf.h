@@ -129,7 +129,7 @@ static __noinline int is_out_of_reach(__u32 kind, __u32 id, __u32 route) {
       return !(kind == BW_OWN_LINK && route == BW_ROUTE_OWN_BY_PIN) && !is_manager();
     case BW_ROUTE_OWN_WRITABLE_BY_PIN:
     case BW_ROUTE_OWN_WRITABLE_BY_NUMBER:
-      return object->access != BW_OWN_SHARED;
+      return object->access < BW_OWN_SHARED;
     default:
       return 1;
   }
@@ -170,7 +170,8 @@ static __always_inline int reach_map(struct bpf_map* map, unsigned int mode) {
   const __u32 id = BPF_CORE_READ(map, id);
   const struct bw_own* object = own_object(BW_OWN_MAP, id);
   const bool writes = mode & FMODE_WRITE;
-  if (!object || (!writes && object->access != BW_OWN_CLOSED)) return 0;
+  if (!object || object->access == BW_OWN_OPEN || (!writes && object->access != BW_OWN_CLOSED))
+    return 0;
   return error_of_reach(reach_own(BW_OWN_MAP, id, way_to_descriptor(writes)));
 }
 

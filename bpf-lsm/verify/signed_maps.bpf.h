@@ -45,10 +45,9 @@ static __always_inline bool is_claimed(__u64 map) {
   return made && made->owner;
 }
 
-// Nobody writes it any more: neither by a call that is under way, nor from within the kernel.
+// Of a frozen map: nobody writes it any more, neither by a call that is under way, nor from within
+// the kernel.
 static __always_inline bool is_at_rest(const struct bpf_map* map) {
-  if (!BPF_CORE_READ(map, frozen)) return false;
-  barrier();
   return !BPF_CORE_READ(map, writecnt.counter) && BPF_CORE_READ(map, refcnt.counter) == 1 &&
          BPF_CORE_READ(map, usercnt.counter) == 1;
 }
@@ -56,12 +55,15 @@ static __always_inline bool is_at_rest(const struct bpf_map* map) {
 // The map that this task made last becomes that of the program. 0, or an errno.
 static __always_inline int claim_made_map(struct task_note* note, __u64 aux) {
   const __u64 key = note->made_map;
-  note->made_map = 0;
   struct signed_map* made = bpf_map_lookup_elem(&signed_maps, &key);
   if (!made || made->creator != (__u64)bpf_get_current_task_btf()) return BW_LOAD_NO_MAP;
   const struct bpf_map* map = bpf_core_cast((const void*)key, struct bpf_map);
+  if (!BPF_CORE_READ(map, frozen)) return BW_LOAD_OPEN_MAP;
+  // First the claim: who wants to use it from here on is refused.
   if (__sync_val_compare_and_swap(&made->owner, 0, aux)) return BW_LOAD_OPEN_MAP;
-  return is_at_rest(map) ? 0 : BW_LOAD_OPEN_MAP;
+  if (is_at_rest(map)) return 0;
+  __sync_val_compare_and_swap(&made->owner, aux, 0);
+  return BW_LOAD_SHARED_MAP;
 }
 
 // ---- Who uses them ------------------------------------------------------------------------------
