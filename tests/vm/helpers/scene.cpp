@@ -36,8 +36,13 @@ std::vector<uint8_t> bytes_of(const std::vector<bpf_insn>& insns) {
 }
 
 Attempt attempt(bpf_cmd command, bpf_attr& attr) {
-  const int fd =
-      command == BPF_PROG_LOAD ? loader::load_signed(attr) : loader::sys_bpf(command, attr);
+  int fd = command == BPF_PROG_LOAD ? loader::load_signed(attr) : loader::sys_bpf(command, attr);
+  if (fd < 0 && errno == ENOPKG && command == BPF_PROG_LOAD) {
+    // Before bpfwarden is there nobody verifies on this kernel, and everything is loaded.
+    attr.signature = attr.signature_size = attr.fd_array_cnt = 0;
+    attr.keyring_id = 0;
+    fd = loader::sys_bpf(command, attr);
+  }
   return {.error = fd < 0 ? errno : 0, .fd = Fd(fd)};
 }
 
