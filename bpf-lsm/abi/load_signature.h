@@ -5,6 +5,15 @@
 
 #include "bpf-lsm/abi/types.h"
 
+// The kernel freezes no map that has a lock in it: so nobody can keep all others from loading.
+#ifdef __bpf__
+struct bpf_spin_lock {
+  __u32 val;
+};
+#else
+#include <linux/bpf.h>
+#endif
+
 enum {
   BW_LOAD_SIGNATURE_SIZE = 8192,     // as the kernel has it for its own
   BW_VERIFY_SLOTS = 2,               // loads that are verified at once
@@ -16,21 +25,11 @@ enum {
   BW_COVERS_MAP = 1,  // it is over the instructions, and the value of the map that the task made
 };
 
-// The kernel freezes no map that has a lock in it: nobody can keep all others from loading so.
-#ifdef __bpf__
-struct bpf_spin_lock {
-  __u32 val;
-};
-typedef struct bpf_spin_lock bw_unfreezable;
-#else
-typedef __u32 bw_unfreezable;
-#endif
-
 struct bw_load_signature {
   __u32 size;     // of `bytes`; 0: there is none
   __s32 keyring;  // as bpf_attr.keyring_id: 0, 1, 2 are the kernel's own, others a serial
   __u32 flags;
-  bw_unfreezable lock;  // that nobody takes
+  struct bpf_spin_lock lock;  // that nobody takes: see above
   __u8 bytes[BW_LOAD_SIGNATURE_SIZE];  // CMS SignedData, in DER
 };
 
