@@ -135,7 +135,6 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
                                              union bpf_attr* attr, const struct bw_image* image,
                                              struct task_note* note) {
   record->flags |= BW_PROGRAM_SIGNED;
-  if (!BW_KERNEL_HAS(signature_attr)) record->flags |= BW_PROGRAM_VERIFIED_HERE;
   record->facts.signature = signature_type(attr, note);
   record->facts.signer = find_signer(image, keyring_of(attr, note));
   if (note->signature.by.evidence >= BW_EVIDENCE_SOLE_SIGNER)

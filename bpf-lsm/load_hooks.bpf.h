@@ -174,6 +174,7 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
   event->cause = refused.cause;
   describe_policy(event, image);
   describe_task(event, note);
+  event->verifier = BW_VERIFIER_KERNEL;
   event->wanted_key_length = note->signature.wanted_key_length;
   __builtin_memcpy(event->wanted_key, note->signature.wanted_key, sizeof(event->wanted_key));
   end_event(event);

@@ -124,7 +124,7 @@ static __always_inline bool look_again(struct bw_program* look, struct bpf_prog*
 }
 
 static __always_inline bool keeps_signed(const struct bw_program* known, struct bpf_prog* prog) {
-  if (BW_KERNEL_HAS(signature_attr) || !(known->flags & BW_PROGRAM_VERIFIED_HERE)) return true;
+  if (BW_KERNEL_HAS(signature_attr) || !(known->flags & BW_PROGRAM_SIGNED)) return true;
   return uses_what_is_signed(prog, known->facts.signature == BW_SIGNATURE_PROG_USED_MAPS);
 }
 

@@ -29,19 +29,19 @@ struct bw_load_signature {
   __u32 size;     // of `bytes`; 0: there is none
   __s32 keyring;  // as bpf_attr.keyring_id: 0, 1, 2 are the kernel's own, others a serial
   __u32 flags;
-  struct bpf_spin_lock lock;  // that nobody takes: see above
+  struct bpf_spin_lock lock;           // that nobody takes: see above
   __u8 bytes[BW_LOAD_SIGNATURE_SIZE];  // CMS SignedData, in DER
 };
 
 // What a signature gets that is not taken: as the kernel has it for its own.
 enum bw_load_error {
-  BW_LOAD_BUSY = 11,       // EAGAIN: all slots are taken; try again
-  BW_LOAD_NO_MAP = 22,     // EINVAL: the task has made no map that it could cover
-  BW_LOAD_OPEN_MAP = 1,    // EPERM: the map is not frozen, or was another program's
-  BW_LOAD_SHARED_MAP = 16, // EBUSY: somebody else has the map; try again
-  BW_LOAD_TOO_LONG = 7,    // E2BIG
-  BW_LOAD_NO_RING = 126,   // ENOKEY
-  BW_LOAD_NO_ROOM = 12,    // ENOMEM
+  BW_LOAD_BUSY = 11,        // EAGAIN: all slots are taken; try again
+  BW_LOAD_NO_MAP = 22,      // EINVAL: the task has made no map that it could cover
+  BW_LOAD_OPEN_MAP = 1,     // EPERM: the map is not frozen, or was another program's
+  BW_LOAD_SHARED_MAP = 16,  // EBUSY: somebody else has the map; try again
+  BW_LOAD_TOO_LONG = 7,     // E2BIG
+  BW_LOAD_NO_RING = 126,    // ENOKEY
+  BW_LOAD_NO_ROOM = 12,     // ENOMEM
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_load_signature) == 16 + BW_LOAD_SIGNATURE_SIZE,

@@ -48,8 +48,6 @@ enum {
   BW_PROGRAM_NO_DIGEST = 4,   // its digest was not yet known at the load
   BW_PROGRAM_OPEN = 8,        // which the policy asked for
   BW_PROGRAM_NO_TARGET = 16,  // its load named no target or attach point to judge
-  // The kernel cannot verify its signature; the kernel part has.
-  BW_PROGRAM_VERIFIED_HERE = 32,
 };
 
 // bw_program.standing

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "keyring/x509.h"
-#include "loader/kernel/signed_load.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {

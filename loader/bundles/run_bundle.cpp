@@ -14,7 +14,7 @@
 
 #include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
-#include "loader/kernel/signed_load.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {
@@ -103,8 +103,8 @@ Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
 
 // Where signatures cover no map, the loader must check its metadata by itself.
 Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {
-  const bool self_check =
-      !BW_KERNEL_HAS(folded_maps) && !signatures_go_beside() && !bundle.self_check_signature.empty();
+  const bool self_check = !BW_KERNEL_HAS(folded_maps) && !signatures_go_beside() &&
+                          !bundle.self_check_signature.empty();
   const std::vector<uint8_t> insns = self_check ? self_checking_insns(bundle) : bundle.insns;
   const LightSkeleton skeleton = {
       .insns = insns,

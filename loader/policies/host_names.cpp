@@ -4,14 +4,40 @@
 #include <iterator>
 #include <utility>
 
+#include "loader/btf/kernel_has.h"
 #include "loader/policies/host_targets.h"
 #include "loader/policies/kernel_symbols.h"
 #include "loader/policies/uprobe_symbols.h"
 #include "policy/lint/lint.h"
 
 namespace bpfwarden::loader {
+namespace {
+
+Error no_digests(const policy::Policy& policy, policy::SourceRange where, const char* setting) {
+  const std::string file =
+      where.file < policy.files.size() ? policy.files[where.file] : std::string("policy");
+  return {0,
+          file + ":" + std::to_string(where.line) + ":" + std::to_string(where.column) + ": `" +
+              setting + "`: this kernel keeps no digests of programs",
+          "name who signs the programs instead (`signed-by`), or use Linux 6.18 or later", true};
+}
+
+// A program without a digest would be refused by every such rule, and by `deny-digests` none.
+Status require_digests(const policy::Policy& policy) {
+  if (BW_KERNEL_HAS(program_digest)) return {};
+  if (!policy.deny_digests.empty())
+    return std::unexpected(no_digests(policy, policy.deny_digests_at, "deny-digests"));
+  for (const policy::Rule& rule : policy.rules)
+    if (!rule.digests.empty())
+      return std::unexpected(no_digests(policy, rule.digests_at, "digests"));
+  return {};
+}
+
+}  // namespace
 
 Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled) {
+  if (auto kept = require_digests(compiled.policy); !kept)
+    return std::unexpected(std::move(kept).error());
   std::vector<policy::Diagnostic> missing =
       missing_targets(compiled.policy, TargetNames::of_host());
   auto warnings = find_uprobes(compiled);

@@ -11,7 +11,8 @@ namespace bpfwarden::loader {
 
 // Completes the policy by find_functions() and find_uprobes(). Returns their warnings, and those of
 // missing_targets(). Errors: as theirs, and those of reading the kernel's symbols where a rule
-// names functions.
+// names functions; a rule that asks for
+// digests where the kernel keeps none, by its place.
 [[nodiscard]] Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled);
 
 }  // namespace bpfwarden::loader

@@ -87,11 +87,14 @@ Capability probe_signatures() {
             .remedy = "use Linux 6.12 or later, with CONFIG_SYSTEM_DATA_VERIFICATION"};
   if (BW_KERNEL_HAS(folded_maps))
     return {.name = "signature verification",
-            .detail = "prog-only and prog-used-maps, verified by the kernel: bound maps are folded into the signature"};
-  return {.name = "signature verification",
-          .finding = Finding::limited,
-          .detail = "prog-only, verified by the kernel: signatures cover the instructions, never a map",
-          .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
+            .detail =
+                "prog-only and prog-used-maps, verified by the kernel: bound maps are folded into "
+                "the signature"};
+  return {
+      .name = "signature verification",
+      .finding = Finding::limited,
+      .detail = "prog-only, verified by the kernel: signatures cover the instructions, never a map",
+      .remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps"};
 }
 
 void append(std::string& list, const char* name) {

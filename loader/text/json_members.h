@@ -318,6 +318,7 @@ inline constexpr auto kMembers = std::to_array<KnownMember>({
   {"unreadable", MemberType::whole, false, "", "lines that are no events"},
   {"until", MemberType::time, true, "", "until when"},
   {"value", MemberType::number, false, "", "of a sample"},
+  {"verified_by", MemberType::word, true, "kernel bpfwarden", "who has verified the signature, or refused it"},
   {"verified_instructions", MemberType::whole, false, "", "how many the verifier walked"},
   {"vouch", MemberType::text, false, "", "who vouches, in a report: `key:NAME`, `unknown-key`, `unsigned`, `unknown`"},
   {"wanted_key", MemberType::text, true, "", "id of the key that the kernel did not find (docs/events.md)"},

@@ -108,6 +108,7 @@ struct Rule {
   std::vector<KeyReference> signed_by;  // empty: whoever signed, or nobody
   Signature signature = Signature::unsigned_;
   std::vector<ProgramDigest> digests;  // empty, as for all that follow: no condition
+  SourceRange digests_at;              // where they are, if there are any
   std::optional<Origin> origin;
   std::vector<uint32_t> uids;
   std::vector<PathPattern> exes;
@@ -148,6 +149,7 @@ struct Policy {
   PolicySigners policy_signers;
   uint32_t log_allowed = BW_LOG_ALL;        // events per second of what is allowed; 0: none
   std::vector<ProgramDigest> deny_digests;  // denied whatever the rules say
+  SourceRange deny_digests_at;              // where they are, if there are any
   std::vector<AcceptedWarning> accept;      // wherever they are drawn
   std::vector<Key> keys;                    // in the order of the files
   std::vector<Rule> rules;                  // the first that matches decides

@@ -114,8 +114,10 @@ void read_digests(const Fields& fields, const Entry& entry, std::vector<ProgramD
 }
 
 void read_conditions(const Fields& fields, Rule& rule, DiagnosticList& diagnostics) {
-  if (const Entry* entry = fields.find("digests"))
+  if (const Entry* entry = fields.find("digests")) {
     read_digests(fields, *entry, rule.digests, diagnostics);
+    rule.digests_at = entry->position;
+  }
   if (const Entry* entry = fields.find("origin"))
     rule.origin = fields.word<Origin>(*entry, kOriginWords);
   if (const Entry* entry = fields.find("uid")) read_uids(fields, *entry, rule, diagnostics);

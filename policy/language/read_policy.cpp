@@ -140,8 +140,10 @@ Policy read_policy(std::span<const Table> documents, const ReadContext& context,
       read_schema(all.back().find("schema"), all.back(), diagnostics);
       refuse_settings(all.back(), documents.front(), context.files, diagnostics);
     }
-    if (const Entry* entry = all.back().find("deny-digests"))
+    if (const Entry* entry = all.back().find("deny-digests")) {
       read_digests(all.back(), *entry, policy.deny_digests, diagnostics);
+      policy.deny_digests_at = entry->position;
+    }
     if (const Entry* keys = all.back().find("keys"))
       merge_keys(read_keys(*keys, context, diagnostics), policy, diagnostics);
   }

@@ -126,7 +126,8 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "Who was not to apply a policy here is to be asked why they did."},
     {"signature-rejected", CauseClass::guard,
      "bpfwarden, which verifies where the kernel cannot, has refused the signature",
-     "The errno says why: ENOKEY: no key of the keyring has signed it; EKEYREJECTED: it is not over "
+     "The errno says why: ENOKEY: no key of the keyring has signed it; EKEYREJECTED: it is not "
+     "over "
      "what is loaded; EAGAIN: too many loads at once, try again; E2BIG: too long; EPERM or EINVAL: "
      "the map is not frozen, somebody else has it, or there is none. `bpfwarden run FILE` loads it "
      "as it has to be."},

@@ -19,7 +19,7 @@
 #include "bpf-lsm/abi/load_signature.h"
 #include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
-#include "loader/kernel/signed_load.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
 #include "tests/vm/helpers/scene.h"
@@ -158,7 +158,8 @@ TEST_CASE("attack_change_a_signature_while_it_is_verified",
   Warden warden;
   warden.apply("enforce", kRules);
   const Load good = returning(2), bad = returning(1);
-  const auto trusted = warden.netops().sign(good.insns), foreign = warden.stranger().sign(bad.insns);
+  const auto trusted = warden.netops().sign(good.insns),
+             foreign = warden.stranger().sign(bad.insns);
   const pid_t victim = ::gettid();
   const pid_t other = ::fork();  // another process
   REQUIRE(other >= 0);

@@ -164,7 +164,8 @@ std::string finding_of_doctor(const std::string& capability) {
 
 // With a key that no file holds: doctor asks the kernel by three loads of its own.
 TEST_CASE("allow_doctor_to_see_what_the_kernel_makes_of_signatures",
-          "[vm][bare][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_"
+          "[vm][bare][loader][keyring][kernel][signing][kernel:verifying_function][kernel:"
+          "signature_attr][kernel:signature_"
           "verdict][kernel:"
           "folded_maps]") {
   const auto doctor = nlohmann::json::parse(run("bpfwarden doctor --json").output);

@@ -11,7 +11,7 @@
 
 #include "bpf-lsm/abi/load_signature.h"
 #include "loader/bundles/run_bundle.h"
-#include "loader/kernel/signed_load.h"
+#include "loader/bundles/signed_load.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
@@ -74,9 +74,9 @@ TEST_CASE("allow_what_is_signed_and_deny_each_change_with_its_errno",
   CHECK(changed([](auto& bundle) { bundle.metadata.push_back(0); }) == EKEYREJECTED);
   CHECK(changed([](auto& bundle) { bundle.signature.resize(40); }) == EBADMSG);
   const keyring::Bundle foreign = sign_object("xdp_pass", warden.stranger());
-  CHECK(load_bundle(foreign, warden.ring()) == ENOKEY);           // the ring has no such key
+  CHECK(load_bundle(foreign, warden.ring()) == ENOKEY);          // the ring has no such key
   CHECK(load_bundle(foreign, warden.stranger().ring) == EPERM);  // this one has; no rule names it
-  CHECK(load(Load{}).error == EPERM);                             // no signature
+  CHECK(load(Load{}).error == EPERM);                            // no signature
   CHECK(load(Load{}.signed_by(warden.netops(), warden.ring())).error == 0);
   CHECK(load_bundle(good, warden.ring()) == 0);
 }
@@ -146,7 +146,8 @@ TEST_CASE("allow_loads_after_loaders_were_killed",
     REQUIRE(::kill(child, SIGKILL) == 0);
     REQUIRE(::waitpid(child, nullptr, 0) == child);
   }
-  for (int i = 0; i < 4; i++) CHECK(load(Load{}.signed_by(warden.netops(), warden.ring())).error == 0);
+  for (int i = 0; i < 4; i++)
+    CHECK(load(Load{}.signed_by(warden.netops(), warden.ring())).error == 0);
 }
 
 }  // namespace bpfwarden::vm

@@ -16,4 +16,10 @@ inline void needs_folded_maps() {
   if (!covers_maps()) SKIP("signatures of this kernel cover no maps");
 }
 
+// Since 6.18 the kernel keeps a SHA-256 of each program; before, `apply` refuses a policy with
+// digests.
+inline void needs_digests() {
+  if (!BW_KERNEL_HAS(program_digest)) SKIP("this kernel keeps no digests of programs");
+}
+
 }  // namespace bpfwarden::vm

@@ -17,7 +17,7 @@
 #include "loader/bundles/light_skeleton.h"
 #include "loader/bundles/run_bundle.h"
 #include "loader/bundles/sign_object.h"
-#include "loader/kernel/signed_load.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::vm {

@@ -1,4 +1,4 @@
-#include "loader/kernel/signed_load.h"
+#include "loader/bundles/signed_load.h"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
