@@ -22,7 +22,8 @@ Error no_digests(const policy::Policy& policy, policy::SourceRange where, const 
           "name who signs the programs instead (`signed-by`), or use Linux 6.18 or later", true};
 }
 
-// A program without a digest would be refused by every such rule, and by `deny-digests` none.
+}  // namespace
+
 Status require_digests(const policy::Policy& policy) {
   if (BW_KERNEL_HAS(program_digest)) return {};
   if (!policy.deny_digests.empty())
@@ -32,8 +33,6 @@ Status require_digests(const policy::Policy& policy) {
       return std::unexpected(no_digests(policy, rule.digests_at, "digests"));
   return {};
 }
-
-}  // namespace
 
 Result<std::vector<policy::Diagnostic>> find_on_host(CompiledPolicy& compiled) {
   if (auto kept = require_digests(compiled.policy); !kept)

@@ -4,6 +4,7 @@
 
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
+#include "loader/policies/host_names.h"
 #include "loader/policies/policy_store.h"
 #include "loader/rollout/rings.h"
 #include "loader/signed/order.h"
@@ -19,6 +20,7 @@ Status require_successor(const ActivePolicy& active, const SignedPolicy& next) {
                     next.image->policy_name + "': a signed policy keeps its name",
                 "give it the same `name`, compile and sign it again");
   if (auto settled = require_settled(active); !settled) return settled;
+  if (auto kept = require_digests(next.checked.compiled->policy); !kept) return kept;
   return require_newer(now, *next.image);
 }
 
@@ -96,6 +98,8 @@ Result<Applied> apply_signed(const SignedPolicy& policy, const ApplyOptions& opt
     if (*active && asks_for_signatures(*(*active)->generation.image))
       return replace(policy, **active);
   }
+  if (auto kept = require_digests(policy.checked.compiled->policy); !kept)
+    return std::unexpected(std::move(kept).error());
   return apply(policy.checked, options);
 }
 

@@ -79,6 +79,14 @@ TEST_CASE("allow_what_is_signed_and_deny_each_change_with_its_errno",
   CHECK(load(Load{}).error == EPERM);                            // no signature
   CHECK(load(Load{}.signed_by(warden.netops(), warden.ring())).error == 0);
   CHECK(load_bundle(good, warden.ring()) == 0);
+  const std::string verifier = BW_KERNEL_HAS(signature_attr) ? "kernel" : "bpfwarden";
+  size_t told = 0;
+  for (const auto& event : warden.events()) {
+    if (event["verified_by"].is_null()) continue;
+    CHECK(event["verified_by"] == verifier);
+    told++;
+  }
+  CHECK(told >= 8);
 }
 
 // CO-RE relocations and their like change what was verified, and no signature covers them.
@@ -128,6 +136,25 @@ TEST_CASE("allow_eight_loaders_at_once", "[vm][keyring][kernel][signing][kernel:
     REQUIRE(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 0);
   }
+}
+
+TEST_CASE("deny_a_policy_with_digests_where_the_kernel_keeps_none",
+          "[vm][keyring][kernel][kernel:program_digest]") {
+  if (BW_KERNEL_HAS(program_digest)) SKIP("this kernel keeps digests");
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const std::string digest = "[\"sha256:" + std::string(64, '0') + "\"]\n";
+  const std::string rule = "[[rules]]\nname = \"one\"\nallow = [\"xdp\"]\ndigests = " + digest;
+  const Ran by_rule = warden.try_apply("enforce", rule, warden.raise_version());
+  INFO(by_rule.output);
+  CHECK(by_rule.status == 2);
+  CHECK(says(by_rule, "1: `digests`: this kernel keeps no digests of programs"));
+  const Ran denied =
+      warden.try_apply("enforce", "deny-digests = " + digest + kRules, warden.raise_version());
+  INFO(denied.output);
+  CHECK(denied.status == 2);
+  CHECK(says(denied, "1: `deny-digests`: this kernel keeps no digests of programs"));
+  warden.apply("enforce", kRules);
 }
 
 // Whoever is killed while its load is verified leaves no slot taken.
