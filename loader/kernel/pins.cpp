@@ -267,6 +267,15 @@ std::vector<std::string> pinned_links() {
   return names;
 }
 
+Result<std::vector<Fd>> open_pinned_links() {
+  std::vector<Fd> links;
+  for (const std::string& name : pinned_links()) {
+    links.emplace_back(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+    if (!links.back()) return fail_errno(errno, "cannot open the pin " + name);
+  }
+  return links;
+}
+
 std::vector<uint32_t> pinned_programs() {
   std::vector<uint32_t> ids;
   for (const std::string& name : pinned_links()) {

@@ -65,6 +65,9 @@ struct PinnedMaps {
 // Names of the pinned links, "link_warden_prog_load" and so on.
 [[nodiscard]] std::vector<std::string> pinned_links();
 
+// Of each of them, to hold it besides its pin. Errors: errno of bpf(2).
+[[nodiscard]] Result<std::vector<Fd>> open_pinned_links();
+
 // Ids of the programs that these links hold in the kernel.
 [[nodiscard]] std::vector<uint32_t> pinned_programs();
 

@@ -7,6 +7,7 @@
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/inventory/inventory.h"
+#include "loader/kernel/pins.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/rollout/boot.h"
 #include "loader/rollout/initramfs.h"
@@ -120,6 +121,17 @@ std::vector<ListedProgram> tell_residents() {
   return std::move(*programs);
 }
 
+// The hooks of a sealed host stay, whatever becomes of their pins, for as long as systemd runs. Of
+// another host they do not: `off` could not end them.
+void have_links_kept(const Boot& boot) {
+  if (boot.applied.sealed != Sealed::now) return;
+  const auto links = open_pinned_links();
+  if (links)
+    have_service_manager_keep("bpfwarden-hook", *links);
+  else
+    warn("the hooks hang on their pins alone: " + links.error().message);
+}
+
 std::string summary_of(const Boot& boot) {
   return policy_line(*boot.policy->compiled) +
          (boot.word == BootWord::audit ? " by `bpfwarden=audit` on the kernel's command line" : "");
@@ -137,6 +149,7 @@ int run_boot(const std::string& next_root) {
   const auto canary = try_canary(*boot->policy->compiled);
   if (!canary) return give_up(canary.error());
   if (!in_json()) std::printf("%s\n", canary_text(*canary).c_str());
+  have_links_kept(*boot);
   warn_of_initramfs();
   // Whoever is later finds what it has told.
   const auto residents = boot->applied.first ? tell_residents() : std::vector<ListedProgram>();

@@ -5,10 +5,10 @@ usage: discover.py VM_TESTS FOLDER_OF_SCRIPTS BUILD_FOLDER OUTPUT KERNEL...
 
 Each runs in a guest (FOLDER/case) that goes on from a saved one, which the fixture vm-KERNEL-bare or
 vm-KERNEL-hooks makes, or in one of each. Up to eight cases of a file share it (FOLDER/group, a fixture as well).
-On the first kernel all cases belong to ./test; on the others those whose outcome can depend on the kernel,
-which say so by a tag, [kernel]; of the many that depend on how it verifies signatures and on nothing else,
-those tagged [signing]. Attacks, races and what else loads the hooks by itself ([bare]) are tried on the others
-by ./test --all, and what is tagged [slow] on all.
+On the first kernel all cases belong to ./test; on the last, the oldest, those whose outcome can depend on the
+kernel, which say so by a tag, [kernel]; of the many that depend on how it verifies signatures and on nothing else,
+those tagged [signing], which are all that those between are asked. Attacks, races and what else loads the hooks by
+itself ([bare]) are tried on the others by ./test --all, and what is tagged [slow] on all.
 """
 
 import itertools
@@ -40,11 +40,11 @@ def cases(program: str):
                    set(case.findtext("Tags")[1:-1].split("][")))
 
 
-def asked_of_older(tags: set[str]) -> bool:
+def asked_of_older(tags: set[str], is_last: bool) -> bool:
     by_more = {tag for tag in tags if tag.startswith("kernel:")} - SIGNING
     if "kernel" not in tags or tags & {"attack", "race"}:
         return False
-    return "signing" in tags or bool(by_more) and "bare" not in tags
+    return "signing" in tags or is_last and bool(by_more) and "bare" not in tags
 
 
 def batches(of: list[Case]):
@@ -54,11 +54,12 @@ def batches(of: list[Case]):
 class Kernel(typing.NamedTuple):
     name: str
     is_first: bool
+    is_last: bool
     scripts: str
     build: str
 
     def labels(self, tags: set[str]) -> str:
-        asked = "slow" not in tags and (self.is_first or asked_of_older(tags))
+        asked = "slow" not in tags and (self.is_first or asked_of_older(tags, self.is_last))
         return "vm" + (";differential" if "differential" in tags else "") + ("" if asked else ";all")
 
     def states(self, tags: set[str]) -> list[str]:
@@ -101,7 +102,7 @@ def main() -> None:
     listed = list(cases(program))
     with open(output, "w", encoding="utf-8") as file:
         for kernel in kernels:
-            file.writelines(Kernel(kernel, kernel == kernels[0], scripts, build).tests(listed))
+            file.writelines(Kernel(kernel, kernel == kernels[0], kernel == kernels[-1], scripts, build).tests(listed))
 
 
 main()

@@ -141,6 +141,7 @@ GUEST = """
 1 rollback
 1 events
 1 policy show
+1 policy digest
 1 run xdp.bpfsig
 2 apply broken.toml
 2 apply text
@@ -159,6 +160,9 @@ GUEST = """
 0 !status
 2 status --frobnicate
 0 !policy show
+0 !policy digest
+0 policy digest one.toml
+2 policy digest text
 2 policy frobnicate
 0 !inventory
 1 @nobody inventory
@@ -211,11 +215,15 @@ GUEST = """
 1 @nobody off
 2 off --frobnicate
 """
+SEALED = """
+0 apply sealed.toml --confirm-within 0
+0 !seal
+"""
 NOBODY = 65534  # the user
 NEVER = {  # verb: status, and why
     ("schema", 1): "it asks nothing", ("recipes", 1): "it asks nothing", ("completion", 1): "it asks nothing",
     ("inspect", 1): "it shows what a file says, and judges nothing",
-    ("seal", 0): "a sealed guest takes no other step: attack_seal_* and policy_signature_* seal theirs",
+    ("seal", 0): "a sealed guest takes no other step: it is the last one, with --json",
 }
 BEFORE = {  # such a verb can do its work; next.toml has a new version each time
     "!promote": "stage next.toml", "!confirm": "apply next.toml --confirm-within 10m",
@@ -315,6 +323,7 @@ def prepare(folder: str, program: str) -> None:
     write("revoking.toml", POLICY.format(version=1, mode="enforce", allow="xdp"))
     write("wide.toml", POLICY.format(version=2, mode="enforce", allow="fentry/*"))
     write("warned.toml", POLICY.format(version=1, mode="enforce", allow="xdp").replace('default = "deny"', 'default = "allow"'))
+    write("sealed.toml", "seal = true\n" + POLICY.format(version=1, mode="enforce", allow="xdp"))
     write("broken.toml", POLICY.format(version=1, mode="enforced", allow="xdp"))
     write("ugly.toml", 'schema=1\nname =   "ugly"\nversion=1\nmode="audit"\ndefault="deny"\n')
     write("text", "this is a text, and nothing else\n")
@@ -356,8 +365,8 @@ def main() -> int:
     helps = check_help(verbs, table.problems) if sys.argv[1] == "anywhere" else 0
     everywhere = {step.words[0] for step in steps_of(ANYWHERE + GUEST)}
     table.problems += [f"no step is about `{verb}`" for verb in verbs if verb not in everywhere]
-    steps = steps_of({"anywhere": ANYWHERE, "guest": GUEST}[sys.argv[1]])
     is_json = "--json" in sys.argv
+    steps = steps_of({"anywhere": ANYWHERE, "guest": GUEST + (SEALED if is_json else "")}[sys.argv[1]])
     for step in in_json(steps) if is_json else steps:
         table.step(step)
     report(table, [verb for verb in verbs if verb in table.seen], helps, is_json)
