@@ -151,6 +151,7 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   struct task_note* note = task_note(0);
   if (note && note->later.aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
+  if (!BW_KERNEL_HAS(exclusive_maps)) bpf_map_delete_elem(&claims, &key);
   bpf_map_delete_elem(&unjudged, &key);
   forget_growing(key);
   return 0;

@@ -25,6 +25,16 @@ struct {
   __type(value, struct signed_map);
 } signed_maps SEC(".maps");
 
+// The map that a program has claimed, by the address of prog->aux; until that is freed. Without it
+// a claim that outlived its program would be that of the next one at the same address.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_PROGRAMS);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u64);
+  __type(value, __u64);
+} claims SEC(".maps");
+
 static __always_inline bool has_signed_shape(const struct bpf_map* map) {
   return BPF_CORE_READ(map, map_type) == BPF_MAP_TYPE_ARRAY &&
          BPF_CORE_READ(map, map_flags) == BPF_F_NUMA_NODE && BPF_CORE_READ(map, max_entries) == 1;
@@ -61,7 +71,8 @@ static __always_inline int claim_made_map(struct task_note* note, __u64 aux) {
   if (!BPF_CORE_READ(map, frozen)) return BW_LOAD_OPEN_MAP;
   // First the claim: who wants to use it from here on is refused.
   if (__sync_val_compare_and_swap(&made->owner, 0, aux)) return BW_LOAD_OPEN_MAP;
-  if (is_at_rest(map)) return 0;
+  if (is_at_rest(map))
+    return bpf_map_update_elem(&claims, &aux, &key, BPF_ANY) ? BW_LOAD_NO_ROOM : 0;
   __sync_val_compare_and_swap(&made->owner, aux, 0);
   return BW_LOAD_SHARED_MAP;
 }
@@ -96,7 +107,8 @@ static __always_inline bool uses_what_is_signed(struct bpf_prog* prog, bool cove
   if (BPF_CORE_READ(prog, aux, used_map_cnt) != (covers_map ? 1 : 0)) return false;
   if (!covers_map) return true;
   if (bpf_probe_read_kernel(&map, sizeof(map), BPF_CORE_READ(prog, aux, used_maps))) return false;
-  const __u64 key = (__u64)map;
+  const __u64 key = (__u64)map, aux = (__u64)BPF_CORE_READ(prog, aux);
   const struct signed_map* made = bpf_map_lookup_elem(&signed_maps, &key);
-  return made && made->owner == (__u64)BPF_CORE_READ(prog, aux);
+  const __u64* claimed = bpf_map_lookup_elem(&claims, &aux);
+  return made && made->owner == aux && claimed && *claimed == key;
 }

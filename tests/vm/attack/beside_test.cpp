@@ -278,6 +278,29 @@ TEST_CASE("attack_write_the_map_that_a_signature_covers",
   }
 }
 
+// A claim that is left over: the next program is likely to lie where the one was that it was for.
+TEST_CASE("attack_use_a_map_that_a_program_before_has_claimed",
+          "[vm][attack][loader][control][kernel][kernel:signature_attr][kernel:exclusive_maps]") {
+  skip_where_the_kernel_verifies();
+  bound_maps.must_have_worked();
+  Warden warden;
+  warden.apply("enforce", kRules);
+  const Skeleton good = {.bundle = sign_object("xdp_pass", warden.netops())};
+  Skeleton evil = good;
+  evil.bundle.metadata.back() ^= 1;
+  int admitted = 0;
+  for (int round = 0; round < 60; round++) {
+    const Attempt left_over = evil.create_map();
+    CHECK(evil.load_loader(left_over.fd, warden.ring()).error == EKEYREJECTED);
+    ::usleep(20'000);  // until the kernel has freed it
+    const Attempt covered = good.create_map();
+    if (good.load_loader(left_over.fd, warden.ring()).error == 0) admitted++;
+  }
+  CHECK(admitted == 0);
+  const Attempt map = good.create_map();
+  CHECK(good.load_loader(map.fd, warden.ring()).error == 0);
+}
+
 // A mark of a loader's run that is left over, or a call that looks like the kernel's: what a user
 // loads is never a loader's child.
 TEST_CASE("attack_pass_for_the_child_of_a_loader_where_hooks_do_not_say_who_calls",
