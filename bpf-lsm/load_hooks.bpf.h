@@ -11,6 +11,7 @@
 #include "bpf-lsm/seal/order.bpf.h"
 #include "bpf-lsm/seal/own_objects.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
+#include "bpf-lsm/successor.bpf.h"
 #include "bpf-lsm/verify/load_signature.bpf.h"
 
 // What a busy host calls most, and no decision is about.
@@ -101,6 +102,7 @@ static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* att
   if (note) note->signature.under_way = 0;  // from here on a failure is not the signature's
   const int error = reach_extended(prog);
   if (error) return error;
+  if (is_successor()) return admit_successor(note, prog);
   struct bw_program* record = new_draft(note);
   if (!record) return refuse_blind(BW_HOOK_PROG_LOAD);
   const struct bw_image* image = active_image(&record->generation);
@@ -163,6 +165,7 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
       .mode = BW_MODE_ENFORCE, .cause = BW_CAUSE_KERNEL_REJECTED, .rule = BW_NO_RULE};
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
+  if (is_asleep()) return;
   count(&refused, true);
   struct bw_event* event =
       begin_event(BW_HOOK_OBSERVED, generation, &refused, 0, (__u32)error << SUM_ERROR);

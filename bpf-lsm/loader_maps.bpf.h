@@ -73,7 +73,7 @@ static __always_inline bool is_running(const struct loader_map* made) {
 static __always_inline bool keeps_maps(void) {
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
-  return !image || bw_enforces(image);
+  return !is_asleep() && (!image || bw_enforces(image));
 }
 
 // Whether the loader that makes this map runs in another task. Its run has no end that somebody

@@ -11,6 +11,7 @@
 #define BW_HAS_VALUE(type, value) bpf_core_enum_value_exists(enum type, value)
 #define BW_HAS_FUNCTION(name) (name)  // a weak ksym
 
+#include "bpf-lsm/abi/own.h"
 #include "bpf-lsm/abi/part.h"
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/tally.h"
@@ -139,11 +140,41 @@ struct {
   __type(value, __u64);
 } allowed_second SEC(".maps");
 
+// See own_objects.bpf.h.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BW_MAX_OWN);
+  __type(key, struct bw_own_key);
+  __type(value, struct bw_own);
+} own SEC(".maps");
+
+// See successor.bpf.h.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(map_flags, BPF_F_RDONLY_PROG);
+  __type(key, __u32);
+  __type(value, struct bw_successor);
+} successor SEC(".maps");
+
 // Names the type in the object's BTF, which tests/unit/bpf-lsm compares with the manager's.
 const struct bw_event* event_type __attribute__((unused));
 
 // ---- Images
 // --------------------------------------------------------------------------------------
+
+// Null for what is another one's.
+static __always_inline const struct bw_own* own_object(enum bw_own_kind kind, __u32 id) {
+  const struct bw_own_key key = {kind, id};
+  return bpf_map_lookup_elem(&own, &key);
+}
+
+// Another kernel part decides: this one refuses nothing and tells nothing, and goes on noting what
+// it would need. Not of a sealed host.
+static __always_inline bool is_asleep(void) {
+  const struct bw_successor* other = bpf_map_lookup_elem(&successor, ARRAY_ZERO);
+  return other && other->is_asleep && !((const struct bpf_map*)&control)->frozen;
+}
 
 // Null where the slot is empty, or already another one's.
 static __noinline const struct bw_image* image_of(__u64 generation) {
@@ -171,7 +202,7 @@ static __always_inline const struct bw_image* active_image(__u64* generation) {
 }
 
 static __always_inline const struct bw_image* staged_image(void) {
-  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  const struct bw_control* word = is_asleep() ? 0 : bpf_map_lookup_elem(&control, ARRAY_ZERO);
   return word ? image_of(*(volatile const __u64*)&word->staged) : 0;
 }
 

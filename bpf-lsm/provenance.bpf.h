@@ -71,10 +71,15 @@ static __always_inline void describe_unknown(struct bw_program* record, struct b
   record->program_id = BPF_CORE_READ(prog, aux, id);
 }
 
-// Whether it was there before the warden.
+static __noinline int is_own_program(__u32 id) { return own_object(BW_OWN_PROGRAM, id) != 0; }
+
+// Whether it was there before the warden; or is of the warden's own, which may have taken over from
+// another one.
 static __always_inline bool is_resident(struct bpf_prog* prog) {
   const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  return word && (!word->attached_ns || BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns);
+  if (!word) return false;
+  if (!word->attached_ns || BPF_CORE_READ(prog, aux, load_time) <= word->attached_ns) return true;
+  return is_own_program(BPF_CORE_READ(prog, aux, id));
 }
 
 // What outlives the generation that decided.

@@ -48,6 +48,7 @@ enum {
   BW_PROGRAM_NO_DIGEST = 4,   // its digest was not yet known at the load
   BW_PROGRAM_OPEN = 8,        // which the policy asked for
   BW_PROGRAM_NO_TARGET = 16,  // its load named no target or attach point to judge
+  BW_PROGRAM_SUCCESSOR = 32,  // of a kernel part that is to take over (successor.bpf.h)
 };
 
 // bw_program.standing

@@ -4,6 +4,7 @@
 
 #include "bpf-lsm/attach/attach_target.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/successor.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
 
 #define NO_DESCRIPTOR (~0U)
@@ -87,7 +88,7 @@ static __always_inline void compare_attachment(struct bw_program* record, struct
                                                struct bpf_prog* prog) {
   const struct bw_image* staged = staged_image();
   struct attachment* at = &note->attachment;
-  if (!decides_at_attach(staged) || at->compared) return;
+  if (!decides_at_attach(staged) || at->compared || (record->flags & BW_PROGRAM_SUCCESSOR)) return;
   if (record->staged_generation != staged->generation)
     record->staged_signer = bw_signer_by_digest(staged, record->signer_key);
   record->staged_generation = staged->generation;
@@ -166,6 +167,10 @@ static __always_inline void judge_at(struct task_note* note, const struct bw_ima
   struct bw_program* record = &note->draft;
   set_facts(record, image, &note->attachment);
   if (!decides_at_attach(image)) return;
+  if ((record->flags & BW_PROGRAM_SUCCESSOR) && is_successor()) {
+    record->decision.allow = note->attachment.told = 1;
+    return;
+  }
   move_to(record, image, generation);
   record->decision = judge(image, &record->facts);
   if (note->attachment.is_alias) judge_as_alias(note, image, record);

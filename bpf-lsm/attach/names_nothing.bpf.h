@@ -29,6 +29,7 @@ static __always_inline bool passes_unjudged(__u32 fd) {
 static __always_inline bool refuses_at_attach(void) {
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
+  if (is_asleep()) return false;
   if (!image) return true;
   return decides_at_attach(image) && bw_enforces_at(image, bpf_ktime_get_tai_ns() / 1000000000);
 }

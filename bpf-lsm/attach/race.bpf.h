@@ -44,7 +44,7 @@ __noinline int answer_race(__u64 address) {
   struct task_note* note = task_note(0);
   __u64 generation = 0;
   const struct bw_image* image = active_image(&generation);
-  if (!note || !image) return 0;
+  if (!note || !image || is_asleep()) return 0;
   note->attachment.watch.on = 0;
   describe_race(note, image, prog);
   note->draft.generation = generation;

@@ -36,7 +36,7 @@ static __always_inline bool is_judged(const struct task_note* note, __u32 fd, __
 // have had nothing to judge.
 static __always_inline bool is_settled(void) {
   const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  if (!word || !word->attached_ns) return false;
+  if (!word || !word->attached_ns || is_asleep()) return false;
   const __u64 now = bpf_ktime_get_boot_ns();
   const bool has_returned = deciding_generation(word) != word->generation;
   const __u64 since = has_returned ? word->confirm_by_ns : word->active_since_ns;

@@ -33,6 +33,7 @@ static __always_inline int report(enum bw_hook hook, struct task_note* note,
                                   const struct bw_program* record, const struct bw_image* image,
                                   __u64 aux, __u32 told_mode) {
   const bool refused = bw_refused(&record->decision);
+  if (is_asleep()) return 0;
   tally(note, record);
   if (is_silent(image, &record->decision)) return 0;
   count(&record->decision, false);
@@ -74,6 +75,7 @@ static __always_inline void count_postponed(__u64 more) {
 static __always_inline bool waits_for_verifier(const struct bw_program* record,
                                                const struct bw_image* image) {
   if (record->decision.cause == BW_CAUSE_TABLE_FULL) return false;  // lsm/bpf_prog finds no record
+  if (is_asleep()) return false;
   return !bw_refused(&record->decision) && !is_quiet(image, &record->decision);
 }
 

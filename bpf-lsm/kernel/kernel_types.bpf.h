@@ -179,6 +179,7 @@ struct task_struct {
   __s32 pid;
   __s32 tgid;
   struct task_struct* group_leader;
+  __u64 start_boottime;
   char comm[16];
   __u64 self_exec_id;
   const struct cred* cred;

@@ -12,13 +12,6 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 #define PROC_SUPER_MAGIC 0x9fa0
 
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, BW_MAX_OWN);
-  __type(key, struct bw_own_key);
-  __type(value, struct bw_own);
-} own SEC(".maps");
-
 // Of those maps that a program could write; the value is the number of one.
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -37,12 +30,6 @@ struct {
 extern const void bpf_prog_iops __ksym __weak;
 extern const void bpf_map_iops __ksym __weak;
 extern const void bpf_link_iops __ksym __weak;
-
-// Null for what is another one's.
-static __always_inline const struct bw_own* own_object(enum bw_own_kind kind, __u32 id) {
-  const struct bw_own_key key = {kind, id};
-  return bpf_map_lookup_elem(&own, &key);
-}
 
 static __always_inline bool is_manager(void) {
   const struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
@@ -114,7 +101,8 @@ static __noinline int is_to_be_told(__u32 kind, __u32 id, __u32 route) {
   if (!own_object(kind, id) || is_manager()) return 0;
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   __u64 generation = 0;
-  return note && active_image(&generation) && !is_told(note, kind, route, generation);
+  return note && active_image(&generation) && !is_asleep() &&
+         !is_told(note, kind, route, generation);
 }
 
 // Once the host is sealed nobody gets more than a look at what tools read, and what they have to

@@ -153,6 +153,11 @@ void put_refusals(const std::vector<Event>& events) {
   pending().refusals = events;
 }
 
+Progress progress_at_terminal() {
+  if (::isatty(STDERR_FILENO) == 0) return {};
+  return [](const std::string& what) { std::fprintf(stderr, "%s...\n", what.c_str()); };
+}
+
 int finish(int status) {
   Pending& all = pending();
   if (!all.is_json) return status;

@@ -36,6 +36,8 @@ void put_diagnostics(std::span<const policy::Diagnostic> diagnostics,
                      std::span<const policy::SourceFile> sources);
 // A line on standard error, or part of the answer.
 void put_note(const std::string& text);
+// What takes long is told of, line by line, to who sits there; else to nobody.
+[[nodiscard]] Progress progress_at_terminal();
 // The events of a refusal, which belong to the error.
 void put_refusals(const std::vector<Event>& events);
 

@@ -23,7 +23,7 @@ namespace bpfwarden::loader {
 namespace {
 
 constexpr std::string_view kGuardName = "guard_";
-constexpr long kGuards = 10;                           // one for each slot that the kernel has
+constexpr size_t kGuards = 10;                         // one for each slot that the kernel has
 constexpr uint32_t kMostPrograms = 64;                 // of one cgroup, as the kernel has it
 constexpr ino_t kInitialCgroupNamespace = 0xEFFFFFFB;  // include/linux/proc_ns.h
 
@@ -75,21 +75,24 @@ Result<std::vector<Attached>> attached_to(int cgroup) {
   return all;
 }
 
-Status require_no_others(int cgroup, const std::string& name) {
+bool is_in(const ProgramIds& ids, uint32_t id) { return std::ranges::find(ids, id) != ids.end(); }
+
+Status require_no_others(int cgroup, const std::string& name, const ProgramIds& kept) {
   const auto attached = attached_to(cgroup);
   if (!attached) return std::unexpected(attached.error());
-  if (attached->empty()) return {};
-  const Attached& first = attached->front();
-  return fail("program " + std::to_string(first.id) + " (" + first.name +
+  const auto first =
+      std::ranges::find_if(*attached, [&](const Attached& one) { return !is_in(kept, one.id); });
+  if (first == attached->end()) return {};
+  return fail("program " + std::to_string(first->id) + " (" + first->name +
                   ") is attached as LSM_CGROUP to the cgroup " + name +
                   ": it could overrule the guard of a sealed host",
               "`bpftool cgroup tree` shows it; end what has attached it, and apply again");
 }
 
-Status require_no_others_below(int root) {
+Status require_no_others_below(int root, const ProgramIds& kept) {
   namespace fs = std::filesystem;
   const std::string top = "/proc/self/fd/" + std::to_string(root);
-  if (auto none = require_no_others(root, "/"); !none) return none;
+  if (auto none = require_no_others(root, "/", kept); !none) return none;
   std::error_code error;
   for (auto at = fs::recursive_directory_iterator(top + "/", error);
        !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
@@ -98,17 +101,18 @@ Status require_no_others_below(int root) {
     const Fd cgroup(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!cgroup && errno == ENOENT) continue;  // it has ended
     if (!cgroup) return fail_errno(errno, "cannot open the cgroup " + path.substr(top.size()));
-    if (auto none = require_no_others(cgroup.get(), path.substr(top.size())); !none) return none;
+    if (auto none = require_no_others(cgroup.get(), path.substr(top.size()), {}); !none)
+      return none;
   }
   if (error && error.value() != ENOENT) return fail_errno(error.value(), "cannot list the cgroups");
   return {};
 }
 
-Status detach_from(int root) {
+Status detach_from(int root, const ProgramIds& kept) {
   const auto attached = attached_to(root);
   if (!attached) return std::unexpected(attached.error());
   for (const Attached& one : *attached) {
-    if (!one.name.starts_with(kGuardName)) continue;
+    if (!one.name.starts_with(kGuardName) || is_in(kept, one.id)) continue;
     const Fd program(bpf_prog_get_fd_by_id(one.id));
     if (!program || bpf_prog_detach2(program.get(), root, BPF_LSM_CGROUP) != 0)
       return fail_errno(errno, "cannot detach " + one.name);
@@ -133,37 +137,39 @@ bool is_guard(const bpf_program* program) {
   return bpf_program__expected_attach_type(program) == BPF_LSM_CGROUP;
 }
 
-Status attach_guard(const bpf_object_skeleton& skeleton) {
+Status attach_guard(const bpf_object_skeleton& skeleton, const ProgramIds& kept) {
   const auto root = open_root_cgroup();
   if (!root) return std::unexpected(root.error());
-  if (auto left = detach_from(root->get()); !left) return left;  // by a run that was killed
-  if (auto alone = require_no_others_below(root->get()); !alone) return alone;
+  if (auto left = detach_from(root->get(), kept); !left) return left;  // by a run that was killed
+  if (auto alone = require_no_others_below(root->get(), kept); !alone) return alone;
   for (int i = 0; i < skeleton.prog_cnt; i++) {
     const auto& entry = skeleton_entry(skeleton.progs, i, skeleton.prog_skel_sz);
     if (!is_guard(*entry.prog)) continue;
     auto attached = attach_to(root->get(), bpf_program__fd(*entry.prog), entry.name);
     if (attached) continue;
-    (void)detach_from(root->get());  // the first error is the one to report
+    (void)detach_from(root->get(), kept);  // the first error is the one to report
     return attached;
   }
   return {};
 }
 
-Status detach_guard() {
+Status detach_guard(const ProgramIds& kept) {
   // From there the root cgroup is not seen. What is left on it does nothing, and goes with the next
   // hooks that are attached.
   if (is_in_cgroup_namespace()) return {};
   const auto root = open_root_cgroup();
-  return root ? detach_from(root->get()) : std::unexpected(root.error());
+  return root ? detach_from(root->get(), kept) : std::unexpected(root.error());
 }
 
-Result<bool> has_guard() {
+Result<bool> has_guard(const ProgramIds& noted) {
+  if (noted.size() != kGuards) return false;
   const auto root = open_root_cgroup();
   if (!root) return std::unexpected(root.error());
   const auto attached = attached_to(root->get());
   if (!attached) return std::unexpected(attached.error());
-  const auto is_ours = [](const Attached& one) { return one.name.starts_with(kGuardName); };
-  return std::ranges::count_if(*attached, is_ours) == kGuards;
+  return std::ranges::all_of(noted, [&](uint32_t id) {
+    return std::ranges::find(*attached, id, &Attached::id) != attached->end();
+  });
 }
 
 }  // namespace bpfwarden::loader

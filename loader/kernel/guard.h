@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "base/result.h"
 
@@ -16,17 +18,20 @@ namespace bpfwarden::loader {
 
 [[nodiscard]] bool is_guard(const bpf_program* program);
 
-// Of a loaded skeleton whose hooks are not attached yet; all or none. Errors: a program of
-// somebody else's is attached as LSM_CGROUP, with its name and cgroup; this process is in a cgroup
-// namespace; errno of BPF_PROG_ATTACH where the kernel has no room.
-[[nodiscard]] Status attach_guard(const bpf_object_skeleton& skeleton);
+using ProgramIds = std::vector<uint32_t>;
+
+// Of a loaded skeleton whose hooks are not attached yet; all or none. `kept`: the guard of the
+// hooks that are active; any other goes. Errors: a program of somebody else's is attached as
+// LSM_CGROUP, with its name and cgroup; this process is in a cgroup namespace; errno of
+// BPF_PROG_ATTACH where the kernel has no room.
+[[nodiscard]] Status attach_guard(const bpf_object_skeleton& skeleton, const ProgramIds& kept);
 
 // What `off` does of a host that is not sealed, and what is done with a guard whose hooks went with
-// a run that was killed. Errors: errno of bpf(2).
-[[nodiscard]] Status detach_guard();
+// a run that was killed: all but `kept`. Errors: errno of bpf(2).
+[[nodiscard]] Status detach_guard(const ProgramIds& kept = {});
 
-// All of its programs are attached. Of a host that is not sealed: another tells their names to
-// nobody.
-[[nodiscard]] Result<bool> has_guard();
+// These, which were noted with the hooks, are one, and all are attached. Of a host that is not
+// sealed: another tells nobody.
+[[nodiscard]] Result<bool> has_guard(const ProgramIds& noted);
 
 }  // namespace bpfwarden::loader

@@ -109,6 +109,20 @@ Result<Hooks> read_hooks(const PinnedMaps& pins) {
   return hooks;
 }
 
+Result<std::vector<uint32_t>> noted_guard(const PinnedMaps& pins) {
+  const auto noted = noted_hooks(pins);
+  if (!noted) return std::unexpected(noted.error());
+  std::vector<uint32_t> ids;
+  for (const bw_attached_hook& hook : *noted)
+    if (hook.link_id == 0) ids.push_back(hook.program_id);
+  return ids;
+}
+
+Result<bool> is_guarded(const PinnedMaps& pins) {
+  const auto guard = noted_guard(pins);
+  return guard ? has_guard(*guard) : std::unexpected(guard.error());
+}
+
 std::string missing_hooks_text(const Hooks& hooks) {
   if (hooks.missing.empty()) return {};
   std::string names;

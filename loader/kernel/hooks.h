@@ -36,6 +36,10 @@ struct Hooks {
 [[nodiscard]] Result<std::vector<bw_attached_hook>> noted_hooks(const PinnedMaps& pins);
 [[nodiscard]] Result<Hooks> read_hooks(const PinnedMaps& pins);
 
+// Those that no link holds, and whether all of them are attached.
+[[nodiscard]] Result<std::vector<uint32_t>> noted_guard(const PinnedMaps& pins);
+[[nodiscard]] Result<bool> is_guarded(const PinnedMaps& pins);
+
 // "28 of 30 hooks: warden_prog, warden_prog_load are gone"; empty if none is.
 [[nodiscard]] std::string missing_hooks_text(const Hooks& hooks);
 

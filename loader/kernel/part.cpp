@@ -49,8 +49,8 @@ Status require_readable(const Part& active) {
   if (active.abi == here.abi) return {};
   return fail("the active kernel part is of " + described(active) + ", this binary is " +
                   here.version + " (ABI " + std::to_string(here.abi) + ")",
-              "it goes on deciding; reboot, and this version comes up with the confirmed policy, "
-              "or use the version that loaded it");
+              "it goes on deciding; `bpfwarden upgrade` takes over from it with the confirmed "
+              "policy, and so does a reboot; or use the version that loaded it");
 }
 
 }  // namespace bpfwarden::loader

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <thread>
 
@@ -142,6 +143,15 @@ bool is_gone_within(uint32_t program_id, std::chrono::milliseconds limit) {
   return false;
 }
 
+Status await_gone(const std::vector<uint32_t>& programs) {
+  for (const uint32_t id : programs)
+    if (!is_gone_within(id, std::chrono::seconds(10)))
+      return fail(
+          "program " + std::to_string(id) + " is still in the kernel: another process holds it",
+          "find it with `bpftool prog show id " + std::to_string(id) + "` and end it");
+  return {};
+}
+
 constexpr const char* kLookOnHost =
     "look as root in the host's own mount namespace: nsenter --target 1 --mount bpfwarden status";
 
@@ -196,6 +206,7 @@ Result<Lock> Lock::take() {
   if (!fd) return fail_errno(errno, std::string("cannot open ") + kLockFile, "run as root");
   if (::flock(fd.get(), LOCK_EX) != 0)
     return fail_errno(errno, std::string("cannot lock ") + kLockFile);
+  (void)remove_folder(kStaging);  // who makes one anew says what keeps it
   return Lock(std::move(fd));
 }
 
@@ -243,17 +254,43 @@ Result<std::optional<PinnedMaps>> open_pins() {
   return pins;
 }
 
-Status pin_all(const bpf_object_skeleton& skeleton) {
+Result<std::optional<Part>> read_active_part() {
+  if (::access(kPinFolder, F_OK) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return fail_errno(errno, std::string("cannot look into ") + kPinFolder, "run as root");
+  }
+  auto part = open_part();
+  if (!part) return std::unexpected(std::move(part).error());
+  return std::optional(std::move(*part));
+}
+
+Status pin_beside(const bpf_object_skeleton& skeleton) {
   if (auto mounted = require_bpffs(); !mounted) return mounted;
   if (auto clean = remove_folder(kStaging); !clean) return clean;
   if (::mkdir(kStaging, 0700) != 0)
     return fail_errno(errno, std::string("cannot make ") + kStaging, "run as root");
   Status done = note_own_objects(skeleton, kStaging);
   if (done) done = pin_in(kStaging, skeleton);
-  if (done && ::rename(kStaging, kPinFolder) != 0)
-    done = fail_errno(errno, std::string("cannot publish ") + kPinFolder);
   if (!done) (void)remove_folder(kStaging);  // the first error is the one to report
   return done;
+}
+
+Status pin_all(const bpf_object_skeleton& skeleton) {
+  Status done = pin_beside(skeleton);
+  if (!done || ::rename(kStaging, kPinFolder) == 0) return done;
+  done = fail_errno(errno, std::string("cannot publish ") + kPinFolder);
+  (void)remove_folder(kStaging);
+  return done;
+}
+
+Status exchange_pins() {
+  if (::renameat2(AT_FDCWD, kStaging, AT_FDCWD, kPinFolder, RENAME_EXCHANGE) == 0) return {};
+  return fail_errno(errno, std::string("cannot exchange ") + kPinFolder);
+}
+
+Status remove_beside(const std::vector<uint32_t>& ids) {
+  if (auto removed = remove_folder(kStaging); !removed) return removed;
+  return await_gone(ids);
 }
 
 std::vector<std::string> pinned_links() {
@@ -291,12 +328,7 @@ Status remove_pins(const std::vector<uint32_t>& others) {
   std::vector<uint32_t> programs = pinned_programs();
   programs.insert(programs.end(), others.begin(), others.end());
   if (auto removed = remove_folder(kPinFolder); !removed) return removed;
-  for (const uint32_t id : programs)
-    if (!is_gone_within(id, std::chrono::seconds(10)))
-      return fail(
-          "program " + std::to_string(id) + " is still in the kernel: another process holds it",
-          "find it with `bpftool prog show id " + std::to_string(id) + "` and end it");
-  return {};
+  return await_gone(programs);
 }
 
 }  // namespace bpfwarden::loader

@@ -19,7 +19,8 @@ namespace bpfwarden::loader {
 
 inline constexpr const char* kPinFolder = "/sys/fs/bpf/bpfwarden";
 
-// Held by apply and off, so that two managers never interleave.
+// Held by apply and off, so that two managers never interleave. Taking it ends what a run that was
+// killed has left beside the active pins: those decide without.
 class Lock {
  public:
   [[nodiscard]] static Result<Lock> take();
@@ -59,8 +60,18 @@ struct PinnedMaps {
 // Of a pin that could not be opened: only one that is missing says that the pins are not whole.
 [[nodiscard]] std::unexpected<Error> unopened_pin(int code, const std::string& path);
 
+// Whose the active kernel part is. Nothing if there are no pins here. Errors: errno of bpf(2).
+[[nodiscard]] Result<std::optional<Part>> read_active_part();
+
 // Pins every map and link of a loaded and attached skeleton, or none.
 [[nodiscard]] Status pin_all(const bpf_object_skeleton& skeleton);
+
+// Likewise, beside those that are there.
+[[nodiscard]] Status pin_beside(const bpf_object_skeleton& skeleton);
+// What is pinned beside them takes their place in one step; they are then what is beside.
+[[nodiscard]] Status exchange_pins();
+// Drops these, and waits as remove_pins() does for the programs `ids`.
+[[nodiscard]] Status remove_beside(const std::vector<uint32_t>& ids);
 
 // Names of the pinned links, "link_warden_prog_load" and so on.
 [[nodiscard]] std::vector<std::string> pinned_links();

@@ -76,11 +76,15 @@ Status look_for_writers(const std::vector<PinnedMap>& maps) {
 
 bool is_sealed(const bw_control& word) { return word.sealed_ns != 0; }
 
-void drop_unfinished_seal(int control, bw_control& word) {
-  if (word.sealed_ns == 0) return;
-  std::ifstream info("/proc/self/fdinfo/" + std::to_string(control));
+bool is_frozen(int map) {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(map));
   for (std::string name, value; info >> name >> value;)
-    if (name == "frozen:" && value == "0") word.sealed_ns = 0;
+    if (name == "frozen:" && value == "0") return false;
+  return true;
+}
+
+void drop_unfinished_seal(int control, bw_control& word) {
+  if (word.sealed_ns != 0 && !is_frozen(control)) word.sealed_ns = 0;
 }
 
 int64_t sealed_since(const bw_control& word, uint64_t boot_ns, int64_t unix_seconds) {

@@ -12,6 +12,9 @@ namespace bpfwarden::loader {
 
 [[nodiscard]] bool is_sealed(const bw_control& word);
 
+// No process can write this map any more: of `control`, that is the seal.
+[[nodiscard]] bool is_frozen(int map);
+
 // A seal that is written and not closed, for whoever wrote it was killed, is none: takes it out of
 // `word`, which is of this map.
 void drop_unfinished_seal(int control, bw_control& word);

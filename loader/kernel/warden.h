@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -29,20 +30,30 @@ class Warden {
 
   // All hooks or none, behind them the guard if it is loaded (guard.h). A policy must have been
   // published: a warden without one refuses every load.
-  [[nodiscard]] Status attach();
+  // `kept`: the guard of hooks that go on.
+  [[nodiscard]] Status attach(const std::vector<uint32_t>& kept = {});
 
   // See pin_all(). `next_root`: where the root of the host is mounted that is booted; else empty.
   [[nodiscard]] Status pin(std::string_view next_root = {});
 
-  [[nodiscard]] int control() const;  // map file descriptors, owned by the warden
+  // Likewise, beside the pins that are there (pin_beside()). What is not settled then goes with
+  // this object.
+  [[nodiscard]] Status pin_beside();
+  void settle();
+
+  [[nodiscard]] int map(const char* name) const;  // -1: there is none
+  [[nodiscard]] int control() const;              // map file descriptors, owned by the warden
   [[nodiscard]] int generations() const;
 
  private:
   struct Free {
     bool with_guard;  // that no link holds
+    std::vector<uint32_t> kept;
+    bool is_beside;  // its pins are, too
     void operator()(warden_bpf* skeleton) const;
   };
-  explicit Warden(warden_bpf* skeleton) : skeleton_(skeleton, Free{false}) {}
+  explicit Warden(warden_bpf* skeleton) : skeleton_(skeleton, Free{}) {}
+  [[nodiscard]] Status note(std::string_view next_root);
   std::unique_ptr<warden_bpf, Free> skeleton_;
 };
 

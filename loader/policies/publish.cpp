@@ -52,6 +52,16 @@ uint64_t next_number(const bw_control& word) {
   return number;
 }
 
+Status put_in_slot(int generations, const bw_image& image) {
+  auto map = fill_image_map(image);
+  if (!map) return std::unexpected(std::move(map).error());
+  const auto slot = static_cast<uint32_t>(image.generation % BW_SLOTS);
+  const int map_fd = map->get();
+  if (bpf_map_update_elem(generations, &slot, &map_fd, BPF_ANY) == 0) return {};
+  return fail_errno(errno, "cannot put the policy image into its slot",
+                    errno == EPERM ? "if sealing was interrupted: `bpfwarden seal` ends it" : "");
+}
+
 Result<uint64_t> put_image(const bw_control& word, int generations, const bw_image& image,
                            std::string_view next_root = {}) {
   const uint64_t number = next_number(word);
@@ -59,13 +69,8 @@ Result<uint64_t> put_image(const bw_control& word, int generations, const bw_ima
   numbered->generation = number;
   if (auto noted = note_mounts(*numbered, next_root); !noted)
     return std::unexpected(std::move(noted).error());
-  auto map = fill_image_map(*numbered);
-  if (!map) return std::unexpected(std::move(map).error());
-  const auto slot = static_cast<uint32_t>(number % BW_SLOTS);
-  const int map_fd = map->get();
-  if (bpf_map_update_elem(generations, &slot, &map_fd, BPF_ANY) != 0)
-    return fail_errno(errno, "cannot put the policy image into its slot",
-                      errno == EPERM ? "if sealing was interrupted: `bpfwarden seal` ends it" : "");
+  if (auto put = put_in_slot(generations, *numbered); !put)
+    return std::unexpected(std::move(put).error());
   return number;
 }
 
@@ -78,6 +83,10 @@ Status settle(int control, bw_control& word) {
 }
 
 }  // namespace
+
+Status carry_generation(int generations, const Generation& generation) {
+  return put_in_slot(generations, *generation.image);
+}
 
 Result<Fd> make_empty_slot() {
   auto map = create_image_map();

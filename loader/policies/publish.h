@@ -55,6 +55,9 @@ struct Deadline {
                                        std::optional<Deadline> deadline = std::nullopt,
                                        std::string_view next_root = {});
 
+// The image of a generation of another kernel part, by its number. Errors: errno of bpf(2).
+[[nodiscard]] Status carry_generation(int generations, const Generation& generation);
+
 // A map as those of images, without one, that no process can write.
 [[nodiscard]] Result<Fd> make_empty_slot();
 

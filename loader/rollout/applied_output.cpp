@@ -57,8 +57,6 @@ std::string_view sealed_word(Sealed sealed) {
       return "now";
     case Sealed::at_confirm:
       return "at-confirm";
-    case Sealed::at_boot:
-      return "at-boot";
     case Sealed::no:
       break;
   }
@@ -69,8 +67,6 @@ void print_sealed(Sealed sealed) {
   if (sealed == Sealed::now)
     std::puts("sealed: until the next boot nobody changes the policy, nor takes it away");
   if (sealed == Sealed::at_confirm) std::puts("sealed: not yet; the host is once it is confirmed");
-  if (sealed == Sealed::at_boot)
-    std::puts("sealed: not yet; the hooks have no guard behind them, those of the next boot have");
 }
 
 json applied_json(const CompiledPolicy& compiled, const Applied& applied,

@@ -140,7 +140,7 @@ Result<Applied> made_up_for(const Applied& done, const CheckedPolicy& checked,
     if (auto kept = keep_for_boot(done, *checked.compiled->image); !kept)
       return std::unexpected(std::move(kept).error());
   }
-  return sealed_if_asked(done);
+  return sealed_if_asked(done, options.progress);
 }
 
 bool names_files_as_now(const bw_image& image) {
@@ -173,8 +173,8 @@ Status keep_for_boot(const Applied& applied, const bw_image& image) {
   return std::unexpected(std::move(saved).error().within(kNotSaved));
 }
 
-Result<Applied> sealed_if_asked(Applied applied) {
-  const auto sealed = seal_if_asked();
+Result<Applied> sealed_if_asked(Applied applied, const Progress& progress) {
+  const auto sealed = seal_if_asked(progress);
   if (!sealed)
     return std::unexpected(
         Error(sealed.error()).within("the policy is active, but the host is not sealed"));
@@ -216,7 +216,7 @@ Result<Applied> apply_locked(const CheckedPolicy& checked, const ApplyOptions& o
     if (auto kept = keep_for_boot(*applied, *compiled.image); !kept)
       return std::unexpected(std::move(kept).error());
   if (*active) prune_copies((*active)->pins);
-  return sealed_if_asked(*applied);
+  return sealed_if_asked(*applied, options.progress);
 }
 
 Result<Applied> apply(const CheckedPolicy& checked, const ApplyOptions& options) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -20,8 +19,7 @@ struct ApplyOptions {
   // Seconds until what was there decides again, unless confirm() comes; 0: no need to confirm.
   // Nothing: kDefaultConfirmSeconds where a policy begins to enforce, else 0.
   std::optional<uint64_t> confirm_within;
-  // Told what is being done, where that takes long; may be empty.
-  std::function<void(const std::string&)> progress;
+  Progress progress;
   // What is saved counts: it stays as it is, and may be older than what an initramfs has made
   // active.
   bool at_boot = false;
@@ -54,7 +52,7 @@ struct Applied {
 [[nodiscard]] Status keep_for_boot(const Applied& applied, const bw_image& image);
 
 // Likewise, where it has become active: seals the host if it says so, and notes that.
-[[nodiscard]] Result<Applied> sealed_if_asked(Applied applied);
+[[nodiscard]] Result<Applied> sealed_if_asked(Applied applied, const Progress& progress = {});
 
 // Detaches the hooks and drops pins, policy and keyring, and the copies of policies. True if there
 // was something to drop.

@@ -74,10 +74,15 @@ BootWord boot_word(std::string_view line) {
   return word;
 }
 
-Result<Boot> apply_at_boot(const std::string& next_root) {
+Result<BootWord> word_of_this_boot() {
   const auto line = command_line();
-  if (!line) return std::unexpected(line.error());
-  Boot boot = {.word = boot_word(*line), .is_saved = has_saved_for_boot()};
+  return line ? boot_word(*line) : Result<BootWord>(std::unexpected(line.error()));
+}
+
+Result<Boot> apply_at_boot(const std::string& next_root) {
+  const auto word = word_of_this_boot();
+  if (!word) return std::unexpected(word.error());
+  Boot boot = {.word = *word, .is_saved = has_saved_for_boot()};
   if (!boot.is_saved) return with_none_saved(std::move(boot));
   if (boot.word == BootWord::off) return boot;
   auto checked = load_for_boot();

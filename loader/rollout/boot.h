@@ -22,6 +22,9 @@ enum class BootWord : uint8_t {
 // parameters.
 [[nodiscard]] BootWord boot_word(std::string_view command_line);
 
+// Of this boot. Errors: of /proc/cmdline, which is not guessed.
+[[nodiscard]] Result<BootWord> word_of_this_boot();
+
 struct Boot {
   BootWord word = BootWord::none;
   bool is_saved = false;                // there is a confirmed policy

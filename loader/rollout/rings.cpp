@@ -49,6 +49,18 @@ Result<PolicyRing> make_ring(const CompiledPolicy& compiled, const bw_image* fal
   return PolicyRing{*ring, *sealed};
 }
 
+Result<PolicyRing> adopt_or_make_ring(const CompiledPolicy& compiled) {
+  const auto ring = keyring::find_ring(kRingName);
+  const auto has = [&](const Certificate& certificate) {
+    return keyring::find_key(*ring, certificate).has_value();
+  };
+  if (!ring || !std::ranges::all_of(compiled.certificates, has))
+    return make_ring(compiled, nullptr);
+  const auto keys = serials_of(*ring);
+  if (!keys) return std::unexpected(keys.error());
+  return PolicyRing{*ring, *keys};
+}
+
 Status publish_policy_ring(keyring::KeySerial serial) {
   auto published = keyring::publish_ring(serial);
   if (published) return {};

@@ -20,6 +20,10 @@ struct PolicyRing {
 [[nodiscard]] Result<PolicyRing> make_ring(const CompiledPolicy& compiled,
                                            const bw_image* fallback);
 
+// The published one, if it has all certificates of the policy: then nobody who signs meanwhile
+// finds another. Else a new one, as by make_ring().
+[[nodiscard]] Result<PolicyRing> adopt_or_make_ring(const CompiledPolicy& compiled);
+
 // Makes it the keyring that loaders find. Errors: that the policy is active all the same.
 [[nodiscard]] Status publish_policy_ring(keyring::KeySerial serial);
 

@@ -61,7 +61,7 @@ Result<Applied> return_to_fallback(const ActivePolicy& active) {
 
 }  // namespace
 
-Result<Applied> confirm() {
+Result<Applied> confirm(const Progress& progress) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   auto active = require_active_policy();
@@ -74,14 +74,13 @@ Result<Applied> confirm() {
                     "' decides again",
                 "run `bpfwarden apply POLICY` again, with more time: --confirm-within 15m");
   const bool awaits = awaits_confirmation(word, boot_time_ns());
-  const auto half_sealed = is_left_to_seal(*active);  // by a confirmation that was ended
-  if (!half_sealed) return std::unexpected(half_sealed.error());
-  if (!awaits && !*half_sealed)
+  // By a confirmation that was ended.
+  if (!awaits && !is_left_to_seal(*active))
     return fail("no policy awaits confirmation", "`bpfwarden status` shows what is active");
   if (auto saved = save_for_boot(image); !saved) return std::unexpected(std::move(saved).error());
   if (awaits)
     if (auto kept = keep(*active); !kept) return std::unexpected(std::move(kept).error());
-  const auto sealed = seal_if_asked();
+  const auto sealed = seal_if_asked(progress);
   if (!sealed)
     return std::unexpected(
         Error(sealed.error()).within("the policy is confirmed, but the host is not sealed"));

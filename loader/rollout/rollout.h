@@ -12,7 +12,7 @@
 namespace bpfwarden::loader {
 
 // Keeps the active policy for good, and for the next boot. Errors: none awaits it, or too late.
-[[nodiscard]] Result<Applied> confirm();
+[[nodiscard]] Result<Applied> confirm(const Progress& progress = {});
 
 // Has `checked` asked beside the active policy, from its next decision on. Returns its generation.
 [[nodiscard]] Result<uint64_t> stage(const CheckedPolicy& checked);

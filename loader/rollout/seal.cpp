@@ -1,6 +1,6 @@
 #include "loader/rollout/seal.h"
 
-#include "loader/kernel/guard.h"
+#include "loader/kernel/hooks.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
 #include "loader/signed/order.h"
@@ -17,16 +17,33 @@ Status seal_policy(const ActivePolicy& active) {
   return seal_maps(word);
 }
 
+// `active`: of a host that is not sealed.
+Result<Sealed> seal_guarded(const ActivePolicy& active, const Progress& progress) {
+  const auto guarded = is_guarded(active.pins);
+  if (!guarded) return std::unexpected(guarded.error());
+  if (*guarded) {
+    const auto done = seal_policy(active);
+    return done ? Result<Sealed>(Sealed::now) : std::unexpected(done.error());
+  }
+  if (auto taken = take_over(true, progress); !taken)
+    return std::unexpected(
+        std::move(taken).error().within("its hooks have no guard behind them, and others cannot "
+                                        "take over"));
+  const auto next = require_active_policy();
+  if (!next) return std::unexpected(next.error());
+  const auto done = seal_policy(*next);
+  return done ? Result<Sealed>(Sealed::now) : std::unexpected(done.error());
+}
+
 }  // namespace
 
-Result<bool> is_left_to_seal(const ActivePolicy& active) {
-  if (!seals(*active.generation.image) || is_sealed(active.word)) return false;
-  return has_guard();
+bool is_left_to_seal(const ActivePolicy& active) {
+  return seals(*active.generation.image) && !is_sealed(active.word);
 }
 
 bool seals(const bw_image& image) { return (image.flags & BW_IMAGE_SEAL) != 0; }
 
-Result<Sealed> seal() {
+Result<Sealed> seal(const Progress& progress) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   const auto active = require_active_policy();
@@ -34,29 +51,16 @@ Result<Sealed> seal() {
   if (is_sealed(active->word)) return Sealed::now;
   if (auto settled = require_settled(*active); !settled) return std::unexpected(settled.error());
   if (auto whole = require_hooks(*active); !whole) return std::unexpected(whole.error());
-  const auto guarded = has_guard();
-  if (!guarded) return std::unexpected(guarded.error());
-  if (!*guarded)
-    return fail(
-        "the hooks were attached without a guard behind them, so whoever takes them away "
-        "would open the host",
-        "apply a policy with `seal = true`; the next boot attaches them with a guard, and "
-        "seals");
-  if (auto done = seal_policy(*active); !done) return std::unexpected(done.error());
-  return Sealed::now;
+  return seal_guarded(*active, progress);
 }
 
-Result<Sealed> seal_if_asked() {
+Result<Sealed> seal_if_asked(const Progress& progress) {
   const auto active = require_active_policy();
   if (!active) return std::unexpected(active.error());
   if (!seals(*active->generation.image)) return Sealed::no;
   if (is_sealed(active->word)) return Sealed::now;
-  const auto guarded = has_guard();
-  if (!guarded) return std::unexpected(guarded.error());
-  if (!*guarded) return Sealed::at_boot;
   if (awaits_confirmation(active->word, boot_time_ns())) return Sealed::at_confirm;
-  if (auto done = seal_policy(*active); !done) return std::unexpected(done.error());
-  return Sealed::now;
+  return seal_guarded(*active, progress);
 }
 
 }  // namespace bpfwarden::loader

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "bpf-lsm/abi/program.h"
 #include "loader/policies/active_policy.h"
+#include "loader/rollout/takeover.h"
 
 namespace bpfwarden::loader {
 
@@ -15,20 +16,21 @@ enum class Sealed {
   no,
   now,         // it is
   at_confirm,  // once the policy is confirmed
-  at_boot,     // the hooks have no guard behind them: what the next boot attaches has
 };
 
 [[nodiscard]] bool seals(const bw_image& image);
 
-// Its policy asks for the seal, the guard is there, and the host is not sealed. Errors: errno of
-// bpf(2).
-[[nodiscard]] Result<bool> is_left_to_seal(const ActivePolicy& active);
+// Its policy asks for the seal, and the host is not sealed.
+[[nodiscard]] bool is_left_to_seal(const ActivePolicy& active);
 
+// Where the hooks were attached without a guard behind them, others with one take over first
+// (takeover.h).
+//
 // By the verb: whatever the policy says of it. Errors: no policy is active; it awaits its
-// confirmation; a hook is missing; the hooks have no guard behind them; errno of bpf(2).
-[[nodiscard]] Result<Sealed> seal();
+// confirmation; a hook is missing; as of take_over(); errno of bpf(2).
+[[nodiscard]] Result<Sealed> seal(const Progress& progress = {});
 
 // For those who hold the Lock, where a policy that seals has become active, or was confirmed.
-[[nodiscard]] Result<Sealed> seal_if_asked();
+[[nodiscard]] Result<Sealed> seal_if_asked(const Progress& progress = {});
 
 }  // namespace bpfwarden::loader

@@ -75,6 +75,7 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"resident", "program_id program attach"},
   {"off", "was_active"},
   {"seal", "sealed"},
+  {"upgraded", "unchanged kernel_part=kernel_part kernel_part_before=kernel_part"},
 
   {"no_policy", "active"},
   {"status", "active host kernel kernel_abilities=kernel_abilities kernel_part=kernel_part initramfs=initramfs mode policy policy_version policy_digest generation since confirm_within returned sealed sealed_since open policy_signed_by policy_signatures_needed "
@@ -171,6 +172,7 @@ constexpr auto kAnswers = std::to_array<Answer>({
   {"stage", "staged_now unstaged"},
   {"promote", "applied"},
   {"seal", "seal"},
+  {"upgrade", "upgraded"},
   {"rollback", "applied"},
   {"boot", "boot"},
   {"off", "off"},

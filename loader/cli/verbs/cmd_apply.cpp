@@ -1,6 +1,4 @@
 // bpfwarden apply: make a policy the active one.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
@@ -111,10 +109,7 @@ int run_apply_signed(const ApplyArguments& options) {
 }
 
 int run_apply(ApplyArguments& options) {
-  if (::isatty(STDERR_FILENO) != 0)
-    options.apply.progress = [](const std::string& what) {
-      std::fprintf(stderr, "%s...\n", what.c_str());
-    };
+  options.apply.progress = progress_at_terminal();
   if (!options.saved && is_policy_folder(options.file)) return run_apply_signed(options);
   auto checked = options.saved ? read_saved(options) : read_file(options);
   if (!checked) return print_unread(checked.error(), options);

@@ -13,7 +13,7 @@ namespace bpfwarden::loader {
 namespace {
 
 int run_confirm() {
-  const auto confirmed = confirm();
+  const auto confirmed = confirm(progress_at_terminal());
   if (!confirmed) return print_error(confirmed.error());
   if (in_json())
     return put_answer(object_of({{"generation", confirmed->generation},

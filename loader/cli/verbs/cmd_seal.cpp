@@ -13,7 +13,7 @@ namespace bpfwarden::loader {
 namespace {
 
 int run_seal() {
-  const auto sealed = seal();
+  const auto sealed = seal(progress_at_terminal());
   if (!sealed) return print_error(sealed.error());
   if (in_json()) return put_answer(object_of({{"sealed", sealed_word(*sealed)}})), 0;
   print_sealed(*sealed);

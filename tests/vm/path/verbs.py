@@ -138,6 +138,8 @@ GUEST = """
 1 promote
 1 seal
 2 seal --frobnicate
+1 upgrade
+2 upgrade --frobnicate
 1 rollback
 1 events
 1 policy show
@@ -210,6 +212,7 @@ GUEST = """
 2 confirm --frobnicate
 0 !rollback
 2 rollback --frobnicate
+0 !upgrade
 0 !off
 0 off
 1 @nobody off
