@@ -93,15 +93,22 @@ static __always_inline bool gather_digest(struct bw_facts* facts, struct bpf_pro
   return true;
 }
 
-static __always_inline bool is_verified(struct bpf_prog* prog, union bpf_attr* attr) {
-  if (!BW_KERNEL_HAS(signature_attr)) return false;
+static __always_inline bool is_verified(struct bpf_prog* prog, union bpf_attr* attr,
+                                        const struct task_note* note) {
+  if (!BW_KERNEL_HAS(signature_attr)) return note->signature.verified_here;
   if (BW_KERNEL_HAS(signature_verdict)) return prog->aux->sig.verdict == 1;
   return attr->signature != 0;  // 6.18 to 7.1: the hook is reached only if it verified
 }
 
-static __always_inline __u8 signature_type(union bpf_attr* attr) {
+static __always_inline __u8 signature_type(union bpf_attr* attr, const struct task_note* note) {
+  if (!BW_KERNEL_HAS(signature_attr))
+    return note->signature.covers_map ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
   if (!BW_KERNEL_HAS(folded_maps)) return BW_SIGNATURE_PROG_ONLY;
   return attr->fd_array_cnt ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
+}
+
+static __always_inline __s32 keyring_of(union bpf_attr* attr, const struct task_note* note) {
+  return BW_KERNEL_HAS(signature_attr) ? attr->keyring_id : note->signature.keyring;
 }
 
 static __always_inline __u32 system_keyring(__s32 keyring_id) {
@@ -128,9 +135,9 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
                                              union bpf_attr* attr, const struct bw_image* image,
                                              struct task_note* note) {
   record->flags |= BW_PROGRAM_SIGNED;
-  record->facts.signature = signature_type(attr);
-  record->facts.signer = find_signer(image, attr->keyring_id);
-  if (note && note->signature.by.evidence >= BW_EVIDENCE_SOLE_SIGNER)
+  record->facts.signature = signature_type(attr, note);
+  record->facts.signer = find_signer(image, keyring_of(attr, note));
+  if (note->signature.by.evidence >= BW_EVIDENCE_SOLE_SIGNER)
     record->key_serial = note->signature.key_serial;
   // Before 7.3 it is computed only after the hook.
   if (BW_KERNEL_HAS(folded_maps)) gather_digest(&record->facts, prog);
@@ -183,7 +190,9 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   gather_subject(facts, wanted, note);
   gather_attach_point(record, prog, image);
   if (kernel) facts->origin = note->run.aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
-  if (is_verified(prog, attr))
+  if (!BW_KERNEL_HAS(signature_attr) && note->signature.error)
+    facts->guard = BW_CAUSE_SIGNATURE_REJECTED;
+  else if (is_verified(prog, attr, note))
     gather_signature(record, prog, attr, image, note);
   else if (kernel)
     inherit_from_loader(record, image, note);

@@ -17,23 +17,30 @@
 #define BW_HAS_signature_verdict BW_HAS_FIELD(struct, bpf_prog_aux, sig.verdict)
 #define BW_HAS_folded_maps BW_HAS_FIELD(struct, bpf_verifier_env, signature)
 
-// A keyring of the kernel's that is for BPF programs alone (after 7.3); programs of LSM hooks may
-// verify signatures by themselves.
+// A keyring of the kernel's that is for BPF programs alone (after 7.3).
 #define BW_HAS_bpf_keyring BW_HAS_VALUE(bpf_sig_keyring, BPF_SIG_KEYRING_BPF)
-#define BW_HAS_verifying_function BW_HAS_FUNCTION(bpf_verify_pkcs7_signature)
 
 // Programs of LSM hooks on a cgroup (6.0): the guard of a sealed host.
 #define BW_HAS_lsm_of_cgroups BW_HAS_VALUE(bpf_attach_type, BPF_LSM_CGROUP)
 
+// A device gets another name by this function since 6.15, by dev_change_name() before.
+#define BW_HAS_netif_change_name BW_HAS_FUNCTION(netif_change_name)
+
 // A map for one program (6.18), and the SHA-256 that says for which.
 #define BW_HAS_exclusive_maps BW_HAS_FIELD(union, bpf_attr, excl_prog_hash)
 #define BW_HAS_program_digest BW_HAS_FIELD(struct, bpf_prog, digest)
+
+// A program of an LSM hook can have a signature verified (6.12: of hooks that may sleep).
+#define BW_HAS_verifying_function BW_HAS_FUNCTION(bpf_verify_pkcs7_signature)
 
 // What a certificate says that its key may be used for (6.4).
 #define BW_HAS_key_flags BW_HAS_FIELD(struct, public_key, key_eflags)
 
 // The parent of a cgroup's folder, under its name since 6.15.
 #define BW_HAS_kernfs_parent BW_HAS_FIELD(struct, kernfs_node, __parent)
+
+// What a link keeps of all kinds (6.17); before, each kind in its own way.
+#define BW_HAS_link_attach_type BW_HAS_FIELD(struct, bpf_link, attach_type)
 
 // What a link is of. Each can be left out of a kernel's configuration.
 #define BW_HAS_perf_link BW_HAS_FIELD(struct, bpf_perf_link, perf_file)
@@ -42,6 +49,8 @@
 #define BW_HAS_netkit_link BW_HAS_TYPE(struct, netkit_link)
 #define BW_HAS_netkit BW_HAS_TYPE(struct, netkit)
 #define BW_HAS_cgroup_link BW_HAS_TYPE(struct, bpf_cgroup_link)
+#define BW_HAS_netns_link BW_HAS_TYPE(struct, bpf_netns_link)
+#define BW_HAS_sockmap_link BW_HAS_TYPE(struct, sockmap_link)
 
 // One trampoline for entry and return (7.0). Probes of many targets at once: of a file by its
 // descriptor, of functions without kprobes (7.3).

@@ -12,6 +12,7 @@
 #include "bpf-lsm/seal/own_objects.bpf.h"
 #include "bpf-lsm/staged.bpf.h"
 #include "bpf-lsm/successor.bpf.h"
+#include "bpf-lsm/verify/load_signature.bpf.h"
 
 // What a busy host calls most, and no decision is about.
 static __always_inline bool is_map_access(int command) {
@@ -50,12 +51,12 @@ static __always_inline int judge_own(int command, union bpf_attr* attr) {
 }
 
 SEC("lsm.s/bpf")
-int BPF_PROG(warden_bpf, int command, union bpf_attr* attr, unsigned int size, bool kernel,
-             int ret) {
+int BPF_PROG(warden_bpf, int command, union bpf_attr* attr) {
   __u64 address = 0;  // of the attributes, as a global function takes it
-  if (is_map_access(command)) return ret;
+  if (is_map_access(command)) return 0;
+  const bool kernel = is_kernel_call(ctx, 3, command);
   forget_last_call(command, attr, kernel);
-  if (!ret && !kernel) ret = judge_order(command, attr);
+  int ret = kernel ? 0 : judge_order(command, attr);
   if (!ret) ret = judge_own(command, attr);
   if (ret) return leave_token(GUARDED_BPF, ret);
   if (takes_link(command)) return leave_token(GUARDED_BPF, judge_taking(command, attr));
@@ -78,11 +79,27 @@ static __always_inline void note_open(struct bw_program* record, const struct bw
   if (image->flags & BW_IMAGE_DIGEST) record->flags |= BW_PROGRAM_OPEN;
 }
 
-static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* attr, bool kernel,
-                                      int ret) {
+// Where the kernel verifies no signatures.
+static __always_inline void verify_here(struct task_note* note, struct bpf_prog* prog,
+                                        bool kernel) {
+  if (BW_KERNEL_HAS(signature_attr)) return;
+  note->signature.verified_here = 0;
+  note->signature.error = kernel ? 0 : (__u16)verify_load((__u64)BPF_CORE_READ(prog, aux));
+}
+
+// What a refused load gets.
+static __always_inline int answer_load(const struct task_note* note, int refused) {
+  int error = BW_KERNEL_HAS(signature_attr) ? 0 : -note->signature.error;
+  if (!error || !refused) return refused;
+  barrier_var(error);
+  if (error >= 0) return -EPERM;
+  barrier_var(error);
+  return error < -4095 ? -EPERM : error;
+}
+
+static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* attr, bool kernel) {
   struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (note) note->signature.under_way = 0;  // from here on a failure is not the signature's
-  if (ret) return ret;
   const int error = reach_extended(prog);
   if (error) return error;
   if (is_successor()) return admit_successor(note, prog);
@@ -91,21 +108,22 @@ static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* att
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(BW_HOOK_PROG_LOAD);
   record->policy_version = image->policy_version;
+  verify_here(note, prog, kernel);
   gather(record, prog, attr, kernel, image, wanted_facts(image), note);
   record->loading_task = (__u64)bpf_get_current_task_btf();
   note_open(record, image);
   record->decision = judge(image, &record->facts);
   name_decision(record, image);
-  compare_load(record, note, prog, attr->keyring_id);
+  compare_load(record, note, prog, keyring_of(attr, note));
   if (!bw_refused(&record->decision)) remember(record, image, prog);
   if (waits_for_verifier(record, image)) return postpone(note, image, prog);
-  return conclude(BW_HOOK_PROG_LOAD, record, image, prog);
+  return answer_load(note, conclude(BW_HOOK_PROG_LOAD, record, image, prog));
 }
 
-SEC("lsm/bpf_prog_load")
-int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr, struct bpf_token* token,
-             bool kernel, int ret) {
-  return leave_token(GUARDED_PROG_LOAD, judge_load(prog, attr, kernel, ret));
+SEC("lsm.s/bpf_prog_load")
+int BPF_PROG(warden_prog_load, struct bpf_prog* prog, union bpf_attr* attr) {
+  const bool kernel = is_kernel_call(ctx, 3, BPF_PROG_LOAD);
+  return leave_token(GUARDED_PROG_LOAD, judge_load(prog, attr, kernel));
 }
 
 static __always_inline int judge_look(struct bpf_prog* prog) {
@@ -113,6 +131,8 @@ static __always_inline int judge_look(struct bpf_prog* prog) {
   struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (known && known->standing == BW_STANDING_CONFIRMED) return 0;
   if (binds_own((__u64)BPF_CORE_READ(prog, aux))) return -EPERM;
+  if (!BW_KERNEL_HAS(exclusive_maps) && uses_signed_map((__u64)BPF_CORE_READ(prog, aux)))
+    return refuse_foreign_map(prog);
   if (!known) {
     const int error = reach_program(prog);
     return error ? error : judge_stranger(prog);
@@ -133,6 +153,7 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   struct task_note* note = task_note(0);
   if (note && note->later.aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
+  if (!BW_KERNEL_HAS(exclusive_maps)) bpf_map_delete_elem(&claims, &key);
   bpf_map_delete_elem(&unjudged, &key);
   forget_growing(key);
   return 0;
@@ -157,6 +178,7 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
   event->cause = refused.cause;
   describe_policy(event, image);
   describe_task(event, note);
+  event->verifier = BW_VERIFIER_KERNEL;
   event->wanted_key_length = note->signature.wanted_key_length;
   __builtin_memcpy(event->wanted_key, note->signature.wanted_key, sizeof(event->wanted_key));
   end_event(event);

@@ -8,6 +8,7 @@
 
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
+#include "bpf-lsm/verify/signed_maps.bpf.h"
 
 // The attach target that the verifier resolved must be the one that was decided upon.
 static __always_inline bool target_kept(const struct bw_program* look, struct bpf_prog* prog) {
@@ -35,7 +36,7 @@ static __always_inline bool target_kept(const struct bw_program* look, struct bp
 static __always_inline bool digest_kept(const struct bw_program* look, struct bpf_prog* prog) {
   const struct bw_name* then = &look->facts.names[BW_NAME_DIGEST];
   __u64 now[BW_DIGEST_SIZE / 8] = {};
-  if (look->flags & BW_PROGRAM_NO_DIGEST) return true;
+  if (!BW_KERNEL_HAS(program_digest) || (look->flags & BW_PROGRAM_NO_DIGEST)) return true;
   if (bpf_probe_read_kernel(now, sizeof(now), prog->digest)) return false;
   for (__u32 i = 0; i < BW_DIGEST_SIZE / 8; i++)
     if (now[i] != then->words[i]) return false;
@@ -49,6 +50,14 @@ static __always_inline int judge_stranger(struct bpf_prog* prog) {
   if (!record) return refuse_blind(BW_HOOK_PROG);
   describe_unknown(record, prog);
   return refuse_for(BW_CAUSE_NO_PROVENANCE, BW_HOOK_PROG, record, prog);
+}
+
+// Of a program that would use a map which another one's signature covers.
+static __noinline int refuse_foreign_map(struct bpf_prog* prog) {
+  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
+  if (!record) return refuse_blind(BW_HOOK_PROG);
+  describe_unknown(record, prog);
+  return refuse_for(BW_CAUSE_FOREIGN_MAP, BW_HOOK_PROG, record, prog);
 }
 
 // What denies the program whatever the rules say.
@@ -114,6 +123,11 @@ static __always_inline bool look_again(struct bw_program* look, struct bpf_prog*
   return true;
 }
 
+static __always_inline bool keeps_signed(const struct bw_program* known, struct bpf_prog* prog) {
+  if (BW_KERNEL_HAS(signature_attr) || !(known->flags & BW_PROGRAM_SIGNED)) return true;
+  return uses_what_is_signed(prog, known->facts.signature == BW_SIGNATURE_PROG_USED_MAPS);
+}
+
 static __always_inline int look_at(struct bw_program* known, struct bpf_prog* prog,
                                    struct task_note* note) {
   struct bw_program* look = &note->draft;
@@ -122,7 +136,7 @@ static __always_inline int look_at(struct bw_program* known, struct bpf_prog* pr
   const bool loads = known->loading_task == (__u64)bpf_get_current_task_btf();
   if (!image) return refuse_blind(BW_HOOK_PROG);
   if (!loads) tell_postponed(note, look);
-  if (!known->own_maps) known->own_maps = uses_own_maps(known, prog);
+  if (!known->own_maps) known->own_maps = uses_own_maps(known, prog) && keeps_signed(known, prog);
   copy_record(look, known);
   look->program_id = prog->aux->id;
   const bool changed = look_again(look, prog, image, generation);

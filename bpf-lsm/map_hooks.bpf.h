@@ -4,6 +4,8 @@
 #include "bpf-lsm/loader_maps.bpf.h"
 #include "bpf-lsm/provenance.bpf.h"
 #include "bpf-lsm/seal/own_objects.bpf.h"
+#include "bpf-lsm/system_call.bpf.h"
+#include "bpf-lsm/verify/signed_maps.bpf.h"
 
 static __always_inline int refuse_map(enum bw_cause cause, bool kernel) {
   struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
@@ -18,15 +20,18 @@ static __always_inline int judge_map(struct bpf_map* map, union bpf_attr* attr, 
   if (note && note->run.aux && note->run.signature != BW_SIGNATURE_UNSIGNED &&
       !note_loader_map((__u64)map, note->run.aux, note->run.id, false))
     return refuse_map(BW_CAUSE_TABLE_FULL, kernel);
-  if (!BW_KERNEL_HAS(exclusive_maps)) return 0;
+  if (!BW_KERNEL_HAS(exclusive_maps))
+    return kernel || !has_signed_shape(map) || note_signed_map(map)
+               ? 0
+               : refuse_map(BW_CAUSE_TABLE_FULL, kernel);
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
   return refuse_map(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, kernel);
 }
 
 SEC("lsm/bpf_map_create")
-int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr, struct bpf_token* token,
-             bool kernel, int ret) {
-  return leave_token(GUARDED_MAP_CREATE, ret ? ret : judge_map(map, attr, kernel));
+int BPF_PROG(warden_map_create, struct bpf_map* map, union bpf_attr* attr) {
+  const bool kernel = is_kernel_call(ctx, 3, BPF_MAP_CREATE);
+  return leave_token(GUARDED_MAP_CREATE, judge_map(map, attr, kernel));
 }
 
 static __always_inline int judge_giving(struct bpf_map* map, unsigned int mode) {
@@ -46,5 +51,6 @@ SEC("lsm/bpf_map_free")
 int BPF_PROG(forget_map, struct bpf_map* map) {
   __u64 key = (__u64)map;
   bpf_map_delete_elem(&loader_maps, &key);
+  if (!BW_KERNEL_HAS(exclusive_maps)) bpf_map_delete_elem(&signed_maps, &key);
   return 0;
 }

@@ -21,7 +21,11 @@ struct signature_note {
   struct bw_key passing;            // one key of the chain
   __u8 wanted_key[BW_KEY_ID_SIZE];  // that no keyring has: see bw_event
   __u32 wanted_key_length;
-  __u32 reserved;
+  // Where the kernel verifies nothing (verify/load_signature.bpf.h).
+  __s32 keyring;  // that it was verified by
+  __u8 verified_here;
+  __u8 covers_map;
+  __u16 error;  // why it was not: an errno
 };
 
 // The signed loader that runs in this task, and what its children inherit of it: written by
@@ -156,6 +160,7 @@ struct task_note {
   struct destinations_note destinations;
   struct subject_note subject;
   struct own_note own;
+  __u64 made_map;   // address of the last one that a signature may cover (verify/signed_maps.bpf.h)
   __u64 condemned;  // killed for a race (attach/race.bpf.h)
   __u32 tokens;     // a bit for each enum guarded whose hook has let this call pass (seal.bpf.h)
   __u32 reserved;

@@ -26,6 +26,15 @@ static __always_inline __s64 bpf_command(void) {
   return command < 0 ? command : command & ~(__s64)BPF_COMMON_ATTRS;
 }
 
+// Whether the kernel calls for a program of type SYSCALL. Its hooks say so since 6.15, in their
+// argument `index`. Before, the task's own call does: it runs a program then, which cannot have
+// another one run.
+static __always_inline bool is_kernel_call(void* context, __u32 index, __s64 command) {
+  __u64 said = 0;
+  if (!bpf_get_func_arg(context, index, &said)) return (__u8)said != 0;
+  return bpf_command() != command;
+}
+
 // Tells a call from others, by its number and its arguments of either table. Two calls can be
 // alike; then they ask for the same.
 static __always_inline __u64 call_stamp(void) {

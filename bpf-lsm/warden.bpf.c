@@ -9,7 +9,8 @@
 //                                 taken over by its number or a pin (attach/link_taken.bpf.h);
 //                                 a policy in the place of another that only those may replace who
 //                                 have not signed it (seal/order.bpf.h)
-//   lsm/bpf_prog_load             unsigned, foreign, replayed or misplaced programs: the decision
+//   lsm.s/bpf_prog_load           unsigned, foreign, replayed or misplaced programs: the decision;
+//                                 signatures, where the kernel verifies none
 //   lsm/bpf_prog                  instructions or attach target changed after they were verified;
 //                                 a refused program had by who asks for it meanwhile
 //   lsm/bpf_prog_free             a freed program's provenance inherited by another one

@@ -56,6 +56,7 @@ fetch_modules() {
   deb=$(fetch "$package")
   rm -rf "$scratch" && mkdir -p "$scratch"
   dpkg-deb -x "$deb" "$scratch"
+  [[ -d $scratch/usr/lib/modules ]] || mv "$scratch/lib" "$scratch/usr/lib" # Debian 12's way
   keep_modules "$release" "$scratch"
   stamp "modules-$release" "$(modules_inputs)"
   say "modules of $release for guests ($(size_of "$kernels/$release/modules"))"

@@ -29,5 +29,6 @@ enum bw_cause {
   BW_CAUSE_WARDEN_SILENT = 24,       // the guard: the hook that it stands behind has not decided
   BW_CAUSE_ORDER_REFUSED = 25,       // a signed policy that may not take the active one's place
   BW_CAUSE_HARDENED = 26,            // a module, a kernel, or raw access to it: [harden]
+  BW_CAUSE_SIGNATURE_REJECTED = 27,  // verified by bpfwarden, where the kernel cannot: not good
   BW_CAUSES,
 };

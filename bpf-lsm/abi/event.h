@@ -66,6 +66,9 @@ enum bw_route {
   BW_ROUTES,
 };
 
+// Who has verified a signature, or refused it.
+enum bw_verifier { BW_VERIFIER_NONE, BW_VERIFIER_KERNEL, BW_VERIFIER_BPFWARDEN, BW_VERIFIERS };
+
 struct bw_event {
   __u32 abi;
   __u8 hook;       // enum bw_hook
@@ -111,7 +114,8 @@ struct bw_event {
   __u32 wanted_key_length;          // 0: none
   __u8 route;                       // enum bw_route
   __u8 family;                      // hook attach: 1 + the family; 0: not known
-  __u16 reserved;
+  __u8 verifier;                    // enum bw_verifier: of the signature
+  __u8 reserved;
   // hook attach: device or cgroup, NUL padded; empty: not known. Hook own: which object, "map
   // control".
   __u64 place[BW_NAME_WORDS];

@@ -29,6 +29,7 @@ enum {
   BW_OWN_CLOSED = 0,
   BW_OWN_READABLE = 1,  // one that only reads
   BW_OWN_SHARED = 2,    // any: rings, whose readers write how far they are
+  BW_OWN_OPEN = 3,      // any, and nobody is told: what is in it is trusted by nobody
 };
 
 // The key of the map `own`.

@@ -72,10 +72,32 @@ static __always_inline struct kernfs_node* name_cgroup_of(struct task_note* note
   return node;
 }
 
+// Of a link that can get another program. All other kinds keep to the program's own.
+static __always_inline __u32 attach_type_of(struct bpf_link* link) {
+  if (BW_KERNEL_HAS(link_attach_type)) return BPF_CORE_READ(link, attach_type);
+  switch (BPF_CORE_READ(link, type)) {
+    case BPF_LINK_TYPE_CGROUP:
+      return BW_KERNEL_HAS(cgroup_link) ? BPF_CORE_READ((struct bpf_cgroup_link*)link, type) : 0;
+    case BPF_LINK_TYPE_XDP:
+      return BPF_XDP;
+    case BPF_LINK_TYPE_TCX:
+      return BW_KERNEL_HAS(tcx_link) ? BPF_CORE_READ((struct tcx_link*)link, location) : 0;
+    case BPF_LINK_TYPE_NETKIT:
+      return BW_KERNEL_HAS(netkit_link) ? BPF_CORE_READ((struct netkit_link*)link, location) : 0;
+    case BPF_LINK_TYPE_NETNS:
+      return BW_KERNEL_HAS(netns_link) ? BPF_CORE_READ((struct bpf_netns_link*)link, type) : 0;
+    case BPF_LINK_TYPE_SOCKMAP:
+      return BW_KERNEL_HAS(sockmap_link) ? BPF_CORE_READ((struct sockmap_link*)link, attach_type)
+                                         : 0;
+    default:
+      return BPF_CORE_READ(link, prog, expected_attach_type);
+  }
+}
+
 // The link of a program at the peer has the peer; it was attached by the primary's number.
 static __always_inline struct net_device* named_netkit(struct bpf_link* link) {
   struct net_device* device = BPF_CORE_READ((struct netkit_link*)link, dev);
-  if (BPF_CORE_READ(link, attach_type) != BPF_NETKIT_PEER) return device;
+  if (attach_type_of(link) != BPF_NETKIT_PEER) return device;
   struct netkit* private = (void*)device + bpf_core_field_offset(struct net_device___private, priv);
   return BPF_CORE_READ(private, peer);
 }

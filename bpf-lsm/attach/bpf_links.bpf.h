@@ -122,7 +122,7 @@ static __always_inline int judge_link_update(struct task_note* note, union bpf_a
   if (!may_name(note, fd, prog)) return refuse_shared(prog);
   watch_object(note, attr->link_update.link_fd, link);
   if (!link || !prog) return 0;
-  note->attachment.attach_type = BPF_CORE_READ(link, attach_type);
+  note->attachment.attach_type = attach_type_of(link);
   name_place_of_link(note, link);
   return judge_program(prog);
 }

@@ -30,6 +30,13 @@ static __always_inline void describe_policy(struct bw_event* event, const struct
   __builtin_memcpy(event->policy_digest, image->policy_digest, sizeof(event->policy_digest));
 }
 
+static __always_inline __u8 verifier_of(const struct bw_program* record) {
+  const bool is_signed = record->facts.signature != BW_SIGNATURE_UNSIGNED ||
+                         record->decision.cause == BW_CAUSE_SIGNATURE_REJECTED;
+  if (!is_signed) return BW_VERIFIER_NONE;
+  return BW_KERNEL_HAS(signature_attr) ? BW_VERIFIER_KERNEL : BW_VERIFIER_BPFWARDEN;
+}
+
 static __always_inline void describe_program(struct bw_event* event,
                                              const struct bw_program* record) {
   event->generation = record->generation;
@@ -39,6 +46,7 @@ static __always_inline void describe_program(struct bw_event* event,
   event->cause = record->decision.cause;
   event->origin = record->facts.origin;
   event->signature = record->facts.signature;
+  event->verifier = verifier_of(record);
   event->signer = record->facts.signer;
   event->key_serial = record->key_serial;
   event->prog_type = record->facts.prog_type;

@@ -19,6 +19,13 @@ static __always_inline bool is_silent(const struct bw_image* image,
   return true;
 }
 
+// What the caller gets.
+static __always_inline __u32 errno_of(const struct task_note* note,
+                                      const struct bw_program* record) {
+  if (BW_KERNEL_HAS(signature_attr) || !note) return EPERM;
+  return record->decision.cause == BW_CAUSE_SIGNATURE_REJECTED ? note->signature.error : EPERM;
+}
+
 // Reports a decision, counts it, and returns whether it refuses. Never waits for a reader. `aux`:
 // see aux_of(). `told_mode`: the mode that the event tells. Where there is an image, the record is
 // that of the task's note.
@@ -30,11 +37,12 @@ static __always_inline int report(enum bw_hook hook, struct task_note* note,
   tally(note, record);
   if (is_silent(image, &record->decision)) return 0;
   count(&record->decision, false);
-  const __u32 known = (image ? SUM_DRAFT : 0) | (refused ? EPERM << SUM_ERROR : 0);
+  const __u32 error = refused ? errno_of(note, record) : 0;
+  const __u32 known = (image ? SUM_DRAFT : 0) | error << SUM_ERROR;
   struct bw_event* event = begin_event(hook, record->generation, &record->decision, aux, known);
   if (!event) return refused;
   event->refused = refused;
-  event->error = refused ? EPERM : 0;
+  event->error = (__s32)error;
   describe_load(event, note, record, image, aux);
   event->mode = told_mode;
   end_event(event);

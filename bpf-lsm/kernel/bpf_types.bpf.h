@@ -134,6 +134,10 @@ struct bpf_prog_aux {
   } sig;
 };
 
+struct bpf_insn {
+  __u8 code;
+};
+
 struct bpf_prog {
   __u16 gpl_compatible : 1;
   __u16 sleepable : 1;
@@ -143,6 +147,7 @@ struct bpf_prog {
   enum bpf_attach_type expected_attach_type;
   __u8 digest[32];
   struct bpf_prog_aux* aux;
+  struct bpf_insn insnsi[];
 };
 
 // Of the first program that a map of programs was used with: kernel/bpf/core.c,
@@ -160,7 +165,15 @@ struct bpf_map {
   __u32 map_flags;
   __u32 id;
   struct bpf_map_owner* owner;
+  atomic64_t refcnt;    // of the kernel, those below included
+  atomic64_t usercnt;   // of descriptors, pins and iterators
+  atomic64_t writecnt;  // calls under way that write it
   bool frozen;
+};
+
+struct bpf_array {
+  struct bpf_map map;
+  char value[];
 };
 
 struct bpf_link;
@@ -244,6 +257,7 @@ struct bpf_iter__task_file {
 struct bpf_cgroup_link {
   struct bpf_link link;
   struct cgroup* cgroup;
+  enum bpf_attach_type type;  // before 6.17
 };
 
 #pragma clang attribute pop

@@ -28,6 +28,10 @@ typedef struct {
   int counter;
 } atomic_t;
 
+typedef struct {
+  __s64 counter;
+} atomic64_t;
+
 struct file;
 
 struct fdtable {
@@ -170,6 +174,8 @@ struct in6_addr {
 
 struct task_struct {
   unsigned int ptrace;
+  int exit_state;
+  __u64 start_boottime;
   __s32 pid;
   __s32 tgid;
   struct task_struct* group_leader;

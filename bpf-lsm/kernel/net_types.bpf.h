@@ -157,11 +157,23 @@ struct socket {
 struct tcx_link {
   struct bpf_link link;
   struct net_device* dev;
+  __u32 location;  // enum bpf_attach_type
 };
 
 struct netkit_link {
   struct bpf_link link;
   struct net_device* dev;
+  __u32 location;  // likewise
+};
+
+struct bpf_netns_link {
+  struct bpf_link link;
+  enum bpf_attach_type type;
+};
+
+struct sockmap_link {
+  struct bpf_link link;
+  enum bpf_attach_type attach_type;
 };
 
 #pragma clang attribute pop

@@ -4,6 +4,7 @@
 
 // They never change.
 enum bpf_cmd {
+  BPF_MAP_CREATE = 0,
   BPF_MAP_LOOKUP_ELEM = 1,
   BPF_MAP_UPDATE_ELEM = 2,
   BPF_MAP_DELETE_ELEM = 3,
@@ -47,6 +48,7 @@ enum {
   BPF_ANY = 0,
   BPF_NOEXIST = 1,
   BPF_F_NO_PREALLOC = 1U << 0,
+  BPF_F_NUMA_NODE = 1U << 2,
   BPF_F_SLEEPABLE = 1U << 4,
   BPF_F_RDONLY_PROG = 1U << 7,
   BPF_F_MMAPABLE = 1U << 10,
@@ -109,6 +111,7 @@ enum bpf_attach_type {
 enum bpf_link_type {
   BPF_LINK_TYPE_CGROUP = 3,
   BPF_LINK_TYPE_ITER = 4,
+  BPF_LINK_TYPE_NETNS = 5,
   BPF_LINK_TYPE_XDP = 6,
   BPF_LINK_TYPE_PERF_EVENT = 7,
   BPF_LINK_TYPE_KPROBE_MULTI = 8,
@@ -116,4 +119,5 @@ enum bpf_link_type {
   BPF_LINK_TYPE_TCX = 11,
   BPF_LINK_TYPE_UPROBE_MULTI = 12,
   BPF_LINK_TYPE_NETKIT = 13,
+  BPF_LINK_TYPE_SOCKMAP = 14,
 };

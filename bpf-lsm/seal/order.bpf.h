@@ -7,22 +7,7 @@
 
 #include "bpf-lsm/abi/order.h"
 #include "bpf-lsm/signed_by.bpf.h"
-
-// include/linux/bpf.h
-struct bpf_key {
-  struct key* key;
-  _Bool has_ref;
-};
-
-// include/uapi/linux/bpf.h
-struct bpf_dynptr {
-  __u64 opaque[2];
-} __attribute__((aligned(8)));
-
-extern struct bpf_key* bpf_lookup_user_key(__s32 serial, __u64 flags) __ksym __weak;
-extern void bpf_key_put(struct bpf_key* key) __ksym __weak;
-extern int bpf_verify_pkcs7_signature(struct bpf_dynptr* data, struct bpf_dynptr* signature,
-                                      struct bpf_key* keyring) __ksym __weak;
+#include "bpf-lsm/verify/pkcs7.bpf.h"
 
 // The one order under way.
 struct order_under_way {

@@ -7,6 +7,7 @@
 #include "bpf-lsm/provenance.bpf.h"
 #include "bpf-lsm/seal/seal.bpf.h"
 #include "bpf-lsm/system_call.bpf.h"
+#include "bpf-lsm/verify/signed_maps.bpf.h"
 
 #define BPF_FS_MAGIC 0xcafe4a11
 #define PROC_SUPER_MAGIC 0x9fa0
@@ -116,7 +117,7 @@ static __noinline int is_out_of_reach(__u32 kind, __u32 id, __u32 route) {
       return !(kind == BW_OWN_LINK && route == BW_ROUTE_OWN_BY_PIN) && !is_manager();
     case BW_ROUTE_OWN_WRITABLE_BY_PIN:
     case BW_ROUTE_OWN_WRITABLE_BY_NUMBER:
-      return object->access != BW_OWN_SHARED;
+      return object->access < BW_OWN_SHARED;
     default:
       return 1;
   }
@@ -157,7 +158,8 @@ static __always_inline int reach_map(struct bpf_map* map, unsigned int mode) {
   const __u32 id = BPF_CORE_READ(map, id);
   const struct bw_own* object = own_object(BW_OWN_MAP, id);
   const bool writes = mode & FMODE_WRITE;
-  if (!object || (!writes && object->access != BW_OWN_CLOSED)) return 0;
+  if (!object || object->access == BW_OWN_OPEN || (!writes && object->access != BW_OWN_CLOSED))
+    return 0;
   return error_of_reach(reach_own(BW_OWN_MAP, id, way_to_descriptor(writes)));
 }
 
@@ -264,6 +266,7 @@ __noinline int binds_own(__u64 address) {
 static __always_inline int reach_iterated(struct bpf_link* link) {
   if (!link || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
   struct bpf_map* map = BPF_CORE_READ((struct bpf_iter_link*)link, aux.map);
+  if (!BW_KERNEL_HAS(exclusive_maps) && is_claimed((__u64)map)) return -EPERM;
   const __u32 id = map ? own_map_of(map) : 0;
   if (!id) return 0;
   return error_of(reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND));

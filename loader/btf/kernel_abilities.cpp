@@ -55,6 +55,7 @@ string attach_text(const KernelAbilities& kernel) {
 constexpr KernelFacts kBefore = {
     .verifying_function = true,
     .lsm_of_cgroups = true,
+    .verifies_by_itself = true,
 };
 constexpr KernelFacts kFirstSigned = {
     .signature_attr = true,
@@ -107,7 +108,8 @@ KernelFacts facts_of_kernel() {
       .bpf_keyring = has_bpf_keyring,
       .bpf_keyring_alone = has_bpf_keyring && is_running_kernel_asked() &&
                            is_set("/sys/module/bpf/parameters/keyring_unsealed"),
-      .verifies_by_itself = false,
+      .verifies_by_itself =
+          !BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function),
   };
 }
 

@@ -22,13 +22,12 @@ struct KernelFacts {
   bool lsm_of_cgroups = false;
   bool bpf_keyring = false;         // there is a keyring `.bpf`
   bool bpf_keyring_alone = false;   // and keyrings of users are refused: bpf.keyring_unsealed=1
-  bool verifies_by_itself = false;  // bpfwarden's kernel part does, whatever the kernel verifies
+  bool verifies_by_itself = false;  // bpfwarden's kernel part does, where the kernel cannot
 
   bool operator==(const KernelFacts&) const = default;
 };
 
-// Of the running kernel, or that of ask_btf_of(), of which /sys says nothing. That the kernel part
-// verifies by itself nobody says yet.
+// Of the running kernel, or that of ask_btf_of(), of which /sys says nothing.
 [[nodiscard]] KernelFacts facts_of_kernel();
 
 enum class Verifier : uint8_t { nobody, kernel, bpfwarden, both };  // both: bpfwarden the maps

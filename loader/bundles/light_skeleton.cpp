@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "keyring/x509.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {
@@ -52,8 +53,7 @@ Result<Fd> make_metadata_map(const LightSkeleton& skeleton) {
   attr.key_size = sizeof(uint32_t);
   attr.value_size = static_cast<uint32_t>(skeleton.metadata.size());
   attr.max_entries = 1;
-  attr.excl_prog_hash = as_u64(owner.data());
-  attr.excl_prog_hash_size = static_cast<uint32_t>(owner.size());
+  make_exclusive(attr, owner.data(), static_cast<unsigned>(owner.size()));
   std::string_view("__loader.map").copy(attr.map_name, sizeof(attr.map_name) - 1);
   Fd map(sys_bpf(BPF_MAP_CREATE, attr));
   if (!map) return fail_errno(errno, "cannot create the loader's map");
@@ -80,7 +80,7 @@ Result<Fd> load_loader(const LightSkeleton& skeleton, const Fd& map, int32_t key
   // unknown, so an exclusive map would fit no program.
   attr.fd_array_cnt = skeleton.asks_for_hash ? 0 : 1;
   std::string_view("__loader.prog").copy(attr.prog_name, sizeof(attr.prog_name) - 1);
-  Fd loader(sys_bpf(BPF_PROG_LOAD, attr));
+  Fd loader(load_signed(attr));
   if (!loader) return fail_errno(errno, "cannot load the loader");
   return loader;
 }

@@ -5,11 +5,16 @@
 #include <bpf/skel_internal.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <functional>
+#include <thread>
 
 #include "loader/btf/kernel_abilities.h"
 #include "loader/bundles/light_skeleton.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {
@@ -22,6 +27,12 @@ const char* hint_for(int code) {
     case ENOKEY:
       return "the keyring does not hold the signer's key: name its certificate in the policy, or "
              "give --keyring";
+    case ENOPKG:
+      return "this kernel verifies no signatures, and bpfwarden does once a policy is active: "
+             "`bpfwarden apply POLICY`";
+    case EAGAIN:
+    case EBUSY:
+      return "too many loads are verified at once: try again";
     case EKEYREJECTED:
     case EBADMSG:
       return "the file is not what was signed, or it has no signature of the form that this kernel "
@@ -74,9 +85,25 @@ uint32_t program_id(const Fd& program) {
   return bpf_prog_get_info_by_fd(program.get(), &info, &size) == 0 ? info.id : 0;
 }
 
+// Where the kernel part verifies, it has room for a few at once.
+Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
+  constexpr auto longest = std::chrono::milliseconds(200);
+  constexpr int tries = 100;
+  auto pause = std::chrono::milliseconds(1);
+  auto loaded = load();
+  for (int i = 1; i < tries && !loaded; i++) {
+    if (!signatures_go_beside() || (loaded.error().code != EAGAIN && loaded.error().code != EBUSY))
+      break;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, longest);
+    loaded = load();
+  }
+  return loaded;
+}
+
 // Where signatures cover no map, the loader must check its metadata by itself.
 Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {
-  const bool covers_maps = abilities_of_kernel().by_kernel == policy::Signature::prog_used_maps;
+  const bool covers_maps = abilities_of_kernel().most == policy::Signature::prog_used_maps;
   const bool self_check = !covers_maps && !bundle.self_check_signature.empty();
   const std::vector<uint8_t> insns = self_check ? self_checking_insns(bundle) : bundle.insns;
   const LightSkeleton skeleton = {
@@ -86,7 +113,7 @@ Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyr
       .asks_for_hash = self_check};
   const auto map = make_metadata_map(skeleton);
   if (!map) return std::unexpected(map.error());
-  const auto loader = load_loader(skeleton, *map, keyring);
+  const auto loader = until_there_is_room([&] { return load_loader(skeleton, *map, keyring); });
   if (!loader) return std::unexpected(loader.error());
   LoaderContext context(bundle.maps.size(), bundle.programs.size());
   const Status ran = run_loader(*loader, context.bytes());
@@ -129,8 +156,13 @@ Result<std::vector<LoadedProgram>> load_program(const keyring::Bundle& bundle, i
     if (id < 0) return fail_errno(-id, "this kernel has no target " + bundle.attach_name);
     attr.attach_btf_id = static_cast<uint32_t>(id);
   }
-  Fd program(sys_bpf(BPF_PROG_LOAD, attr));
-  if (!program) return refused(errno, bundle.name + ": failed to load the program");
+  auto made = until_there_is_room([&]() -> Result<Fd> {
+    bpf_attr once = attr;
+    if (Fd fd(load_signed(once)); fd) return fd;
+    return refused(errno, bundle.name + ": failed to load the program");
+  });
+  if (!made) return std::unexpected(std::move(made).error());
+  Fd program = std::move(*made);
   std::vector<LoadedProgram> loaded;
   const uint32_t id = program_id(program);
   loaded.push_back({.entry = entry, .fd = std::move(program), .id = id});

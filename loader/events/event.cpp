@@ -169,11 +169,18 @@ void read_decision(const bw_event& record, const bw_image* image, Event& event) 
   event.policy_digest = hex(record.policy_digest);
 }
 
+std::string verifier_name(uint8_t verifier) {
+  return verifier == BW_VERIFIER_KERNEL      ? "kernel"
+         : verifier == BW_VERIFIER_BPFWARDEN ? "bpfwarden"
+                                             : "";
+}
+
 void read_program(const bw_event& record, const bw_image* image, Event& event) {
   event.signature = word_of_number<bw_signature>(record.signature);
   event.signer = signer_name(record, image);
   event.key_serial = record.key_serial;
   event.wanted_key = wanted_key(record);
+  event.verified_by = verifier_name(record.verifier);
   event.origin = word_of_number<bw_origin>(record.origin);
   event.attach = attach_text(record);
   event.route = word_of_number<bw_route>(record.route);

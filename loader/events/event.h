@@ -61,6 +61,7 @@ struct Event {
   std::string signer;
   int32_t key_serial = 0;
   std::string wanted_key;  // hexadecimal
+  std::string verified_by;
   Word<bw_origin> origin;
   std::string attach;  // "xdp@eth0"
   Word<bw_route> route;

@@ -46,6 +46,7 @@ void each_member_of_program(Each& each, Of& event) {
   each.text_or_null("signer", event.signer);
   each.value("key_serial", event.key_serial);
   each.text_or_null("wanted_key", event.wanted_key);
+  each.text_or_null("verified_by", event.verified_by);
   each.word("origin", event.origin);
   each.text_or_null("attach", event.attach);
   each.word("route", event.route);

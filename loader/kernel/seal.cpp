@@ -23,8 +23,9 @@ namespace {
 constexpr std::string_view kMapPin = "map_";
 // Frozen last: until then the policy can still be changed.
 constexpr std::array<std::string_view, 2> kDeciding = {"generations", "control"};
-// The kernel freezes none that holds work of a task. Whoever is sealed out has no descriptor of it.
-constexpr std::string_view kWithTaskWork = "ends";
+// The kernel freezes none that holds work of a task, or a lock. Whoever is sealed out has no
+// descriptor of the first; into the second loaders put their signatures.
+bool can_be_frozen(std::string_view map) { return map != "ends" && map != "load_signatures"; }
 
 struct PinnedMap {
   std::string name;
@@ -42,7 +43,7 @@ Result<std::vector<PinnedMap>> open_all() {
     const std::string name = entry.path().filename();
     if (!name.starts_with(kMapPin)) continue;
     PinnedMap map = {name.substr(kMapPin.size()), Fd()};
-    if (is_written_by_tools(map.name) || map.name == kWithTaskWork) continue;
+    if (is_written_by_tools(map.name) || !can_be_frozen(map.name)) continue;
     map.fd = Fd(bpf_obj_get(entry.path().c_str()));
     if (!map.fd) return fail_errno(errno, "cannot open " + entry.path().string());
     maps.push_back(std::move(map));

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "loader/btf/harden_tables.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/guard.h"
 #include "loader/kernel/hooks.h"
@@ -43,6 +44,20 @@ std::unexpected<Error> failed(int error, const char* what, const std::string& lo
 Status require_kernel_reads() {
   if (!forbids_kernel_reads(lockdown_modes())) return {};
   return fail(std::string("lockdown: ") + kLockdownRefusal, kLockdownHint);
+}
+
+// What differs from kernel to kernel, and the kernel part cannot say by itself.
+void fit_kernel_part(warden_bpf& skeleton) {
+  if (!BW_KERNEL_HAS(netif_change_name))
+    (void)bpf_program__set_attach_target(skeleton.progs.device_renamed, 0, "dev_change_name");
+  // Nothing is verified here: the room for it is not needed.
+  if (BW_KERNEL_HAS(signature_attr))
+    (void)bpf_map__set_value_size(skeleton.maps.verify_slots, sizeof(uint64_t));
+  const HardenTables tables = harden_tables();
+  std::ranges::copy(tables.reasons, skeleton.rodata->harden_reasons);
+  std::ranges::copy(tables.integrity, skeleton.rodata->harden_integrity);
+  std::ranges::copy(tables.data, skeleton.rodata->harden_data);
+  std::ranges::copy(tables.files, skeleton.rodata->harden_files);
 }
 
 // ---- Who else is where a hook is to be attached -------------------------------------------------
@@ -97,12 +112,7 @@ Result<Warden> Warden::load(bool with_guard) {
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
-  const HardenTables tables = harden_tables();
-  auto& data = *warden.skeleton_->rodata;
-  std::ranges::copy(tables.reasons, data.harden_reasons);
-  std::ranges::copy(tables.integrity, data.harden_integrity);
-  std::ranges::copy(tables.data, data.harden_data);
-  std::ranges::copy(tables.files, data.harden_files);
+  fit_kernel_part(*warden.skeleton_);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, warden.skeleton_->obj) if (is_guard(program))
       bpf_program__set_autoload(program, with_guard);
@@ -117,6 +127,7 @@ Result<Warden> Warden::load_lists() {
   const LibbpfLog log;
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
+  fit_kernel_part(*warden.skeleton_);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, warden.skeleton_->obj) bpf_program__set_autoload(
       program, bpf_program__expected_attach_type(program) == BPF_TRACE_ITER);

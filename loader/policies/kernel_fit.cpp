@@ -57,7 +57,7 @@ class Findings {
       found_.warning(kWeakerKernel, place_of(rule.settings, "signature", rule.position),
                      "rule `" + rule.name +
                          "` matches nothing here: nobody verifies signatures on this kernel",
-                     "use Linux 6.18 or later; 7.3 for signatures that cover maps");
+                     "use Linux 6.12 or later, with CONFIG_SYSTEM_DATA_VERIFICATION");
     if (asks_too_much(rule, kernel_)) look_at_signature(rule);
     if (!rule.digests.empty() && !kernel_.digests)
       tell(place_of(rule.settings, "digests", rule.position), accepts_digests(),

@@ -84,7 +84,7 @@ Capability probe_signatures(const KernelAbilities& kernel) {
     case policy::Signature::unsigned_:
       result.finding = Finding::missing;
       result.detail = "nobody verifies signatures on BPF programs here";
-      result.remedy = "use Linux 6.18 or later; 7.3 for signatures that cover maps";
+      result.remedy = "use Linux 6.12 or later, with CONFIG_SYSTEM_DATA_VERIFICATION";
       break;
     case policy::Signature::prog_only:
       result.finding = Finding::limited;
@@ -148,6 +148,7 @@ void append(std::string& list, const char* name) {
 // What the kernel part is attached to: of an LSM hook, the empty function that BPF LSM has for it.
 std::string function_of(std::string_view attach_point) {
   const std::string target(attach_point.substr(attach_point.find('/') + 1));
+  if (target == "netif_change_name" && !BW_KERNEL_HAS(netif_change_name)) return "dev_change_name";
   return attach_point.starts_with("lsm/") ? "bpf_lsm_" + target : target;
 }
 
@@ -189,9 +190,9 @@ Capability probe_digest(const KernelAbilities& kernel) {
   if (kernel.digests)
     return {.name = "program digest", .detail = "SHA-256 of the instructions is kept"};
   return {.name = "program digest",
-          .finding = Finding::missing,
+          .finding = Finding::limited,
           .detail = "the kernel keeps no SHA-256 of a program",
-          .remedy = "use Linux 6.18 or later"};
+          .remedy = "use Linux 6.18 or later for `digests` and `deny-digests`"};
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ nlohmann::json initramfs_to_json(const std::optional<StaleInitramfs>& stale) {
 
 nlohmann::json abilities_json(const KernelAbilities& kernel) {
   return object_of({{"signature", policy::spelling_of(policy::kSignatureWords, kernel.most)},
-                    {"verified_by", verifier_name(kernel.verifier)},
+                    {"verifier", verifier_name(kernel.verifier)},
                     {"own_keyring", kernel.own_keyring},
                     {"bpf_keyring", kernel.bpf_keyring},
                     {"signed_policies", kernel.signed_policies},

@@ -25,12 +25,12 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"problem", "message hint next errno~"},
   {"diagnostic", "severity code file line column message hint"},
   {"event", "sequence count time time_ns judged_at hook~ decision~ active_decision refused errno mode~ rule rule_line "
-            "cause~ almost generation policy_version policy_digest signature signer key_serial wanted_key origin attach "
+            "cause~ almost generation policy_version policy_digest signature signer key_serial wanted_key verified_by origin attach "
             "route system_call object program program_id loader_id digest loader_digest sleepable delegated gpl_compatible pid "
             "tgid uid comm exe cgroup_id cgroup"},
 
   {"capabilities", "can_enforce capabilities=[capability] kernel_abilities=kernel_abilities"},
-  {"kernel_abilities", "signature verified_by own_keyring bpf_keyring signed_policies program_digests awaits_ends can_seal"},
+  {"kernel_abilities", "signature verifier own_keyring bpf_keyring signed_policies program_digests awaits_ends can_seal"},
   {"capability", "name finding detail remedy"},
   {"boot_fix", "boot_option boot_changes=[boot_change] written"},
   {"boot_change", "boot_loader file after next"},

@@ -34,7 +34,7 @@ struct Setting {
   std::string_view meaning;   // Markdown
   std::string_view example;   // a value, as TOML
   std::string_view since;     // version of bpfwarden
-  std::vector<std::string_view> words = {};
+  std::vector<std::string_view> words;
 };
 
 // In the normal order, which is also that of `bpfwarden fmt`.

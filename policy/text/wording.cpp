@@ -128,6 +128,13 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "the policy's [harden] closes this: access to the kernel itself, or another one to boot",
      "If it is wanted, have it done at boot, before bpfwarden; or take the setting out of [harden] "
      "and apply the policy."},
+    {"signature-rejected", CauseClass::guard,
+     "bpfwarden, which verifies where the kernel cannot, has refused the signature",
+     "The errno says why: ENOKEY: no key of the keyring has signed it; EKEYREJECTED: it is not "
+     "over "
+     "what is loaded; EAGAIN: too many loads at once, try again; E2BIG: too long; EPERM or EINVAL: "
+     "the map is not frozen, somebody else has it, or there is none. `bpfwarden run FILE` loads it "
+     "as it has to be."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",

@@ -59,14 +59,15 @@ TEST_CASE("docs/kernels.md holds the table of what kernels can hold") {
 }
 
 TEST_CASE("the most that is told of a program is what somebody verifies") {
-  CHECK(known("6.12 to 6.17").most == Signature::unsigned_);
-  CHECK(known("6.12 to 6.17").verifier == Verifier::nobody);
+  CHECK(known("6.12 to 6.17").most == Signature::prog_used_maps);
+  CHECK(known("6.12 to 6.17").verifier == Verifier::bpfwarden);
   CHECK(known("6.18 to 7.1").most == Signature::prog_only);
   CHECK(known("7.2").most == Signature::prog_only);
   CHECK(known("7.3").most == Signature::prog_used_maps);
   CHECK(known("7.3").verifier == Verifier::kernel);
   CHECK(verification_text(known("7.2")) == "by the kernel: prog-only");
-  CHECK(verification_text(known("6.12 to 6.17")) == "by nobody");
+  CHECK(verification_text(known("6.12 to 6.17")) == "by bpfwarden: prog-used-maps");
+  CHECK(verification_text(abilities_of({})) == "by nobody");
   CHECK(abilities_of({}) == KernelAbilities());
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("what bpfwarden verifies by itself is told of each kernel, by whom") {
 }
 
 TEST_CASE("keyrings of bpfwarden's verify, but where .bpf alone does") {
-  CHECK_FALSE(known("6.12 to 6.17").own_keyring);
+  CHECK_FALSE(abilities_of({}).own_keyring);
   CHECK(known("7.3").own_keyring);
   CHECK_FALSE(known("7.3").bpf_keyring);
   CHECK(known("after 7.3").own_keyring);

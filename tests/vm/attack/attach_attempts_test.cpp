@@ -112,7 +112,8 @@ TEST_CASE("attack_attach_elsewhere", "[vm][attack][control]") {
 }
 
 // It is told, and stays.
-TEST_CASE("attack_rename_a_device_with_its_programs", "[vm][attack][control]") {
+TEST_CASE("attack_rename_a_device_with_its_programs",
+          "[vm][attack][control][kernel][kernel:netif_change_name]") {
   renamed.must_have_worked();
   const Pair pair;
   Warden warden;

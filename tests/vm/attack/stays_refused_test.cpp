@@ -18,6 +18,7 @@
 #include "tests/vm/attack/control.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/handles.h"
+#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
@@ -139,6 +140,7 @@ const Control by_asking_twice(works_without);
 
 TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
           "[vm][attack][control][kernel][kernel:program_digest]") {
+  needs_digests();
   by_asking_twice.must_have_worked();
   Warden warden;
   warden.apply("enforce", only_good());
@@ -150,6 +152,7 @@ TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
 
 TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
           "[vm][attack][control][kernel][kernel:program_digest]") {
+  needs_digests();
   by_asking_twice.must_have_worked();
   Warden warden;
   const std::string bad = hex(keyring::sha256(program(kBad).insns));
@@ -166,6 +169,7 @@ TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
 TEST_CASE("attack_ask_twice_for_a_replayed_program",
           "[vm][attack][control][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps][kernel:program_digest]") {
+  needs_digests();
   by_asking_twice.must_have_worked();
   Warden warden;
   const std::string bad = hex(keyring::sha256(program(kBad).insns));
@@ -251,6 +255,7 @@ size_t count_refused_good(const Shared& shared) {
 
 TEST_CASE("attack_load_ask_pin_and_open_in_any_order",
           "[vm][attack][control][kernel][kernel:program_digest]") {
+  needs_digests();
   by_asking_twice.must_have_worked();
   Warden warden;
   warden.apply("enforce", only_good());

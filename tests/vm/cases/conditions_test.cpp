@@ -200,6 +200,7 @@ TEST_CASE("deny_another_cgroup", "[vm][conditions][kernel][kernel:kernfs_parent]
 
 TEST_CASE("deny_another_program_than_the_digest_names",
           "[vm][conditions][kernel][kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const Load pass, drop = {.insns = Load::return_value(1)};
   warden.apply("enforce", unsigned_xdp("digests = [\"" + digest_of(pass) + "\"]"));
@@ -215,6 +216,7 @@ TEST_CASE(
     "deny_a_signed_program_on_the_digest_deny_list",
     "[vm][conditions][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
     "kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const Load old_version = Load{.insns = Load::return_value(1)}.signed_by(warden.netops());
   const Load fixed = Load{}.signed_by(warden.netops());

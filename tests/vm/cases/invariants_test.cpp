@@ -61,6 +61,7 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
           "folded_maps]"
           "[kernel:program_digest]") {
   needs_folded_maps();  // the digest is known at the first hook since the same kernel
+  needs_digests();
   Warden warden;
   warden.apply("audit", kAnything);
   Relocated relocated;
@@ -116,6 +117,7 @@ TEST_CASE("deny_exclusive_map_that_stays_writable",
           "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]"
           "[kernel:exclusive_maps]") {
+  if (!BW_KERNEL_HAS(exclusive_maps)) SKIP("this kernel has no maps for one program alone");
   Warden warden;
   warden.apply("enforce", kAnything);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};

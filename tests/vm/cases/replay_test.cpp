@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 
+#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -123,6 +124,7 @@ TEST_CASE(
     "deny_an_old_signed_object_once_its_digest_is_on_the_list",
     "[vm][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]["
     "kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const Load original = signed_original(warden.netops());
   warden.apply("enforce", kFileGuard);

@@ -50,6 +50,7 @@ bool attaches_by_tools() {
 
 TEST_CASE("allow_after_a_reboot_what_ran_under_a_policy_that_suggest_keeps",
           "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit",
@@ -86,6 +87,7 @@ TEST_CASE(
     "allow_again_what_ran_under_audit_by_a_suggested_policy",
     "[vm][rollout][suggest][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
     "maps][kernel:program_digest]") {
+  needs_digests();
   needs_folded_maps();
   Warden warden;
   const test::TempDir folder;
@@ -118,6 +120,7 @@ TEST_CASE(
 
 TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
           "[vm][rollout][suggest][kernel][kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   warden.apply("audit", kNothing);
   REQUIRE(load({}).error == 0);
@@ -141,6 +144,7 @@ TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
 
 TEST_CASE("allow_after_a_reboot_a_program_with_addresses_of_kernel_symbols",
           "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit",
@@ -181,6 +185,7 @@ TEST_CASE("allow_after_a_reboot_a_program_with_addresses_of_kernel_symbols",
 
 TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",
           "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit", kNothing);
@@ -212,6 +217,7 @@ TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",
 
 TEST_CASE("allow_what_runs_now_by_the_inventory_as_a_policy",
           "[vm][rollout][suggest][kernel][kernel:program_digest]") {
+  needs_digests();
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit", kNothing);

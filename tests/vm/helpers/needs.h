@@ -7,10 +7,19 @@
 
 namespace bpfwarden::vm {
 
-// Since Linux 7.3 the kernel folds a loader's metadata map into the signature. Before, it refuses
-// such a loader (EKEYREJECTED), so nothing can be prog-used-maps.
+// Since Linux 7.3 the kernel folds a loader's metadata map into the signature, and before 6.18
+// bpfwarden does. In between the kernel refuses such a loader (EKEYREJECTED), so nothing can be
+// prog-used-maps.
+inline bool covers_maps() { return BW_KERNEL_HAS(folded_maps) || !BW_KERNEL_HAS(signature_attr); }
+
 inline void needs_folded_maps() {
-  if (!BW_KERNEL_HAS(folded_maps)) SKIP("signatures of this kernel cover no maps");
+  if (!covers_maps()) SKIP("signatures of this kernel cover no maps");
+}
+
+// Since 6.18 the kernel keeps a SHA-256 of each program; before, `apply` refuses a policy with
+// digests.
+inline void needs_digests() {
+  if (!BW_KERNEL_HAS(program_digest)) SKIP("this kernel keeps no digests of programs");
 }
 
 }  // namespace bpfwarden::vm

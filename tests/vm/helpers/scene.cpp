@@ -17,6 +17,7 @@
 #include "loader/bundles/light_skeleton.h"
 #include "loader/bundles/run_bundle.h"
 #include "loader/bundles/sign_object.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::vm {
@@ -35,7 +36,13 @@ std::vector<uint8_t> bytes_of(const std::vector<bpf_insn>& insns) {
 }
 
 Attempt attempt(bpf_cmd command, bpf_attr& attr) {
-  const int fd = loader::sys_bpf(command, attr);
+  int fd = command == BPF_PROG_LOAD ? loader::load_signed(attr) : loader::sys_bpf(command, attr);
+  if (fd < 0 && errno == ENOPKG && command == BPF_PROG_LOAD) {
+    // Before bpfwarden is there nobody verifies on this kernel, and everything is loaded.
+    attr.signature = attr.signature_size = attr.fd_array_cnt = 0;
+    attr.keyring_id = 0;
+    fd = loader::sys_bpf(command, attr);
+  }
   return {.error = fd < 0 ? errno : 0, .fd = Fd(fd)};
 }
 
@@ -217,8 +224,7 @@ Attempt Skeleton::create_map() const {
   attr.value_size = static_cast<uint32_t>(bundle.metadata.size());
   attr.max_entries = 1;
   attr.map_flags = map_flags;
-  attr.excl_prog_hash = loader::as_u64(hash.data());
-  attr.excl_prog_hash_size = static_cast<uint32_t>(hash.size());
+  loader::make_exclusive(attr, hash.data(), static_cast<unsigned>(hash.size()));
   Attempt map = attempt(BPF_MAP_CREATE, attr);
   if (map.error != 0) return map;
   const uint32_t key = 0;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "loader/btf/kernel_abilities.h"
+#include "loader/btf/kernel_has.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -39,7 +40,7 @@ std::string errno_name(int error) { return error == 0 ? "ok" : ::strerrorname_np
 
 // `expected` is the errno; `cause` and `rule` are those of the deciding event.
 void row(Warden& warden, const char* what, int expected, int got, const std::string& decision) {
-  std::string verdict = "no event", by = "-";
+  std::string verdict = "no event", by = "-", verifier = "-";
   bool seen = false;
   for (const auto& event : warden.events()) {
     const std::string cause = event["cause"];
@@ -50,20 +51,22 @@ void row(Warden& warden, const char* what, int expected, int got, const std::str
                 : is_denial                ? "would deny"
                                            : "allow";
       by = event["rule"].is_string() ? event["rule"].get<std::string>() : "(" + cause + ")";
+      verifier = event["verified_by"].is_string() ? event["verified_by"].get<std::string>() : "-";
       if (event["origin"] == "loader") by += ", via its loader";
     }
     seen = seen || is_denial;
   }
   const bool right = expected == got && verdict == decision;
   if (!right) differing++;
-  std::printf("  %-2s %-52s %-10s %-10s %-30s %s\n", right ? "ok" : "NO", what, decision.c_str(),
-              verdict.c_str(), by.c_str(), errno_name(got).c_str());
+  std::printf("  %-2s %-52s %-10s %-10s %-30s %-12s %s\n", right ? "ok" : "NO", what,
+              decision.c_str(), verdict.c_str(), by.c_str(), errno_name(got).c_str(),
+              verifier.c_str());
   std::fflush(stdout);
 }
 
 void header() {
-  std::printf("  %-2s %-52s %-10s %-10s %-30s %s\n", "", "case", "expected", "decision", "rule",
-              "the caller saw");
+  std::printf("  %-2s %-52s %-10s %-10s %-30s %-12s %s\n", "", "case", "expected", "decision",
+              "rule", "caller saw", "verified by");
 }
 
 int bpftool_load(const Signer& signer, keyring::KeySerial link) {
@@ -101,8 +104,23 @@ void attacks(Warden& warden, bool enforced) {
 void tamper(Warden& warden) {
   auto bundle = sign_object("xdp_pass", warden.netops());
   bundle.metadata[bundle.metadata.size() / 2] ^= 1;
-  row(warden, "a tampered object: the kernel refuses, we report", EKEYREJECTED,
-      load_bundle(bundle, warden.ring()), "rejected");
+  const int got = load_bundle(bundle, warden.ring());
+  if (BW_KERNEL_HAS(signature_attr))
+    row(warden, "a tampered object: the kernel refuses, we report", EKEYREJECTED, got, "rejected");
+  else
+    row(warden, "a tampered object: bpfwarden refuses", EKEYREJECTED, got, "deny");
+}
+
+void stock_tool(Warden& warden) {
+  if (!BW_KERNEL_HAS(signature_attr)) {
+    say("Stock bpftool -S finds no place for a signature on this kernel: `bpfwarden run` does.");
+    return;
+  }
+  say("Stock bpftool, signing with -S through its session keyring:");
+  header();
+  row(warden, "bpftool -S with an unknown key", EPERM, bpftool_load(warden.stranger(), 0), "deny");
+  row(warden, "bpftool -S as netops, bpfwarden's keyring linked", 0,
+      bpftool_load(warden.netops(), warden.ring()), "allow");
 }
 
 int show() {
@@ -124,11 +142,7 @@ int show() {
   attacks(warden, true);
   tamper(warden);
 
-  say("Stock bpftool, signing with -S through its session keyring:");
-  header();
-  row(warden, "bpftool -S with an unknown key", EPERM, bpftool_load(warden.stranger(), 0), "deny");
-  row(warden, "bpftool -S as netops, bpfwarden's keyring linked", 0,
-      bpftool_load(warden.netops(), warden.ring()), "allow");
+  stock_tool(warden);
 
   say("The same policy in audit mode: everything loads, the events say what would be refused:");
   warden.apply("audit", rules);

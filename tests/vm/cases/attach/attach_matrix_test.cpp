@@ -169,7 +169,8 @@ std::string cell(bool is_decided, const char* reason) {
 
 }  // namespace
 
-TEST_CASE("deny_or_allow_is_said_of_each_family_and_route", "[vm][attach]") {
+TEST_CASE("deny_or_allow_is_said_of_each_family_and_route",
+          "[vm][attach][kernel][kernel:link_attach_type][kernel:netns_link][kernel:sockmap_link]") {
   std::set<std::pair<std::string, std::string>> decided;
   for (const Row& row : all_rows()) decided.insert({row.family, row.route});
   decided.insert({"iter", "iter-create"});  // of a link, not of a program: attach_iterator_test.cpp
