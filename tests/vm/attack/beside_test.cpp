@@ -22,6 +22,7 @@
 #include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
+#include "tests/vm/attack/int80.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -65,6 +66,18 @@ int load_bare(const Load& request, const std::function<void(bpf_attr&)>& change 
   bare.signature.clear();
   bare.change = change;
   return load(bare).error;
+}
+
+int load_by_int80(const Load& request) {
+  constexpr uint64_t bpf_32 = 357;
+  bpf_attr& attr = low_attr();
+  attr.prog_type = request.type;
+  attr.insns = loader::as_u64(request.insns.data());
+  attr.insn_cnt = static_cast<uint32_t>(request.insns.size() / sizeof(bpf_insn));
+  attr.license = loader::as_u64("GPL");
+  const long made = by_int80(bpf_32, BPF_PROG_LOAD, loader::as_u64(&attr), sizeof(attr));
+  if (made >= 0) ::close(static_cast<int>(made));
+  return made < 0 ? static_cast<int>(-made) : 0;
 }
 
 bool loads_unsigned() { return load_bare(returning(1)) == 0; }
@@ -310,15 +323,22 @@ TEST_CASE("attack_pass_for_the_child_of_a_loader_where_hooks_do_not_say_who_call
   Warden warden;
   warden.apply("enforce", kRules);
   const Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
-  const Attempt map = skeleton.create_map();
-  const Attempt program = skeleton.load_loader(map.fd, warden.ring());
-  REQUIRE(program.error == 0);
   // The end of its run is not seen: the mark stays.
   REQUIRE(std::filesystem::remove("/sys/fs/bpf/bpfwarden/link_note_loader_end"));
   ::sleep(1);
-  CHECK(skeleton.run(program.fd) == 0);
-  CHECK(load_bare(returning(1)) == EPERM);
-  (void)warden.events();
+  const auto run_then = [&](auto attack) {
+    const Attempt map = skeleton.create_map();
+    const Attempt program = skeleton.load_loader(map.fd, warden.ring());
+    REQUIRE(program.error == 0);
+    CHECK(skeleton.run(program.fd) == 0);
+    return attack();
+  };
+  CHECK(run_then([] { return load_bare(returning(1)); }) == EPERM);
+  CHECK(run_then([] { return load_by_int80(returning(1)); }) == EPERM);
+  const auto signature = warden.netops().sign(returning(2).insns);
+  REQUIRE(put(::gettid(), signature, warden.ring()) == 0);  // the right ones still load
+  CHECK(load_by_int80(returning(2)) == 0);
+  CHECK(load_bare(returning(2)) == EPERM);
 }
 
 }  // namespace bpfwarden::vm
