@@ -108,8 +108,7 @@ KernelFacts facts_of_kernel() {
       .bpf_keyring = has_bpf_keyring,
       .bpf_keyring_alone = has_bpf_keyring && is_running_kernel_asked() &&
                            is_set("/sys/module/bpf/parameters/keyring_unsealed"),
-      .verifies_by_itself =
-          !BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function),
+      .verifies_by_itself = !BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function),
   };
 }
 
