@@ -148,7 +148,7 @@ TEST_CASE("attack_seal_open_files_once_their_hook_is_gone",
 }
 
 TEST_CASE("attack_seal_after_one_hook_after_the_other_is_gone",
-          "[vm][attack][bare][slow][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][slow][kernel][kernel:exclusive_maps][kernel:signature_attr]") {
   const Held held;
   GoneAttempts attempts = attempts_by_hand(held);
   Loose loose;
