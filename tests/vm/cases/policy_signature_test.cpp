@@ -106,6 +106,21 @@ struct RawOrder {
     }
     order.ring = order.sealed.ring = ring;
     if (change) change(order);
+    int error = BW_ORDER_NOT_RESIDENT;  // pages may be gone for a moment: the kernel moves them
+    for (int tries = 0; tries < 10 && error == BW_ORDER_NOT_RESIDENT; tries++) {
+      touch();
+      error = give_once(order);
+    }
+    return error;
+  }
+
+  void touch() const {
+    volatile uint8_t seen = 0;
+    for (size_t at = 0; at < image->size(); at += 4096) seen = (*image)[at];
+    (void)seen;
+  }
+
+  static int give_once(const bw_order& order) {
     bpf_attr attr = {};
     attr.info.bpf_fd = UINT32_MAX;
     attr.info.info_len = sizeof(order);
