@@ -1,6 +1,7 @@
 #include "loader/btf/harden_tables.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 
 #include "loader/btf/kernel_has.h"
@@ -11,29 +12,28 @@ namespace {
 
 using std::string;
 
-constexpr const char* kReasons = "lockdown_reason";
-constexpr const char* kIntegrityEnd = "LOCKDOWN_INTEGRITY_MAX";
-constexpr const char* kFirstReason = "LOCKDOWN_NONE";
+using Numbers = std::map<string, uint32_t>;
 
 template <size_t size>
-void put(std::array<uint8_t, size>& table, const char* type, const string& name,
+void put(std::array<uint8_t, size>& table, const Numbers& numbers, const string& name,
          bw_hardening hardening) {
-  if (const auto number = kernel_value(type, name); number && *number < size)
-    table.at(*number) = static_cast<uint8_t>(hardening);
+  if (const auto one = numbers.find(name); one != numbers.end() && one->second < size)
+    table.at(one->second) = static_cast<uint8_t>(hardening);
 }
 
 // Those that have no number here are integrity's alone.
 void put_reasons(HardenTables& tables) {
-  const uint32_t end = kernel_value(kReasons, kIntegrityEnd).value_or(0);
-  for (const uint32_t number : kernel_values(kReasons)) {
-    if (number == kernel_value(kReasons, kFirstReason) || number >= end ||
+  const Numbers reasons = kernel_enum("lockdown_reason");
+  const auto end = reasons.find("LOCKDOWN_INTEGRITY_MAX");
+  for (const auto& [name, number] : reasons) {
+    if (name == "LOCKDOWN_NONE" || end == reasons.end() || number >= end->second ||
         number >= tables.reasons.size())
       continue;
     tables.reasons.at(number) = BW_HARDENING_INTEGRITY;
     tables.integrity.at(number) = 1;
   }
   for (const policy::LockdownReason& reason : policy::lockdown_reasons())
-    put(tables.reasons, kReasons, policy::kernel_name(reason), reason.hardening);
+    put(tables.reasons, reasons, policy::kernel_name(reason), reason.hardening);
 }
 
 // A kernel without signatures loads what has none, and asks nobody.
@@ -61,11 +61,13 @@ bool asks_about(const HardenTables& tables, uint32_t hardening) {
 HardenTables harden_tables() {
   HardenTables tables;
   put_reasons(tables);
-  put(tables.data, "kernel_load_data_id", "LOADING_MODULE", BW_HARDENING_MODULES);
-  put(tables.data, "kernel_load_data_id", "LOADING_KEXEC_IMAGE", BW_HARDENING_KEXEC);
-  put(tables.files, "kernel_read_file_id", "READING_MODULE", BW_HARDENING_MODULES);
-  put(tables.files, "kernel_read_file_id", "READING_MODULE_COMPRESSED", BW_HARDENING_MODULES);
-  put(tables.files, "kernel_read_file_id", "READING_KEXEC_IMAGE", BW_HARDENING_KEXEC);
+  const Numbers data = kernel_enum("kernel_load_data_id");
+  const Numbers files = kernel_enum("kernel_read_file_id");
+  put(tables.data, data, "LOADING_MODULE", BW_HARDENING_MODULES);
+  put(tables.data, data, "LOADING_KEXEC_IMAGE", BW_HARDENING_KEXEC);
+  put(tables.files, files, "READING_MODULE", BW_HARDENING_MODULES);
+  put(tables.files, files, "READING_MODULE_COMPRESSED", BW_HARDENING_MODULES);
+  put(tables.files, files, "READING_KEXEC_IMAGE", BW_HARDENING_KEXEC);
   return tables;
 }
 

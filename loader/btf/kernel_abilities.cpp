@@ -12,13 +12,6 @@ namespace {
 using policy::Signature;
 using std::string;
 
-// Of the running kernel alone.
-bool is_set(const char* parameter) {
-  std::ifstream file(parameter);
-  char word = 0;
-  return file.get(word) && (word == 'Y' || word == '1');
-}
-
 string signatures_text(const KernelAbilities& kernel) {
   if (kernel.most == Signature::unsigned_) return "none";
   return kernel.most == Signature::prog_only ? "`prog-only`" : "`prog-only`, `prog-used-maps`";
@@ -95,6 +88,12 @@ constexpr auto kKnown = std::to_array<KnownKernel>({
 
 }  // namespace
 
+bool is_kernel_setting_on(const char* file) {
+  std::ifstream setting(file);
+  const int first = setting.get();
+  return first == '1' || first == 'Y';
+}
+
 KernelFacts facts_of_kernel() {
   const bool has_bpf_keyring = BW_KERNEL_HAS(bpf_keyring);
   return {
@@ -107,9 +106,8 @@ KernelFacts facts_of_kernel() {
       .lsm_of_cgroups = BW_KERNEL_HAS(lsm_of_cgroups),
       .bpf_keyring = has_bpf_keyring,
       .bpf_keyring_alone = has_bpf_keyring && is_running_kernel_asked() &&
-                           is_set("/sys/module/bpf/parameters/keyring_unsealed"),
-      .verifies_by_itself =
-          !BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function),
+                           is_kernel_setting_on("/sys/module/bpf/parameters/keyring_unsealed"),
+      .verifies_by_itself = !BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function),
   };
 }
 
@@ -122,7 +120,6 @@ KernelAbilities abilities_of(const KernelFacts& facts) {
     kernel.verifier = !facts.signature_attr             ? Verifier::bpfwarden
                       : kernel.most != kernel.by_kernel ? Verifier::both
                                                         : Verifier::kernel;
-  kernel.tells_verdict = facts.signature_verdict;
   kernel.own_keyring = kernel.verifier != Verifier::nobody && !facts.bpf_keyring_alone;
   kernel.bpf_keyring = facts.bpf_keyring;
   kernel.signed_policies = facts.verifying_function;

@@ -30,13 +30,15 @@ struct KernelFacts {
 // Of the running kernel, or that of ask_btf_of(), of which /sys says nothing.
 [[nodiscard]] KernelFacts facts_of_kernel();
 
+// Of the running kernel alone: what a file of /proc/sys or /sys says. False where there is none.
+[[nodiscard]] bool is_kernel_setting_on(const char* file);
+
 enum class Verifier : uint8_t { nobody, kernel, bpfwarden, both };  // both: bpfwarden the maps
 
 struct KernelAbilities {
   policy::Signature by_kernel = policy::Signature::unsigned_;  // the most that it verifies itself
   policy::Signature most = policy::Signature::unsigned_;       // the most that is told of a program
   Verifier verifier = Verifier::nobody;
-  bool tells_verdict = false;    // of a program that is loaded
   bool own_keyring = false;      // signatures are verified in keyrings of bpfwarden's
   bool bpf_keyring = false;      // or in `.bpf`
   bool signed_policies = false;  // the kernel part can verify them

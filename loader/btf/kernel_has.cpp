@@ -75,24 +75,17 @@ bool kernel_has_member(std::string_view kind, const char* type, std::string_view
   return false;
 }
 
-std::optional<uint32_t> kernel_value(const char* type, std::string_view value) {
+std::map<std::string, uint32_t> kernel_enum(const char* type) {
+  std::map<std::string, uint32_t> values;
   const btf_type* found = type_of(BTF_KIND_ENUM, type);
   for (uint32_t i = 0; found != nullptr && i < btf_vlen(found); i++)
-    if (btf__name_by_offset(kernel_types(), btf_enum(found)[i].name_off) == value)
-      return static_cast<uint32_t>(btf_enum(found)[i].val);
-  return std::nullopt;
-}
-
-std::vector<uint32_t> kernel_values(const char* type) {
-  std::vector<uint32_t> values;
-  const btf_type* found = type_of(BTF_KIND_ENUM, type);
-  for (uint32_t i = 0; found != nullptr && i < btf_vlen(found); i++)
-    values.push_back(static_cast<uint32_t>(btf_enum(found)[i].val));
+    values[btf__name_by_offset(kernel_types(), btf_enum(found)[i].name_off)] =
+        static_cast<uint32_t>(btf_enum(found)[i].val);
   return values;
 }
 
 bool kernel_has_value(const char* type, std::string_view value) {
-  return kernel_value(type, value).has_value();
+  return kernel_enum(type).contains(std::string(value));
 }
 
 uint32_t kernel_function_id(const char* name) {

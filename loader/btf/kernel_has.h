@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
+#include <map>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 
@@ -28,11 +28,8 @@ namespace bpfwarden::loader {
 
 [[nodiscard]] bool kernel_has_value(const char* type, std::string_view value);  // of an enum
 
-// The value of one of an enum.
-[[nodiscard]] std::optional<uint32_t> kernel_value(const char* type, std::string_view value);
-
-// All of them, by number.
-[[nodiscard]] std::vector<uint32_t> kernel_values(const char* type);
+// All values of an enum, by their names; empty: there is none.
+[[nodiscard]] std::map<std::string, uint32_t> kernel_enum(const char* type);
 
 [[nodiscard]] bool kernel_has_function(const char* name);
 

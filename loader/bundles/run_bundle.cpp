@@ -86,19 +86,20 @@ uint32_t program_id(const Fd& program) {
 }
 
 // Where the kernel part verifies, it has room for a few at once.
+bool is_full(const Error& error) {
+  return signatures_go_beside() && (error.code == EAGAIN || error.code == EBUSY);
+}
+
 Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
   constexpr auto longest = std::chrono::milliseconds(200);
-  constexpr int tries = 100;
+  constexpr int most = 100;
   auto pause = std::chrono::milliseconds(1);
-  auto loaded = load();
-  for (int i = 1; i < tries && !loaded; i++) {
-    if (!signatures_go_beside() || (loaded.error().code != EAGAIN && loaded.error().code != EBUSY))
-      break;
+  for (int tries = 1;; tries++) {
+    auto loaded = load();
+    if (loaded || tries == most || !is_full(loaded.error())) return loaded;
     std::this_thread::sleep_for(pause);
     pause = std::min(2 * pause, longest);
-    loaded = load();
   }
-  return loaded;
 }
 
 // Where signatures cover no map, the loader must check its metadata by itself.

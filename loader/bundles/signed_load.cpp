@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -31,7 +32,7 @@ bool put_beside(const bpf_attr& attr) {
   load->size = attr.signature_size;
   load->keyring = attr.keyring_id;
   load->flags = attr.fd_array_cnt != 0 ? uint32_t{BW_COVERS_MAP} : 0U;
-  std::memcpy(load->bytes, reinterpret_cast<const void*>(attr.signature), attr.signature_size);
+  std::memcpy(load->bytes, std::bit_cast<const void*>(attr.signature), attr.signature_size);
   const Fd map(bpf_obj_get((std::string(kPinFolder) + "/map_load_signatures").c_str()));
   if (!map) {
     if (errno == ENOENT) errno = ENOPKG;

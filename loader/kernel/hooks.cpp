@@ -20,7 +20,7 @@ Result<bool> is_attached(const bw_attached_hook& hook) {
   const std::string name = kernel_text(hook.name, sizeof(hook.name));
   Fd link(bpf_link_get_fd_by_id(hook.link_id));
   if (!link && errno == ENOENT)  // a sealed host says so to whoever is no manager
-    link = Fd(bpf_obj_get((std::string(kPinFolder) + "/link_" + name).c_str()));
+    link = open_pinned_link("link_" + name);
   if (!link && errno == ENOENT) return false;
   bpf_link_info info = {};
   uint32_t size = sizeof(info);

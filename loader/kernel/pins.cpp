@@ -304,10 +304,14 @@ std::vector<std::string> pinned_links() {
   return names;
 }
 
+Fd open_pinned_link(const std::string& name) {
+  return Fd(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+}
+
 Result<std::vector<Fd>> open_pinned_links() {
   std::vector<Fd> links;
   for (const std::string& name : pinned_links()) {
-    links.emplace_back(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+    links.push_back(open_pinned_link(name));
     if (!links.back()) return fail_errno(errno, "cannot open the pin " + name);
   }
   return links;
@@ -316,7 +320,7 @@ Result<std::vector<Fd>> open_pinned_links() {
 std::vector<uint32_t> pinned_programs() {
   std::vector<uint32_t> ids;
   for (const std::string& name : pinned_links()) {
-    const Fd link(bpf_obj_get((std::string(kPinFolder) + "/" + name).c_str()));
+    const Fd link = open_pinned_link(name);
     bpf_link_info info = {};
     uint32_t size = sizeof(info);
     if (link && bpf_link_get_info_by_fd(link.get(), &info, &size) == 0) ids.push_back(info.prog_id);

@@ -76,6 +76,9 @@ struct PinnedMaps {
 // Names of the pinned links, "link_warden_prog_load" and so on.
 [[nodiscard]] std::vector<std::string> pinned_links();
 
+// Empty, and errno, if it cannot be opened.
+[[nodiscard]] Fd open_pinned_link(const std::string& name);
+
 // Of each of them, to hold it besides its pin. Errors: errno of bpf(2).
 [[nodiscard]] Result<std::vector<Fd>> open_pinned_links();
 

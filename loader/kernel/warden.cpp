@@ -53,6 +53,10 @@ void fit_kernel_part(warden_bpf& skeleton) {
   // Nothing is verified here: the room for it is not needed.
   if (BW_KERNEL_HAS(signature_attr))
     (void)bpf_map__set_value_size(skeleton.maps.verify_slots, sizeof(uint64_t));
+}
+
+// The kernel's numbers for what [harden] closes.
+void number_hardenings(warden_bpf& skeleton) {
   const HardenTables tables = harden_tables();
   std::ranges::copy(tables.reasons, skeleton.rodata->harden_reasons);
   std::ranges::copy(tables.integrity, skeleton.rodata->harden_integrity);
@@ -113,6 +117,7 @@ Result<Warden> Warden::load(bool with_guard) {
   Warden warden(warden_bpf__open());
   if (!warden.skeleton_) return fail_errno(errno, "cannot open the kernel part");
   fit_kernel_part(*warden.skeleton_);
+  number_hardenings(*warden.skeleton_);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, warden.skeleton_->obj) if (is_guard(program))
       bpf_program__set_autoload(program, with_guard);

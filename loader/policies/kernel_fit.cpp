@@ -107,15 +107,8 @@ class Findings {
   policy::DiagnosticList found_;
 };
 
-}  // namespace
-
-std::vector<policy::Diagnostic> held_against(const CompiledPolicy& compiled,
-                                             const KernelAbilities& kernel, Occasion occasion) {
-  auto found = Findings(compiled, kernel, occasion).take();
-  policy::drop_accepted(found, compiled.policy);
-  return found;
-}
-
+// Rules are content with what the kernel can tell, as far as `accept-kernel` says so. On failure
+// `compiled` is as it was.
 Status make_content(CompiledPolicy& compiled, const KernelAbilities& kernel) {
   if (!accepts(compiled.policy, KernelWeakness::prog_only)) return {};
   policy::Policy content = compiled.policy;
@@ -126,6 +119,15 @@ Status make_content(CompiledPolicy& compiled, const KernelAbilities& kernel) {
     changes = true;
   }
   return changes ? compile_again(compiled, std::move(content)) : Status();
+}
+
+}  // namespace
+
+std::vector<policy::Diagnostic> held_against(const CompiledPolicy& compiled,
+                                             const KernelAbilities& kernel, Occasion occasion) {
+  auto found = Findings(compiled, kernel, occasion).take();
+  policy::drop_accepted(found, compiled.policy);
+  return found;
 }
 
 Result<std::vector<policy::Diagnostic>> fit_to_kernel(CompiledPolicy& compiled,

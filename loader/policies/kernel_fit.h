@@ -25,11 +25,8 @@ enum class Occasion : uint8_t {
                                                            const KernelAbilities& kernel,
                                                            Occasion occasion);
 
-// Makes the rules content with what the kernel can tell, as far as `accept-kernel` says so, and
-// compiles the policy again. Errors: as of compile(); `compiled` is then as it was.
-[[nodiscard]] Status make_content(CompiledPolicy& compiled, const KernelAbilities& kernel);
-
-// Both, in this order. Errors: of make_content().
+// Likewise, and makes the rules content with what the kernel can tell, as far as `accept-kernel`
+// says so. Errors: as of compile(); `compiled` is then as it was.
 [[nodiscard]] Result<std::vector<policy::Diagnostic>> fit_to_kernel(CompiledPolicy& compiled,
                                                                     const KernelAbilities& kernel,
                                                                     Occasion occasion);

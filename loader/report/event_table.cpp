@@ -3,16 +3,11 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/joined.h"
 #include "loader/text/systemd_unit.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-std::string joined(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
-  return text;
-}
 
 std::string prefixed(const std::string& digest) { return digest.empty() ? "" : "sha256:" + digest; }
 
@@ -117,7 +112,7 @@ uint32_t EventTable::shape_of(const Event& event, EventOutcome outcome) {
   set(Field::rule, event.rule);
   set(Field::rule_line, text_or_none(event.rule_line));
   set(Field::cause, event.cause.text);
-  set(Field::almost, joined(event.almost));
+  set(Field::almost, joined(event.almost, "\n"));
   set(Field::signature, event.signature.text);
   set(Field::vouch, vouch_of(event.signature.text, event.signer));
   set(Field::origin, event.origin.text);

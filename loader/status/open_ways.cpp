@@ -1,10 +1,10 @@
 #include "loader/status/open_ways.h"
 
 #include <algorithm>
-#include <fstream>
 
 #include "bpf-lsm/decide.h"
 #include "loader/btf/harden_tables.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/host/lockdown.h"
 #include "loader/text/kernel_text.h"
 #include "policy/language/read_harden.h"
@@ -14,12 +14,6 @@ namespace {
 
 using std::string;
 using Names = std::vector<string>;
-
-bool is_on(const char* file) {
-  std::ifstream setting(file);
-  const int first = setting.get();
-  return first == '1' || first == 'Y';
-}
 
 // By the hooks that are asked: what closes something is there as long as they are.
 bool has_hooks(const Names& missing, std::initializer_list<const char*> asked) {
@@ -60,10 +54,10 @@ class Closed {
 
 KernelClosings read_closings(const bw_image& image) {
   const string modes = lockdown_modes();
-  return {.modules = is_on("/proc/sys/kernel/modules_disabled"),
-          .unsigned_modules = is_on("/sys/module/module/parameters/sig_enforce"),
-          .kexec = is_on("/proc/sys/kernel/kexec_load_disabled"),
-          .has_kexec_loaded = is_on("/sys/kernel/kexec_loaded"),
+  return {.modules = is_kernel_setting_on("/proc/sys/kernel/modules_disabled"),
+          .unsigned_modules = is_kernel_setting_on("/sys/module/module/parameters/sig_enforce"),
+          .kexec = is_kernel_setting_on("/proc/sys/kernel/kexec_load_disabled"),
+          .has_kexec_loaded = is_kernel_setting_on("/sys/kernel/kexec_loaded"),
           .integrity = modes.find("[integrity]") != string::npos || forbids_kernel_reads(modes),
           .knows_reasons = require_hardening(image.harden).has_value()};
 }

@@ -23,8 +23,8 @@ struct KernelClosings {
 [[nodiscard]] KernelClosings read_closings(const bw_image& image);
 
 // By the policy's [harden], as far as it is enforced at `now` (Unix seconds) and no hook for it is
-// among those that are gone, and by the kernel. "modules" or "unsigned modules" (signed ones are
-// open then as much as who signs them), "kexec" or …, "/dev/mem", "lockdown": any of its other
+// among those that are gone, and by the kernel. "modules", or "signed modules" where those
+// without a signature are closed; "kexec" likewise; "/dev/mem", "lockdown": any of its other
 // reasons; last "reboot", which is always open.
 [[nodiscard]] std::vector<std::string> open_ways(const bw_image& image,
                                                  const KernelClosings& kernel,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/joined.h"
 #include "loader/kernel/seal.h"
 #include "loader/rollout/applied_output.h"
 #include "loader/text/kernel_text.h"
@@ -38,19 +39,13 @@ void add_policy(const KernelStatus& status, ScreenTime now, Lines& lines) {
   lines.push_back({"since", since_text(status.word.active_since, now)});
 }
 
-string list_of(const std::vector<string>& names) {
-  string list;
-  for (const string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return list;
-}
-
 // By whom the next policy has to be signed: "2 of release, security".
 string successor_text(const bw_image& image) {
   const std::vector<string> names = policy_signer_names(image);
   if (names.empty()) return "no next one";
   const string needed =
       image.policy_signatures > 1 ? std::to_string(image.policy_signatures) + " of " : "";
-  return "next by " + needed + list_of(names);
+  return "next by " + needed + joined(names, ", ");
 }
 
 // What the kernel cannot keep by itself is in docs/threat-model.md.
@@ -59,10 +54,10 @@ void add_seal(const KernelStatus& status, ScreenTime now, Lines& lines) {
   const bw_image& image = *status.generation.image;
   const int64_t since = sealed_since(status.word, now.boot_ns, now.unix_seconds);
   const auto open = open_ways(image, status.closings, status.hooks.missing, now.unix_seconds);
-  lines.push_back(
-      {"sealed",
-       "since " + local_time(since) + "; open: " + list_of(open) + "; " + successor_text(image),
-       Tone::good});
+  lines.push_back({"sealed",
+                   "since " + local_time(since) + "; open: " + joined(open, ", ") + "; " +
+                       successor_text(image),
+                   Tone::good});
 }
 
 // What somebody has to do, or may have missed.

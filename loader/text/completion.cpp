@@ -1,6 +1,6 @@
 #include "loader/text/completion.h"
 
-#include <span>
+#include "base/joined.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -21,22 +21,16 @@ string quoted(std::string_view text, Shell shell) {
   return result + "'";
 }
 
-string joined(std::span<const string> words) {
-  string text;
-  for (const string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 string option_names(const CompletionVerb& verb) {
   std::vector<string> names;
   for (const CompletionOption& option : verb.options) names.push_back(option.name);
-  return joined(names);
+  return joined(names, " ");
 }
 
 string verb_names(const std::vector<CompletionVerb>& verbs) {
   std::vector<string> names;
   for (const CompletionVerb& verb : verbs) names.push_back(verb.name);
-  return joined(names);
+  return joined(names, " ");
 }
 
 // ---- bash ---------------------------------------------------------------------------------------
@@ -47,7 +41,7 @@ string bash_words(const string& words) {
 
 string bash_values(const std::vector<string>& choices) {
   return choices.empty() ? "mapfile -t COMPREPLY < <(compgen -f -- \"$word\")"
-                         : bash_words(joined(choices));
+                         : bash_words(joined(choices, " "));
 }
 
 string bash_verb(const CompletionVerb& verb) {
@@ -93,7 +87,7 @@ string zsh_escaped(std::string_view text) {
 }
 
 string zsh_values(const std::vector<string>& choices) {
-  return choices.empty() ? "_files" : "(" + joined(choices) + ")";
+  return choices.empty() ? "_files" : "(" + joined(choices, " ") + ")";
 }
 
 string zsh_verb(const CompletionVerb& verb) {
@@ -137,7 +131,7 @@ string zsh_script(const std::vector<CompletionVerb>& verbs) {
 // ---- fish ---------------------------------------------------------------------------------------
 
 string fish_values(const std::vector<string>& choices) {
-  return choices.empty() ? " -F" : " -f -a " + quoted(joined(choices), Shell::fish);
+  return choices.empty() ? " -F" : " -f -a " + quoted(joined(choices, " "), Shell::fish);
 }
 
 string fish_verb(const CompletionVerb& verb) {

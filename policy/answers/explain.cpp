@@ -1,5 +1,6 @@
 #include "policy/answers/explain.h"
 
+#include "base/joined.h"
 #include "policy/language/read_policy.h"
 #include "policy/text/wording.h"
 
@@ -7,12 +8,6 @@ namespace bpfwarden::policy {
 namespace {
 
 using std::string;
-
-string joined(const std::vector<string>& clauses) {
-  string text;
-  for (const string& clause : clauses) text += (text.empty() ? "" : " and ") + clause;
-  return text;
-}
 
 StageExplanation explain_stage(const bw_image& image, const bw_facts& facts,
                                const bw_decision& decision) {
@@ -39,7 +34,7 @@ string stage_text(const StageExplanation& stage, const Policy& policy) {
   for (const PassedRule& passed : stage.passed)
     text += "    not " + rule_text(policy, passed.rule) + ": " +
             (passed.reasons.empty() ? "it may match only at attach"
-                                    : "it asks for " + joined(passed.reasons)) +
+                                    : "it asks for " + joined(passed.reasons, " and ")) +
             "\n";
   for (const NearMiss& miss : stage.near_misses)
     text += "    " + rule_text(policy, miss.rule) + " would have allowed it, with " + miss.reason +

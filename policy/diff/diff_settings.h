@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "policy/diff/diff.h"
 #include "policy/diff/diff_parts.h"
 
 namespace bpfwarden::policy {

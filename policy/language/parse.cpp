@@ -5,6 +5,9 @@
 #include <chrono>
 #include <tuple>
 
+// The one file that knows toml++ (tests/lint/arrows). It lies with the language that it is read into:
+// a folder would hold nothing else.
+//
 // toml++ 3.3 asserts (and without asserts assumes) what a text such as "[[\n" does not keep, and
 // then handles that very case; and it takes for unreachable that a character is not white space
 // (is_non_ascii_horizontal_whitespace). Without these two definitions a text can crash it.

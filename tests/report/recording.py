@@ -82,7 +82,7 @@ def base(kind, rng):
         "rule": rule[0] if rule else None, "rule_line": rule[1] if rule else None,
         "cause": "rule" if rule else "kernel-rejected" if outcome == "rejected" else "default" if is_default else "sealed-key",
         "almost": ["rule 'tracing, from anyone we know' (line 26) allows it, but asks for a signer that it names"] if is_default else [],
-        "signature": signature, "signer": signer, "key_serial": 812345678 if signature != "unsigned" else 0, "count": 1, "system_call": None, "object": None, "wanted_key": digest("stranger")[7:47] if error == 126 else None, "origin": "user",
+        "signature": signature, "signer": signer, "key_serial": 812345678 if signature != "unsigned" else 0, "count": 1, "system_call": None, "object": None, "verified_by": "kernel" if signature != "unsigned" else None, "wanted_key": digest("stranger")[7:47] if error == 126 else None, "origin": "user",
         "attach": attach, "route": "link-create" if is_attachment else None, "program": program, "loader_id": 0, "loader_digest": None, "digest": digest(program) if attach else None,
         "sleepable": False, "delegated": False, "gpl_compatible": True, "uid": who["uid"], "comm": who["comm"], "exe": who["exe"],
         "cgroup": who["cgroup"], "cgroup_id": 4000 + len(who["exe"]),

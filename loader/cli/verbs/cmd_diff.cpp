@@ -4,8 +4,10 @@
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
+#include "base/joined.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
 #include "loader/policies/active_policy.h"
@@ -24,12 +26,6 @@ struct DiffArguments {
 
 const char* change_word(policy::Change change) {
   return change == policy::Change::widened ? "widened" : "narrowed";
-}
-
-std::string joined(const std::vector<std::string>& words, const char* between) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
-  return text;
 }
 
 nlohmann::json to_json(const std::array<std::optional<std::vector<std::string>>, 2>& witness) {
@@ -93,8 +89,7 @@ std::string places_text(const policy::DiffGroup& group) {
   const auto& places = group.places;
   const size_t shown = std::min(places.size(), kShownPlaces);
   const size_t more = places.size() - shown + group.more_places;
-  const std::string text =
-      joined({places.begin(), places.begin() + static_cast<ptrdiff_t>(shown)}, ", ");
+  const std::string text = joined(std::span(places).first(shown), ", ");
   return more == 0 ? text : text + " and " + std::to_string(more) + " more";
 }
 

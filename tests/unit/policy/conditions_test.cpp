@@ -10,7 +10,6 @@
 #include "fake_reader.h"
 #include "policy/image/signers.h"
 #include "policy/image/situation.h"
-#include "policy/language/read_harden.h"
 #include "random_policy.h"
 
 using namespace bpfwarden::policy;
@@ -270,32 +269,6 @@ TEST_CASE("multithreaded-attach is the rule's own, or the policy's") {
   CHECK(image_of(detect, deny) ==
         std::pair(__u64{2}, __u32{BW_IMAGE_DETECT | BW_IMAGE_DETECT_SOME}));
   CHECK(image_of(detect, "").first == 3);
-}
-
-TEST_CASE("what [harden] closes is a bit of the image for each") {
-  const auto bits_of = [](const std::string& settings) {
-    const Policy policy = must_parse(
-        "schema = 1\nname = \"a\"\nversion = 1\nmode = \"audit\"\ndefault = \"deny\"\n[harden]\n" +
-        settings);
-    return Compiled(policy).image().harden;
-  };
-  const auto bit = [](uint32_t one) { return uint64_t{1} << one; };
-  CHECK(bits_of("") == 0);
-  CHECK(bits_of("modules = \"allow\"\nkexec = \"allow\"\n") == 0);
-  CHECK(bits_of("modules = \"deny\"\n") == bit(BW_HARDENING_MODULES));
-  CHECK(bits_of("modules = \"signed\"\n") == bit(BW_LOCKDOWN_MODULE_SIGNATURE));
-  CHECK(bits_of("kexec = \"deny\"\ndev-mem = \"deny\"\n") ==
-        (bit(BW_HARDENING_KEXEC) | bit(BW_LOCKDOWN_DEV_MEM)));
-  CHECK(bits_of("lockdown = [\"integrity\", \"kcore\"]\n") ==
-        (bit(BW_HARDENING_INTEGRITY) | bit(BW_LOCKDOWN_KCORE)));
-  for (const LockdownReason& reason : lockdown_reasons()) {
-    INFO(reason.name);
-    CHECK(bits_of("lockdown = [\"" + std::string(reason.name) + "\"]\n") == bit(reason.hardening));
-    CHECK(closes(bit(reason.hardening), reason.hardening));
-    CHECK(closes(bit(BW_HARDENING_INTEGRITY), reason.hardening) ==
-          (reason.hardening < BW_LOCKDOWN_KCORE));
-  }
-  CHECK(kernel_name({"pci-access", BW_LOCKDOWN_PCI_ACCESS}) == "LOCKDOWN_PCI_ACCESS");
 }
 
 TEST_CASE("bpf-tokens is a flag of the image, of whatever ABI knows it") {

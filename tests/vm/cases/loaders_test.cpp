@@ -15,12 +15,15 @@
 namespace bpfwarden::vm {
 namespace {
 
-constexpr const char* kRules = R"(
+constexpr const char* kAsksForMaps = R"(
 [[rules]]
 name = "network team"
 allow = ["xdp"]
 signed-by = ["netops"]
 signature = "prog-used-maps"
+)";
+
+const std::string kRules = std::string(kAsksForMaps) + R"(
 [[rules]]
 name = "unsigned loaders, as a trap"
 allow = ["syscall"]
@@ -240,14 +243,6 @@ TEST_CASE("allow_each_row_of_the_table_of_kernels_to_be_what_such_a_kernel_says"
   CHECK(nlohmann::json::parse(run("bpfwarden doctor --json").output)["kernel_abilities"] ==
         loader::abilities_json(loader::abilities_of(facts)));
 }
-
-constexpr const char* kAsksForMaps = R"(
-[[rules]]
-name = "network team"
-allow = ["xdp"]
-signed-by = ["netops"]
-signature = "prog-used-maps"
-)";
 
 TEST_CASE(
     "deny_to_enforce_what_the_kernel_cannot_hold",

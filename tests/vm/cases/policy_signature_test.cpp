@@ -17,6 +17,7 @@
 #include "loader/kernel/syscall.h"
 #include "loader/policies/publish.h"
 #include "loader/signed/signed_policy.h"
+#include "tests/vm/attack/seal/raw_order.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
@@ -24,7 +25,6 @@
 namespace bpfwarden::vm {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
 using loader::read_policy_folder;
 
 constexpr const char* kRules = R"(
@@ -87,33 +87,6 @@ class Fleet {
 
 uint64_t active_version() { return status()["policy_version"].get<uint64_t>(); }
 uint64_t generation() { return status()["generation"].get<uint64_t>(); }
-
-// By hand, as nothing of ours would.
-struct RawOrder {
-  const Bytes* image;
-  std::vector<Bytes> signatures;
-  keyring::KeySerial ring = 0;
-  std::function<void(bw_order&)> change;
-
-  // The errno; 0: it was taken.
-  [[nodiscard]] int give() const {
-    bw_order order = {};
-    order.magic = BW_ORDER_MAGIC;
-    order.image = loader::as_u64(image->data());
-    for (const Bytes& signature : signatures) {
-      order.signatures[order.signature_count] = loader::as_u64(signature.data());
-      order.signature_sizes[order.signature_count++] = static_cast<uint32_t>(signature.size());
-    }
-    order.ring = order.sealed.ring = ring;
-    if (change) change(order);
-    bpf_attr attr = {};
-    attr.info.bpf_fd = UINT32_MAX;
-    attr.info.info_len = sizeof(order);
-    attr.info.info = loader::as_u64(&order);
-    (void)loader::sys_bpf(BPF_OBJ_GET_INFO_BY_FD, attr);
-    return errno == EBADFD ? 0 : errno;
-  }
-};
 
 keyring::KeySerial own_ring() { return keyring::find_ring("bpfwarden").value(); }
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Makes one test of ctest out of each case of vm_tests on each kernel. Run after vm_tests is linked.
 
-usage: discover.py VM_TESTS FOLDER_OF_SCRIPTS BUILD_FOLDER OUTPUT KERNEL...
+usage: discover.py VM_TESTS FOLDER_OF_SCRIPTS BUILD_FOLDER OUTPUT KERNEL... --all KERNEL...
 
 Each runs in a guest (FOLDER/case) that goes on from a saved one, which the fixture vm-KERNEL-bare or
 vm-KERNEL-hooks makes, or in one of each. Up to eight cases of a file share it (FOLDER/group, a fixture as well).
 On the first kernel all cases belong to ./test; on the last, the oldest, those whose outcome can depend on the
 kernel, which say so by a tag, [kernel]; of the many that depend on how it verifies signatures and on nothing else,
 those tagged [signing], which are all that those between are asked. Attacks, races and what else loads the hooks by
-itself ([bare]) are tried on the others by ./test --all, and what is tagged [slow] on all.
+itself ([bare]) are tried on the others by ./test --all, and what is tagged [slow] on all. On kernels after --all
+everything is.
 """
 
 import itertools
@@ -55,11 +56,12 @@ class Kernel(typing.NamedTuple):
     name: str
     is_first: bool
     is_last: bool
+    is_of_all: bool
     scripts: str
     build: str
 
     def labels(self, tags: set[str]) -> str:
-        asked = "slow" not in tags and (self.is_first or asked_of_older(tags, self.is_last))
+        asked = "slow" not in tags and not self.is_of_all and (self.is_first or asked_of_older(tags, self.is_last))
         return "vm" + (";differential" if "differential" in tags else "") + ("" if asked else ";all")
 
     def states(self, tags: set[str]) -> list[str]:
@@ -99,10 +101,12 @@ class Kernel(typing.NamedTuple):
 
 def main() -> None:
     program, scripts, build, output, *kernels = sys.argv[1:]
+    asked, of_all = kernels[:kernels.index("--all")], kernels[kernels.index("--all") + 1:]
     listed = list(cases(program))
     with open(output, "w", encoding="utf-8") as file:
-        for kernel in kernels:
-            file.writelines(Kernel(kernel, kernel == kernels[0], kernel == kernels[-1], scripts, build).tests(listed))
+        for name in asked + of_all:
+            kernel = Kernel(name, name == asked[0], name == asked[-1], name in of_all, scripts, build)
+            file.writelines(kernel.tests(listed))
 
 
 main()

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "bpf-lsm/abi/event.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/int80.h"
 #include "tests/vm/attack/seal/ring.h"
@@ -182,7 +183,7 @@ GoneAttempts attempts_by_hand(const Held& held) {
   add("xdp by netlink", with(on_device));
   add("BPF_TOKEN_CREATE", make_token);
   add("a map", [] { return make_plain_map(false); });
-  add("an exclusive map", [] { return make_plain_map(true); });
+  if (BW_KERNEL_HAS(exclusive_maps)) add("an exclusive map", [] { return make_plain_map(true); });
   add("a program by its number",
       [=, id = program_id(held.xdp)] { return error_of_made(bpf_prog_get_fd_by_id(id)); });
   add("a map by its number",

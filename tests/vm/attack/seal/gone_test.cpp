@@ -79,7 +79,7 @@ GoneAttempt& named(GoneAttempts& attempts, const std::string& name) {
 }  // namespace
 
 TEST_CASE("attack_seal_after_the_pins_are_unmounted",
-          "[vm][attack][bare][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][kernel][kernel:exclusive_maps][kernel:signature_attr]") {
   const Held held;
   GoneAttempts attempts = attempts_by_hand(held);
   for (GoneAttempt& one : attempts_by_route()) attempts.push_back(std::move(one));
@@ -100,7 +100,7 @@ TEST_CASE("attack_seal_after_the_pins_are_unmounted",
 }
 
 TEST_CASE("attack_seal_after_a_mount_above_is_unmounted",
-          "[vm][attack][bare][slow][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][slow][kernel][kernel:exclusive_maps][kernel:signature_attr]") {
   const Held held;
   SealedHost host;
   host.own().link.reset();
@@ -114,7 +114,7 @@ TEST_CASE("attack_seal_after_a_mount_above_is_unmounted",
 }
 
 TEST_CASE("attack_seal_after_their_mount_namespace_has_ended",
-          "[vm][attack][bare][slow][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][slow][kernel][kernel:exclusive_maps][kernel:signature_attr]") {
   const Held held;
   GoneAttempts attempts = attempts_by_hand(held);
   Warden warden;
@@ -148,7 +148,7 @@ TEST_CASE("attack_seal_open_files_once_their_hook_is_gone",
 }
 
 TEST_CASE("attack_seal_after_one_hook_after_the_other_is_gone",
-          "[vm][attack][bare][slow][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][slow][kernel][kernel:exclusive_maps][kernel:signature_attr]") {
   const Held held;
   GoneAttempts attempts = attempts_by_hand(held);
   Loose loose;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/fd.h"
+#include "tests/vm/helpers/sharing.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -56,9 +57,11 @@ int open_by_io_uring(const char* path, int flags) {
   request.fd = AT_FDCWD;
   request.addr = reinterpret_cast<uint64_t>(path);
   request.open_flags = static_cast<uint32_t>(flags);
-  const int result = submit(request);
-  const Fd made(result);
-  return result < 0 ? -result : 0;
+  return in_child([&] {
+    const int result = submit(request);
+    const Fd made(result);
+    return result < 0 ? -result : 0;
+  });
 }
 
 int set_option_by_io_uring(int socket, int level, int option, const void* value, unsigned size) {
