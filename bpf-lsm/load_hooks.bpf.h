@@ -89,12 +89,14 @@ static __always_inline void verify_here(struct task_note* note, struct bpf_prog*
 
 // What a refused load gets.
 static __always_inline int answer_load(const struct task_note* note, int refused) {
-  int error = BW_KERNEL_HAS(signature_attr) ? 0 : -note->signature.error;
+  __u32 error = BW_KERNEL_HAS(signature_attr) ? 0 : note->signature.error;
+  int answer = 0;
   if (!error || !refused) return refused;
   barrier_var(error);
-  if (error >= 0) return -EPERM;
-  barrier_var(error);
-  return error < -4095 ? -EPERM : error;
+  if (error > 4095) return -EPERM;
+  barrier_var(answer);  // or clang negates, of which the verifier keeps no bounds
+  answer -= (int)error;
+  return answer;
 }
 
 static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* attr, bool kernel) {

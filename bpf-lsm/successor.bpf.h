@@ -27,5 +27,5 @@ static __always_inline int admit_successor(struct task_note* note, struct bpf_pr
   record->decision.rule = BW_NO_RULE;
   record->flags = BW_PROGRAM_SUCCESSOR;
   record->standing = BW_STANDING_CONFIRMED;
-  return bpf_map_update_elem(&programs, &key, record, BPF_ANY) ? -EPERM : 0;
+  return error_of(bpf_map_update_elem(&programs, &key, record, BPF_ANY) != 0);
 }
