@@ -175,7 +175,6 @@ struct in6_addr {
 struct task_struct {
   unsigned int ptrace;
   int exit_state;
-  __u64 start_boottime;
   __s32 pid;
   __s32 tgid;
   struct task_struct* group_leader;
