@@ -61,7 +61,7 @@ bool becomes_open() {
 void check_decides(Warden& warden) {
   const auto now = status();
   CHECK(now["mode"] == "enforce");
-  CHECK(now["hooks"].size() == 49);
+  CHECK(now["hooks"].size() == 50);
   CHECK(load(by_nobody()).error == EPERM);
   CHECK(load(a_socket()).error == 0);
   CHECK(load(Load().signed_by(warden.netops(), warden.ring())).error == 0);

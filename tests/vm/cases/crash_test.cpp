@@ -97,7 +97,7 @@ std::string left_over() {
 void check_whole(Warden& warden) {
   const auto now = status();
   CHECK(now["mode"] == "enforce");
-  CHECK(now["hooks"].size() == 49);
+  CHECK(now["hooks"].size() == 50);
   CHECK(load({}).error == EPERM);
   CHECK(load(socket()).error == 0);
   CHECK(load(Load().signed_by(warden.netops(), warden.ring())).error == 0);
