@@ -98,7 +98,7 @@ const Control namesake([] { return load(Namesake().traced_by("fentry")).error ==
 }  // namespace
 
 TEST_CASE("attack_probe_a_function_by_another_name",
-          "[vm][attack][control][kernel][kernel:user_strings]") {
+          "[vm][attack][control][kernel][kernel:user_strings][slow]") {
   by_another_name.must_have_worked();
   Warden warden;
   for (const char* denied : {"\"ksyscall/fork\"", "\"kprobe/__do_sys_fork\"",
