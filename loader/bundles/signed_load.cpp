@@ -22,6 +22,13 @@ namespace {
 
 constexpr unsigned kOfThread = O_EXCL;  // PIDFD_THREAD, which older headers do not have
 
+bool put_into(const char* pins, int thread, const bw_load_signature& load) {
+  const Fd map(bpf_obj_get((std::string(pins) + "/map_load_signatures").c_str()));
+  if (map) return bpf_map_update_elem(map.get(), &thread, &load, BPF_ANY) == 0;
+  if (errno == ENOENT) errno = ENOPKG;
+  return false;
+}
+
 // Whoever else writes there harms this load, and admits nothing.
 bool put_beside(const bpf_attr& attr) {
   auto load = std::make_unique<bw_load_signature>();
@@ -33,14 +40,11 @@ bool put_beside(const bpf_attr& attr) {
   load->keyring = attr.keyring_id;
   load->flags = attr.fd_array_cnt != 0 ? uint32_t{BW_COVERS_MAP} : 0U;
   std::memcpy(load->bytes, std::bit_cast<const void*>(attr.signature), attr.signature_size);
-  const Fd map(bpf_obj_get((std::string(kPinFolder) + "/map_load_signatures").c_str()));
-  if (!map) {
-    if (errno == ENOENT) errno = ENOPKG;
-    return false;
-  }
   const Fd thread(static_cast<int>(::syscall(SYS_pidfd_open, ::gettid(), kOfThread)));
-  const int key = thread.get();
-  return thread && bpf_map_update_elem(map.get(), &key, load.get(), BPF_ANY) == 0;
+  if (!thread) return false;
+  // During a takeover both kernel parts verify it.
+  (void)put_into(kPinsBeside, thread.get(), *load);
+  return put_into(kPinFolder, thread.get(), *load);
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ using Bytes = std::vector<std::byte>;
 
 constexpr const char* kProgramRecords = "programs";
 // With its object an entry goes.
-constexpr std::array kRecords = {kProgramRecords, "loader_maps", "growing", "unjudged"};
+constexpr std::array kRecords = {kProgramRecords, "loader_maps", "growing",
+                                 "unjudged",      "signed_maps", "claims"};
 constexpr std::array kLasting = {"ended_filesystems", "managers"};
 constexpr std::array kCounts = {"any_filesystem_ended", "sequence", "counters", "minutes",
                                 "untallied"};

@@ -26,7 +26,6 @@ namespace {
 
 constexpr const char* kLockFile = "/run/bpfwarden.lock";
 constexpr const char* kBpffs = "/sys/fs/bpf";
-constexpr const char* kStaging = "/sys/fs/bpf/bpfwarden-staging";  // bpffs reserves names with dots
 constexpr long kBpffsMagic = 0xcafe4a11;
 
 struct Expected {
@@ -206,7 +205,7 @@ Result<Lock> Lock::take() {
   if (!fd) return fail_errno(errno, std::string("cannot open ") + kLockFile, "run as root");
   if (::flock(fd.get(), LOCK_EX) != 0)
     return fail_errno(errno, std::string("cannot lock ") + kLockFile);
-  (void)remove_folder(kStaging);  // who makes one anew says what keeps it
+  (void)remove_folder(kPinsBeside);  // who makes one anew says what keeps it
   return Lock(std::move(fd));
 }
 
@@ -266,30 +265,30 @@ Result<std::optional<Part>> read_active_part() {
 
 Status pin_beside(const bpf_object_skeleton& skeleton) {
   if (auto mounted = require_bpffs(); !mounted) return mounted;
-  if (auto clean = remove_folder(kStaging); !clean) return clean;
-  if (::mkdir(kStaging, 0700) != 0)
-    return fail_errno(errno, std::string("cannot make ") + kStaging, "run as root");
-  Status done = note_own_objects(skeleton, kStaging);
-  if (done) done = pin_in(kStaging, skeleton);
-  if (!done) (void)remove_folder(kStaging);  // the first error is the one to report
+  if (auto clean = remove_folder(kPinsBeside); !clean) return clean;
+  if (::mkdir(kPinsBeside, 0700) != 0)
+    return fail_errno(errno, std::string("cannot make ") + kPinsBeside, "run as root");
+  Status done = note_own_objects(skeleton, kPinsBeside);
+  if (done) done = pin_in(kPinsBeside, skeleton);
+  if (!done) (void)remove_folder(kPinsBeside);  // the first error is the one to report
   return done;
 }
 
 Status pin_all(const bpf_object_skeleton& skeleton) {
   Status done = pin_beside(skeleton);
-  if (!done || ::rename(kStaging, kPinFolder) == 0) return done;
+  if (!done || ::rename(kPinsBeside, kPinFolder) == 0) return done;
   done = fail_errno(errno, std::string("cannot publish ") + kPinFolder);
-  (void)remove_folder(kStaging);
+  (void)remove_folder(kPinsBeside);
   return done;
 }
 
 Status exchange_pins() {
-  if (::renameat2(AT_FDCWD, kStaging, AT_FDCWD, kPinFolder, RENAME_EXCHANGE) == 0) return {};
+  if (::renameat2(AT_FDCWD, kPinsBeside, AT_FDCWD, kPinFolder, RENAME_EXCHANGE) == 0) return {};
   return fail_errno(errno, std::string("cannot exchange ") + kPinFolder);
 }
 
 Status remove_beside(const std::vector<uint32_t>& ids) {
-  if (auto removed = remove_folder(kStaging); !removed) return removed;
+  if (auto removed = remove_folder(kPinsBeside); !removed) return removed;
   return await_gone(ids);
 }
 

@@ -18,6 +18,8 @@ struct bpf_object_skeleton;
 namespace bpfwarden::loader {
 
 inline constexpr const char* kPinFolder = "/sys/fs/bpf/bpfwarden";
+// Of a kernel part that is to take over; then, for a moment, of the one that was there before.
+inline constexpr const char* kPinsBeside = "/sys/fs/bpf/bpfwarden-staging";
 
 // Held by apply and off, so that two managers never interleave. Taking it ends what a run that was
 // killed has left beside the active pins: those decide without.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "loader/btf/kernel_abilities.h"
 #include "loader/handover/carry.h"
 #include "loader/handover/running_part.h"
 #include "loader/kernel/guard.h"
@@ -18,6 +19,7 @@
 #include "loader/kernel/warden.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
+#include "loader/policies/kernel_fit.h"
 #include "loader/policies/policy_store.h"
 #include "loader/policies/publish.h"
 #include "loader/rollout/apply.h"
@@ -45,7 +47,10 @@ Result<Brought> bring_confirmed() {
   if (!word) return std::unexpected(word.error());
   auto confirmed = load_for_boot();
   if (!confirmed) return std::unexpected(std::move(confirmed).error());
-  (void)find_on_host(*confirmed->compiled);  // as at a boot, what is not there is no reason
+  // As at a boot: what the host or its kernel does not have is no reason.
+  (void)find_on_host(*confirmed->compiled);
+  const auto unfit = fit_to_kernel(*confirmed->compiled, abilities_of_kernel(), Occasion::boot);
+  if (!unfit) return std::unexpected(unfit.error());
   if (*word == BootWord::audit)
     confirmed->compiled->image = in_audit_mode(*confirmed->compiled->image);
   auto ring = adopt_or_make_ring(*confirmed->compiled);
