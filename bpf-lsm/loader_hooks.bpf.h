@@ -43,14 +43,10 @@ static __always_inline int note_start(struct bpf_prog* prog) {
 }
 
 SEC("fentry/bpf_prog_test_run_syscall")
-int BPF_PROG(note_loader_start, struct bpf_prog* prog) {
-  return note_start(prog);
-}
+int BPF_PROG(note_loader_start, struct bpf_prog* prog) { return note_start(prog); }
 
 SEC("fentry/bpf_prog_test_run_syscall")
-int BPF_PROG(note_loader_start_too, struct bpf_prog* prog) {
-  return note_start(prog);
-}
+int BPF_PROG(note_loader_start_too, struct bpf_prog* prog) { return note_start(prog); }
 
 SEC("fexit/bpf_prog_test_run_syscall")
 int BPF_PROG(note_loader_end, struct bpf_prog* prog) {
