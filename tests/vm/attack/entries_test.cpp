@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "library/bpfwarden/load.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
 #include "tests/vm/attack/int80.h"
@@ -89,9 +90,15 @@ int load_by_int80(const Load& request) {
   attr.insns = loader::as_u64(request.insns.data());
   attr.insn_cnt = static_cast<uint32_t>(request.insns.size() / sizeof(bpf_insn));
   attr.license = loader::as_u64("GPL");
-  attr.signature = loader::as_u64(request.signature.data());
-  attr.signature_size = static_cast<uint32_t>(request.signature.size());
-  attr.keyring_id = request.keyring;
+  const bpfwarden_signature signature = {.bytes = request.signature.data(),
+                                         .size = static_cast<uint32_t>(request.signature.size()),
+                                         .keyring = request.keyring,
+                                         .flags = 0};
+  if (bpfwarden_offer_signature(&signature) == BPFWARDEN_THE_KERNEL) {
+    attr.signature = loader::as_u64(signature.bytes);
+    attr.signature_size = signature.size;
+    attr.keyring_id = signature.keyring;
+  }
   const long made = bpf_by_int80(BPF_PROG_LOAD, attr);
   if (made >= 0) ::close(static_cast<int>(made));
   return error_of_entry(made);
