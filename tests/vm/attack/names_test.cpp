@@ -100,7 +100,7 @@ const Control namesake([] { return load(Namesake().traced_by("fentry")).error ==
 
 TEST_CASE("attack_probe_a_function_by_another_name",
           "[vm][attack][control][kernel][kernel:user_strings][kernel:task_work][kernel:task_work_"
-          "impl]") {
+          "impl][slow]") {
   by_another_name.must_have_worked();
   Warden warden;
   for (const char* denied : {"\"ksyscall/fork\"", "\"kprobe/__do_sys_fork\"",

@@ -315,7 +315,7 @@ TEST_CASE("policy_signature_decides_what_takes_over_a_sealed_host", "[vm][bare][
   take_over_beside_loaders(fleet);
 }
 
-TEST_CASE("policy_signature_of_two_with_a_time_to_confirm", "[vm][bare][signing]") {
+TEST_CASE("policy_signature_of_two_with_a_time_to_confirm", "[vm][bare][signing][slow]") {
   Fleet fleet;
   const char* both = "\"ops\", \"second\"";
   const auto text = [&](uint64_t version) {

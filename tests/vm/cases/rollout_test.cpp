@@ -62,7 +62,7 @@ Ran run_on_terminal(const std::string& command) {
 }  // namespace
 
 TEST_CASE("allow_a_first_apply_to_show_what_it_is_doing_to_people_and_to_nobody_else",
-          "[vm][rollout][bare]") {
+          "[vm][rollout][bare][slow]") {
   Warden warden;
   const std::string file = warden.write_policy("audit", kPacketFilters, 1);
   const Ran told = run_on_terminal("bpfwarden apply " + file);
@@ -259,7 +259,7 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
 
 TEST_CASE("allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const std::string other = R"(
@@ -283,7 +283,7 @@ signed-by = ["other"]
   CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
 }
 
-TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare]") {
+TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   CHECK(run("bpfwarden confirm").status == 1);
@@ -301,7 +301,7 @@ TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare]") {
   CHECK(load({}).error == EPERM);
 }
 
-TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout][bare]") {
+TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   REQUIRE(run("bpfwarden apply " + warden.write_policy("enforce", kPacketFilters, 2)).status == 0);
@@ -311,7 +311,8 @@ TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollo
   CHECK(status()["policy_version"] == 1);
 }
 
-TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][rollout][bare]") {
+TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed",
+          "[vm][rollout][bare][slow]") {
   Warden warden;
   REQUIRE(run("bpfwarden apply --confirm-within 5s " +
               warden.write_policy("enforce", kPacketFilters, 1))
@@ -336,7 +337,7 @@ TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][ro
 
 TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const Attempt stranger = load({});
@@ -379,7 +380,7 @@ TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout][ba
 }
 
 TEST_CASE("deny_after_a_reboot_what_a_rule_past_its_trial_denied_before_it",
-          "[vm][rollout][bare]") {
+          "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("audit", R"(
 [[rules]]
@@ -395,7 +396,7 @@ mode = "enforce"
   CHECK(load(Load::packet_filter()).error == 0);
 }
 
-TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]") {
+TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   lose_kernel_state();
@@ -407,7 +408,7 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]"
 
 TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   needs_folded_maps();
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");
@@ -431,7 +432,7 @@ signature = "prog-used-maps"
   CHECK(status()["staged"]["agreed"] == 2);
 }
 
-TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare]") {
+TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare][slow]") {
   constexpr uint64_t processes = 4;
   const auto each = effort<uint64_t>(5'000, 50'000);
   Warden warden;
@@ -466,7 +467,7 @@ TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare]") {
   CHECK(told == of("decided"));
 }
 
-TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout][bare]") {
+TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout][bare][slow]") {
   constexpr int times = 300;
   Warden warden;
   warden.apply("enforce", kPacketFilters);
