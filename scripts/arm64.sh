@@ -34,26 +34,21 @@ build_sysroot() {
   say "Debian for arm64 in build/deps/arm64/sysroot ($(size_of "$deps/sysroot"))"
 }
 
-build_arm64_libbpf() { # TREE
-  local out=$deps/scratch/libbpf
-  rm -rf "$out" && mkdir -p "$out/build" "$out/install"
-  say "building libbpf for arm64"
+build_for_arm64() { # TREE BTF
+  local variables=(ARCH=arm64 CROSS_COMPILE="$cross" EXTRA_CFLAGS="--sysroot=$deps/sysroot"
+    EXTRA_LDFLAGS="--sysroot=$deps/sysroot")
   # Of this architecture the source of the tools has not all that they include.
   install -D -m 644 "$deps/sysroot/usr/include/aarch64-linux-gnu/asm/bpf_perf_event.h" \
     "$1/tools/arch/arm64/include/uapi/asm/bpf_perf_event.h"
-  logged libbpf make -j2 -C "$1/tools/lib/bpf" OUTPUT="$out/build/" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
-    EXTRA_CFLAGS="--sysroot=$deps/sysroot" DESTDIR="$out/install" prefix=/usr "$out/build/libbpf.a" install_headers
-  install -D -m 644 "$out/build/libbpf.a" "$out/install/usr/lib/libbpf.a"
-  mkdir -p "$out/install/usr/include/linux"
-  cp "$1"/tools/include/uapi/linux/{bpf,bpf_common,btf}.h "$out/install/usr/include/linux/"
-  publish "$out/install/usr"
-  rm -rf "$out"
+  build_libbpf "$1" "${variables[@]}"
+  build_bpftool "$1" "$2" "${variables[@]}"
+  rm -rf "$deps"/scratch/{libbpf,bpftool}
 }
 
 setup_arm64() {
-  local tree=$deps/scratch/source header=$prefix/include/httplib.h inputs
+  local tree=$deps/scratch/source header=$prefix/include/httplib.h tools=$deps inputs btf
   use_folder "$deps/arm64"
-  architecture=arm64
+  architecture=arm64 cross=aarch64-linux-gnu- emulator=(qemu-aarch64 -L "$deps/sysroot")
   # shellcheck disable=SC1091
   default_suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
   [[ " ${suites[*]} " == *" $default_suite "* ]] || suites=("$default_suite" "${suites[@]}")
@@ -69,10 +64,13 @@ setup_arm64() {
     stamp catch2 "$inputs"
   fi
   install -D -m 644 -p "$header" "$prefix/include/httplib.h"
-  inputs=$(inputs_of build_arm64_libbpf publish)$source_series
-  if ! { [[ -f $prefix/lib/libbpf.a ]] && stamped libbpf "$inputs"; }; then
-    build_arm64_libbpf "$tree"
-    stamp libbpf "$inputs"
+  inputs=$(inputs_of build_for_arm64 build_libbpf build_bpftool publish)$source_series
+  if ! { [[ -f $prefix/lib/libbpf.a && -f $prefix/sbin/bpftool ]] && stamped bpf "$inputs"; }; then
+    # Of the other architecture's kernel: its own is no ELF file, and any serves.
+    btf=$(kernels=$tools/kernels guest_btf "$tree")
+    build_for_arm64 "$tree" "$btf"
+    stamp bpf "$inputs"
+    rm -f "$btf"
   fi
   setup_kernels "${arm64_series[@]}"
 }
