@@ -44,6 +44,7 @@
 
 // What a link is of. Each can be left out of a kernel's configuration.
 #define BW_HAS_perf_link BW_HAS_FIELD(struct, bpf_perf_link, perf_file)
+#define BW_HAS_kprobe_multi_link BW_HAS_TYPE(struct, bpf_kprobe_multi_link)
 #define BW_HAS_xdp_link BW_HAS_FIELD(struct, bpf_xdp_link, dev)
 #define BW_HAS_tcx_link BW_HAS_TYPE(struct, tcx_link)
 #define BW_HAS_netkit_link BW_HAS_TYPE(struct, netkit_link)

@@ -1,23 +1,16 @@
 // The system call that the calling task is in, by its registers: the kernel's own copy.
 #pragma once
 
+#include "bpf-lsm/kernel/registers.bpf.h"
 #include "bpf-lsm/maps.bpf.h"
-
-enum {
-  SYS_KEYCTL = 250,
-  SYS_BPF = 321,
-  SYS_KEYCTL_32 = 288,  // the 32-bit system call table
-  SYS_BPF_32 = 357,
-  X32_SYSCALL_BIT = 0x40000000,
-};
 
 // Its first argument, if it is that one, by either table; else negative. Of both the kernel takes
 // the lower halves: what the caller has in the upper ones means nothing.
 static __always_inline __s64 first_argument(__u32 number, __u32 number_32) {
   const struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
-  const __u32 is = (__u32)regs->orig_ax & ~X32_SYSCALL_BIT;
-  if (is == number) return (__u32)regs->di;
-  return is == number_32 ? (__u32)regs->bx : -1;
+  const __u32 is = number_in(regs);
+  if (is == number) return (__u32)first_in(regs);
+  return is == number_32 ? first_in_32(regs) : -1;
 }
 
 // Negative in any other call.
@@ -39,7 +32,7 @@ static __always_inline bool is_kernel_call(void* context, __u32 index, __s64 com
 // alike; then they ask for the same.
 static __always_inline __u64 call_stamp(void) {
   const struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
-  const __u64 words[] = {regs->orig_ax, regs->ip, regs->di, regs->si, regs->dx, regs->bx, regs->cx};
+  const __u64 words[] = REGISTERS_OF_CALL(regs);
   __u64 stamp = 0;
   for (__u32 i = 0; i < sizeof(words) / sizeof(*words); i++)
     stamp = (stamp ^ words[i]) * 0x9e3779b97f4a7c15ULL;
@@ -49,5 +42,5 @@ static __always_inline __u64 call_stamp(void) {
 // What the call returns to its caller, at its end: negative if it failed.
 static __always_inline long result_of_call(void) {
   struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
-  return (long)BPF_CORE_READ(regs, ax);
+  return (long)result_in(regs);
 }

@@ -2,9 +2,15 @@
 #
 # bpfwarden_bpf_object(TARGET SOURCE)    compiles SOURCE (x.bpf.c) to x.bpf.o beside the build files
 # bpfwarden_bpf_skeleton(TARGET SOURCE)  also makes x.skel.h, and TARGET_skel to link against
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(BPF_ARCHITECTURE arm64)
+else()
+  set(BPF_ARCHITECTURE x86)
+endif()
 set(BPF_FLAGS -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
-              -D__TARGET_ARCH_x86 -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -I${PROJECT_SOURCE_DIR} -isystem ${BPFWARDEN_PREFIX}/include
-              -idirafter /usr/include -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+              -D__TARGET_ARCH_${BPF_ARCHITECTURE} -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -I${PROJECT_SOURCE_DIR} -isystem ${BPFWARDEN_PREFIX}/include
+              -idirafter ${CMAKE_SYSROOT}/usr/include
+              -idirafter ${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
 
 function(bpfwarden_bpf_object target source)
   cmake_path(GET source FILENAME file)

@@ -38,7 +38,7 @@ write_apt_config() {
     "apt-get install debian-archive-keyring"
   mkdir -p "$deps"/apt/{state/lists/partial,cache/archives/partial}
   : >"$deps/apt/status"
-  for suite in trixie trixie-backports bookworm-backports; do
+  for suite in "${suites[@]}"; do
     printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite"
   done >"$deps/apt/sources.list"
   printf 'deb-src [signed-by=%s] %s trixie main\n' "$keyring" "$uri" >>"$deps/apt/sources.list"
@@ -52,7 +52,8 @@ write_apt_config() {
       "Dir::State \"$deps/apt/state\";" "Dir::State::lists \"$deps/apt/state/lists\";" \
       "Dir::State::status \"$deps/apt/status\";" "Dir::Cache \"$deps/apt/cache\";" \
       'Dir::Cache::pkgcache "pkgcache.bin";' 'Dir::Cache::srcpkgcache "";' \
-      'Acquire::Retries "3";' 'Acquire::Languages "none";' 'APT::Architectures "amd64";'
+      'Acquire::Retries "3";' 'Acquire::Languages "none";' "APT::Architecture \"$architecture\";" "APT::Architectures \"$architecture\";"
+    [[ -z $default_suite ]] || printf 'APT::Default-Release "%s";\n' "$default_suite"
     # As root apt would drop to _apt, who cannot write here.
     [[ $EUID -ne 0 ]] || printf 'APT::Sandbox::User "root";\n'
   } >"$deps/apt/main.conf"
@@ -70,10 +71,10 @@ private_apt() {
 update_private_apt() {
   local inputs
   # The configuration holds absolute paths, so a moved checkout writes it anew.
-  inputs=$(inputs_of write_apt_config debian_uris)$deps
+  inputs=$(inputs_of write_apt_config debian_uris)$deps${suites[*]}
   stamped apt "$inputs" && [[ -n $(find "$stamps/apt" -mmin -1440) ]] && return
   write_apt_config
-  say "reading Debian's package lists (trixie, trixie-backports, bookworm-backports; about 32 MB)"
+  say "reading Debian's package lists for $architecture (${suites[*]}; about 32 MB)"
   private_apt get update || fail "the package lists could not be fetched" \
     "check the network and the mirror in /etc/apt, then run scripts/setup again"
   stamp apt "$inputs"

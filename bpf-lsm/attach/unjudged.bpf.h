@@ -49,9 +49,9 @@ static __always_inline void note_unjudged(struct bpf_prog* prog) {
   const struct bw_unjudged* before = bpf_map_lookup_elem(&unjudged, &aux);
   struct bw_unjudged entry = {.time_ns = bpf_ktime_get_boot_ns(),
                               .count = before ? before->count + 1 : 1,
-                              .arguments = {regs->di, regs->si},
+                              .arguments = {first_in(regs), second_in(regs)},
                               .program_id = BPF_CORE_READ(prog, aux, id),
-                              .system_call = (__u32)regs->orig_ax};
+                              .system_call = number_in(regs)};
   bpf_map_update_elem(&unjudged, &aux, &entry, BPF_ANY);
 }
 
@@ -60,7 +60,7 @@ static __always_inline void name_call(struct bw_name* place) {
   const struct pt_regs* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
   forget(place);
   set_length(place, BPF_SNPRINTF((char*)place->bytes, BW_NAME_SIZE, "system call %d (0x%lx, 0x%lx)",
-                                 (int)regs->orig_ax, regs->di, regs->si));
+                                 (int)number_in(regs), first_in(regs), second_in(regs)));
 }
 
 // A global function, which the verifier walks through once: `address` is that of the program.

@@ -11,7 +11,9 @@
 
 static __always_inline __u32 count_of(struct bpf_link* link, enum bpf_link_type type) {
   if (type == BPF_LINK_TYPE_KPROBE_MULTI)
-    return BPF_CORE_READ(container_of_link(link, struct bpf_kprobe_multi_link), cnt);
+    return BW_KERNEL_HAS(kprobe_multi_link)
+               ? BPF_CORE_READ(container_of_link(link, struct bpf_kprobe_multi_link), cnt)
+               : 0;
   if (type == BPF_LINK_TYPE_UPROBE_MULTI)
     return BPF_CORE_READ(container_of_link(link, struct bpf_uprobe_multi_link), cnt);
   return BW_KERNEL_HAS(tracing_multi_link)
@@ -51,7 +53,7 @@ __noinline int admits_target(__u64 address, __u32 index) {
   if (!note) return 0;
   forget(&note->attachment.target);
   note->attachment.is_alias = 0;  // the file itself is known
-  if (type == BPF_LINK_TYPE_KPROBE_MULTI)
+  if (type == BPF_LINK_TYPE_KPROBE_MULTI && BW_KERNEL_HAS(kprobe_multi_link))
     name_probed_function(container_of_link(link, struct bpf_kprobe_multi_link), index);
   else if (type == BPF_LINK_TYPE_UPROBE_MULTI)
     name_probed_offset(note, container_of_link(link, struct bpf_uprobe_multi_link), index);

@@ -191,15 +191,4 @@ struct task_struct {
   struct css_set* cgroups;
 };
 
-struct pt_regs {
-  unsigned long bx;
-  unsigned long ax;
-  unsigned long cx;
-  unsigned long dx;
-  unsigned long si;
-  unsigned long di;
-  unsigned long orig_ax;
-  unsigned long ip;
-};
-
 #pragma clang attribute pop

@@ -1,64 +1,28 @@
 #include "loader/bundles/signed_load.h"
 
-#include <bpf/bpf.h>
-#include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <memory>
-#include <string>
 
-#include "base/fd.h"
-#include "bpf-lsm/abi/load_signature.h"
+#include "library/bpfwarden/load.h"
 #include "loader/btf/kernel_has.h"
-#include "loader/kernel/pins.h"
 #include "loader/kernel/syscall.h"
 
 namespace bpfwarden::loader {
-namespace {
 
-constexpr unsigned kOfThread = O_EXCL;  // PIDFD_THREAD, which older headers do not have
-
-bool put_into(const char* pins, int thread, const bw_load_signature& load) {
-  const Fd map(bpf_obj_get((std::string(pins) + "/map_load_signatures").c_str()));
-  if (map) return bpf_map_update_elem(map.get(), &thread, &load, BPF_ANY) == 0;
-  if (errno == ENOENT) errno = ENOPKG;
-  return false;
-}
-
-// Whoever else writes there harms this load, and admits nothing.
-bool put_beside(const bpf_attr& attr) {
-  auto load = std::make_unique<bw_load_signature>();
-  if (attr.signature_size > sizeof(load->bytes)) {
-    errno = E2BIG;
-    return false;
-  }
-  load->size = attr.signature_size;
-  load->keyring = attr.keyring_id;
-  load->flags = attr.fd_array_cnt != 0 ? uint32_t{BW_COVERS_MAP} : 0U;
-  std::memcpy(load->bytes, std::bit_cast<const void*>(attr.signature), attr.signature_size);
-  const Fd thread(static_cast<int>(::syscall(SYS_pidfd_open, ::gettid(), kOfThread)));
-  if (!thread) return false;
-  // During a takeover both kernel parts verify it.
-  (void)put_into(kPinsBeside, thread.get(), *load);
-  return put_into(kPinFolder, thread.get(), *load);
-}
-
-}  // namespace
-
-bool signatures_go_beside() { return !BW_KERNEL_HAS(signature_attr); }
+bool signatures_go_beside() { return bpfwarden_verifier() == BPFWARDEN_BPFWARDEN; }
 
 int load_signed(bpf_attr& attr) {
   if (!signatures_go_beside()) return sys_bpf(BPF_PROG_LOAD, attr);
-  if (attr.signature != 0 && !put_beside(attr)) return -1;
-  attr.signature = 0;
-  attr.signature_size = 0;
-  attr.keyring_id = 0;
-  attr.fd_array_cnt = 0;
-  return sys_bpf(BPF_PROG_LOAD, attr);
+  if (attr.signature == 0) {
+    attr.signature_size = attr.fd_array_cnt = 0;
+    attr.keyring_id = 0;
+    return sys_bpf(BPF_PROG_LOAD, attr);
+  }
+  const bpfwarden_signature signature = {
+      .bytes = std::bit_cast<const void*>(attr.signature),
+      .size = attr.signature_size,
+      .keyring = attr.keyring_id,
+      .flags = attr.fd_array_cnt != 0 ? uint32_t{BPFWARDEN_COVERS_MAP} : 0U};
+  return bpfwarden_load_program(&attr, sizeof(attr), &signature);
 }
 
 void make_exclusive(bpf_attr& attr, const void* hash, unsigned size) {

@@ -43,19 +43,33 @@ void write_probes(bw_image& image) {
   write_probe(image, BW_PROBE_UPROBE_SESSION, "uprobe.session", "uprobe.session");
 }
 
-// arch/x86/include/asm/syscall_wrapper.h: the first is where libbpf puts its probe.
-constexpr std::string_view kCallPrefixes[] = {
-    "__x64_sys_",         "__se_sys_",        "__do_sys_",       "__ia32_sys_",
-    "__ia32_compat_sys_", "__se_compat_sys_", "__do_compat_sys_"};
+// What the function of a system call is called begins so: arch/*/include/asm/syscall_wrapper.h.
+// Those of all architectures are in every image, for it may be signed for hosts of each. No kernel
+// has those of another.
+struct CallPrefix {
+  std::string_view text;
+  bool is_probed = false;  // libbpf puts its probe there
+};
+constexpr CallPrefix kCallPrefixes[] = {
+    {"__x64_sys_", true},    {"__arm64_sys_", true}, {"__se_sys_"},
+    {"__do_sys_"},           {"__ia32_sys_"},        {"__ia32_compat_sys_"},
+    {"__arm64_compat_sys_"}, {"__se_compat_sys_"},   {"__do_compat_sys_"}};
+
+constexpr std::string_view kProbedHere =
+#ifdef __aarch64__
+    "__arm64_sys_";
+#else
+    "__x64_sys_";
+#endif
 
 std::vector<SeenAs> functions_of_call(size_t family, const TextMatch& target, Action action) {
   std::vector<SeenAs> functions;
-  for (const std::string_view prefix : kCallPrefixes) {
+  for (const auto& [prefix, is_probed] : kCallPrefixes) {
+    if (action == Action::allow && !is_probed) continue;
     std::string function = std::string(prefix) + target.text;
     if (function.size() >= BW_NAME_SIZE) continue;  // no system call has such a name
     const auto match = target.match == TargetMatch::all ? TargetMatch::prefix : target.match;
     functions.push_back({family, {match, std::move(function)}});
-    if (action == Action::allow) break;
   }
   return functions;
 }
@@ -97,7 +111,7 @@ std::vector<AttachPoint> as_seen(AttachPoint attach) {
   const bool is_known = attach.target != kUnknownTarget;
   if (is_call(name)) {
     attach.family = probe_of_call(name);
-    if (is_known) attach.target.insert(0, kCallPrefixes[0]);
+    if (is_known) attach.target.insert(0, kProbedHere);
     return {std::move(attach)};
   }
   if (is_known)

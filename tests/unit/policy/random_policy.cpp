@@ -33,6 +33,7 @@ const Strings& target_names() {
                                 "sched_switch",
                                 "openat",
                                 "__x64_sys_openat",
+                                "__arm64_sys_openat",
                                 "__se_sys_openat",
                                 string(127, 'x'),
                                 string(126, 'x'),

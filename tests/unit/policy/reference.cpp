@@ -99,14 +99,15 @@ Match match_at_load(const Written& written, const Rule& rule, const Load& load) 
 // A probe of a system call is attached as one of its function.
 bool is_meant_as_syscall(const Written& written, const Rule& rule, const AttachPoint& attach) {
   constexpr std::string_view prefixes[] = {
-      "__x64_sys_",         "__ia32_sys_",      "__se_sys_",       "__do_sys_",
-      "__ia32_compat_sys_", "__se_compat_sys_", "__do_compat_sys_"};
+      "__x64_sys_",          "__arm64_sys_",     "__ia32_sys_",
+      "__se_sys_",           "__do_sys_",        "__ia32_compat_sys_",
+      "__arm64_compat_sys_", "__se_compat_sys_", "__do_compat_sys_"};
   const std::string_view family = attach_families()[attach.family].name;
   if (family != "kprobe" && family != "kretprobe") return false;
   const std::string head = family == "kprobe" ? "ksyscall/" : "kretsyscall/";
   return std::ranges::any_of(prefixes, [&](std::string_view prefix) {
-    const bool is_first = prefix == prefixes[0];
-    return (is_first || rule.action != Action::allow) && attach.target.starts_with(prefix) &&
+    const bool is_probed = prefix == "__x64_sys_" || prefix == "__arm64_sys_";
+    return (is_probed || rule.action != Action::allow) && attach.target.starts_with(prefix) &&
            is_meant(written.body, head + attach.target.substr(prefix.size()));
   });
 }
@@ -272,9 +273,13 @@ Mode fixed_mode(const Policy& policy, const Load& load) {
 std::vector<AttachPoint> seen_by_the_kernel(const AttachPoint& point) {
   const std::string_view family = attach_families()[point.family].name;
   std::vector<AttachPoint> seen = {point};
-  if (family == "ksyscall") seen = {{*find_family("kprobe"), "__x64_sys_" + point.target, {}}};
-  if (family == "kretsyscall")
-    seen = {{*find_family("kretprobe"), "__x64_sys_" + point.target, {}}};
+#ifdef __aarch64__
+  const std::string function = "__arm64_sys_" + point.target;
+#else
+  const std::string function = "__x64_sys_" + point.target;
+#endif
+  if (family == "ksyscall") seen = {{*find_family("kprobe"), function, {}}};
+  if (family == "kretsyscall") seen = {{*find_family("kretprobe"), function, {}}};
   if (family == "usdt") {
     const std::string target = point.target.substr(0, point.target.find(':')) + ":0x…";
     seen = {{*find_family("uprobe"), target, {}}, {*find_family("uprobe.multi"), target, {}}};

@@ -179,7 +179,7 @@ TEST_CASE("allow_doctor_to_see_what_the_kernel_makes_of_signatures",
     if (one["name"] == "signed trial") detail = one["detail"], finding = one["finding"];
     if (one["name"] == "signature verification" && !BW_KERNEL_HAS(signature_attr)) {
       CHECK(one["finding"] == "ok");
-      CHECK(says(one["detail"], "verified by bpfwarden"));
+      CHECK(says(one["detail"], "by bpfwarden: prog-used-maps"));
       CHECK(doctor["can_enforce"] == true);
     }
   }
@@ -249,7 +249,7 @@ TEST_CASE(
     "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
     "maps]") {
   Warden warden;
-  const bool holds = BW_KERNEL_HAS(folded_maps);
+  const bool holds = covers_maps();
   warden.apply("audit", kAsksForMaps);
   const uint64_t before = warden.version();
   const Ran enforced = warden.try_apply("enforce", kAsksForMaps, warden.raise_version());
@@ -275,7 +275,7 @@ TEST_CASE("allow_rules_to_be_content_with_what_the_kernel_tells",
           "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   Warden warden;
-  const int less = BW_KERNEL_HAS(folded_maps) ? EPERM : 0;  // it is less only where there is more
+  const int less = covers_maps() ? EPERM : 0;  // it is less only where there is more
   warden.apply("enforce", std::string("accept-kernel = [\"prog-only\"]\n") + kAsksForMaps);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
   CHECK(load(Load{}.signed_by(warden.netops())).error == less);

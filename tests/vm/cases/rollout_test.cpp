@@ -10,6 +10,7 @@
 #include <chrono>
 #include <thread>
 
+#include "loader/policies/policy_store.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
@@ -170,6 +171,55 @@ TEST_CASE(
   CHECK(status()["confirm_within"] > 200);
   REQUIRE(run("bpfwarden confirm").status == 0);
   CHECK(status()["confirm_within"] == 0);
+}
+
+// What a boot brought back although this kernel cannot hold it, for it was confirmed on another
+// one.
+TEST_CASE(
+    "deny_a_rollback_to_what_the_kernel_cannot_hold",
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:folded_maps][kernel:program_digest]") {
+  const bool lacks_digests = !BW_KERNEL_HAS(program_digest);
+  if (covers_maps() && !lacks_digests) SKIP("this kernel holds all of a policy");
+  Warden warden;
+  const std::string rule = "[[rules]]\nname = \"one\"\nallow = [\"xdp\"]\n";
+  const std::string asks_too_much =
+      rule +
+      (lacks_digests
+           ? "signature = \"unsigned\"\ndigests = [\"sha256:" + std::string(64, '0') + "\"]\n"
+           : "signed-by = [\"netops\"]\nsignature = \"prog-used-maps\"\n");
+  const std::string accepts =
+      std::string("accept-kernel = [\"") + (lacks_digests ? "no-digests" : "prog-only") + "\"]\n";
+  warden.apply("enforce", kXdpFromAnyone);
+  const auto confirmed_elsewhere = loader::check_policy_file(
+      warden.write_policy("enforce", asks_too_much, warden.raise_version()));
+  REQUIRE(confirmed_elsewhere.compiled);
+  REQUIRE(loader::save_policy(confirmed_elsewhere));
+  REQUIRE(loader::save_for_boot(*confirmed_elsewhere.compiled->image));
+  const Ran booted = run("bpfwarden apply --saved");
+  INFO(booted.output);
+  REQUIRE(booted.status == 0);
+  CHECK(status()["policy_version"] == warden.version());
+
+  warden.apply("enforce", kXdpFromAnyone);
+  const Ran back = run("bpfwarden rollback");
+  INFO(back.output);
+  CHECK(back.status == 1);
+  CHECK(says(back, "this kernel cannot hold what the policy says in"));
+  CHECK(says(back, "nothing was changed"));
+  CHECK(status()["policy_version"] == warden.version());
+  CHECK(load({}).error == 0);
+
+  // With the weakness accepted, or refusing nothing, it is brought back.
+  warden.apply("enforce", accepts + asks_too_much);
+  warden.apply("enforce", kXdpFromAnyone);
+  CHECK(run("bpfwarden rollback --confirm-within 0").status == 0);
+  CHECK(status()["policy_version"] == warden.version() - 1);
+  CHECK(load({}).error == EPERM);
+  warden.apply("audit", asks_too_much);
+  warden.apply("enforce", kXdpFromAnyone);
+  CHECK(run("bpfwarden rollback").status == 0);
+  CHECK(status()["policy_version"] == warden.version() - 1);
+  CHECK(load({}).error == 0);
 }
 
 TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][rollout][bare]") {

@@ -5,9 +5,22 @@
 
 base_programs=(bash keyctl openssl ip tc)
 
+# Where the guest's programs and libraries come from: this machine, or a tree of Debian's.
+tree_of_guest() { [[ $architecture == amd64 ]] || printf '%s' "$deps/arm64/sysroot"; }
+
+program_path() { # NAME
+  local tree folder
+  tree=$(tree_of_guest)
+  for folder in usr/bin bin usr/sbin sbin; do
+    [[ ! -x $tree/$folder/$1 ]] || { printf '%s\n' "$tree/$folder/$1"; return; }
+  done
+  return 1
+}
+
 bpftool_path() {
   local own=$deps/prefix/usr/sbin/bpftool
-  if [[ -x $own ]]; then printf '%s\n' "$own"; else command -v bpftool; fi
+  [[ $architecture == amd64 ]] || own=$deps/arm64/prefix/usr/sbin/bpftool
+  if [[ -x $own ]]; then printf '%s\n' "$own"; else program_path bpftool; fi
 }
 
 # The base has /bin, /sbin, /lib, /lib64 as symbolic links into /usr. A directory
@@ -29,12 +42,20 @@ place() {
 }
 
 # The shared libraries a program needs, loader and sanitizer runtimes included.
-libraries_of() { ldd "$@" 2>/dev/null | sed -nE 's/.*[[:space:]](\/[^ ]+) \(0x.*/\1/p; s/^[[:space:]]*(\/[^ ]+) \(0x.*/\1/p' | sort -u; }
+libraries_of() {
+  local program
+  {
+    if [[ $architecture == amd64 ]]; then
+      ldd "$@"
+    else
+      for program in "$@"; do qemu-aarch64 -L "$(tree_of_guest)" -E LD_TRACE_LOADED_OBJECTS=1 "$program"; done
+    fi
+  } 2>/dev/null | sed -nE 's/.*[[:space:]](\/[^ ]+) \(0x.*/\1/p; s/^[[:space:]]*(\/[^ ]+) \(0x.*/\1/p' | sort -u; }
 
 place_libraries() { # STAGE PROGRAM...
   local stage=$1 library
   shift
-  while IFS= read -r library; do place "$stage" "$library" "$library"; done < <(libraries_of "$@")
+  while IFS= read -r library; do place "$stage" "$(tree_of_guest)$library" "$library"; done < <(libraries_of "$@")
 }
 
 pack() { # STAGE
@@ -45,14 +66,14 @@ populate_base() { # STAGE
   local stage=$1 program path paths=()
   mkdir -p "$stage"/usr/{bin,lib,lib64,local/bin} "$stage"/{proc,sys,dev,run,tmp,root,etc/ssl,usr/lib/ssl,var}
   for program in "${base_programs[@]}"; do
-    path=$(PATH=$PATH:/usr/sbin:/sbin command -v "$program") || fail "$program is missing" "run scripts/setup"
+    path=$(program_path "$program") || fail "$program is missing" "run scripts/setup"
     place "$stage" "$path" "/usr/bin/$program"
     paths+=("$path")
   done
   path=$(bpftool_path)
   place "$stage" "$path" /usr/bin/bpftool
   place_libraries "$stage" "${paths[@]}" "$path"
-  place "$stage" "$(command -v busybox)" /usr/bin/busybox
+  place "$stage" "$(program_path busybox)" /usr/bin/busybox
   place "$stage" /etc/ssl/openssl.cnf /etc/ssl/openssl.cnf
   place "$stage" /etc/ssl/openssl.cnf /usr/lib/ssl/openssl.cnf
   place "$stage" "$here/guest/guest-init" /init
@@ -80,14 +101,14 @@ populate_links() { # STAGE
 # Named after what it is made from: a newer tool or script makes a newer base.
 base_key() {
   local program
-  for program in "${base_programs[@]}" busybox; do command -v "$program"; done |
+  for program in "${base_programs[@]}" busybox; do program_path "$program"; done |
     cat - <(bpftool_path) <(printf '%s\n' "$here/guest/guest-init" "$here/guest/initramfs.sh" /etc/ssl/openssl.cnf) |
     xargs stat -L -c '%n %s %Y' | sha256sum | cut -c1-16
 }
 
 base_archive() {
   local archive scratch
-  archive=$state/base-$(PATH=$PATH:/usr/sbin:/sbin base_key).cpio
+  archive=$state/base-$(base_key).cpio
   if [[ ! -f $archive ]]; then
     scratch=$(mktemp -d "$state/base.XXXXXX")
     mkdir "$scratch/files" "$scratch/links"

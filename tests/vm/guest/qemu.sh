@@ -2,13 +2,18 @@
 # shellcheck shell=bash disable=SC2030,SC2031,SC2034,SC2154  # shares variables with tests/vm/run
 
 default_kernel=7.3
-qemu="qemu-system-x86_64"
+architecture=amd64
 qemu_pid=""
 accelerator=""
 
-find_kernel() { # SERIES | RELEASE | PATH
+qemu() { [[ $architecture == amd64 ]] && echo qemu-system-x86_64 || echo qemu-system-aarch64; }
+
+find_kernel() { # SERIES | RELEASE | arm64-SERIES | PATH
   local image=$1
-  if [[ $1 != */* ]]; then
+  if [[ $1 == arm64-* ]]; then
+    image=$deps/arm64/kernels/${1#arm64-}/vmlinuz
+    [[ -f $image ]] || "$root/scripts/setup" --arm64 >&2 || exit 125
+  elif [[ $1 != */* ]]; then
     image=$deps/kernels/$1/vmlinuz
     [[ -f $image ]] || "$root/scripts/setup" --kernels "$1" >&2 || exit 125
   fi
@@ -21,6 +26,7 @@ find_kernel() { # SERIES | RELEASE | PATH
 # hangs in "KVM internal error". Only a boot tells; its result holds until the
 # machine reboots.
 choose_accelerator() {
+  [[ $architecture == amd64 ]] || { accelerator=tcg; return; }
   local cache=$deps/kvm-probe boot
   boot=$(</proc/sys/kernel/random/boot_id)
   exec 8>"$cache.lock"
@@ -65,11 +71,13 @@ probe_kvm() {
 # One thread for both CPUs: with one each, QEMU 7.2 may run an instruction that the
 # other CPU is patching (static keys, trampolines), and the guest's kernel panics.
 machine_arguments() { # IMAGE WORK
-  local cpu=max accel=tcg,thread=single processors=2
+  local cpu=max accel=tcg,thread=single processors=2 machine=q35
+  # Pointer authentication, which max has, makes the guest four times slower.
+  [[ $architecture == amd64 ]] || cpu=cortex-a72 machine=virt
   [[ -z $instructions ]] || { accelerator=tcg processors=1; }
   [[ $accelerator == tcg ]] || { cpu=host accel=$accelerator; }
   arguments=(
-    -M q35 -accel "$accel" -cpu "$cpu" -m "$memory" -smp "$processors"
+    -M "$machine" -accel "$accel" -cpu "$cpu" -m "$memory" -smp "$processors"
     -nodefaults -no-user-config -display none -no-reboot
     -kernel "$1"
     -append "console=ttyS0 quiet panic=-1 oops=panic lsm=landlock,lockdown,yama,integrity,bpf$append"
@@ -91,8 +99,12 @@ memory_file() { # STATE
 
 # Runs the guest to its end, the command's output going to standard output.
 start_qemu() { # IMAGE WORK
-  local arguments status=0 reader readers=()
+  local arguments status=0 reader readers=() port ports=()
   machine_arguments "$1" "$2"
+  for port in console output status files; do ports+=(-serial "chardev:$port"); done
+  # Its machine has one port of another kind.
+  [[ $architecture == amd64 ]] ||
+    ports=(-device "pci-serial-4x,chardev1=console,chardev2=output,chardev3=status,chardev4=files")
   : >"$2/console"
   # FIFOs, not our own standard output: QEMU would make that non-blocking.
   mkfifo "$2/output" "$2/status.in" "$2/status.out"
@@ -104,11 +116,10 @@ start_qemu() { # IMAGE WORK
   [[ -z $restore ]] || hand_over_job "$2" &
   # pdeathsig: even a SIGKILL of this shell (a test runner's limit) ends QEMU.
   setpriv --pdeathsig TERM timeout --foreground -k 5 "$timeout" \
-    setpriv --pdeathsig KILL "$qemu" "${arguments[@]}" -pidfile "$2/pid" \
-    -chardev "file,id=console,path=$2/console" -serial chardev:console \
-    -chardev "file,id=output,path=$2/output" -serial chardev:output \
-    -chardev "pipe,id=status,path=$2/status" -serial chardev:status \
-    -chardev "file,id=files,path=$2/files" -serial chardev:files \
+    setpriv --pdeathsig KILL "$(qemu)" "${arguments[@]}" -pidfile "$2/pid" \
+    -chardev "file,id=console,path=$2/console" -chardev "file,id=output,path=$2/output" \
+    -chardev "pipe,id=status,path=$2/status" -chardev "file,id=files,path=$2/files" \
+    "${ports[@]}" \
     -qmp "unix:$2/qmp,server=on,wait=off" \
     </dev/null >"$2/qemu.err" 2>&1 &
   qemu_pid=$!
@@ -137,5 +148,10 @@ interactive_qemu() { # IMAGE WORK
   [[ -t 0 ]] || fail "a shell needs a terminal" "use tests/vm/run -- COMMAND in scripts"
   machine_arguments "$1" "$2"
   say "Ctrl-A X leaves the guest"
-  "$qemu" "${arguments[@]}" -serial mon:stdio
+  if [[ $architecture == amd64 ]]; then
+    "$(qemu)" "${arguments[@]}" -serial mon:stdio
+  else
+    "$(qemu)" "${arguments[@]}" -chardev stdio,id=console,mux=on,signal=off -mon console \
+      -device pci-serial,chardev=console
+  fi
 }

@@ -96,10 +96,10 @@ TEST_CASE("deny_attachments_of_who_shares_its_files",
 }
 
 // Of each family and route.
-TEST_CASE(
-    "allow_attachments_of_threads_that_are_looked_at_afterwards",
-    "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi][kernel:tracing_multi_link][kernel:"
-    "cgroup_link][kernel:kernfs_parent][kernel:user_strings]") {
+TEST_CASE("allow_attachments_of_threads_that_are_looked_at_afterwards",
+          "[vm][attach][kernel][kernel:fsession][kernel:tracing_multi][kernel:tracing_multi_link]["
+          "kernel:kprobe_multi_link][kernel:"
+          "cgroup_link][kernel:kernfs_parent][kernel:user_strings]") {
   const Sites sites;
   Warden warden;
   std::vector<Row> rows = all_rows();
