@@ -43,11 +43,12 @@ struct bw_unjudged {
 
 // bw_program.flags
 enum {
-  BW_PROGRAM_SIGNED = 1,      // this very load carried a verified signature
-  BW_PROGRAM_UNCOMPARED = 2,  // the staged policy asks for its digest, which was not yet known
-  BW_PROGRAM_NO_DIGEST = 4,   // its digest was not yet known at the load
-  BW_PROGRAM_OPEN = 8,        // which the policy asked for
-  BW_PROGRAM_NO_TARGET = 16,  // its load named no target or attach point to judge
+  BW_PROGRAM_SIGNED = 1,          // this very load carried a verified signature
+  BW_PROGRAM_UNCOMPARED = 2,      // the staged policy asks for its digest, which was not yet known
+  BW_PROGRAM_NO_DIGEST = 4,       // its digest was not yet known at the load
+  BW_PROGRAM_OPEN = 8,            // which the policy asked for
+  BW_PROGRAM_NO_TARGET = 16,      // its load named no target or attach point to judge
+  BW_PROGRAM_VERIFIED_HERE = 32,  // its signature, or that of its loader, by bpfwarden
 };
 
 // bw_program.standing

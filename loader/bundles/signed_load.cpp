@@ -45,10 +45,13 @@ bool put_beside(const bpf_attr& attr) {
 
 }  // namespace
 
-bool signatures_go_beside() { return !BW_KERNEL_HAS(signature_attr); }
+bool signatures_go_beside(bool covers_map) {
+  return !BW_KERNEL_HAS(signature_attr) || (covers_map && !BW_KERNEL_HAS(folded_maps));
+}
 
 int load_signed(bpf_attr& attr) {
-  if (!signatures_go_beside()) return sys_bpf(BPF_PROG_LOAD, attr);
+  if (!signatures_go_beside(attr.signature != 0 && attr.fd_array_cnt != 0))
+    return sys_bpf(BPF_PROG_LOAD, attr);
   if (attr.signature != 0 && !put_beside(attr)) return -1;
   attr.signature = 0;
   attr.signature_size = 0;
@@ -58,10 +61,8 @@ int load_signed(bpf_attr& attr) {
 }
 
 void make_exclusive(bpf_attr& attr, const void* hash, unsigned size) {
-  if (!BW_KERNEL_HAS(exclusive_maps)) {
-    attr.map_flags |= BPF_F_NUMA_NODE;
-    return;
-  }
+  if (!BW_KERNEL_HAS(folded_maps)) attr.map_flags |= BPF_F_NUMA_NODE;
+  if (!BW_KERNEL_HAS(exclusive_maps)) return;
   attr.excl_prog_hash = as_u64(static_cast<const char*>(hash));
   attr.excl_prog_hash_size = size;
 }

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "tests/vm/helpers/attach/attach_routes.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/sharing.h"
 
@@ -127,7 +126,6 @@ TEST_CASE("attack_fill_the_table_of_programs_by_loads", "[vm][attack][slow]") {
 TEST_CASE(
     "attack_fill_the_table_of_loader_maps",
     "[vm][attack][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"theirs\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");

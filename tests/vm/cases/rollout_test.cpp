@@ -11,7 +11,6 @@
 #include <thread>
 
 #include "tests/vm/helpers/effort.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -358,7 +357,6 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]"
 TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");
   // Slots differ: in the staged policy netops comes after another key.
