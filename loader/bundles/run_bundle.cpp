@@ -107,7 +107,7 @@ Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
 // metadata by itself, unless the policy wants that verified, which bpfwarden does.
 bool checks_by_itself(const keyring::Bundle& bundle) {
   const bool covers_no_map = BW_KERNEL_HAS(signature_attr) && !BW_KERNEL_HAS(folded_maps);
-  return covers_no_map && !bundle.self_check_signature.empty() && !deciding_policy_asks_for_maps();
+  return covers_no_map && !bundle.self_check_signature.empty() && !policy_in_kernel_asks_for_maps();
 }
 
 Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {

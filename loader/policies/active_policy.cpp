@@ -43,7 +43,7 @@ bool asks_for_maps(const bw_image& image) {
   return !std::ranges::equal(less, more);
 }
 
-bool deciding_policy_asks_for_maps() {
+bool policy_in_kernel_asks_for_maps() {
   const auto open = [](const char* map) {
     return open_pin_to_read(std::string(kPinFolder) + "/map_" + map);
   };
@@ -55,9 +55,11 @@ bool deciding_policy_asks_for_maps() {
   if (!control || !generations) return false;
   const auto word = read_control(control.get());
   if (!word) return false;
-  const auto deciding =
-      read_generation(generations.get(), deciding_generation(*word, boot_time_ns()));
-  return deciding && *deciding && asks_for_maps(*(*deciding)->image);
+  const auto asks = [&](uint64_t number) {
+    const auto one = read_generation(generations.get(), number);
+    return one && *one && asks_for_maps(*(*one)->image);
+  };
+  return asks(deciding_generation(*word, boot_time_ns())) || asks(word->staged);
 }
 
 Status require_newer(const bw_image& active, const bw_image& next) {

@@ -28,9 +28,10 @@ struct ActivePolicy {
 // Some rule asks for signatures that cover maps.
 [[nodiscard]] bool asks_for_maps(const bw_image& image);
 
-// Likewise of the policy that decides. For whoever loads: nothing is opened to be written, of which
-// the kernel part would tell. False where it cannot be read.
-[[nodiscard]] bool deciding_policy_asks_for_maps();
+// Likewise of the policy that decides, or of the staged one, which is to see what it would. For
+// whoever loads: nothing is opened to be written, of which the kernel part would tell. False where
+// it cannot be read.
+[[nodiscard]] bool policy_in_kernel_asks_for_maps();
 
 // Versions only increase.
 [[nodiscard]] Status require_newer(const bw_image& active, const bw_image& next);

@@ -181,9 +181,10 @@ std::vector<uint32_t> map_ids(const Fd& program) {
 
 std::pair<int, int> run_both(const Signer& signer, keyring::KeySerial ring, bool share) {
   const Skeleton skeleton = {.bundle = sign_object("xdp_pass", signer)};
-  const Attempt maps[] = {skeleton.create_map(), skeleton.create_map()};
-  const Attempt first = skeleton.load_loader(maps[0].fd, ring);
-  const Attempt second = skeleton.load_loader(maps[share ? 0 : 1].fd, ring);
+  const Attempt map = skeleton.create_map();
+  const Attempt first = skeleton.load_loader(map.fd, ring);
+  const Attempt other = share ? Attempt() : skeleton.create_map();
+  const Attempt second = skeleton.load_loader(share ? map.fd : other.fd, ring);
   if (first.error != 0 || second.error != 0) return {first.error, second.error};
   const int ran = skeleton.run(first.fd);
   return {ran, skeleton.run(second.fd)};
