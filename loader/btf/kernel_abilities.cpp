@@ -41,8 +41,8 @@ string keyrings_text(const KernelAbilities& kernel) {
 string attach_text(const KernelAbilities& kernel) {
   return kernel.awaits_ends
              ? "all of it"
-             : "all of it; refused: threads under `detect`, links of many targets that no rule "
-               "admits wherever they go";
+             : "all of it; refused: threads under `detect`, and raw tracepoints and links of many "
+               "targets that no rule admits wherever they go";
 }
 
 constexpr KernelFacts kBefore = {

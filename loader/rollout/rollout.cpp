@@ -156,6 +156,13 @@ Result<Promoted> rollback(const ApplyOptions& options) {
   auto policy = load_policy(previous->image->policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
   policy->compiled->image = std::move(previous->image);  // it may be the audit form of its text
+  // What a boot brought back, rather than nothing, nobody brings back by choice. What returns by
+  // itself at the deadline is not held up.
+  if (!at_once)
+    if (auto held =
+            require_held(held_against(*policy->compiled, abilities_of_kernel(), Occasion::change));
+        !held)
+      return std::unexpected(std::move(held).error());
   auto applied = at_once ? return_to_fallback(*active) : apply_locked(*policy, options, true);
   if (!applied) return std::unexpected(std::move(applied).error());
   return Promoted{std::move(*policy), *applied};

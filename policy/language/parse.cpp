@@ -5,8 +5,8 @@
 #include <chrono>
 #include <tuple>
 
-// The one file that knows toml++ (tests/lint/arrows). It lies with the language that it is read into:
-// a folder would hold nothing else.
+// The one file that knows toml++ (tests/lint/arrows). It lies with the language that it is read
+// into: a folder would hold nothing else.
 //
 // toml++ 3.3 asserts (and without asserts assumes) what a text such as "[[\n" does not keep, and
 // then handles that very case; and it takes for unreachable that a character is not white space

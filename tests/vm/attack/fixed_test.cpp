@@ -239,7 +239,7 @@ std::string feature_probe() { return run("bpftool feature probe kernel").output;
 
 }  // namespace
 
-TEST_CASE("allow_probes_to_tell_the_truth", "[vm][probes][bare]") {
+TEST_CASE("allow_probes_to_tell_the_truth", "[vm][probes][bare][slow]") {
   run("bpfwarden off");
   const std::vector<int> without = answers();
   const std::string lines = feature_probe();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/vm/helpers/attach/attach_routes.h"
+#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/sharing.h"
 
@@ -142,7 +143,9 @@ TEST_CASE(
   CHECK(load_bundle(bundle, warden.ring()) == 0);
 }
 
-TEST_CASE("attack_fill_the_table_of_calls_that_are_watched", "[vm][attack]") {
+TEST_CASE("attack_fill_the_table_of_calls_that_are_watched",
+          "[vm][attack][kernel][kernel:task_work][kernel:task_work_impl]") {
+  needs_awaited_ends();
   Warden warden;
   warden.apply("enforce",
                "multithreaded-attach = \"detect\"\n"

@@ -46,7 +46,7 @@ void all_is_well(size_t hooks) {
 
 }  // namespace
 
-TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][kernel][kernel:signature_attr]") {
+TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][kernel][kernel:signature_attr][slow]") {
   Warden warden;
   warden.apply("enforce", kRules);
   CHECK(load({}).error == EPERM);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "dawdle.skel.h"
+#include "loader/bundles/light_skeleton.h"
 #include "loader/bundles/run_bundle.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
@@ -133,12 +134,25 @@ uint32_t verdict_of(const Fd& program) {
   return bpf_prog_test_run_opts(program.get(), &options) == 0 ? options.retval : 0;
 }
 
+// Where nobody verifies, as before 6.18 without bpfwarden.
+Fd load_unverified(const keyring::Bundle& bundle) {
+  const Skeleton skeleton = {.bundle = bundle, .is_signed = false};
+  const Attempt map = skeleton.create_map();
+  const Attempt program = skeleton.load_loader(map.fd, 0);
+  auto context = loader::loader_context(bundle.maps.size(), bundle.programs.size());
+  int fd = -1;  // of the only program, which is the last thing there
+  if (loader::run_loader(program.fd, context))
+    std::memcpy(&fd, context.data() + context.size() - sizeof(fd), sizeof(fd));
+  return Fd(fd);
+}
+
 uint32_t load_while(Take take, Tally& tally, const Signer& signer, keyring::KeySerial ring) {
   const keyring::Bundle bundle = sign_object(kVerdict, signer);
   const Writer writer(take, tally);
   run_on(0);
   const auto loaded = loader::load_bundle(bundle, ring);
-  return loaded ? verdict_of(loaded->front().fd) : 0;
+  if (loaded) return verdict_of(loaded->front().fd);
+  return loaded.error().code == ENOPKG ? verdict_of(load_unverified(bundle)) : 0;
 }
 
 bool is_written(Take take) {

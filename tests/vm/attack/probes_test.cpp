@@ -103,7 +103,7 @@ Fd pmu_event(const Kind& kind) {
 
 }  // namespace
 
-TEST_CASE("attack_append_a_probe_after_the_decision", "[vm][attack][control]") {
+TEST_CASE("attack_append_a_probe_after_the_decision", "[vm][attack][control][slow]") {
   appended.must_have_worked();
   Warden warden;
   for (const Kind& kind : kKinds) {

@@ -151,7 +151,7 @@ TEST_CASE("attack_ask_twice_for_a_program_that_no_digest_admits",
 }
 
 TEST_CASE("attack_ask_twice_for_a_program_whose_digest_is_denied",
-          "[vm][attack][control][kernel][kernel:program_digest]") {
+          "[vm][attack][control][kernel][kernel:program_digest][slow]") {
   needs_digests();
   by_asking_twice.must_have_worked();
   Warden warden;

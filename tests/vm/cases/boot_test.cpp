@@ -68,7 +68,7 @@ TEST_CASE("allow_everything_at_a_boot_with_bpfwarden_off", "[vm][boot]") {
   CHECK(run("bpfwarden status").status == 1);
 }
 
-TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot]") {
+TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][boot][slow]") {
   Warden warden;
   reboot_under(warden);
   {
@@ -86,7 +86,7 @@ TEST_CASE("allow_at_one_boot_with_bpfwarden_audit_and_deny_at_the_next", "[vm][b
 }
 
 // Neither of what is not the parameter, nor of a value that means nothing.
-TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot]") {
+TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][boot][slow]") {
   Warden warden;
   reboot_under(warden);
   const CommandLine line("xbpfwarden=off bpfwarden=offf bpfwarden.off -- bpfwarden=off");
@@ -98,7 +98,7 @@ TEST_CASE("deny_at_a_boot_with_a_command_line_that_only_looks_like_off", "[vm][b
 
 // Before 7.3 this switch turns BPF LSM off, and nothing in our maps or pins shows it; since then it
 // cannot be moved while hooks are there.
-TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot]") {
+TEST_CASE("deny_to_come_up_in_silence_where_the_kernel_does_not_ask", "[vm][boot][slow]") {
   Warden warden;
   reboot_under(warden);
   REQUIRE(run("bpfwarden boot").status == 0);

@@ -73,7 +73,7 @@ done
 }  // namespace
 
 TEST_CASE("allow_exactly_those_certificates_that_the_kernel_takes",
-          "[vm][bare][keyring][kernel][kernel:signature_attr]") {
+          "[vm][bare][keyring][kernel][kernel:signature_attr][slow]") {
   const test::TempDir folder;
   const std::string script = folder.write("try.sh", kTryAll).string();
   const Ran ran = run("bash " + script + " " + folder.path().string());

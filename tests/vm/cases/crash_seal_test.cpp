@@ -290,7 +290,8 @@ TEST_CASE("deny_to_seal_by_a_guard_that_is_anothers_or_not_whole", "[vm][crash][
   switch_off();
 }
 
-TEST_CASE("deny_while_confirm_seals_and_is_killed_or_fails_at_each_change", "[vm][crash][bare]") {
+TEST_CASE("deny_while_confirm_seals_and_is_killed_or_fails_at_each_change",
+          "[vm][crash][bare][slow]") {
   Warden warden;
   await_seal(warden);
   // Closed for all but the last step, it can still be taken away, and brought back.
@@ -316,7 +317,7 @@ TEST_CASE("deny_while_seal_is_killed_or_fails_at_each_change", "[vm][crash][slow
 // An `apply` that goes on with what one before it has begun, and then what only a signed one can
 // do.
 TEST_CASE("deny_while_a_signed_policy_comes_to_a_sealed_host_and_is_killed_or_fails",
-          "[vm][crash][bare]") {
+          "[vm][crash][bare][slow]") {
   Warden warden;
   await_seal(warden);
   REQUIRE(run_interrupted({"bpfwarden", "confirm"}, {.at = 12}).status == -1);

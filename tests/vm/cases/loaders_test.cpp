@@ -172,7 +172,7 @@ TEST_CASE("allow_doctor_to_see_what_the_kernel_makes_of_signatures",
     if (one["name"] == "signed trial") detail = one["detail"], finding = one["finding"];
     if (one["name"] == "signature verification" && !BW_KERNEL_HAS(signature_attr)) {
       CHECK(one["finding"] == "ok");
-      CHECK(says(one["detail"], "verified by bpfwarden"));
+      CHECK(says(one["detail"], "by bpfwarden: prog-used-maps"));
       CHECK(doctor["can_enforce"] == true);
     }
   }

@@ -141,7 +141,7 @@ void fill_tallies() {
 
 TEST_CASE("allow_and_deny_counted_by_rule_from_one_generation_to_the_next",
           "[vm][bare][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   CHECK(value(metrics(), "bpfwarden_active") == 0);
   warden.apply("enforce", kRules);
@@ -227,7 +227,7 @@ TEST_CASE(
 
 TEST_CASE("allow_metrics_to_tell_what_a_rollout_waits_for",
           "[vm][bare][metrics][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   const Attempt resident = load({});
   warden.apply("audit", kRules);

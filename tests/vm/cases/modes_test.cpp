@@ -190,7 +190,7 @@ TEST_CASE("deny_goes_on_where_nobody_sees_the_pins", "[vm][modes]") {
   }
 }
 
-TEST_CASE("allow_programs_from_before", "[vm][bare][modes]") {
+TEST_CASE("allow_programs_from_before", "[vm][bare][modes][slow]") {
   Warden warden;
   REQUIRE(run("bpftool prog load " + std::string(kObjects) + "/xdp_bare.bpf.o /sys/fs/bpf/resident")
               .status == 0);
@@ -221,7 +221,7 @@ TEST_CASE("allow_programs_from_before", "[vm][bare][modes]") {
   CHECK(status()["residents"]["count"] == 0);
 }
 
-TEST_CASE("allow_events_to_be_counted_without_a_gap", "[vm][modes]") {
+TEST_CASE("allow_events_to_be_counted_without_a_gap", "[vm][modes][slow]") {
   Warden warden;
   warden.apply("audit", "", "allow");
   const uint64_t decided = status()["counters"]["decided"];

@@ -67,7 +67,8 @@ Fd loaded_as(bpf_prog_type type) { return loaded(Load::of_type(type, 0)); }
 
 }  // namespace
 
-TEST_CASE("allow_no_random_buffer_to_carry_more_than_the_reader_says", "[vm][attach][fuzz][bare]") {
+TEST_CASE("allow_no_random_buffer_to_carry_more_than_the_reader_says",
+          "[vm][attach][fuzz][bare][slow]") {
   policy::test::Dice dice(policy::test::test_seed());
   WARN("BPFWARDEN_TEST_SEED=" << policy::test::test_seed());
   Taken taken;

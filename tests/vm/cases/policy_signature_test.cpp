@@ -256,6 +256,13 @@ class Loaders {
     return true;
   }
 
+  // Where bpfwarden verifies it does so for two at once.
+  static int load_again(const Load& request) {
+    int error = EAGAIN;
+    while (error == EAGAIN) error = load(request).error;
+    return error;
+  }
+
   static int hammer(const Fleet& fleet, int number) {
     size_t loads = 0;
     int wrong = 0;
@@ -263,8 +270,8 @@ class Loaders {
     const Load foreign = Load().signed_by(fleet.stranger);
     while (::access("/tmp/loaders.end", F_OK) != 0 && wrong == 0) {
       wrong += is_other("unsigned", load({}).error, EPERM);
-      wrong += is_other("a stranger's", load(foreign).error, EPERM);
-      wrong += is_other("signed", load(genuine).error, 0);
+      wrong += is_other("a stranger's", load_again(foreign), EPERM);
+      wrong += is_other("signed", load_again(genuine), 0);
       loads += 3;
     }
     std::ofstream("/tmp/loads." + std::to_string(number)) << loads;
@@ -315,7 +322,7 @@ TEST_CASE("policy_signature_decides_what_takes_over_a_sealed_host", "[vm][bare][
   take_over_beside_loaders(fleet);
 }
 
-TEST_CASE("policy_signature_of_two_with_a_time_to_confirm", "[vm][bare][signing]") {
+TEST_CASE("policy_signature_of_two_with_a_time_to_confirm", "[vm][bare][signing][slow]") {
   Fleet fleet;
   const char* both = "\"ops\", \"second\"";
   const auto text = [&](uint64_t version) {

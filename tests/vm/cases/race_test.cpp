@@ -128,16 +128,16 @@ TEST_CASE("deny_an_exchange_while_a_program_is_attached",
 }
 
 TEST_CASE("deny_an_exchange_while_a_link_is_updated",
-          "[vm][race][kernel][kernel:cgroup_link][kernel:kernfs_parent]") {
+          "[vm][race][kernel][kernel:cgroup_link][kernel:kernfs_parent][slow]") {
   on_site(race, link_update);
 }
 
 TEST_CASE("deny_an_exchange_while_a_raw_tracepoint_is_opened",
-          "[vm][race][kernel][kernel:user_strings]") {
+          "[vm][race][kernel][kernel:user_strings][slow]") {
   race(raw_tracepoint_open());
 }
 
-TEST_CASE("deny_an_exchange_while_a_perf_event_is_given_a_program", "[vm][race]") {
+TEST_CASE("deny_an_exchange_while_a_perf_event_is_given_a_program", "[vm][race][slow]") {
   race(perf_event());
 }
 
@@ -148,12 +148,12 @@ TEST_CASE("detect_each_exchange_while_a_link_is_created",
 
 // What is no link stays attached when its process is gone. The next one replaces it.
 TEST_CASE("detect_each_exchange_while_a_program_is_attached",
-          "[vm][race][kernel][kernel:kernfs_parent]") {
+          "[vm][race][kernel][kernel:kernfs_parent][slow]") {
   on_site(race_detected, prog_attach);
 }
 
 TEST_CASE("detect_each_exchange_while_a_link_is_updated",
-          "[vm][race][kernel][kernel:cgroup_link][kernel:kernfs_parent]") {
+          "[vm][race][kernel][kernel:cgroup_link][kernel:kernfs_parent][slow]") {
   on_site(race_detected, link_update);
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("detect_a_filter_that_a_thread_brings_in_between", "[vm][race]") {
 }
 
 // The list of functions lies in memory, where the other thread writes.
-TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
+TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race][slow]") {
   const Linger linger;
   Warden warden;
   warden.apply("enforce",
@@ -224,11 +224,11 @@ TEST_CASE("detect_each_exchange_of_a_function_in_a_list", "[vm][race]") {
 }
 
 TEST_CASE("detect_each_exchange_while_a_raw_tracepoint_is_opened",
-          "[vm][race][kernel][kernel:user_strings]") {
+          "[vm][race][kernel][kernel:user_strings][slow]") {
   race_detected(raw_tracepoint_open());
 }
 
-TEST_CASE("detect_each_exchange_while_a_perf_event_is_given_a_program", "[vm][race]") {
+TEST_CASE("detect_each_exchange_while_a_perf_event_is_given_a_program", "[vm][race][slow]") {
   race_detected(perf_event());
 }
 

@@ -173,7 +173,7 @@ TEST_CASE("allow_no_event_to_go_where_nothing_can_be_written", "[vm][reader]") {
 }
 
 TEST_CASE("deny_so_often_that_sums_are_told_and_lose_none_where_nothing_can_be_written",
-          "[vm][reader]") {
+          "[vm][reader][slow]") {
   constexpr int denials = 20'000;
   Warden warden;
   warden.apply("enforce", kPacketsOnly);
@@ -190,7 +190,7 @@ TEST_CASE("deny_so_often_that_sums_are_told_and_lose_none_where_nothing_can_be_w
   CHECK(warden.events().empty());
 }
 
-TEST_CASE("allow_a_recorder_to_go_on_with_the_next_policy", "[vm][reader][bare]") {
+TEST_CASE("allow_a_recorder_to_go_on_with_the_next_policy", "[vm][reader][bare][slow]") {
   const std::string file = "/tmp/kept.jsonl";
   Warden warden;
   warden.apply("enforce", kPacketsOnly);

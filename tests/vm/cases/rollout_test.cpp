@@ -10,6 +10,8 @@
 #include <chrono>
 #include <thread>
 
+#include "loader/btf/kernel_has.h"
+#include "loader/policies/policy_store.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/scene.h"
 
@@ -60,7 +62,7 @@ Ran run_on_terminal(const std::string& command) {
 }  // namespace
 
 TEST_CASE("allow_a_first_apply_to_show_what_it_is_doing_to_people_and_to_nobody_else",
-          "[vm][rollout][bare]") {
+          "[vm][rollout][bare][slow]") {
   Warden warden;
   const std::string file = warden.write_policy("audit", kPacketFilters, 1);
   const Ran told = run_on_terminal("bpfwarden apply " + file);
@@ -171,6 +173,50 @@ TEST_CASE(
   CHECK(status()["confirm_within"] == 0);
 }
 
+// What a boot brought back although this kernel cannot hold it, for it was confirmed on another
+// one.
+TEST_CASE(
+    "deny_a_rollback_to_what_the_kernel_cannot_hold",
+    "[vm][rollout][kernel][kernel:signature_attr][kernel:folded_maps][kernel:program_digest]") {
+  if (BW_KERNEL_HAS(program_digest)) SKIP("this kernel holds all of a policy");
+  Warden warden;
+  const std::string rule = "[[rules]]\nname = \"one\"\nallow = [\"xdp\"]\n";
+  const std::string asks_too_much =
+      rule + "signature = \"unsigned\"\ndigests = [\"sha256:" + std::string(64, '0') + "\"]\n";
+  const std::string accepts = "accept-kernel = [\"no-digests\"]\n";
+  warden.apply("enforce", kXdpFromAnyone);
+  const auto confirmed_elsewhere = loader::check_policy_file(
+      warden.write_policy("enforce", asks_too_much, warden.raise_version()));
+  REQUIRE(confirmed_elsewhere.compiled);
+  REQUIRE(loader::save_policy(confirmed_elsewhere));
+  REQUIRE(loader::save_for_boot(*confirmed_elsewhere.compiled->image));
+  const Ran booted = run("bpfwarden apply --saved");
+  INFO(booted.output);
+  REQUIRE(booted.status == 0);
+  CHECK(status()["policy_version"] == warden.version());
+
+  warden.apply("enforce", kXdpFromAnyone);
+  const Ran back = run("bpfwarden rollback");
+  INFO(back.output);
+  CHECK(back.status == 1);
+  CHECK(says(back, "this kernel cannot hold what the policy says in"));
+  CHECK(says(back, "nothing was changed"));
+  CHECK(status()["policy_version"] == warden.version());
+  CHECK(load({}).error == 0);
+
+  // With the weakness accepted, or refusing nothing, it is brought back.
+  warden.apply("enforce", accepts + asks_too_much);
+  warden.apply("enforce", kXdpFromAnyone);
+  CHECK(run("bpfwarden rollback --confirm-within 0").status == 0);
+  CHECK(status()["policy_version"] == warden.version() - 1);
+  CHECK(load({}).error == EPERM);
+  warden.apply("audit", asks_too_much);
+  warden.apply("enforce", kXdpFromAnyone);
+  CHECK(run("bpfwarden rollback").status == 0);
+  CHECK(status()["policy_version"] == warden.version() - 1);
+  CHECK(load({}).error == 0);
+}
+
 TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][rollout][bare]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
@@ -208,7 +254,7 @@ TEST_CASE("deny_until_the_deadline_then_return_with_no_process_of_ours", "[vm][r
 
 TEST_CASE("allow_the_earlier_policys_signer_through_the_keyring_after_a_return",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   const std::string other = R"(
@@ -232,7 +278,7 @@ signed-by = ["other"]
   CHECK(load(Load::packet_filter().signed_by(warden.netops(), warden.ring())).error == 0);
 }
 
-TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare]") {
+TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   CHECK(run("bpfwarden confirm").status == 1);
@@ -250,7 +296,7 @@ TEST_CASE("deny_for_good_once_confirmed", "[vm][rollout][bare]") {
   CHECK(load({}).error == EPERM);
 }
 
-TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout][bare]") {
+TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   REQUIRE(run("bpfwarden apply " + warden.write_policy("enforce", kPacketFilters, 2)).status == 0);
@@ -260,7 +306,8 @@ TEST_CASE("allow_at_once_by_a_rollback_of_what_awaits_confirmation", "[vm][rollo
   CHECK(status()["policy_version"] == 1);
 }
 
-TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][rollout][bare]") {
+TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed",
+          "[vm][rollout][bare][slow]") {
   Warden warden;
   REQUIRE(run("bpfwarden apply --confirm-within 5s " +
               warden.write_policy("enforce", kPacketFilters, 1))
@@ -285,7 +332,7 @@ TEST_CASE("allow_again_when_a_first_enforcing_policy_is_not_confirmed", "[vm][ro
 
 TEST_CASE("deny_an_enforcing_policy_that_would_refuse_what_runs",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   warden.apply("audit", kPacketFilters);
   const Attempt stranger = load({});
@@ -328,7 +375,7 @@ TEST_CASE("allow_after_a_reboot_what_was_confirmed_before_it", "[vm][rollout][ba
 }
 
 TEST_CASE("deny_after_a_reboot_what_a_rule_past_its_trial_denied_before_it",
-          "[vm][rollout][bare]") {
+          "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("audit", R"(
 [[rules]]
@@ -344,7 +391,7 @@ mode = "enforce"
   CHECK(load(Load::packet_filter()).error == 0);
 }
 
-TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]") {
+TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare][slow]") {
   Warden warden;
   warden.apply("enforce", kPacketFilters);
   lose_kernel_state();
@@ -356,7 +403,7 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare]"
 
 TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
-          "folded_maps]") {
+          "folded_maps][slow]") {
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");
   // Slots differ: in the staged policy netops comes after another key.
@@ -379,7 +426,7 @@ signature = "prog-used-maps"
   CHECK(status()["staged"]["agreed"] == 2);
 }
 
-TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare]") {
+TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare][slow]") {
   constexpr uint64_t processes = 4;
   const auto each = effort<uint64_t>(5'000, 50'000);
   Warden warden;
@@ -414,7 +461,7 @@ TEST_CASE("deny_many_times_and_account_for_each_event", "[vm][rollout][bare]") {
   CHECK(told == of("decided"));
 }
 
-TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout][bare]") {
+TEST_CASE("deny_300_times_into_files_that_hold_each_event_once", "[vm][rollout][bare][slow]") {
   constexpr int times = 300;
   Warden warden;
   warden.apply("enforce", kPacketFilters);

@@ -49,7 +49,7 @@ bool attaches_by_tools() {
 }  // namespace
 
 TEST_CASE("allow_after_a_reboot_what_ran_under_a_policy_that_suggest_keeps",
-          "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+          "[vm][bare][rollout][suggest][kernel][kernel:program_digest][slow]") {
   needs_digests();
   Warden warden;
   const test::TempDir folder;
@@ -143,7 +143,7 @@ TEST_CASE("allow_no_digest_to_be_missing_from_the_event_of_a_program_that_ran",
 }
 
 TEST_CASE("allow_after_a_reboot_a_program_with_addresses_of_kernel_symbols",
-          "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+          "[vm][bare][rollout][suggest][kernel][kernel:program_digest][slow]") {
   needs_digests();
   Warden warden;
   const test::TempDir folder;
@@ -184,7 +184,7 @@ TEST_CASE("allow_after_a_reboot_a_program_with_addresses_of_kernel_symbols",
 }
 
 TEST_CASE("deny_to_enforce_what_a_recorded_load_would_not_survive",
-          "[vm][bare][rollout][suggest][kernel][kernel:program_digest]") {
+          "[vm][bare][rollout][suggest][kernel][kernel:program_digest][slow]") {
   needs_digests();
   Warden warden;
   const test::TempDir folder;

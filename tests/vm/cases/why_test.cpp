@@ -145,7 +145,7 @@ TEST_CASE("deny_a_signature_by_the_kernel_and_name_the_missing_key",
   CHECK(why()[0]["event"]["wanted_key"].is_null());
 }
 
-TEST_CASE("deny_counts_once_what_is_both_kept_and_in_the_kernel", "[vm][bare][why]") {
+TEST_CASE("deny_counts_once_what_is_both_kept_and_in_the_kernel", "[vm][bare][why][slow]") {
   constexpr const char* log = "/var/log/bpfwarden/events.jsonl";
   run("mkdir -p /var/log/bpfwarden; rm -f " + std::string(log) + "*");
   Warden warden;

@@ -10,12 +10,13 @@ need_debian_tree() {
 }
 
 # With Debian's compiler and Debian's cilium/ebpf: nothing comes from the network.
-build_go_loader() { # FILE
+build_go() { # FILE SOURCE
   local go=$trixie/go/usr
   env -u GOFLAGS GOROOT="$go/lib/go-1.24" GOPATH="$go/share/gocode" GO111MODULE=off CGO_ENABLED=0 GOENV=off \
     GOTOOLCHAIN=local GOPROXY=off GOCACHE="$root/build/go-cache" \
-    "$go/lib/go-1.24/bin/go" build -trimpath -o "$1" "$root/tests/vm/realtools/goloader.go"
+    "$go/lib/go-1.24/bin/go" build -trimpath -o "$1" "$2"
 }
+build_go_loader() { build_go "$1" "$root/tests/vm/realtools/goloader.go"; } # FILE
 
 # Options of tests/vm/run: bpfwarden in that tree, with the libraries of which Debian 13 has another
 # version than the machine that linked it may have.

@@ -8,8 +8,8 @@ vm-KERNEL-hooks makes, or in one of each. Up to eight cases of a file share it (
 On the first kernel all cases belong to ./test; on the last, the oldest, those whose outcome can depend on the
 kernel, which say so by a tag, [kernel]; of the many that depend on how it verifies signatures and on nothing else,
 those tagged [signing], which are all that those between are asked. Attacks, races and what else loads the hooks by
-itself ([bare]) are tried on the others by ./test --all, and what is tagged [slow] on all. On kernels after --all
-everything is.
+itself ([bare]) are tried on the others by ./test --all, and what is tagged [slow] on all: what takes half a minute
+where another case shows the mechanism. On kernels after --all everything is.
 """
 
 import itertools

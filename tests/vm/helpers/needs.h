@@ -21,4 +21,12 @@ inline void needs_digests() {
   if (!BW_KERNEL_HAS(program_digest)) SKIP("this kernel keeps no digests of programs");
 }
 
+// Since 6.18 the end of a system call can be awaited; before, what would be looked at there is
+// refused: threads under `detect`.
+inline bool awaits_ends() { return BW_KERNEL_HAS(task_work) || BW_KERNEL_HAS(task_work_impl); }
+
+inline void needs_awaited_ends() {
+  if (!awaits_ends()) SKIP("this kernel awaits no end of a call: what has threads is refused");
+}
+
 }  // namespace bpfwarden::vm

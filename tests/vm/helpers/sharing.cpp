@@ -11,6 +11,8 @@
 #include <csignal>
 #include <filesystem>
 
+#include "tests/vm/helpers/needs.h"
+
 namespace bpfwarden::vm {
 
 Companion::Companion() : thread_([this] { leaves_.wait(false); }) {}
@@ -76,6 +78,7 @@ void wait_until_alone() {
 }
 
 std::string rule_about(const Load& program, const char* name, const std::string& settings) {
+  needs_digests();
   return "[[rules]]\nname = \"" + std::string(name) + "\"\n" + settings +
          "\nsignature = \"unsigned\"\ndigests = [\"sha256:" + hex(keyring::sha256(program.insns)) +
          "\"]\n";

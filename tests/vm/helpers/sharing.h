@@ -71,7 +71,7 @@ class Exchange {
 void wait_until_alone();
 
 // A rule, with its action among the settings, about an unsigned program that it names by its
-// digest.
+// digest. A case that asks for one is skipped where the kernel keeps none.
 [[nodiscard]] std::string rule_about(const Load& program, const char* name,
                                      const std::string& settings);
 

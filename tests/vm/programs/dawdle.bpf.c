@@ -11,7 +11,7 @@ static long is_over(__u64 index, void* start) {
   return bpf_ktime_get_ns() - *(__u64*)start > kNanoseconds;
 }
 
-SEC("fexit/map_update_elem") int dawdle(void* context) {
+SEC("fexit/bpf_map_update_value") int dawdle(void* context) {
   __u64 start = bpf_ktime_get_ns();
   if (bpf_get_current_pid_tgid() >> 32 == loader) bpf_loop(1 << 23, is_over, &start, 0);
   return 0;

@@ -94,7 +94,7 @@ void must_run(const string& command) {
 }  // namespace
 
 TEST_CASE("attack_seal_from_below_bpf_without_harden",
-          "[vm][attack][not-held][bare][kernel][kernel:signature_attr]") {
+          "[vm][attack][not-held][bare][kernel][kernel:signature_attr][slow]") {
   SealedHost host;
   must_all_work(host, all_attacks_from_below());
   must_all_work(host, attacks_without_signature());
@@ -158,7 +158,7 @@ TEST_CASE("attack_seal_take_the_hooks_of_harden_away",
 }
 
 TEST_CASE("seal_with_harden_leaves_honest_tools_working",
-          "[vm][bare][kernel][kernel:signature_attr]") {
+          "[vm][bare][kernel][kernel:signature_attr][slow]") {
   SealedHost host({}, kUsual);
   for (const char* command :
        {"bpftool prog list", "bpftool map list", "bpftool link list", "bpftool btf list",

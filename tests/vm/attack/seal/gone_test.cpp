@@ -132,7 +132,7 @@ TEST_CASE("attack_seal_after_their_mount_namespace_has_ended",
 // Each would take the guard away as well: kernel.ftrace_enabled before Linux 7.3, and an iterator
 // that writes the control word.
 TEST_CASE("attack_seal_open_files_once_their_hook_is_gone",
-          "[vm][attack][bare][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][kernel][kernel:signature_attr][slow]") {
   Loose loose;
   SealedHost host([&](Warden&) { loose.loosen("attach_opened"); });
   const std::string iterator = pin_iterator_over(host.own().control);

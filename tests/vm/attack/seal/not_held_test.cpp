@@ -43,7 +43,7 @@ void mark_all_summaries_told() {
 }  // namespace
 
 TEST_CASE("attack_seal_keep_denials_from_being_told",
-          "[vm][attack][not-held][bare][kernel][kernel:signature_attr]") {
+          "[vm][attack][not-held][bare][kernel][kernel:signature_attr][slow]") {
   SealedHost host;
   (void)host.warden().events();
   CHECK(host.load_unsigned() == EPERM);

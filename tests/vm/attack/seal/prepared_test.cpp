@@ -22,7 +22,7 @@ void check_is_not_sealed(const char* because) {
 }  // namespace
 
 TEST_CASE("attack_seal_prepare_a_program_that_writes",
-          "[vm][attack][bare][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][kernel][kernel:signature_attr][slow]") {
   Warden warden;
   const std::string policy =
       warden.write_policy("enforce",

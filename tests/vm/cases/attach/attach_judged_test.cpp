@@ -164,7 +164,7 @@ TEST_CASE("allow_in_audit_mode_and_tell_what_enforce_would_do", "[vm][attach]") 
   CHECK(event["program_id"] == program_id(program));
 }
 
-TEST_CASE("allow_resident_programs_to_be_attached", "[vm][bare][attach]") {
+TEST_CASE("allow_resident_programs_to_be_attached", "[vm][bare][attach][slow]") {
   const Sites sites;
   Warden warden;
   const Fd resident = loaded({});

@@ -157,7 +157,7 @@ TEST_CASE("deny_a_function_in_a_file_that_no_rule_names_by_its_symbol",
 }
 
 TEST_CASE("deny_more_targets_at_once_than_are_looked_at",
-          "[vm][attach][kernel][kernel:user_strings]") {
+          "[vm][attach][kernel][kernel:user_strings][slow]") {
   Warden warden;
   warden.apply("enforce", rule("allow", R"("uprobe.multi//usr/bin/openssl:*")"));
   const Fd program = loaded("uprobe.multi");

@@ -202,7 +202,7 @@ TEST_CASE("deny_another_program_in_a_link_than_a_rule_names",
 
 // Bare: the other programs of a struct are residents, so that the one refused is the one tried.
 TEST_CASE("deny_programs_in_maps_that_may_only_be_loaded",
-          "[vm][bare][attach][kernel][kernel:fsession][kernel:tracing_multi]") {
+          "[vm][bare][attach][kernel][kernel:fsession][kernel:tracing_multi][slow]") {
   check_rows(map_rows());
 }
 
