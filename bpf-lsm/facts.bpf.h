@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bpf-lsm/subject.bpf.h"
+#include "bpf-lsm/verify/pkcs7.bpf.h"
 
 // Reads the name of a BTF type. The id comes from the loader and is not yet validated here.
 static __always_inline const char* btf_type_name(struct btf* btf, __u32 id) {
@@ -93,22 +94,29 @@ static __always_inline bool gather_digest(struct bw_facts* facts, struct bpf_pro
   return true;
 }
 
+static __always_inline bool is_verified_here(const struct task_note* note) {
+  return verifies_here() && note->signature.verified_here;
+}
+
 static __always_inline bool is_verified(struct bpf_prog* prog, union bpf_attr* attr,
                                         const struct task_note* note) {
-  if (!BW_KERNEL_HAS(signature_attr)) return note->signature.verified_here;
+  if (is_verified_here(note)) return true;
+  if (!BW_KERNEL_HAS(signature_attr)) return false;
   if (BW_KERNEL_HAS(signature_verdict)) return prog->aux->sig.verdict == 1;
   return attr->signature != 0;  // 6.18 to 7.1: the hook is reached only if it verified
 }
 
 static __always_inline __u8 signature_type(union bpf_attr* attr, const struct task_note* note) {
-  if (!BW_KERNEL_HAS(signature_attr))
+  if (is_verified_here(note))
     return note->signature.covers_map ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
   if (!BW_KERNEL_HAS(folded_maps)) return BW_SIGNATURE_PROG_ONLY;
   return attr->fd_array_cnt ? BW_SIGNATURE_PROG_USED_MAPS : BW_SIGNATURE_PROG_ONLY;
 }
 
 static __always_inline __s32 keyring_of(union bpf_attr* attr, const struct task_note* note) {
-  return BW_KERNEL_HAS(signature_attr) ? attr->keyring_id : note->signature.keyring;
+  __s32 here = note->signature.keyring;
+  barrier_var(here);  // or clang chooses between their addresses, which the verifier refuses
+  return !BW_KERNEL_HAS(signature_attr) || is_verified_here(note) ? here : attr->keyring_id;
 }
 
 static __always_inline __u32 system_keyring(__s32 keyring_id) {
@@ -135,6 +143,7 @@ static __always_inline void gather_signature(struct bw_program* record, struct b
                                              union bpf_attr* attr, const struct bw_image* image,
                                              struct task_note* note) {
   record->flags |= BW_PROGRAM_SIGNED;
+  if (is_verified_here(note)) record->flags |= BW_PROGRAM_VERIFIED_HERE;
   record->facts.signature = signature_type(attr, note);
   record->facts.signer = find_signer(image, keyring_of(attr, note));
   if (note->signature.by.evidence >= BW_EVIDENCE_SOLE_SIGNER)
@@ -153,6 +162,7 @@ static __always_inline void inherit_from_loader(struct bw_program* record,
     return;
   }
   record->facts.signature = note->run.signature;
+  record->flags |= note->run.verified_here;
   record->facts.signer = note->run.generation == record->generation
                              ? note->run.signer
                              : bw_signer_by_digest(image, note->run.signer_key);
@@ -190,7 +200,7 @@ static __always_inline void gather(struct bw_program* record, struct bpf_prog* p
   gather_subject(facts, wanted, note);
   gather_attach_point(record, prog, image);
   if (kernel) facts->origin = note->run.aux ? BW_ORIGIN_LOADER : BW_ORIGIN_KERNEL;
-  if (!BW_KERNEL_HAS(signature_attr) && note->signature.error)
+  if (verifies_here() && note->signature.error)
     facts->guard = BW_CAUSE_SIGNATURE_REJECTED;
   else if (is_verified(prog, attr, note))
     gather_signature(record, prog, attr, image, note);

@@ -79,17 +79,20 @@ static __always_inline void note_open(struct bw_program* record, const struct bw
   if (image->flags & BW_IMAGE_DIGEST) record->flags |= BW_PROGRAM_OPEN;
 }
 
-// Where the kernel verifies no signatures.
+// A signature beside the call. What the kernel itself has verified stands as it is.
 static __always_inline void verify_here(struct task_note* note, struct bpf_prog* prog,
-                                        bool kernel) {
-  if (BW_KERNEL_HAS(signature_attr)) return;
+                                        const union bpf_attr* attr, bool kernel) {
+  if (!verifies_here()) return;
+  const bool by_kernel = BW_KERNEL_HAS(signature_attr) && attr->signature;
   note->signature.verified_here = 0;
-  note->signature.error = kernel ? 0 : (__u16)verify_load((__u64)BPF_CORE_READ(prog, aux));
+  note->signature.error = 0;
+  if (kernel) return;
+  note->signature.error = (__u16)verify_load((__u64)BPF_CORE_READ(prog, aux), by_kernel);
 }
 
 // What a refused load gets.
 static __always_inline int answer_load(const struct task_note* note, int refused) {
-  __u32 error = BW_KERNEL_HAS(signature_attr) ? 0 : note->signature.error;
+  __u32 error = verifies_here() ? note->signature.error : 0;
   int answer = 0;
   if (!error || !refused) return refused;
   barrier_var(error);
@@ -110,7 +113,7 @@ static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* att
   const struct bw_image* image = active_image(&record->generation);
   if (!image) return refuse_blind(BW_HOOK_PROG_LOAD);
   record->policy_version = image->policy_version;
-  verify_here(note, prog, kernel);
+  verify_here(note, prog, attr, kernel);
   gather(record, prog, attr, kernel, image, wanted_facts(image), note);
   record->loading_task = (__u64)bpf_get_current_task_btf();
   note_open(record, image);
@@ -133,7 +136,7 @@ static __always_inline int judge_look(struct bpf_prog* prog) {
   struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (known && known->standing == BW_STANDING_CONFIRMED) return 0;
   if (binds_own((__u64)BPF_CORE_READ(prog, aux))) return -EPERM;
-  if (!BW_KERNEL_HAS(exclusive_maps) && uses_signed_map((__u64)BPF_CORE_READ(prog, aux)))
+  if (verifies_here() && uses_signed_map((__u64)BPF_CORE_READ(prog, aux)))
     return refuse_foreign_map(prog);
   if (!known) {
     const int error = reach_program(prog);
@@ -155,7 +158,7 @@ int BPF_PROG(warden_prog_free, struct bpf_prog* prog) {
   struct task_note* note = task_note(0);
   if (note && note->later.aux == key) tell_postponed(note, &note->draft);
   bpf_map_delete_elem(&programs, &key);
-  if (!BW_KERNEL_HAS(exclusive_maps)) bpf_map_delete_elem(&claims, &key);
+  if (verifies_here()) bpf_map_delete_elem(&claims, &key);
   bpf_map_delete_elem(&unjudged, &key);
   forget_growing(key);
   return 0;

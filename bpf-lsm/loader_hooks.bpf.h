@@ -30,6 +30,7 @@ static __always_inline int note_start(struct bpf_prog* prog) {
   if (!note) return 0;
   note->run.signature = loader->facts.signature;
   note->run.signer = loader->facts.signer;
+  note->run.verified_here = loader->flags & BW_PROGRAM_VERIFIED_HERE;
   note->run.key_serial = loader->key_serial;
   note->run.id = loader->program_id;
   note->run.generation = loader->generation;

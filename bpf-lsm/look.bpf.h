@@ -124,7 +124,9 @@ static __always_inline bool look_again(struct bw_program* look, struct bpf_prog*
 }
 
 static __always_inline bool keeps_signed(const struct bw_program* known, struct bpf_prog* prog) {
-  if (BW_KERNEL_HAS(signature_attr) || !(known->flags & BW_PROGRAM_SIGNED)) return true;
+  const bool is_here =
+      (known->flags & BW_PROGRAM_SIGNED) && (known->flags & BW_PROGRAM_VERIFIED_HERE);
+  if (!verifies_here() || !is_here) return true;
   return uses_what_is_signed(prog, known->facts.signature == BW_SIGNATURE_PROG_USED_MAPS);
 }
 

@@ -20,10 +20,9 @@ static __always_inline int judge_map(struct bpf_map* map, union bpf_attr* attr, 
   if (note && note->run.aux && note->run.signature != BW_SIGNATURE_UNSIGNED &&
       !note_loader_map((__u64)map, note->run.aux, note->run.id, false))
     return refuse_map(BW_CAUSE_TABLE_FULL, kernel);
-  if (!BW_KERNEL_HAS(exclusive_maps))
-    return kernel || !has_signed_shape(map) || note_signed_map(map)
-               ? 0
-               : refuse_map(BW_CAUSE_TABLE_FULL, kernel);
+  if (verifies_here() && !kernel && has_signed_shape(map) && !note_signed_map(map))
+    return refuse_map(BW_CAUSE_TABLE_FULL, kernel);
+  if (!BW_KERNEL_HAS(exclusive_maps)) return 0;
   if (!attr->excl_prog_hash || !(attr->map_flags & BPF_F_MMAPABLE)) return 0;
   return refuse_map(BW_CAUSE_WRITABLE_EXCLUSIVE_MAP, kernel);
 }
@@ -51,6 +50,6 @@ SEC("lsm/bpf_map_free")
 int BPF_PROG(forget_map, struct bpf_map* map) {
   __u64 key = (__u64)map;
   bpf_map_delete_elem(&loader_maps, &key);
-  if (!BW_KERNEL_HAS(exclusive_maps)) bpf_map_delete_elem(&signed_maps, &key);
+  if (verifies_here()) bpf_map_delete_elem(&signed_maps, &key);
   return 0;
 }

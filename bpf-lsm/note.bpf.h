@@ -21,7 +21,7 @@ struct signature_note {
   struct bw_key passing;            // one key of the chain
   __u8 wanted_key[BW_KEY_ID_SIZE];  // that no keyring has: see bw_event
   __u32 wanted_key_length;
-  // Where the kernel verifies nothing (verify/load_signature.bpf.h).
+  // Of a signature that is verified here (verify/load_signature.bpf.h).
   __s32 keyring;  // that it was verified by
   __u8 verified_here;
   __u8 covers_map;
@@ -39,7 +39,7 @@ struct run_note {
   __u64 generation;  // whose slot `signer` is
   __u64 staged_generation;
   __u32 staged_signer;
-  __u32 reserved;
+  __u32 verified_here;  // BW_PROGRAM_VERIFIED_HERE, or 0
   __u64 signer_key[BW_DIGEST_SIZE / 8];
   __u8 digest[BW_DIGEST_SIZE];
 };

@@ -15,7 +15,9 @@ struct bpf_spin_lock {
 #endif
 
 enum {
-  BW_LOAD_SIGNATURE_SIZE = 8192,     // as the kernel has it for its own
+  // The kernel takes 8 KiB for its own; since Linux 7.0 a task's entry, with what the kernel keeps
+  // of it, has no more room altogether.
+  BW_LOAD_SIGNATURE_SIZE = 7936,
   BW_VERIFY_SLOTS = 2,               // loads that are verified at once
   BW_VERIFY_SIZE = 8 * 1024 * 1024,  // instructions and map of one of them
 };

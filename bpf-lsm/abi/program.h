@@ -43,12 +43,13 @@ struct bw_unjudged {
 
 // bw_program.flags
 enum {
-  BW_PROGRAM_SIGNED = 1,      // this very load carried a verified signature
-  BW_PROGRAM_UNCOMPARED = 2,  // the staged policy asks for its digest, which was not yet known
-  BW_PROGRAM_NO_DIGEST = 4,   // its digest was not yet known at the load
-  BW_PROGRAM_OPEN = 8,        // which the policy asked for
-  BW_PROGRAM_NO_TARGET = 16,  // its load named no target or attach point to judge
-  BW_PROGRAM_SUCCESSOR = 32,  // of a kernel part that is to take over (successor.bpf.h)
+  BW_PROGRAM_SIGNED = 1,          // this very load carried a verified signature
+  BW_PROGRAM_UNCOMPARED = 2,      // the staged policy asks for its digest, which was not yet known
+  BW_PROGRAM_NO_DIGEST = 4,       // its digest was not yet known at the load
+  BW_PROGRAM_OPEN = 8,            // which the policy asked for
+  BW_PROGRAM_NO_TARGET = 16,      // its load named no target or attach point to judge
+  BW_PROGRAM_VERIFIED_HERE = 32,  // its signature, or that of its loader, by bpfwarden
+  BW_PROGRAM_SUCCESSOR = 64,      // of a kernel part that is to take over (successor.bpf.h)
 };
 
 // bw_program.standing

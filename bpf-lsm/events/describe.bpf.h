@@ -31,10 +31,10 @@ static __always_inline void describe_policy(struct bw_event* event, const struct
 }
 
 static __always_inline __u8 verifier_of(const struct bw_program* record) {
-  const bool is_signed = record->facts.signature != BW_SIGNATURE_UNSIGNED ||
-                         record->decision.cause == BW_CAUSE_SIGNATURE_REJECTED;
-  if (!is_signed) return BW_VERIFIER_NONE;
-  return BW_KERNEL_HAS(signature_attr) ? BW_VERIFIER_KERNEL : BW_VERIFIER_BPFWARDEN;
+  const bool is_here = (record->flags & BW_PROGRAM_VERIFIED_HERE) ||
+                       record->decision.cause == BW_CAUSE_SIGNATURE_REJECTED;
+  if (is_here) return BW_VERIFIER_BPFWARDEN;
+  return record->facts.signature == BW_SIGNATURE_UNSIGNED ? BW_VERIFIER_NONE : BW_VERIFIER_KERNEL;
 }
 
 static __always_inline void describe_program(struct bw_event* event,

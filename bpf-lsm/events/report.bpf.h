@@ -5,6 +5,7 @@
 #include "bpf-lsm/answer.bpf.h"
 #include "bpf-lsm/events/denials.bpf.h"
 #include "bpf-lsm/events/tally.bpf.h"
+#include "bpf-lsm/verify/pkcs7.bpf.h"
 
 // Whether the policy wants no event of it. Counted then.
 static __always_inline bool is_silent(const struct bw_image* image,
@@ -22,7 +23,7 @@ static __always_inline bool is_silent(const struct bw_image* image,
 // What the caller gets.
 static __always_inline __u32 errno_of(const struct task_note* note,
                                       const struct bw_program* record) {
-  if (BW_KERNEL_HAS(signature_attr) || !note) return EPERM;
+  if (!verifies_here() || !note) return EPERM;
   return record->decision.cause == BW_CAUSE_SIGNATURE_REJECTED ? note->signature.error : EPERM;
 }
 

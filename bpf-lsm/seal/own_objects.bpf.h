@@ -266,7 +266,7 @@ __noinline int binds_own(__u64 address) {
 static __always_inline int reach_iterated(struct bpf_link* link) {
   if (!link || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
   struct bpf_map* map = BPF_CORE_READ((struct bpf_iter_link*)link, aux.map);
-  if (!BW_KERNEL_HAS(exclusive_maps) && is_claimed((__u64)map)) return -EPERM;
+  if (verifies_here() && is_claimed((__u64)map)) return -EPERM;
   const __u32 id = map ? own_map_of(map) : 0;
   if (!id) return 0;
   return error_of(reach_own(BW_OWN_MAP, id, BW_ROUTE_OWN_BOUND));

@@ -1,6 +1,6 @@
-// Signatures of loads on kernels that verify none (docs/adr/0019): verified here, over the kernel's
-// own copy of the instructions and the value of the map that goes with them. Those are the bytes
-// that Linux 7.3 verifies.
+// Signatures of loads that the kernel cannot verify (docs/adr/0019): verified here, over its own
+// copy of the instructions and the value of the map that goes with them. Those are the bytes that
+// Linux 7.3 verifies.
 #pragma once
 
 #include "bpf-lsm/signed_by.bpf.h"
@@ -96,18 +96,25 @@ static __always_inline int verify_in_slot(__u32 index, struct task_note* note, _
   return error;
 }
 
+static __always_inline int verify_by_slot(struct task_note* note, __u64 aux,
+                                          const struct bw_load_signature* load) {
+  const __u64 me = mark_of(bpf_get_current_task_btf());
+  const int slot = take_slot(me);
+  if (slot < 0) return BW_LOAD_BUSY;
+  const int error = verify_in_slot((__u32)slot, note, aux, load);
+  give_back_slot((__u32)slot, me);
+  return error;
+}
+
 // Of the load in this task. 0: there is no signature, or it is good (note->signature says which);
-// else a positive errno. A global function, which has the stack for itself. `aux` is the address of
-// prog->aux.
-__noinline int verify_load(__u64 aux) {
+// else a positive errno. Not asked is what lies beside a load that the kernel has verified. A
+// global function, which has the stack for itself. `aux` is the address of prog->aux.
+__noinline int verify_load(__u64 aux, __u32 is_verified_by_kernel) {
   struct task_note* note = task_note(0);
   struct bw_load_signature* load =
       bpf_task_storage_get(&load_signatures, bpf_get_current_task_btf(), 0, 0);
   if (!note || !load) return 0;
-  const __u64 me = mark_of(bpf_get_current_task_btf());
-  const int slot = take_slot(me);
-  const int error = slot < 0 ? BW_LOAD_BUSY : verify_in_slot((__u32)slot, note, aux, load);
-  if (slot >= 0) give_back_slot((__u32)slot, me);
+  const int error = is_verified_by_kernel ? 0 : verify_by_slot(note, aux, load);
   // It was for this load, whatever came of it.
   bpf_task_storage_delete(&load_signatures, bpf_get_current_task_btf());
   return error;

@@ -1,4 +1,5 @@
-// The map that a signature covers, on kernels that have no maps for one program alone.
+// The map that a signature covers which is verified here. Exclusive maps of the kernel's (6.18) are
+// not enough: before 7.2 one can be within a map of maps, which any program may use.
 //
 // Only one program can have ever had it. Its shape is one that nobody else's maps have, by a flag
 // that means nothing there; when a signed load claims it, it is frozen, and the kernel has no
@@ -8,6 +9,7 @@
 
 #include "bpf-lsm/abi/load_signature.h"
 #include "bpf-lsm/note.bpf.h"
+#include "bpf-lsm/verify/pkcs7.bpf.h"
 
 #define MAX_SIGNED_MAPS 65536
 

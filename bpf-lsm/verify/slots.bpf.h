@@ -17,7 +17,7 @@ struct verify_slot {
   __u8 bytes[BW_VERIFY_SIZE + VERIFY_CHUNK];  // a chunk more: see append_map()
 };
 
-// No type of its value: kernels that verify by themselves get a small one (warden.cpp).
+// No type of its value: kernels that verify all by themselves get a small one (warden.cpp).
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, BW_VERIFY_SLOTS);

@@ -38,7 +38,7 @@ const (
 // that nobody takes, then the signature.
 const (
 	signatures     = "/sys/fs/bpf/bpfwarden/map_load_signatures"
-	mostSignature  = 8192
+	mostSignature  = 7936
 	coversMap      = 1
 	recordHeader   = 16
 	ofThread       = unix.O_EXCL // PIDFD_THREAD

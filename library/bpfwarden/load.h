@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 enum {
-  BPFWARDEN_SIGNATURE_SIZE = 8192, /* bytes, at most; as the kernel has it */
+  BPFWARDEN_SIGNATURE_SIZE = 7936, /* bytes, at most: what bpfwarden has room for */
   BPFWARDEN_HASH_SIZE = 32,        /* of a SHA-256, in bytes */
 };
 

@@ -56,6 +56,7 @@ constexpr KernelFacts kFirstSigned = {
     .verifying_function = true,
     .task_work = true,
     .lsm_of_cgroups = true,
+    .verifies_by_itself = true,
 };
 
 constexpr KernelFacts with_verdict() {
@@ -67,6 +68,7 @@ constexpr KernelFacts with_verdict() {
 constexpr KernelFacts with_maps() {
   KernelFacts facts = with_verdict();
   facts.folded_maps = true;
+  facts.verifies_by_itself = false;
   return facts;
 }
 
@@ -107,7 +109,7 @@ KernelFacts facts_of_kernel() {
       .bpf_keyring = has_bpf_keyring,
       .bpf_keyring_alone = has_bpf_keyring && is_running_kernel_asked() &&
                            is_kernel_setting_on("/sys/module/bpf/parameters/keyring_unsealed"),
-      .verifies_by_itself = !BW_KERNEL_HAS(signature_attr) && BW_KERNEL_HAS(verifying_function),
+      .verifies_by_itself = !BW_KERNEL_HAS(folded_maps) && BW_KERNEL_HAS(verifying_function),
   };
 }
 

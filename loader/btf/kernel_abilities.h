@@ -22,7 +22,7 @@ struct KernelFacts {
   bool lsm_of_cgroups = false;
   bool bpf_keyring = false;         // there is a keyring `.bpf`
   bool bpf_keyring_alone = false;   // and keyrings of users are refused: bpf.keyring_unsealed=1
-  bool verifies_by_itself = false;  // bpfwarden's kernel part does, where the kernel cannot
+  bool verifies_by_itself = false;  // bpfwarden's kernel part does, what the kernel cannot
 
   bool operator==(const KernelFacts&) const = default;
 };

@@ -12,10 +12,11 @@
 #include <functional>
 #include <thread>
 
-#include "loader/btf/kernel_abilities.h"
+#include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
 #include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
+#include "loader/policies/active_policy.h"
 
 namespace bpfwarden::loader {
 namespace {
@@ -87,7 +88,7 @@ uint32_t program_id(const Fd& program) {
 
 // Where the kernel part verifies, it has room for a few at once.
 bool is_full(const Error& error) {
-  return signatures_go_beside() && (error.code == EAGAIN || error.code == EBUSY);
+  return signatures_go_beside(true) && (error.code == EAGAIN || error.code == EBUSY);
 }
 
 Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
@@ -102,10 +103,15 @@ Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
   }
 }
 
-// Where signatures cover no map, the loader must check its metadata by itself.
+// From Linux 6.18 to 7.2, where the kernel verifies and covers no map: the loader checks its
+// metadata by itself, unless the policy wants that verified, which bpfwarden does.
+bool checks_by_itself(const keyring::Bundle& bundle) {
+  const bool covers_no_map = BW_KERNEL_HAS(signature_attr) && !BW_KERNEL_HAS(folded_maps);
+  return covers_no_map && !bundle.self_check_signature.empty() && !policy_in_kernel_asks_for_maps();
+}
+
 Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyring) {
-  const bool covers_maps = abilities_of_kernel().most == policy::Signature::prog_used_maps;
-  const bool self_check = !covers_maps && !bundle.self_check_signature.empty();
+  const bool self_check = checks_by_itself(bundle);
   const std::vector<uint8_t> insns = self_check ? self_checking_insns(bundle) : bundle.insns;
   const LightSkeleton skeleton = {
       .insns = insns,

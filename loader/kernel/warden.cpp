@@ -50,8 +50,8 @@ Status require_kernel_reads() {
 void fit_kernel_part(warden_bpf& skeleton) {
   if (!BW_KERNEL_HAS(netif_change_name))
     (void)bpf_program__set_attach_target(skeleton.progs.device_renamed, 0, "dev_change_name");
-  // Nothing is verified here: the room for it is not needed.
-  if (BW_KERNEL_HAS(signature_attr))
+  // The kernel verifies all of it: the room for it is not needed.
+  if (BW_KERNEL_HAS(folded_maps) || !BW_KERNEL_HAS(verifying_function))
     (void)bpf_map__set_value_size(skeleton.maps.verify_slots, sizeof(uint64_t));
 }
 

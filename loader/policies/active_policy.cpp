@@ -37,6 +37,31 @@ bool same_policy(const bw_image& left, const bw_image& right) {
   return decided_by(left) == decided_by(right);
 }
 
+bool asks_for_maps(const bw_image& image) {
+  const auto& less = image.signature[BW_SIGNATURE_PROG_ONLY].words;
+  const auto& more = image.signature[BW_SIGNATURE_PROG_USED_MAPS].words;
+  return !std::ranges::equal(less, more);
+}
+
+bool policy_in_kernel_asks_for_maps() {
+  const auto open = [](const char* map) {
+    return open_pin_to_read(std::string(kPinFolder) + "/map_" + map);
+  };
+  const Fd part = open("part");
+  if (!part) return false;
+  const auto whose = read_part(part.get());
+  if (!whose || !require_readable(*whose)) return false;
+  const Fd control = open("control"), generations = open("generations");
+  if (!control || !generations) return false;
+  const auto word = read_control(control.get());
+  if (!word) return false;
+  const auto asks = [&](uint64_t number) {
+    const auto one = read_generation(generations.get(), number);
+    return one && *one && asks_for_maps(*(*one)->image);
+  };
+  return asks(deciding_generation(*word, boot_time_ns())) || asks(word->staged);
+}
+
 Status require_newer(const bw_image& active, const bw_image& next) {
   if (next.policy_version > active.policy_version) return {};
   if (std::ranges::equal(active.policy_digest, next.policy_digest)) return {};

@@ -25,6 +25,14 @@ struct ActivePolicy {
 // same on this host: symbols of uprobes move when their files are updated.
 [[nodiscard]] bool same_policy(const bw_image& left, const bw_image& right);
 
+// Some rule asks for signatures that cover maps.
+[[nodiscard]] bool asks_for_maps(const bw_image& image);
+
+// Likewise of the policy that decides, or of the staged one, which is to see what it would. For
+// whoever loads: nothing is opened to be written, of which the kernel part would tell. False where
+// it cannot be read.
+[[nodiscard]] bool policy_in_kernel_asks_for_maps();
+
 // Versions only increase.
 [[nodiscard]] Status require_newer(const bw_image& active, const bw_image& next);
 

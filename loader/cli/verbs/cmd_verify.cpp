@@ -12,6 +12,7 @@
 #include "loader/bundles/verify_bundle.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
+#include "loader/policies/active_policy.h"
 #include "loader/signed/signed_policy_output.h"
 #include "loader/text/json_members.h"
 #include "policy/answers/explain.h"
@@ -36,9 +37,14 @@ struct Verified {
   }
 };
 
+// Where the kernel verifies no map, bpfwarden does if the policy asks for it.
+bool covers_maps(const Verified& verified, const VerifyArguments& options) {
+  return !options.older_kernel || (verified.compiled && asks_for_maps(*verified.compiled->image));
+}
+
 const char* coverage_text(const Verified& verified, const VerifyArguments& options) {
   if (verified.bundle.kind == keyring::Bundle::Kind::program) return "prog-only: the instructions";
-  if (!options.older_kernel)
+  if (covers_maps(verified, options))
     return "prog-used-maps: the loader's instructions and its metadata, with all programs in it";
   return verified.bundle.self_check_signature.empty()
              ? "nothing: the bundle has no loader for kernels before 7.3"
@@ -145,7 +151,7 @@ int run_verify(const VerifyArguments& options) {
   verified.signer = std::move(*signer);
   if (verified.compiled) {
     auto decisions = decide_on_bundle(verified.bundle, *verified.compiled, verified.signer,
-                                      !options.older_kernel, std::time(nullptr));
+                                      covers_maps(verified, options), std::time(nullptr));
     if (!decisions) return print_error(decisions.error());
     verified.decisions = std::move(*decisions);
   }
@@ -174,7 +180,7 @@ void add_verify(CLI::App& app, Command& chosen) {
                                   "a policy: its certificates, and what it decides");
   certificate->excludes(policy);
   verb->add_flag("--older-kernel", options->older_kernel,
-                 "as on Linux 6.18 to 7.2, whose signatures cover no map");
+                 "as on Linux 6.18 to 7.2, which verifies what covers no map");
   verb->footer("example: bpfwarden verify xdp.bundle --policy policy.toml");
   verb->callback([options, certificate, policy, &chosen] {
     if (certificate->count() + policy->count() == 0 && !is_policy_folder(options->file))

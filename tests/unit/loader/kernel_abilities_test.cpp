@@ -61,11 +61,15 @@ TEST_CASE("docs/kernels.md holds the table of what kernels can hold") {
 TEST_CASE("the most that is told of a program is what somebody verifies") {
   CHECK(known("6.12 to 6.17").most == Signature::prog_used_maps);
   CHECK(known("6.12 to 6.17").verifier == Verifier::bpfwarden);
-  CHECK(known("6.18 to 7.1").most == Signature::prog_only);
-  CHECK(known("7.2").most == Signature::prog_only);
+  for (const char* name : {"6.18 to 7.1", "7.2"}) {
+    CHECK(known(name).most == Signature::prog_used_maps);
+    CHECK(known(name).by_kernel == Signature::prog_only);
+    CHECK(known(name).verifier == Verifier::both);
+  }
   CHECK(known("7.3").most == Signature::prog_used_maps);
   CHECK(known("7.3").verifier == Verifier::kernel);
-  CHECK(verification_text(known("7.2")) == "by the kernel: prog-only");
+  CHECK(verification_text(known("7.2")) == "by the kernel, and maps bpfwarden: prog-used-maps");
+  CHECK(verification_text(abilities_of({.signature_attr = true})) == "by the kernel: prog-only");
   CHECK(verification_text(known("6.12 to 6.17")) == "by bpfwarden: prog-used-maps");
   CHECK(verification_text(abilities_of({})) == "by nobody");
   CHECK(abilities_of({}) == KernelAbilities());

@@ -10,7 +10,6 @@
 
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/sharing.h"
 
@@ -180,7 +179,6 @@ std::string loaders_and(const std::string& rule) {
 
 TEST_CASE("attack_load_by_an_unsigned_loader",
           "[vm][attack][loader][control][kernel][kernel:folded_maps]") {
-  needs_folded_maps();
   by_an_unsigned_loader.must_have_worked();
   Warden warden;
   const Skeleton skeleton = unsigned_skeleton();

@@ -127,7 +127,6 @@ TEST_CASE("attack_fill_the_table_of_programs_by_loads", "[vm][attack][slow]") {
 TEST_CASE(
     "attack_fill_the_table_of_loader_maps",
     "[vm][attack][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"theirs\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");

@@ -20,7 +20,6 @@
 #include "loader/bundles/run_bundle.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
@@ -311,7 +310,6 @@ TEST_CASE("attack_write_a_signed_programs_map_after_the_run", "[vm][attack][not-
 
 TEST_CASE("attack_run_two_loaders_with_one_metadata_map",
           "[vm][control][kernel][kernel:folded_maps][attack]") {
-  needs_folded_maps();
   two_runs.must_have_worked();
   Warden warden;
   warden.apply("enforce", kRules);
@@ -321,7 +319,6 @@ TEST_CASE("attack_run_two_loaders_with_one_metadata_map",
 
 TEST_CASE("attack_have_a_signed_loader_use_a_map_from_elsewhere",
           "[vm][control][kernel][kernel:folded_maps][attack]") {
-  needs_folded_maps();
   careless.must_have_worked();
   Warden warden;
   warden.apply("enforce", kRules);

@@ -268,7 +268,6 @@ TEST_CASE("deny_a_load_without_a_token_where_one_is_asked_for", "[vm][conditions
 TEST_CASE("deny_a_direct_load_where_only_loaders_may",
           "[vm][conditions][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
           "maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"xdp\"\nallow = [\"xdp\"]\nsigned-by = "

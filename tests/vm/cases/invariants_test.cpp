@@ -6,8 +6,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 
+#include "loader/btf/kernel_has.h"
 #include "tests/vm/helpers/issued.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/relocated.h"
 #include "tests/vm/helpers/scene.h"
 
@@ -60,8 +60,7 @@ TEST_CASE("deny_instructions_rewritten_after_their_signature",
           "[vm][holes][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]"
           "[kernel:program_digest]") {
-  needs_folded_maps();  // the digest is known at the first hook since the same kernel
-  needs_digests();
+  if (!BW_KERNEL_HAS(folded_maps)) SKIP("at the first hook there is no digest yet");
   Warden warden;
   warden.apply("audit", kAnything);
   Relocated relocated;

@@ -9,7 +9,6 @@
 #include "loader/btf/kernel_has.h"
 #include "loader/bundles/light_skeleton.h"
 #include "loader/status/status_json.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -54,7 +53,6 @@ struct Prepared {
 TEST_CASE("allow_one_run_of_a_signed_loader",
           "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
@@ -65,7 +63,6 @@ TEST_CASE(
     "deny_second_run_of_a_signed_loader",
     "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
     "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
@@ -79,7 +76,6 @@ TEST_CASE(
     "deny_children_of_an_unsigned_loader",
     "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
     "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden, false);  // a rule admits the loader itself, but none its child
@@ -92,7 +88,6 @@ TEST_CASE(
 TEST_CASE("deny_children_while_a_thread_shares_the_file_table",
           "[vm][loader][replay][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const Prepared prepared(warden);
@@ -112,7 +107,6 @@ TEST_CASE(
     "deny_loader_whose_metadata_is_not_frozen_as_signed",
     "[vm][loader][replay][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
     "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
@@ -131,7 +125,6 @@ TEST_CASE(
 TEST_CASE("deny_children_that_a_later_policy_would_take_for_another_signers",
           "[vm][loader][keyring][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   const Signer release("release");
   const auto policy = [](const std::string& name, const Signer& signer) {
@@ -201,15 +194,25 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
           "kernel:"
           "folded_maps]") {
   Warden warden;
+  const auto run_under = [&](const std::string& rules, const std::string& expected) {
+    warden.apply("enforce", rules);
+    const uint64_t version = warden.version();
+    (void)warden.events();
+    CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
+    const auto events = warden.events();
+    INFO(version << nlohmann::json(events).dump(1));
+    REQUIRE(events.size() == 2);
+    CHECK(events[1]["attach"] == "xdp");
+    CHECK(events[1]["signature"] == expected);
+    const bool is_kernels = BW_KERNEL_HAS(folded_maps) || expected == "prog-only";
+    for (const auto& event : events)
+      CHECK(event["verified_by"] == (is_kernels ? "kernel" : "bpfwarden"));
+  };
+  const bool verifies_less = BW_KERNEL_HAS(signature_attr) && !BW_KERNEL_HAS(folded_maps);
+  run_under(kSigned, verifies_less ? "prog-only" : "prog-used-maps");
+  run_under(kAsksForMaps, "prog-used-maps");
   warden.apply("enforce", kSigned);
-  CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
-  const std::string expected = covers_maps() ? "prog-used-maps" : "prog-only";
-  const auto events = warden.events();
-  REQUIRE(events.size() == 2);
-  CHECK(events[1]["attach"] == "xdp");
-  CHECK(events[1]["signature"] == expected);
-  CHECK(finding_of_doctor("signature verification") ==
-        (expected == "prog-used-maps" ? "ok" : "limited"));
+  CHECK(finding_of_doctor("signature verification") == "ok");
   CHECK(load_bundle(sign_object("xdp_pass", warden.stranger()), warden.stranger().ring) == EPERM);
 }
 
@@ -217,9 +220,10 @@ TEST_CASE("allow_one_bundle_on_every_kernel_that_verifies_signatures",
 const loader::KnownKernel& row_of_this_kernel() {
   const std::string release = run("uname -r").output;
   const auto is_of = [&](const char* version) { return release.starts_with(version); };
-  const std::string name = is_of("6.12.")   ? "6.12 to 6.17"
-                           : is_of("6.18.") ? "6.18 to 7.1"
-                                            : release.substr(0, 3);
+  const bool is_first_signed = is_of("6.18.") || is_of("6.19.") || is_of("7.0.") || is_of("7.1.");
+  const std::string name = is_of("6.12.")    ? "6.12 to 6.17"
+                           : is_first_signed ? "6.18 to 7.1"
+                                             : release.substr(0, 3);
   const auto found = std::ranges::find(loader::known_kernels(), name, &loader::KnownKernel::name);
   INFO(release);
   REQUIRE(found != loader::known_kernels().end());
@@ -247,54 +251,57 @@ TEST_CASE("allow_each_row_of_the_table_of_kernels_to_be_what_such_a_kernel_says"
 TEST_CASE(
     "deny_to_enforce_what_the_kernel_cannot_hold",
     "[vm][loader][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
-    "maps]") {
+    "maps][kernel:program_digest]") {
   Warden warden;
-  const bool holds = covers_maps();
-  warden.apply("audit", kAsksForMaps);
+  const bool holds = BW_KERNEL_HAS(program_digest);
+  const std::string digests =
+      "signature = \"unsigned\"\ndigests = [\"sha256:" + std::string(64, '0') + "\"]\n";
+  const std::string asks = "[[rules]]\nname = \"network team\"\nallow = [\"xdp\"]\n" + digests;
+  warden.apply("audit", asks);
   const uint64_t before = warden.version();
-  const Ran enforced = warden.try_apply("enforce", kAsksForMaps, warden.raise_version());
+  const Ran enforced = warden.try_apply("enforce", asks, warden.raise_version());
   INFO(enforced.output);
   CHECK(enforced.status == (holds ? 0 : 1));
   CHECK(status()["policy_version"] == (holds ? before + 1 : before));
-  CHECK(status()["kernel_abilities"]["signature"] == (holds ? "prog-used-maps" : "prog-only"));
+  CHECK(status()["kernel_abilities"]["program_digests"] == holds);
+  CHECK(status()["kernel_abilities"]["signature"] == "prog-used-maps");
   if (holds) return;
   CHECK(says(enforced, "error: rule `network team` matches nothing here"));
-  CHECK(says(enforced, "signature = \"prog-used-maps\"\n"));
-  CHECK(says(enforced, "^~~~~~~~~~~~~~~~"));
-  CHECK(says(enforced, "hint: use Linux 7.3 or later; or have the rule content with less"));
+  CHECK(says(enforced, "digests = [\"sha256:"));
+  CHECK(says(enforced, "hint: use Linux 6.18 or later; or accept that: accept-kernel"));
   CHECK(says(enforced, "nothing was changed"));
   CHECK(load({}).error == 0);  // the policy in audit mode decides
   const uint64_t next = warden.raise_version();
-  const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", kAsksForMaps, next));
+  const Ran staged = run("bpfwarden stage " + warden.write_policy("enforce", asks, next));
   CHECK(staged.status == 1);
-  CHECK(says(run("bpfwarden apply " + warden.write_policy("audit", kAsksForMaps, next)),
-             "[weaker-kernel]"));
+  CHECK(
+      says(run("bpfwarden apply " + warden.write_policy("audit", asks, next)), "[weaker-kernel]"));
 }
 
-TEST_CASE("allow_rules_to_be_content_with_what_the_kernel_tells",
+// Who verifies does not matter: no rule is content with less.
+TEST_CASE("deny_less_than_a_rule_asks_for_where_the_policy_would_accept_it",
           "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   Warden warden;
-  const int less = covers_maps() ? EPERM : 0;  // it is less only where there is more
   warden.apply("enforce", std::string("accept-kernel = [\"prog-only\"]\n") + kAsksForMaps);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
-  CHECK(load(Load{}.signed_by(warden.netops())).error == less);
+  CHECK(load(Load{}.signed_by(warden.netops())).error == EPERM);
   const Ran explained = run("bpfwarden explain " + warden.policy_file() +
                             " --attach xdp --key netops --signature prog-only");
   INFO(explained.output);
-  CHECK(explained.status == (less == 0 ? 0 : 1));
+  CHECK(explained.status == 1);
   CHECK(load({}).error == EPERM);
   CHECK(load(Load{}.signed_by(warden.stranger())).error == EPERM);
-  // What comes back at a boot is content with no more, and no less.
   REQUIRE(run("bpfwarden apply --saved").status == 0);
-  CHECK(load(Load{}.signed_by(warden.netops())).error == less);
+  CHECK(load(Load{}.signed_by(warden.netops())).error == EPERM);
 }
 
 TEST_CASE("deny_metadata_that_a_self_checking_loader_was_not_signed_with",
           "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:"
           "folded_maps]") {
-  if (covers_maps()) SKIP("here the metadata is verified");
+  if (BW_KERNEL_HAS(folded_maps) || !BW_KERNEL_HAS(signature_attr))
+    SKIP("here the metadata is verified");
   Warden warden;
   warden.apply("enforce", kSigned);
   const keyring::Bundle bundle = sign_object("xdp_pass", warden.netops());

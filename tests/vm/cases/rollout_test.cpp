@@ -10,9 +10,9 @@
 #include <chrono>
 #include <thread>
 
+#include "loader/btf/kernel_has.h"
 #include "loader/policies/policy_store.h"
 #include "tests/vm/helpers/effort.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 
 namespace bpfwarden::vm {
@@ -178,17 +178,12 @@ TEST_CASE(
 TEST_CASE(
     "deny_a_rollback_to_what_the_kernel_cannot_hold",
     "[vm][rollout][kernel][kernel:signature_attr][kernel:folded_maps][kernel:program_digest]") {
-  const bool lacks_digests = !BW_KERNEL_HAS(program_digest);
-  if (covers_maps() && !lacks_digests) SKIP("this kernel holds all of a policy");
+  if (BW_KERNEL_HAS(program_digest)) SKIP("this kernel holds all of a policy");
   Warden warden;
   const std::string rule = "[[rules]]\nname = \"one\"\nallow = [\"xdp\"]\n";
   const std::string asks_too_much =
-      rule +
-      (lacks_digests
-           ? "signature = \"unsigned\"\ndigests = [\"sha256:" + std::string(64, '0') + "\"]\n"
-           : "signed-by = [\"netops\"]\nsignature = \"prog-used-maps\"\n");
-  const std::string accepts =
-      std::string("accept-kernel = [\"") + (lacks_digests ? "no-digests" : "prog-only") + "\"]\n";
+      rule + "signature = \"unsigned\"\ndigests = [\"sha256:" + std::string(64, '0') + "\"]\n";
+  const std::string accepts = "accept-kernel = [\"no-digests\"]\n";
   warden.apply("enforce", kXdpFromAnyone);
   const auto confirmed_elsewhere = loader::check_policy_file(
       warden.write_policy("enforce", asks_too_much, warden.raise_version()));
@@ -409,7 +404,6 @@ TEST_CASE("deny_by_a_saved_policy_whose_copy_was_changed", "[vm][rollout][bare][
 TEST_CASE("allow_children_by_the_staged_policys_own_view_of_their_signer",
           "[vm][rollout][bare][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps][slow]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("audit", "[[rules]]\nname = \"no tracing\"\ndeny = [\"fentry/*\"]\n");
   // Slots differ: in the staged policy netops comes after another key.

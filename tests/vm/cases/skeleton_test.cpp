@@ -34,7 +34,6 @@ TEST_CASE(
     "allow_a_header_of_stock_bpftool",
     "[vm][keyring][tools][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
     "folded_maps]") {
-  needs_folded_maps();
   Warden warden;
   warden.apply("enforce", kRules);
   const test::TempDir folder;
@@ -69,7 +68,7 @@ TEST_CASE("allow_a_header_signed_again_as_a_bundle",
 TEST_CASE("deny_a_stock_program_until_its_signer_is_trusted",
           "[vm][keyring][tools][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
-  needs_folded_maps();
+  needs_tools_whose_signatures_hold();
   if (!BW_KERNEL_HAS(signature_attr)) SKIP("stock tools know no place for signatures here");
   Warden warden;
   const std::string stock =

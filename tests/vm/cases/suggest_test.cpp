@@ -88,7 +88,7 @@ TEST_CASE(
     "[vm][rollout][suggest][kernel][kernel:signature_attr][kernel:signature_verdict][kernel:folded_"
     "maps][kernel:program_digest]") {
   needs_digests();
-  needs_folded_maps();
+  needs_tools_whose_signatures_hold();
   Warden warden;
   const test::TempDir folder;
   warden.apply("audit", kNothing);

@@ -7,13 +7,12 @@
 
 namespace bpfwarden::vm {
 
-// Since Linux 7.3 the kernel folds a loader's metadata map into the signature, and before 6.18
-// bpfwarden does. In between the kernel refuses such a loader (EKEYREJECTED), so nothing can be
-// prog-used-maps.
-inline bool covers_maps() { return BW_KERNEL_HAS(folded_maps) || !BW_KERNEL_HAS(signature_attr); }
-
-inline void needs_folded_maps() {
-  if (!covers_maps()) SKIP("signatures of this kernel cover no maps");
+// Since Linux 7.3 the kernel folds a loader's metadata map into the signature; before, bpfwarden
+// does, of what lies beside the call. From 6.18 to 7.2 the kernel refuses such a signature itself
+// (EKEYREJECTED), so there is no use for what other tools load with it.
+inline void needs_tools_whose_signatures_hold() {
+  if (BW_KERNEL_HAS(signature_attr) && !BW_KERNEL_HAS(folded_maps))
+    SKIP("signatures of this kernel cover no maps");
 }
 
 // Since 6.18 the kernel keeps a SHA-256 of each program; before, `apply` refuses a policy with

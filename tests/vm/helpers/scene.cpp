@@ -224,7 +224,8 @@ Attempt Skeleton::create_map() const {
   attr.value_size = static_cast<uint32_t>(bundle.metadata.size());
   attr.max_entries = 1;
   attr.map_flags = map_flags;
-  loader::make_exclusive(attr, hash.data(), static_cast<unsigned>(hash.size()));
+  loader::make_exclusive(attr, is_exclusive ? hash.data() : nullptr,
+                         is_exclusive ? static_cast<unsigned>(hash.size()) : 0);
   Attempt map = attempt(BPF_MAP_CREATE, attr);
   if (map.error != 0) return map;
   const uint32_t key = 0;

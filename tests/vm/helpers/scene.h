@@ -134,6 +134,7 @@ struct Skeleton {
   uint32_t map_flags = 0;
   uint32_t type = BPF_PROG_TYPE_SYSCALL;
   bool is_signed = true;
+  bool is_exclusive = true;  // as far as the kernel has such maps
 
   Attempt create_map() const;  // exclusive, filled, frozen
   Attempt load_loader(const Fd& map, int32_t keyring) const;

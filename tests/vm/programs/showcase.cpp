@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "loader/btf/kernel_abilities.h"
 #include "loader/btf/kernel_has.h"
 #include "tests/vm/helpers/scene.h"
 
@@ -25,11 +24,6 @@ std::string example_rules() {
   const size_t rules = text.find("[[rules]]");
   if (rules == std::string::npos) throw std::runtime_error(std::string("no rules in ") + kPolicy);
   return text.substr(rules);
-}
-
-// The example asks for more than a kernel before 7.3 can tell.
-bool takes_prog_only() {
-  return loader::abilities_of_kernel().most == policy::Signature::prog_only;
 }
 
 int differing = 0;
@@ -86,11 +80,8 @@ void attacks(Warden& warden, bool enforced) {
   row(warden, "unsigned XDP program", refused, load({}).error, deny);
   row(warden, "XDP object signed by an unknown key, in root's ring", refused,
       load_bundle(sign_object("xdp_pass", stranger), stranger.ring), deny);
-  const bool takes_less = takes_prog_only();
-  row(warden,
-      takes_less ? "prog-only, which is taken on this kernel (accept-kernel)"
-                 : "prog-only where prog-used-maps is asked",
-      takes_less ? 0 : refused, load(Load{}.signed_by(netops)).error, takes_less ? "allow" : deny);
+  row(warden, "prog-only where prog-used-maps is asked", refused,
+      load(Load{}.signed_by(netops)).error, deny);
   row(warden, "the same key's LSM program", refused,
       load_bundle(sign_object("file_guard", netops), warden.ring()), deny);
   Load filter;
@@ -105,15 +96,16 @@ void tamper(Warden& warden) {
   auto bundle = sign_object("xdp_pass", warden.netops());
   bundle.metadata[bundle.metadata.size() / 2] ^= 1;
   const int got = load_bundle(bundle, warden.ring());
-  if (BW_KERNEL_HAS(signature_attr))
+  if (BW_KERNEL_HAS(folded_maps))
     row(warden, "a tampered object: the kernel refuses, we report", EKEYREJECTED, got, "rejected");
   else
     row(warden, "a tampered object: bpfwarden refuses", EKEYREJECTED, got, "deny");
 }
 
 void stock_tool(Warden& warden) {
-  if (!BW_KERNEL_HAS(signature_attr)) {
-    say("Stock bpftool -S finds no place for a signature on this kernel: `bpfwarden run` does.");
+  if (!BW_KERNEL_HAS(folded_maps)) {
+    say("What stock bpftool -S signs this kernel does not verify: `bpfwarden run` has it "
+        "verified.");
     return;
   }
   say("Stock bpftool, signing with -S through its session keyring:");
@@ -124,8 +116,7 @@ void stock_tool(Warden& warden) {
 }
 
 int show() {
-  const std::string rules =
-      (takes_prog_only() ? "accept-kernel = [\"prog-only\"]\n" : "") + example_rules();
+  const std::string rules = example_rules();
   Warden warden;
   say("examples/policies/edge.toml is applied; bpfwarden exits and the kernel decides. Keys were "
       "made "

@@ -15,7 +15,6 @@
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/extendable.h"
 #include "tests/vm/helpers/handles.h"
-#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/places.h"
 #include "tests/vm/helpers/symbols.h"
 
@@ -312,7 +311,6 @@ TEST_CASE("deny_an_extension_of_another_function_than_it_was_loaded_for", "[vm][
 TEST_CASE("allow_a_signed_loader_to_run_where_its_children_fall_at_attach",
           "[vm][attach][kernel][signing][kernel:signature_attr][kernel:signature_verdict][kernel:"
           "folded_maps]") {
-  needs_folded_maps();
   const Sites sites;
   Warden warden;
   const std::string rule =
