@@ -21,10 +21,10 @@ struct SeenAs {
   TextMatch target;
 };
 
-// A probe of a system call is one of its function, where libbpf puts it; rules that refuse are about
-// all functions that the kernel makes of it. On each architecture. A USDT probe is one at an offset that
-// only the file tells, single or multi: exact ones are known as all those of their file, and not to
-// allow rules.
+// A probe of a system call is one of its function, where libbpf puts it; rules that refuse are
+// about all functions that the kernel makes of it. On each architecture. A USDT probe is one at an
+// offset that only the file tells, single or multi: exact ones are known as all those of their
+// file, and not to allow rules.
 [[nodiscard]] std::vector<SeenAs> seen_as(size_t family, const TextMatch& target, Action action);
 
 // Whether the kernel sees every attachment of that family as one of another.
