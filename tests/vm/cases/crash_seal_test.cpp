@@ -191,7 +191,8 @@ void interrupt_signed(Warden& warden, const test::TempDir& folders,
 }  // namespace
 
 // The next run is the next one that is ended, later on its way.
-TEST_CASE("deny_after_a_first_apply_that_seals_was_killed_at_each_change", "[vm][crash][bare]") {
+TEST_CASE("deny_after_a_first_apply_that_seals_was_killed_at_each_change",
+          "[vm][crash][bare][slow]") {
   Warden warden;
   const Words command = apply_next(warden, "1h");
   const Interrupted whole = run_whole(command);

@@ -128,7 +128,7 @@ TEST_CASE("deny_goes_on_with_no_process_of_ours", "[vm][modes]") {
   CHECK(run("ls /sys/fs/bpf/bpfwarden").status != 0);
 }
 
-TEST_CASE("deny_goes_on_where_nobody_sees_the_pins", "[vm][modes]") {
+TEST_CASE("deny_goes_on_where_nobody_sees_the_pins", "[vm][modes][slow]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const auto elsewhere = [](const std::string& command) {

@@ -184,7 +184,7 @@ TEST_CASE("deny_unsigned_parts_beside_a_signature_of_any_kernel",
 }
 
 TEST_CASE("allow_long_programs_and_deny_them_changed_by_a_bit",
-          "[vm][keyring][kernel][signing][kernel:signature_attr]") {
+          "[vm][keyring][kernel][signing][kernel:signature_attr][slow]") {
   Warden warden;
   warden.apply("enforce", kRules);
   for (const size_t count : {size_t{2}, size_t{100'000}, size_t{1'000'000}}) {

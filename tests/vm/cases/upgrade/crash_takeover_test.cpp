@@ -131,7 +131,8 @@ void interrupt_takeovers(Warden& warden, const std::vector<Interruption>& points
 }  // namespace
 
 // Each takes twice as long as the kernel verifies the hooks.
-TEST_CASE("deny_while_a_takeover_is_killed_before_and_after_it_decides", "[vm][takeover][crash]") {
+TEST_CASE("deny_while_a_takeover_is_killed_before_and_after_it_decides",
+          "[vm][takeover][crash][slow]") {
   Warden warden;
   const Interrupted whole = begin(warden);
   interrupt_takeovers(warden, around_exchange(whole), whole.changes.size());

@@ -277,7 +277,8 @@ TEST_CASE("deny_all_along_while_another_version_takes_over_and_back", "[vm][take
   loaded.check_unknown_without_records();
 }
 
-TEST_CASE("deny_all_along_while_a_guard_takes_over_and_the_host_is_sealed", "[vm][takeover]") {
+TEST_CASE("deny_all_along_while_a_guard_takes_over_and_the_host_is_sealed",
+          "[vm][takeover][slow]") {
   Warden warden;
   warden.apply("enforce", kSigned);
   const auto before = status();
@@ -315,7 +316,8 @@ TEST_CASE("deny_by_a_policy_that_seals_a_running_host_at_once", "[vm][takeover]"
   check_sealed(warden);
 }
 
-TEST_CASE("admit_what_a_signed_loader_loads_whose_run_outlasts_a_takeover", "[vm][takeover]") {
+TEST_CASE("admit_what_a_signed_loader_loads_whose_run_outlasts_a_takeover",
+          "[vm][takeover][slow]") {
   SlowRuns slow;
   Warden warden;
   warden.apply("enforce", kSigned);
@@ -325,7 +327,7 @@ TEST_CASE("admit_what_a_signed_loader_loads_whose_run_outlasts_a_takeover", "[vm
   loaders.check("during slow runs", "bpfwarden_next");
 }
 
-TEST_CASE("deny_as_before_where_a_takeover_finds_no_room", "[vm][takeover]") {
+TEST_CASE("deny_as_before_where_a_takeover_finds_no_room", "[vm][takeover][slow]") {
   Warden warden;
   warden.apply("enforce", std::string(kSigned) + R"([[rules]]
 name = "many"
