@@ -241,7 +241,7 @@ TEST_CASE("deny_a_policy_with_digests_where_the_kernel_keeps_none",
 
 // Whoever is killed while its load is verified leaves no slot taken.
 TEST_CASE("allow_loads_after_loaders_were_killed",
-          "[vm][keyring][kernel][signing][kernel:signature_attr]") {
+          "[vm][keyring][kernel][signing][kernel:signature_attr][slow]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const Load request = signed_of_length(warden, 500'000);
