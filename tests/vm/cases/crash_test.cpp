@@ -1,17 +1,15 @@
 // The manager is killed at each system call that changes something, and each is made to fail: a
 // whole policy is active afterwards, no load was decided by none, and the next run makes up for it.
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <cstdio>
 
+#include "tests/vm/cases/hammer.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/interrupted.h"
 #include "tests/vm/helpers/scene.h"
-#include "tests/vm/helpers/shared_memory.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -19,62 +17,15 @@ namespace {
 using Command = std::vector<std::string>;
 
 // Both refuse XDP from people without a key, and admit sockets; one admits sk_msg.
-constexpr const char* kSigned = R"(
-[[rules]]
-name = "signed"
-allow = ["xdp"]
-signed-by = ["netops"]
-[[rules]]
-name = "sockets"
-allow = ["socket"]
-signature = "unsigned"
-)";
-
 std::string before() {
-  return std::string(kSigned) +
+  return std::string(kSignedAndSockets) +
          "[[rules]]\nname = \"messages\"\nallow = [\"sk_msg\"]\nsignature = \"unsigned\"\n";
 }
 
-std::string after() { return kSigned; }
+std::string after() { return kSignedAndSockets; }
 
 Load message() { return Load::of_type(BPF_PROG_TYPE_SK_MSG, 1); }
 Load socket() { return Load::of_type(BPF_PROG_TYPE_SOCKET_FILTER); }
-
-// Loads, all the time, what every policy here refuses and what each admits.
-class Hammer {
- public:
-  Hammer() : child_(::fork()) {
-    REQUIRE(child_ >= 0);
-    if (child_ != 0) return;
-    while (!seen_->stops) {
-      seen_->let_in += load({}).error != EPERM;
-      seen_->kept_out += load(socket()).error != 0;
-      seen_->rounds++;
-      ::usleep(50'000);  // the manager needs the processor, and events are read
-    }
-    ::_exit(0);
-  }
-  Hammer(const Hammer&) = delete;
-  Hammer& operator=(const Hammer&) = delete;
-
-  // Ends it.
-  ~Hammer() {
-    seen_->stops = true;
-    ::waitpid(child_, nullptr, 0);
-  }
-
-  uint32_t rounds() const { return seen_->rounds; }
-  uint32_t let_in() const { return seen_->let_in; }
-  uint32_t kept_out() const { return seen_->kept_out; }
-
- private:
-  struct Seen {
-    std::atomic<bool> stops = false;
-    std::atomic<uint32_t> rounds = 0, let_in = 0, kept_out = 0;
-  };
-  SharedMemory<Seen> seen_ = make_shared_memory<Seen>();
-  pid_t child_;
-};
 
 // A command that takes a host from one policy to the other.
 struct PolicyChange {
@@ -147,7 +98,7 @@ void interrupt_everywhere(const PolicyChange& change) {
   REQUIRE(whole.changes.size() > 1);
   CHECK((load(message()).error == EPERM) == change.decides_otherwise);
   const std::string pins_of_it = pins();
-  const Hammer hammer;
+  const Hammer hammer(socket(), 50'000);
   const auto points = some_of(kills(whole), effort<size_t>(2, 10'000));
   const auto errors = some_of(failures(whole), effort<size_t>(1, 10'000));
   interrupt_at(warden, change, points);

@@ -1,68 +1,20 @@
 // A kernel part takes over from another one, and the manager is killed at each kind of change, or
 // that fails: the one before decides, or both, and the next run makes up for it.
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <utility>
 
+#include "tests/vm/cases/hammer.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/interrupted.h"
 #include "tests/vm/helpers/scene.h"
-#include "tests/vm/helpers/shared_memory.h"
 
 namespace bpfwarden::vm {
 namespace {
-
-constexpr const char* kBySigners = R"(
-[[rules]]
-name = "signed"
-allow = ["xdp"]
-signed-by = ["netops"]
-[[rules]]
-name = "sockets"
-allow = ["socket"]
-signature = "unsigned"
-)";
-
-struct Beside {
-  std::atomic<bool> stops = false;
-  std::atomic<uint32_t> rounds = 0, let_in = 0, kept_out = 0;
-};
-
-// What no policy here lets in, and what each admits, all the time.
-class LoaderBeside {
- public:
-  explicit LoaderBeside(Warden& warden)
-      : by_netops_(Load().signed_by(warden.netops(), warden.ring())), child_(::fork()) {
-    REQUIRE(child_ >= 0);
-    if (child_ != 0) return;
-    while (!seen_->stops) {
-      seen_->let_in += load({}).error != EPERM;
-      seen_->kept_out += load(by_netops_).error != 0;
-      seen_->rounds++;
-      ::usleep(20'000);
-    }
-    ::_exit(0);
-  }
-  LoaderBeside(const LoaderBeside&) = delete;
-  LoaderBeside& operator=(const LoaderBeside&) = delete;
-  ~LoaderBeside() {
-    seen_->stops = true;
-    ::waitpid(child_, nullptr, 0);
-  }
-
-  const Beside& seen() const { return *seen_; }
-
- private:
-  SharedMemory<Beside> seen_ = make_shared_memory<Beside>();
-  Load by_netops_;
-  pid_t child_;
-};
 
 // The first of each row of changes that are alike, from what is done in the kernel on.
 std::vector<Interruption> turns(const Interrupted& whole, bool fails) {
@@ -92,7 +44,7 @@ void check_all_decides(Warden& warden) {
 
 // Another version decides then.
 Interrupted begin(Warden& warden) {
-  warden.apply("enforce", kBySigners);
+  warden.apply("enforce", kSignedAndSockets);
   Interrupted whole = run_whole({"bpfwarden_next", "upgrade"});
   INFO(whole.output);
   REQUIRE(whole.status == 0);
@@ -103,7 +55,7 @@ std::string all_pins() { return run("ls /sys/fs/bpf /sys/fs/bpf/bpfwarden").outp
 
 void interrupt_takeovers(Warden& warden, const std::vector<Interruption>& points, size_t changes) {
   const std::string pins = all_pins();
-  const LoaderBeside loader(warden);
+  const Hammer hammer(Load().signed_by(warden.netops(), warden.ring()), 20'000);
   std::string binary = "bpfwarden";
   size_t killed = 0, failed = 0;
   for (const Interruption& point : points) {
@@ -121,11 +73,11 @@ void interrupt_takeovers(Warden& warden, const std::vector<Interruption>& points
     check_all_decides(warden);
     binary = binary == "bpfwarden" ? "bpfwarden_next" : "bpfwarden";
   }
-  CHECK(loader.seen().let_in == 0);
-  CHECK(loader.seen().kept_out == 0);
-  CHECK(loader.seen().rounds > 0);
+  CHECK(hammer.let_in() == 0);
+  CHECK(hammer.kept_out() == 0);
+  CHECK(hammer.rounds() > 0);
   std::printf("crash, a takeover: killed at %zu of %zu changes, %zu errors; loads beside it: %u\n",
-              killed, changes, failed, loader.seen().rounds.load());
+              killed, changes, failed, hammer.rounds());
 }
 
 }  // namespace
