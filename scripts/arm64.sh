@@ -10,7 +10,7 @@ arm64_series=(7.3 6.12)
 sysroot_packages() {
   printf '%s\n' libc6-dev libstdc++6 libssl-dev libelf-dev zlib1g-dev libkeyutils-dev libmnl-dev libsystemd-dev \
     libtomlplusplus-dev libcli11-dev nlohmann-json3-dev linux-libc-dev \
-    bash keyutils openssl iproute2 busybox-static
+    bash keyutils openssl iproute2 busybox-static systemd softhsm2 libengine-pkcs11-openssl
 }
 
 # Absolute ones would lead out of the tree.

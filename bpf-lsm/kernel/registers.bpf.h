@@ -23,8 +23,10 @@ static __always_inline __u64 second_in(const struct pt_regs* regs) { return regs
 static __always_inline __u32 first_in_32(const struct pt_regs* regs) {
   return (__u32)regs->orig_x0;
 }
+// Of a call of 32 bits the upper half is 0: syscall_set_return_value() of arm64. All that is asked
+// about here returns an int.
 static __always_inline __u64 result_in(struct pt_regs* regs) {
-  return BPF_CORE_READ(regs, regs[0]);
+  return (__u64)(__s32)BPF_CORE_READ(regs, regs[0]);
 }
 
 #define REGISTERS_OF_CALL(regs) \

@@ -48,8 +48,10 @@ string next_step_for_errno(int32_t error) {
        "The program is bound to a map that its signature does not cover. Build it as a light "
        "skeleton: `bpfwarden sign OBJECT.bpf.o --key KEY --cert CERT -o FILE` does."},
       {EPERM,
-       "A map that the signature covers is not frozen, or not exclusive to the program. Load it "
-       "through `bpfwarden run FILE`."},
+       "Either a map that the signature covers is not frozen, or not exclusive to the program: "
+       "load "
+       "it through `bpfwarden run FILE`. Or the caller may not load programs at all, signed or "
+       "not: `bpfwarden why --pid PID` tells what can have refused it."},
       {EINVAL,
        "The load names a keyring that there is not, or a signature without a size. Load it through "
        "`bpfwarden run FILE`."},

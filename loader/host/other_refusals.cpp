@@ -157,6 +157,14 @@ void read_status_line(const string& line, ProcessLimits& process) {
     std::from_chars(mode.data(), mode.data() + mode.size(), process.seccomp);
 }
 
+// The file that all LSMs share is answered by the first of them (security_getprocattr()): where
+// that is BPF's, which has no label, by EINVAL.
+string label_in(const string& folder) {
+  for (const char* of : {"current", "apparmor/current", "smack/current"})
+    if (string label = first_line_of(folder + of); !label.empty()) return label;
+  return "";
+}
+
 }  // namespace
 
 HostLimits read_host_limits(std::span<const uint32_t> own) {
@@ -179,7 +187,7 @@ Result<ProcessLimits> read_process_limits(pid_t pid) {
                 "the capabilities of one that has ended are known to nobody");
   ProcessLimits process = {.pid = pid};
   for (string line; std::getline(status, line);) read_status_line(line, process);
-  process.label = first_line_of(folder + "/attr/current");
+  process.label = label_in(folder + "/attr/");
   std::error_code error;
   const auto own = std::filesystem::read_symlink(folder + "/ns/user", error);
   const auto first = std::filesystem::read_symlink("/proc/1/ns/user", error);

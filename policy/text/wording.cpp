@@ -55,7 +55,7 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
     {"no-provenance", CauseClass::guard,
      "the program never passed this enforcer's load hook, and was not there before it either",
      "See `bpftool prog show` for how it came to be, and load it again through bpf(2)."},
-    {"kernel-rejected", CauseClass::derived, "the kernel itself refused the program's signature",
+    {"kernel-rejected", CauseClass::derived, "the kernel itself refused the signed program",
      "Check that the keyring which the loader names holds the signer's key; if it does, the file "
      "is "
      "not what was signed: get it again, or sign it with `bpfwarden sign`."},

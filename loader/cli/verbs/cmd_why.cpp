@@ -1,5 +1,7 @@
 // bpfwarden why: the last refusals as sentences, and what to do about them.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -61,13 +63,7 @@ Others look_at_others(const WhyArguments& options) {
   return others;
 }
 
-// Said only where it was not bpfwarden.
-void print_others(const WhyArguments& options, const std::string& sources, size_t columns) {
-  std::string text = "nothing was refused, and nothing would have been";
-  if (options.process != 0) text += " of process " + std::to_string(options.process);
-  text += ", as far as " + sources +
-          " tell. A loader that got EPERM or EACCES all the same got it from somebody else:";
-  std::puts(wrapped(text, 0, 0, columns).c_str());
+void print_lists(const WhyArguments& options, size_t columns) {
   const Others others = look_at_others(options);
   if (others.unknown)
     std::printf("%s; %s\n", others.unknown->message.c_str(), others.unknown->hint.c_str());
@@ -75,7 +71,23 @@ void print_others(const WhyArguments& options, const std::string& sources, size_
   print_list("looked at, and not the reason:", others.refusals.excluded, columns);
 }
 
-void print_text(const RefusalLog& log, size_t limit) {
+// Said only where it was not bpfwarden.
+void print_others(const WhyArguments& options, const std::string& sources, size_t columns) {
+  std::string text = "nothing was refused, and nothing would have been";
+  if (options.process != 0) text += " of process " + std::to_string(options.process);
+  text += ", as far as " + sources +
+          " tell. A loader that got EPERM or EACCES all the same got it from somebody else:";
+  std::puts(wrapped(text, 0, 0, columns).c_str());
+  print_lists(options, columns);
+}
+
+// Whether the kernel, or another LSM, can have refused a signed load before its signature.
+bool may_be_of_others(const RefusalGroup& group) {
+  return group.event.cause == BW_CAUSE_KERNEL_REJECTED && group.event.error == EPERM;
+}
+
+void print_text(const RefusalLog& log, const WhyArguments& options) {
+  const size_t limit = options.last;
   const auto groups = log.latest(limit);
   const size_t columns = output_columns();
   for (size_t i = 0; i < groups.size(); i++)
@@ -87,6 +99,12 @@ void print_text(const RefusalLog& log, size_t limit) {
   if (log.size() > groups.size())
     std::printf("\n%zu more kinds: `bpfwarden why --last %zu`\n", log.size() - groups.size(),
                 log.size());
+  if (!std::ranges::any_of(groups, may_be_of_others)) return;
+  const std::string text = wrapped(
+      "Where the kernel itself answered EPERM, it may not have come as far as the signature:", 0, 0,
+      columns);
+  std::printf("\n%s\n", text.c_str());
+  print_lists(options, columns);
 }
 
 nlohmann::json to_json(const RefusalGroup& group) {
@@ -143,7 +161,7 @@ int run_why(const WhyArguments& options) {
   else if (found->log.size() == 0)
     print_others(options, found->walk.sources, output_columns());
   else
-    print_text(found->log, options.last);
+    print_text(found->log, options);
   if (found->walk.unreadable == 0) return 0;
   if (in_json())
     put_note(unreadable_text(found->walk));

@@ -16,12 +16,12 @@
 #include "library/bpfwarden/load.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
-#include "tests/vm/attack/int80.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
 #include "tests/vm/helpers/sharing.h"
+#include "tests/vm/machine/entries.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -31,15 +31,6 @@ constexpr uint64_t kBpf32 = 357, kKeyctl32 = 288, kX32 = 0x4000'0000;
 
 // An entry, called as it is: no wrapper tidies a register. Returns what the kernel does.
 using Entry = long (*)(uint64_t number, uint64_t first, uint64_t second, uint64_t third);
-
-long by_syscall(uint64_t number, uint64_t first, uint64_t second, uint64_t third) {
-  long result = 0;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "a"(number), "D"(first), "S"(second), "d"(third)
-               : "rcx", "r11", "memory");
-  return result;
-}
 
 int error_of_entry(long result) { return result < 0 ? static_cast<int>(-result) : 0; }
 
@@ -52,9 +43,11 @@ struct Call {
 };
 
 constexpr Call kCalls[] = {
+#ifdef __x86_64__
     {"32 bits", by_int80, kKeyctl32, KEYCTL_INVALIDATE},
     {"32 bits, junk beside the command", by_int80, kKeyctl32, kJunk | KEYCTL_INVALIDATE},
     {"32 bits, junk beside both", by_int80, kJunk | kKeyctl32, kJunk | KEYCTL_INVALIDATE},
+#endif
     {"64 bits, junk beside the command", by_syscall, SYS_keyctl, kJunk | KEYCTL_INVALIDATE},
     {"64 bits, junk beside both", by_syscall, kJunk | SYS_keyctl, kJunk | KEYCTL_INVALIDATE},
 };
@@ -145,7 +138,7 @@ bool is_killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == S
 
 const Control anywhere_by_32_bits([] {
   return goes_through(attach_in_child(loaded(probe()), "tcp_connect", true)) &&
-         goes_through(attach_in_child(loaded(probe()), "__x64_sys_getpgid", true));
+         goes_through(attach_in_child(loaded(probe()), SYSTEM_CALL("getpgid"), true));
 });
 
 // Until the kernel has let go of what was pinned there.
@@ -185,6 +178,7 @@ TEST_CASE("attack_invalidate_the_sealed_ring_by_other_entries", "[vm][control][a
 // the worst that it could have shown: by whichever entry the call came. Here it is gone.
 TEST_CASE("attack_hide_a_swap_behind_a_32_bit_call",
           "[vm][control][kernel][kernel:task_work][kernel:task_work_impl][attack]") {
+  if (!kHasInt80) SKIP("no process of 64 bits makes calls of 32");
   anywhere_by_32_bits.must_have_worked();
   Warden warden;
   warden.apply("enforce", kProbeRules);
@@ -195,7 +189,7 @@ TEST_CASE("attack_hide_a_swap_behind_a_32_bit_call",
       continue;
     }
     CHECK(goes_through(attach_in_child(program, "tcp_connect", by_32_bits)));
-    CHECK(WEXITSTATUS(attach_in_child(program, "__x64_sys_getpgid", by_32_bits)) == EPERM);
+    CHECK(WEXITSTATUS(attach_in_child(program, SYSTEM_CALL("getpgid"), by_32_bits)) == EPERM);
   }
   CHECK(races(warden) == 0);
   if (!awaits_ends()) return;
@@ -206,6 +200,7 @@ TEST_CASE("attack_hide_a_swap_behind_a_32_bit_call",
 
 TEST_CASE("deny_a_bad_signature_by_a_32_bit_call_and_tell_of_it",
           "[vm][keyring][kernel][kernel:signature_attr]") {
+  if (!kHasInt80) SKIP("no process of 64 bits makes calls of 32");
   Warden warden;
   warden.apply("enforce",
                "[[rules]]\nname = \"team\"\nallow = [\"xdp\"]\nsigned-by = [\"netops\"]\n");

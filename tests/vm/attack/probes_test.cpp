@@ -12,6 +12,7 @@
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/places.h"
+#include "tests/vm/machine/entries.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -78,7 +79,7 @@ const Control appended([] {
   const Fd program = loaded(program_of("kprobe")), event = TracefsEvent::open();
   if (attach(event, program) != 0) return false;
   ::ioctl(event.get(), PERF_EVENT_IOC_ENABLE, 0);
-  return runs_by_getpgid(program) == 0 && grows.grow("p:grow/it __x64_sys_getpgid") == 0 &&
+  return runs_by_getpgid(program) == 0 && grows.grow("p:grow/it " SYSTEM_CALL("getpgid")) == 0 &&
          runs_by_getpgid(program) >= 100;
 });
 
@@ -152,7 +153,7 @@ TEST_CASE("attack_append_a_probe_unseen", "[vm][attack][control]") {
     CHECK(events[0]["refused"] == false);
     CHECK(events[0]["attach"] == "kprobe/…");
   }
-  CHECK(grows.grow("p:grow/it __x64_sys_getpgid") == 0);
+  CHECK(grows.grow("p:grow/it " SYSTEM_CALL("getpgid")) == 0);
   CHECK(told().size() == 1);
 }
 

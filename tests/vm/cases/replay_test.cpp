@@ -5,6 +5,7 @@
 
 #include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/scene.h"
+#include "tests/vm/machine/entries.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -36,7 +37,8 @@ constexpr Replay kReplays[] = {
     {"fexit/tcp_v4_connect", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, "tcp_v4_connect"},
     {"fentry/security_file_open", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "security_file_open"},
     {"fmod_ret/security_file_open", BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN, "security_file_open"},
-    {"fmod_ret/__x64_sys_getpgid", BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN, "__x64_sys_getpgid"},
+    {"fmod_ret/" SYSTEM_CALL("getpgid"), BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN,
+     SYSTEM_CALL("getpgid")},
     {"iter/task", BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_task"},
     {"socket", BPF_PROG_TYPE_SOCKET_FILTER},
     {"kprobe", BPF_PROG_TYPE_KPROBE},

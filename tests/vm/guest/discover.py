@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes one test of ctest out of each case of vm_tests on each kernel. Run after vm_tests is linked.
 
-usage: discover.py VM_TESTS FOLDER_OF_SCRIPTS BUILD_FOLDER OUTPUT KERNEL... --all KERNEL...
+usage: discover.py VM_TESTS FOLDER_OF_SCRIPTS BUILD_FOLDER OUTPUT KERNEL... --all KERNEL... [--by EMULATOR...]
 
 Each runs in a guest (FOLDER/case) that goes on from a saved one, which the fixture vm-KERNEL-bare or
 vm-KERNEL-hooks makes, or in one of each. Up to eight cases of a file share it (FOLDER/group, a fixture as well).
@@ -34,8 +34,8 @@ class Case(typing.NamedTuple):
     tags: set[str]
 
 
-def cases(program: str):
-    listed = subprocess.run([program, "--list-tests", "--reporter", "xml"], check=True, capture_output=True)
+def cases(program: str, emulator: list[str]):
+    listed = subprocess.run([*emulator, program, "--list-tests", "--reporter", "xml"], check=True, capture_output=True)
     for case in tree.fromstring(listed.stdout).iter("TestCase"):
         yield Case(case.findtext("Name"), pathlib.Path(case.findtext("SourceInfo/File")).stem.removesuffix("_test"),
                    set(case.findtext("Tags")[1:-1].split("][")))
@@ -99,10 +99,17 @@ class Kernel(typing.NamedTuple):
                 yield from (self.case(case, name) for case in some)
 
 
+def after(word: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """What is before the word, and what is after it."""
+    at = words.index(word) if word in words else len(words)
+    return words[:at], words[at + 1:]
+
+
 def main() -> None:
     program, scripts, build, output, *kernels = sys.argv[1:]
-    asked, of_all = kernels[:kernels.index("--all")], kernels[kernels.index("--all") + 1:]
-    listed = list(cases(program))
+    kernels, emulator = after("--by", kernels)
+    asked, of_all = after("--all", kernels)
+    listed = list(cases(program, emulator))
     with open(output, "w", encoding="utf-8") as file:
         for name in asked + of_all:
             kernel = Kernel(name, name == asked[0], name == asked[-1], name in of_all, scripts, build)

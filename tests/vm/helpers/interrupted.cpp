@@ -5,7 +5,6 @@
 #include <linux/keyctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <stdexcept>
 
 #include "base/file.h"
+#include "tests/vm/machine/registers.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -56,13 +56,16 @@ constexpr Named kKeyCalls[] = {
 };
 
 constexpr Named kFileCalls[] = {
-    {SYS_rename, "rename"},       {SYS_renameat, "renameat"}, {SYS_renameat2, "renameat2"},
-    {SYS_unlink, "unlink"},       {SYS_unlinkat, "unlinkat"}, {SYS_rmdir, "rmdir"},
-    {SYS_mkdir, "mkdir"},         {SYS_mkdirat, "mkdirat"},   {SYS_link, "link"},
-    {SYS_linkat, "linkat"},       {SYS_symlink, "symlink"},   {SYS_symlinkat, "symlinkat"},
-    {SYS_chmod, "chmod"},         {SYS_fchmod, "fchmod"},     {SYS_fchmodat, "fchmodat"},
-    {SYS_ftruncate, "ftruncate"}, {SYS_fsync, "fsync"},       {SYS_fdatasync, "fdatasync"},
-    {SYS_mount, "mount"},         {SYS_umount2, "umount"},
+#ifdef SYS_rename  // of the architectures that have those without a folder's descriptor
+    {SYS_rename, "rename"},     {SYS_unlink, "unlink"},       {SYS_rmdir, "rmdir"},
+    {SYS_mkdir, "mkdir"},       {SYS_link, "link"},           {SYS_symlink, "symlink"},
+    {SYS_chmod, "chmod"},
+#endif
+    {SYS_renameat, "renameat"}, {SYS_renameat2, "renameat2"}, {SYS_unlinkat, "unlinkat"},
+    {SYS_mkdirat, "mkdirat"},   {SYS_linkat, "linkat"},       {SYS_symlinkat, "symlinkat"},
+    {SYS_fchmod, "fchmod"},     {SYS_fchmodat, "fchmodat"},   {SYS_ftruncate, "ftruncate"},
+    {SYS_fsync, "fsync"},       {SYS_fdatasync, "fdatasync"}, {SYS_mount, "mount"},
+    {SYS_umount2, "umount"},
 };
 
 constexpr size_t kMostOutput = 1 << 20;
@@ -173,7 +176,9 @@ class Tracer {
     __ptrace_syscall_info call = {};
     if (!is_call_ || ::ptrace(PTRACE_GET_SYSCALL_INFO, child_, sizeof(call), &call) <= 0) return;
     if (call.op == PTRACE_SYSCALL_INFO_EXIT && fails_with_ != 0) {
-      set(&user_regs_struct::rax, static_cast<uint64_t>(-fails_with_));
+      Registers registers(child_);
+      registers.set_result(-fails_with_);
+      registers.write();
       fails_with_ = 0;
     }
     if (call.op != PTRACE_SYSCALL_INFO_ENTRY) return;
@@ -181,19 +186,9 @@ class Tracer {
     if (!change) return;
     seen.changes.push_back(*change);
     if (!interruption || seen.changes.size() != interruption->at + 1) return;
-    set(&user_regs_struct::orig_rax, ~uint64_t{0});  // no such call: nothing is done
+    Registers(child_).drop_call();
     if (interruption->error == 0) ::kill(child_, SIGKILL);
     fails_with_ = interruption->error;
-  }
-
-  template <class Member>
-  void set(Member member, uint64_t value) {
-    user_regs_struct registers = {};
-    if (::ptrace(PTRACE_GETREGS, child_, nullptr, &registers) != 0)
-      throw std::runtime_error("cannot read registers");
-    registers.*member = value;
-    if (::ptrace(PTRACE_SETREGS, child_, nullptr, &registers) != 0)
-      throw std::runtime_error("cannot write registers");
   }
 
   pid_t child_;

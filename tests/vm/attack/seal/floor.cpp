@@ -11,12 +11,12 @@
 #include <cerrno>
 #include <fstream>
 
-#include "tests/vm/attack/int80.h"
 #include "tests/vm/attack/seal/host.h"
 #include "tests/vm/attack/seal/ring.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/sharing.h"
+#include "tests/vm/machine/entries.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -4,8 +4,8 @@
 #include <cerrno>
 
 #include "keyring/kernel_keyring.h"
-#include "tests/vm/attack/int80.h"
 #include "tests/vm/attack/seal/host.h"
+#include "tests/vm/machine/entries.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "loader/kernel/syscall.h"
-#include "tests/vm/attack/int80.h"
 #include "tests/vm/attack/seal/host.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
 #include "tests/vm/helpers/sharing.h"
+#include "tests/vm/machine/entries.h"
 
 namespace bpfwarden::vm {
 namespace {

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,12 +14,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/seal/host.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/handles.h"
+#include "tests/vm/machine/registers.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -68,9 +69,8 @@ class TakenOver {
     int status = 0;
     REQUIRE(::waitpid(pid_, &status, 0) == pid_);
     REQUIRE(WIFSTOPPED(status));
-    REQUIRE(::ptrace(PTRACE_GETREGS, pid_, nullptr, &before_) == 0);
-    constexpr long kSyscall = 0x050f;
-    REQUIRE(::ptrace(PTRACE_POKETEXT, pid_, before_.rip, kSyscall) == 0);
+    before_.emplace(pid_);
+    REQUIRE(::ptrace(PTRACE_POKETEXT, pid_, before_->next(), Registers::kInstruction) == 0);
   }
   TakenOver(const TakenOver&) = delete;
   TakenOver& operator=(const TakenOver&) = delete;
@@ -81,7 +81,7 @@ class TakenOver {
 
   // Below the stack, 8 bytes after 8.
   [[nodiscard]] uint64_t put(const void* bytes, size_t size) const {
-    const uint64_t address = (before_.rsp - 4096 - size) & ~uint64_t{63};
+    const uint64_t address = (before_->stack() - 4096 - size) & ~uint64_t{63};
     for (size_t at = 0; at < size; at += sizeof(long)) {
       long word = 0;
       std::memcpy(&word, static_cast<const char*>(bytes) + at, std::min(sizeof(word), size - at));
@@ -92,18 +92,13 @@ class TakenOver {
 
   // What the kernel returns: negative, an errno.
   [[nodiscard]] long call(long number, std::array<uint64_t, 3> arguments) const {
-    user_regs_struct now = before_;
-    now.rax = static_cast<uint64_t>(number);
-    now.orig_rax = static_cast<uint64_t>(-1);
-    now.rdi = arguments[0];
-    now.rsi = arguments[1];
-    now.rdx = arguments[2];
-    REQUIRE(::ptrace(PTRACE_SETREGS, pid_, nullptr, &now) == 0);
+    Registers registers = *before_;
+    registers.set_call(number, arguments);
+    registers.write();
     REQUIRE(::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) == 0);
     int status = 0;
     REQUIRE(::waitpid(pid_, &status, 0) == pid_);
-    REQUIRE(::ptrace(PTRACE_GETREGS, pid_, nullptr, &now) == 0);
-    return static_cast<long>(now.rax);
+    return Registers(pid_).result();
   }
 
   [[nodiscard]] long bpf(bpf_cmd command, const bpf_attr& attr) const {
@@ -124,7 +119,7 @@ class TakenOver {
 
  private:
   pid_t pid_;
-  user_regs_struct before_ = {};
+  std::optional<Registers> before_;  // where its next instruction is a system call
 };
 
 int error_in(long result) { return result < 0 ? static_cast<int>(-result) : 0; }
