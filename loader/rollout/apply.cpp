@@ -14,6 +14,7 @@
 #include "loader/policies/policy_store.h"
 #include "loader/policies/publish.h"
 #include "loader/rollout/apply_signed.h"
+#include "loader/rollout/by_order.h"
 #include "loader/rollout/probe.h"
 #include "loader/rollout/rings.h"
 #include "loader/text/moment.h"
@@ -237,12 +238,14 @@ Result<bool> would_change(const CheckedPolicy& checked) {
   return !already_active(**active, *checked.compiled->image).has_value();
 }
 
-Result<bool> switch_off() {
+Result<bool> switch_off(const SignedRequest* order) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   // Of a kernel part that cannot be read, the kernel itself says no.
   if (const auto active = read_active_policy(); active && *active)
-    if (auto open = require_unsealed((*active)->word); !open)
+    if (auto open = order != nullptr ? release(**active, *order)
+                                     : require_no_order(**active, BW_REQUEST_OFF);
+        !open)
       return std::unexpected(std::move(open).error());
   if (auto detached = detach_guard(); !detached)
     return std::unexpected(std::move(detached).error());
