@@ -89,8 +89,9 @@ bool is_sealed(const bw_control& word) { return word.sealed_ns != 0 && word.rele
 
 Status require_unreleased(const bw_control& word) {
   if (word.released_ns == 0) return {};
-  return fail("a signed order has ended the policy: its hooks are there, and decide nothing any more",
-              "run `bpfwarden off`, which takes them away");
+  return fail(
+      "a signed order has ended the policy: its hooks are there, and decide nothing any more",
+      "run `bpfwarden off`, which takes them away");
 }
 
 bool is_frozen(int map) {

@@ -88,8 +88,9 @@ Status require_no_order(const ActivePolicy& active, bw_request_verb verb) {
   return fail(std::string(is_sealed(active.word) ? "the host is sealed" : "the policy is signed") +
                   ": it takes an order that those have signed whom the active policy names "
                   "(`policy-signed-by`)",
-              "`bpfwarden order " + word + " -o FILE` writes what is to be signed; then `bpfwarden " +
-                  word + " --order FILE`");
+              "`bpfwarden order " + word +
+                  " -o FILE` writes what is to be signed; then `bpfwarden " + word +
+                  " --order FILE`");
 }
 
 Status release(const ActivePolicy& active, const SignedRequest& request) {
@@ -116,9 +117,8 @@ Result<Promoted> rollback_by_order(const SignedRequest& request) {
   auto policy = load_policy(before->image->policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
   policy->compiled->image = std::move(before->image);  // it may be the audit form of its text
-  const Order order = {.kind = BW_ORDER_REQUEST,
-                       .request = &request.request,
-                       .signatures = request.signatures};
+  const Order order = {
+      .kind = BW_ORDER_REQUEST, .request = &request.request, .signatures = request.signatures};
   auto applied = change_by_order(*active, order, *policy->compiled, 0);
   if (applied) applied = keep_ordered(*active, *applied, *policy->compiled->image);
   if (!applied) return std::unexpected(std::move(applied).error());
@@ -158,9 +158,10 @@ Result<Promoted> promote_signed(const ActivePolicy& active, const PreflightOptio
   if (!*staged)
     return fail("no policy is staged", "run `bpfwarden stage NAME.bpfpolicy` with a signed one");
   if (active.word.staged_signed != active.word.staged)
-    return fail("what is staged was not signed, and the active policy is replaced by signed ones "
-                "alone (`policy-signed-by`)",
-                "sign it (`bpfwarden compile --help`), then `bpfwarden apply NAME.bpfpolicy`");
+    return fail(
+        "what is staged was not signed, and the active policy is replaced by signed ones "
+        "alone (`policy-signed-by`)",
+        "sign it (`bpfwarden compile --help`), then `bpfwarden apply NAME.bpfpolicy`");
   if (auto fit = require_successor(active, *(*staged)->image); !fit)
     return std::unexpected(std::move(fit).error());
   if (auto whole = require_hooks(active); !whole) return std::unexpected(whole.error());

@@ -74,7 +74,8 @@ constexpr Refusal kRefusedRequests[] = {
     {BW_ORDER_OTHER_VERSION, "it is about another version than the active one, or the one before",
      kAskAnew},
     {BW_ORDER_BELOW_SEAL,
-     "the policy before is from before the host was sealed, and no sealed host goes back below that",
+     "the policy before is from before the host was sealed, and no sealed host goes back below "
+     "that",
      "compile and sign a newer version of what it said, and apply that"},
     {BW_ORDER_NOTHING_BEFORE, "there is no policy to go back to",
      "`bpfwarden status` shows what is active"},
@@ -87,8 +88,8 @@ std::unexpected<Error> refused(int code, std::span<const Refusal> refusals) {
 }
 
 std::unexpected<Error> refused(int code, uint32_t kind) {
-  const bool is_known = std::ranges::find(kRefusedRequests, code, &Refusal::code) !=
-                        std::end(kRefusedRequests);
+  const bool is_known =
+      std::ranges::find(kRefusedRequests, code, &Refusal::code) != std::end(kRefusedRequests);
   if (kind == BW_ORDER_REQUEST && is_known) return refused(code, kRefusedRequests);
   return refused(code, std::span<const Refusal>(kRefusals));
 }

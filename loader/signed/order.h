@@ -15,7 +15,7 @@ namespace bpfwarden::loader {
 
 struct Order {
   bw_order_kind kind = BW_ORDER_APPLY;
-  const bw_image* image = nullptr;  // its first BW_IMAGE_SIGNED_SIZE bytes are signed; borrowed
+  const bw_image* image = nullptr;      // its first BW_IMAGE_SIGNED_SIZE bytes are signed; borrowed
   const bw_request* request = nullptr;  // or all of this; borrowed
   std::span<const std::vector<uint8_t>> signatures;  // CMS SignedData, DER; borrowed
   keyring::KeySerial ring = 0;                       // that has the keys of who signed

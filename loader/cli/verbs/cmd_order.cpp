@@ -1,9 +1,11 @@
 // bpfwarden order: what those sign who may end the policy of a host, or bring back the one before.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "keyring/cms.h"
@@ -38,14 +40,13 @@ std::string asks_text(const bw_request& request) {
 int tell(const std::string& file, const bw_request& request, size_t signatures) {
   const bool goes_back = request.verb == BW_REQUEST_ROLLBACK;
   if (in_json())
-    return put_answer(
-               object_of({{"file", file},
-                          {"order", request_word(request)},
-                          {"policy", request.policy_name},
-                          {"policy_version", request.policy_version},
-                          {"to_version", goes_back ? json(request.to_version) : json()},
-                          {"challenge", challenge_text(request)},
-                          {"signature_count", signatures}})),
+    return put_answer(object_of({{"file", file},
+                                 {"order", request_word(request)},
+                                 {"policy", request.policy_name},
+                                 {"policy_version", request.policy_version},
+                                 {"to_version", goes_back ? json(request.to_version) : json()},
+                                 {"challenge", challenge_text(request)},
+                                 {"signature_count", signatures}})),
            0;
   std::printf("%s: %s\n  challenge    %s\n  signatures   %zu\n", file.c_str(),
               asks_text(request).c_str(), challenge_text(request).c_str(), signatures);
@@ -60,16 +61,29 @@ int tell_file(const std::string& file) {
   return tell(file, *request, signatures->size());
 }
 
+// Signatures that lie there would be taken for those of the new one.
+Status require_no_others(const std::string& file, const bw_request& request) {
+  if (file == kStandardStream) return {};
+  const auto signatures = request_signatures(file);
+  if (signatures && signatures->empty()) return {};
+  const auto there = read_request(file);
+  if (signatures && there && std::ranges::equal(signed_bytes(*there), signed_bytes(request)))
+    return {};
+  return fail("signatures of another order lie beside " + file, "write to a new file");
+}
+
 int run_make(bw_request_verb verb, const OrderArguments& options) {
   const auto request = make_request(verb);
   if (!request) return print_error(request.error());
+  if (Status alone = require_no_others(options.file, *request); !alone)
+    return print_error(alone.error());
   if (Status written = write_output(options.file, signed_bytes(*request)); !written)
     return print_error(written.error());
   if (options.file == kStandardStream) {
     answer_on_stderr();
     return in_json() ? tell(options.file, *request, 0) : 0;
   }
-  const int told = tell(options.file, *request, 0);
+  const int told = tell_file(options.file);
   if (!in_json())
     std::printf(
         "next: where the key is, bpfwarden order sign %s --key KEY --cert CERT; then, until the "
@@ -78,16 +92,35 @@ int run_make(bw_request_verb verb, const OrderArguments& options) {
   return told;
 }
 
-int run_sign_order(const OrderArguments& options) {
+Result<bool> has_signed(const OrderArguments& options, const bw_request& request,
+                        const Certificate& by) {
+  const auto signatures = request_signatures(options.file);
+  if (!signatures) return std::unexpected(signatures.error());
+  return std::ranges::any_of(*signatures, [&](const std::vector<uint8_t>& one) {
+    return keyring::verify_detached(signed_bytes(request), one, by).has_value();
+  });
+}
+
+Status sign_order(const OrderArguments& options) {
   const auto request = read_request(options.file);
-  if (!request) return print_error(request.error());
+  if (!request) return std::unexpected(request.error());
   const auto hand = open_hand(options.signing);
-  if (!hand) return print_error(hand.error());
+  if (!hand) return std::unexpected(hand.error());
+  const auto is_signed = has_signed(options, *request, hand->certificate);
+  if (!is_signed) return std::unexpected(is_signed.error());
+  if (*is_signed) {
+    put_note(options.file + " is signed by " + hand->certificate.subject + " already");
+    return {};
+  }
   const auto signature =
       keyring::sign_detached(signed_bytes(*request), *hand->key, hand->certificate);
-  if (!signature) return print_error(signature.error());
-  if (const auto name = add_request_signature(options.file, *signature); !name)
-    return print_error(name.error());
+  if (!signature) return std::unexpected(signature.error());
+  const auto name = add_request_signature(options.file, *signature);
+  return name ? Status() : std::unexpected(name.error());
+}
+
+int run_sign_order(const OrderArguments& options) {
+  if (Status done = sign_order(options); !done) return print_error(done.error());
   return tell_file(options.file);
 }
 

@@ -100,7 +100,8 @@ void add_stage(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "stage",
       "Ask a policy beside the active one; it decides nothing, each difference is an event");
-  auto* file = verb->add_option("file", options->file, "the policy (TOML), or the folder of a signed one");
+  auto* file =
+      verb->add_option("file", options->file, "the policy (TOML), or the folder of a signed one");
   auto* off = verb->add_flag("--off", options->off, "stage nothing any more");
   file->excludes(off);
   add_preflight(*verb, options->preflight);
