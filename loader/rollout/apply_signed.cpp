@@ -16,25 +16,6 @@ Result<Applied> order(const SignedPolicy& next, const ActivePolicy& active) {
                          *next.checked.compiled, next.image->confirm_within_s);
 }
 
-// The kernel part has taken it already, and who asked for that was ended. Its keyring went with who
-// had made it, unless it was published.
-Result<Applied> made_up_for(const SignedPolicy& active_one, const ActivePolicy& active) {
-  keyring::KeySerial ring = keyring::find_ring(kRingName).value_or(0);
-  if (ring != active.generation.image->sealed.ring) {
-    const auto made = make_ring(*active_one.checked.compiled, nullptr);
-    if (!made) return std::unexpected(made.error());
-    if (auto published = publish_policy_ring(made->serial); !published)
-      return std::unexpected(std::move(published).error());
-    ring = made->serial;
-  }
-  return Applied{.generation = active.generation.number,
-                 .ring = ring,
-                 .first = false,
-                 .unchanged = true,
-                 .confirm_within = seconds_left(active.word, boot_time_ns()),
-                 .sealed = is_sealed(active.word) ? Sealed::now : Sealed::no};
-}
-
 Result<Applied> replace(const SignedPolicy& next, const ActivePolicy& active) {
   const bool is_done = same_policy(*active.generation.image, *next.image);
   if (!is_done)
@@ -42,7 +23,7 @@ Result<Applied> replace(const SignedPolicy& next, const ActivePolicy& active) {
       return std::unexpected(fit.error());
   if (auto whole = require_hooks(active); !whole) return std::unexpected(whole.error());
   if (auto saved = save_policy(next.checked); !saved) return std::unexpected(saved.error());
-  auto applied = is_done ? made_up_for(next, active) : order(next, active);
+  auto applied = is_done ? make_up_for_order(active, *next.checked.compiled) : order(next, active);
   return applied ? keep_ordered(active, *applied, *next.image) : applied;
 }
 
@@ -90,6 +71,23 @@ Result<Applied> change_by_order(const ActivePolicy& active, Order order,
                  .unchanged = false,
                  .confirm_within = within,
                  .sealed = is_sealed(*word) ? Sealed::now : Sealed::no};
+}
+
+Result<Applied> make_up_for_order(const ActivePolicy& active, const CompiledPolicy& compiled) {
+  keyring::KeySerial ring = keyring::find_ring(kRingName).value_or(0);
+  if (ring != active.generation.image->sealed.ring) {
+    const auto made = make_ring(compiled, nullptr);
+    if (!made) return std::unexpected(made.error());
+    if (auto published = publish_policy_ring(made->serial); !published)
+      return std::unexpected(std::move(published).error());
+    ring = made->serial;
+  }
+  return Applied{.generation = active.generation.number,
+                 .ring = ring,
+                 .first = false,
+                 .unchanged = true,
+                 .confirm_within = seconds_left(active.word, boot_time_ns()),
+                 .sealed = is_sealed(active.word) ? Sealed::now : Sealed::no};
 }
 
 Result<Applied> keep_ordered(const ActivePolicy& before, const Applied& applied,

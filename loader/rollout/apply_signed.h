@@ -28,6 +28,11 @@ namespace bpfwarden::loader {
 [[nodiscard]] Result<Applied> change_by_order(const ActivePolicy& active, Order order,
                                               const CompiledPolicy& compiled, uint64_t within);
 
+// Likewise, where the kernel part has taken it already, and who asked for that was ended. Its
+// keyring went with who had made it, unless it was published.
+[[nodiscard]] Result<Applied> make_up_for_order(const ActivePolicy& active,
+                                                const CompiledPolicy& compiled);
+
 // Likewise, once that is done.
 [[nodiscard]] Result<Applied> keep_ordered(const ActivePolicy& before, const Applied& applied,
                                            const bw_image& image);

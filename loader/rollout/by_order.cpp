@@ -43,6 +43,14 @@ Result<Generation> policy_before(const ActivePolicy& active) {
   return std::move(**before);
 }
 
+// By a run that was ended then, or by an order that is given once more.
+bool has_gone_back(const ActivePolicy& active, const bw_request& request) {
+  const bw_image& now = *active.generation.image;
+  return std::ranges::equal(now.policy_name, request.policy_name) &&
+         now.policy_version == request.to_version &&
+         active.word.taken_back == request.policy_version;
+}
+
 Result<bw_control> challenged(const ActivePolicy& active) {
   if (auto asked = send_order({.kind = BW_ORDER_CHALLENGE}); !asked)
     return std::unexpected(std::move(asked).error());
@@ -111,16 +119,20 @@ Result<Promoted> rollback_by_order(const SignedRequest& request) {
   if (!lock) return std::unexpected(std::move(lock).error());
   const auto active = require_signers();
   if (!active) return std::unexpected(active.error());
-  auto before = policy_before(*active);
-  if (!before) return std::unexpected(std::move(before).error());
   if (auto whole = require_hooks(*active); !whole) return std::unexpected(whole.error());
-  auto policy = load_policy(before->image->policy_digest);
+  const bool is_done = has_gone_back(*active, request.request);
+  const auto before = is_done ? Result<Generation>() : policy_before(*active);
+  if (!before) return std::unexpected(before.error());
+  const bw_image& image = is_done ? *active->generation.image : *before->image;
+  auto policy = load_policy(image.policy_digest);
   if (!policy) return std::unexpected(std::move(policy).error());
-  policy->compiled->image = std::move(before->image);  // it may be the audit form of its text
+  *policy->compiled->image = image;  // it may be the audit form of its text
+  const CompiledPolicy& compiled = *policy->compiled;
   const Order order = {
       .kind = BW_ORDER_REQUEST, .request = &request.request, .signatures = request.signatures};
-  auto applied = change_by_order(*active, order, *policy->compiled, 0);
-  if (applied) applied = keep_ordered(*active, *applied, *policy->compiled->image);
+  auto applied =
+      is_done ? make_up_for_order(*active, compiled) : change_by_order(*active, order, compiled, 0);
+  if (applied) applied = keep_ordered(*active, *applied, image);
   if (!applied) return std::unexpected(std::move(applied).error());
   return Promoted{std::move(*policy), *applied, {}};
 }

@@ -28,7 +28,8 @@ namespace bpfwarden::loader {
 // taken away. Errors: what the kernel part says of the order.
 [[nodiscard]] Status release(const ActivePolicy& active, const SignedRequest& request);
 
-// Brings back the policy before, for good. Errors: what the kernel part says of the order.
+// Brings back the policy before, for good; where that is done, makes up for what a run that was
+// ended then has left over. Errors: what the kernel part says of the order.
 [[nodiscard]] Result<Promoted> rollback_by_order(const SignedRequest& request);
 
 // Has a signed policy asked beside the active one, as stage() does. Where the active policy names

@@ -113,10 +113,11 @@ void try_each_bit(const Fleet& fleet, Bytes request, const std::vector<Bytes>& s
 
 bool is_sealed_host() { return status()["sealed"] == "now"; }
 
-bool lets_all_in() {
-  for (int i = 0; i < 100 && load({}).error != 0; i++)
+// The kernel ends programs later than their links, and a run that was killed waits for none.
+bool becomes_so(const std::function<bool()>& is_so) {
+  for (int i = 0; i < 100 && !is_so(); i++)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  return load({}).error == 0;
+  return is_so();
 }
 
 // One after the other, without repair between them. Until the order was taken nothing has changed;
@@ -152,11 +153,11 @@ void end_it_killed_at_each_change(const Fleet& fleet, const std::string& file) {
 }
 
 void check_nothing_is_left() {
-  CHECK(lets_all_in());
+  CHECK(becomes_so([] { return load({}).error == 0; }));
+  CHECK(becomes_so([] { return !says(run("bpftool prog show"), "warden_"); }));
   CHECK(says(run("bpfwarden status"), "off:"));
   CHECK(run("bpftool cgroup show /sys/fs/cgroup").output.empty());
   CHECK(run("ls /sys/fs/bpf").output.empty());
-  CHECK_FALSE(says(run("bpftool prog show"), "warden_"));
   CHECK_FALSE(keyring::find_ring("bpfwarden"));
   CHECK(run("bpfwarden apply --saved").status == 1);
 }
@@ -164,7 +165,7 @@ void check_nothing_is_left() {
 }  // namespace
 
 TEST_CASE("attack_seal_end_it_by_an_order_that_is_not_good",
-          "[vm][attack][bare][signing][kernel][kernel:signature_attr]") {
+          "[vm][attack][bare][signing][kernel][kernel:signature_attr][slow]") {
   Fleet fleet;
   seal(fleet, {.version = 5});
   const uint64_t before = generation();
@@ -291,15 +292,17 @@ TEST_CASE("attack_seal_go_back_by_an_order_that_is_not_good",
   check_decides(fleet);
   try_swapped_verb(fleet, request);
 
-  // The right one, unless it was taken while bytes were swapped.
-  const bool is_done = active_version() == 2;
+  // The right one, unless it was taken while bytes were swapped: then there is nothing left to do.
   must_run("bpfwarden order sign " + file + " " + fleet.second.options());
-  CHECK(run("bpfwarden rollback --order " + file).status == (is_done ? 1 : 0));
+  must_run("bpfwarden rollback --order " + file);
   CHECK(active_version() == 2);
   CHECK(is_sealed_host());
   check_decides(fleet);
 
   std::puts(" used up");
+  const uint64_t after = generation();
+  must_run("bpfwarden rollback --order " + file);
+  CHECK(generation() == after);
   const auto good = both_sign(fleet, request);
   check_refused("once more", given(good), BW_ORDER_EXPIRED);
   (void)fleet.order("off");
