@@ -126,10 +126,6 @@ ANYWHERE = """
 1 keys revoke revoking.toml netops.pem
 2 keys revoke text netops.pem
 2 keys revoke revoking.toml text
-2 order frobnicate
-2 order show text
-2 order show none
-2 order sign text --key netops.key --cert netops.pem
 """
 GUEST = """
 0 !doctor
@@ -221,6 +217,10 @@ GUEST = """
 0 off
 1 @nobody off
 2 off --frobnicate
+2 order frobnicate
+2 order show text
+2 order show none
+2 order sign text --key netops.key --cert netops.pem
 1 order off -o off.order
 0 apply signed.toml --confirm-within 0
 1 off
