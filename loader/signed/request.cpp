@@ -59,7 +59,7 @@ Result<std::vector<std::vector<uint8_t>>> request_signatures(const fs::path& fil
 Result<std::string> add_request_signature(const fs::path& file,
                                           std::span<const uint8_t> signature) {
   for (size_t number = 1; number <= policy::kMostPolicySignatures; number++) {
-    const std::string name = signature_name(file, number);
+    std::string name = signature_name(file, number);
     std::error_code ignored;  // what cannot be looked at is not written either
     if (fs::exists(name, ignored)) continue;
     if (Status written = create_file(name, signature, kSignatureMode); !written)
