@@ -1,6 +1,7 @@
 #include "loader/rollout/apply.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include "loader/btf/harden_tables.h"
@@ -165,6 +166,16 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
                  .sealed = is_sealed(active.word) ? Sealed::now : Sealed::no};
 }
 
+// Of a sealed host process 1 has the links as well (packaging/systemd/bpfwarden.service).
+Error kept_by_others(Error error) {
+  std::error_code ignored;  // what cannot be looked at is not systemd's
+  if (std::filesystem::exists("/run/systemd/system", ignored))
+    error.hint =
+        "nothing is decided any more; systemd keeps the links: `systemctl stop bpfwarden && "
+        "systemctl clean --what=fdstore bpfwarden`, then `bpfwarden off`";
+  return error;
+}
+
 }  // namespace
 
 Status keep_for_boot(const Applied& applied, const bw_image& image) {
@@ -251,7 +262,8 @@ Result<bool> switch_off(const SignedRequest* order) {
     return std::unexpected(std::move(detached).error());
   const bool was_pinned = !pinned_links().empty();
   if (auto removed = remove_pins(own_programs()); !removed)
-    return std::unexpected(std::move(removed).error());
+    return std::unexpected(order != nullptr ? kept_by_others(std::move(removed).error())
+                                            : std::move(removed).error());
   if (auto forgotten = forget_policies(); !forgotten)
     return std::unexpected(std::move(forgotten).error());
   if (!keyring::find_ring(kRingName)) return was_pinned;
