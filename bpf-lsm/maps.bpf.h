@@ -148,11 +148,10 @@ struct {
   __type(value, struct bw_own);
 } own SEC(".maps");
 
-// See successor.bpf.h.
+// See successor.bpf.h, and what ends a seal: seal/request.bpf.h.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
-  __uint(map_flags, BPF_F_RDONLY_PROG);
   __type(key, __u32);
   __type(value, struct bw_successor);
 } successor SEC(".maps");
@@ -169,11 +168,17 @@ static __always_inline const struct bw_own* own_object(enum bw_own_kind kind, __
   return bpf_map_lookup_elem(&own, &key);
 }
 
-// Another kernel part decides: this one refuses nothing and tells nothing, and goes on noting what
-// it would need. Not of a sealed host.
+static __always_inline bool control_is_frozen(void) {
+  return ((const struct bpf_map*)&control)->frozen;
+}
+
+// Another kernel part decides, or by a signed order none any more (seal/request.bpf.h): this one
+// refuses nothing and tells nothing, and goes on noting what it would need. Nobody puts that of a
+// sealed host to sleep.
 static __always_inline bool is_asleep(void) {
   const struct bw_successor* other = bpf_map_lookup_elem(&successor, ARRAY_ZERO);
-  return other && other->is_asleep && !((const struct bpf_map*)&control)->frozen;
+  if (!other || !other->is_asleep) return false;
+  return other->is_asleep == BW_RELEASED || !control_is_frozen();
 }
 
 // Null where the slot is empty, or already another one's.

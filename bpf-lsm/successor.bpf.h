@@ -11,8 +11,7 @@ static __always_inline bool is_successor(void) {
   const struct bw_successor* one = bpf_map_lookup_elem(&successor, ARRAY_ZERO);
   const struct task_struct* task = bpf_get_current_task_btf();
   if (!one || !one->process || (__u32)task->tgid != one->process) return false;
-  return task->group_leader->start_boottime / NS_PER_TICK == one->started &&
-         !((const struct bpf_map*)&control)->frozen;
+  return task->group_leader->start_boottime / NS_PER_TICK == one->started && !control_is_frozen();
 }
 
 // Each look at it is let through, whoever looks; to anybody else it is a program without a signer.

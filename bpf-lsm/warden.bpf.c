@@ -7,8 +7,8 @@
 //                                 programs attached, run, or put where they run, elsewhere than the
 //                                 policy says (attach/bpf_call.bpf.h); the link of who won a race
 //                                 taken over by its number or a pin (attach/link_taken.bpf.h);
-//                                 a policy in the place of another that only those may replace who
-//                                 have not signed it (seal/order.bpf.h)
+//                                 a policy in the place of another that only those may replace, or
+//                                 end, who have not signed that (seal/order.bpf.h)
 //   lsm.s/bpf_prog_load           unsigned, foreign, replayed or misplaced programs: the decision;
 //                                 signatures, where the kernel verifies none
 //   lsm/bpf_prog                  instructions or attach target changed after they were verified;

@@ -16,12 +16,16 @@ struct bw_part {
   char version[56];  // of the bpfwarden that put it there; NUL-terminated
 };
 
+enum {
+  BW_RELEASED = 2,  // by a signed order, written by the kernel part itself: none decides
+};
+
 // One element of the map `successor`, by which a kernel part is taken over from, by whichever
 // version (docs/adr/0020). It never changes either. Frozen with the seal: then nobody takes over.
 struct bw_successor {
   __u64 started;    // of the process: field 22 of /proc/PID/stat, since boot
   __u32 process;    // what this one loads is admitted, and where it attaches that; 0: none
-  __u32 is_asleep;  // another kernel part decides in the place of this one
+  __u32 is_asleep;  // another kernel part decides in the place of this one; or BW_RELEASED
 };
 
 BW_STATIC_ASSERT(sizeof(struct bw_part) == 64, "bw_part");

@@ -29,6 +29,12 @@ struct bw_control {
   __u64 staged_since;     // likewise
   __u64 active_since_ns;  // CLOCK_BOOTTIME when `generation` was made active
   __u64 sealed_ns;        // CLOCK_BOOTTIME; 0: not sealed
+  // Of orders (abi/order.h), written by the kernel part; the second by the seal.
+  __u64 released_ns;        // CLOCK_BOOTTIME, see BW_RELEASED; 0: not released
+  __u64 sealed_generation;  // decided when the host was sealed: none before it comes back
+  __u64 staged_signed;      // this generation was staged by a signed order; 0: none
+  __u64 taken_back;         // no version up to this one is taken again; 0: none
+  __u64 challenge[4];       // that the next request must have; the third word is 0: there is none
 };
 
 // The map `unjudged`, by the address of prog->aux: programs that became active by a way that no

@@ -30,4 +30,10 @@ void add_accept_denials(CLI::App& verb, PreflightOptions& options) {
                 "although it would refuse what runs now, or was recorded");
 }
 
+CLI::Option* add_order_file(CLI::App& verb, std::string& file) {
+  return verb.add_option("--order", file,
+                         "the order of `bpfwarden order`, signed by those whom the active policy "
+                         "names");
+}
+
 }  // namespace bpfwarden::loader

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 #include "loader/rollout/apply.h"
 #include "loader/rollout/preflight.h"
@@ -19,5 +20,8 @@ void add_preflight(CLI::App& verb, PreflightOptions& options);
 
 // --accept-denials, for those that then change something.
 void add_accept_denials(CLI::App& verb, PreflightOptions& options);
+
+// --order, for those that take a signed one (docs/adr/0022).
+CLI::Option* add_order_file(CLI::App& verb, std::string& file);
 
 }  // namespace bpfwarden::loader

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "bpf-lsm/abi/part.h"
 #include "loader/kernel/own_objects.h"
 #include "loader/kernel/pins.h"
 #include "loader/kernel/writers.h"
@@ -65,6 +66,16 @@ Status write_seal(const PinnedMap& control, const bw_control& word) {
   return freeze(control);
 }
 
+// Who had put them to sleep beforehand would have a host that is sealed, and keeps nothing.
+Status require_awake(const PinnedMap& successor) {
+  constexpr uint32_t key = 0;
+  bw_successor other = {};
+  if (bpf_map_lookup_elem(successor.fd.get(), &key, &other) != 0)
+    return fail_errno(errno, "cannot read the map successor");
+  if (other.is_asleep == 0) return {};
+  return fail("the hooks have been put to sleep", "a reboot brings the confirmed policy back");
+}
+
 // Once it is sealed none is loaded any more (binds_own(), bpf-lsm/seal/own_objects.bpf.h).
 Status look_for_writers(const std::vector<PinnedMap>& maps) {
   const auto own = std::ranges::find(maps, "own", &PinnedMap::name);
@@ -74,7 +85,14 @@ Status look_for_writers(const std::vector<PinnedMap>& maps) {
 
 }  // namespace
 
-bool is_sealed(const bw_control& word) { return word.sealed_ns != 0; }
+bool is_sealed(const bw_control& word) { return word.sealed_ns != 0 && word.released_ns == 0; }
+
+Status require_unreleased(const bw_control& word) {
+  if (word.released_ns == 0) return {};
+  return fail(
+      "a signed order has ended the policy: its hooks are there, and decide nothing any more",
+      "run `bpfwarden off`, which takes them away");
+}
 
 bool is_frozen(int map) {
   std::ifstream info("/proc/self/fdinfo/" + std::to_string(map));
@@ -99,6 +117,9 @@ Status seal_maps(const bw_control& word) {
   for (const PinnedMap& map : *maps)
     if (!decides(map))
       if (auto frozen = freeze(map); !frozen) return frozen;
+  const auto successor = std::ranges::find(*maps, "successor", &PinnedMap::name);
+  if (successor == maps->end()) return fail("the map successor is not pinned");
+  if (auto awake = require_awake(*successor); !awake) return awake;
   for (const std::string_view name : kDeciding) {
     const auto map = std::ranges::find(*maps, name, &PinnedMap::name);
     if (map == maps->end()) return fail("the map " + std::string(name) + " is not pinned");

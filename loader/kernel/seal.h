@@ -27,6 +27,9 @@ void drop_unfinished_seal(int control, bw_control& word);
 // somebody else's could write them.
 [[nodiscard]] Status seal_maps(const bw_control& word);
 
+// Errors: the kernel part has let go of the host, by a signed order (`off` was ended on its way).
+[[nodiscard]] Status require_unreleased(const bw_control& word);
+
 // Errors: the host is sealed; says what changes the policy then.
 [[nodiscard]] Status require_unsealed(const bw_control& word);
 

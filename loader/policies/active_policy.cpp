@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "loader/kernel/hooks.h"
+#include "loader/kernel/seal.h"
 #include "loader/policies/policy_store.h"
 
 namespace bpfwarden::loader {
@@ -16,6 +17,8 @@ Result<std::optional<ActivePolicy>> read_active_policy() {
   if (!*pins) return std::nullopt;
   auto word = read_control((*pins)->control.get());
   if (!word) return std::unexpected(std::move(word).error());
+  if (auto decides = require_unreleased(*word); !decides)
+    return std::unexpected(std::move(decides).error());
   auto generation =
       read_generation((*pins)->generations.get(), deciding_generation(*word, boot_time_ns()));
   if (!generation) return std::unexpected(std::move(generation).error());

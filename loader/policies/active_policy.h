@@ -16,7 +16,7 @@ struct ActivePolicy {
   Generation generation;  // that decides
 };
 
-// Nothing if no policy is active.
+// Nothing if no policy is active. Errors: one was, and a signed order has ended it; of reading.
 [[nodiscard]] Result<std::optional<ActivePolicy>> read_active_policy();
 // Likewise, but that is an Error.
 [[nodiscard]] Result<ActivePolicy> require_active_policy();

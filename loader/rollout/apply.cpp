@@ -1,6 +1,7 @@
 #include "loader/rollout/apply.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include "loader/btf/harden_tables.h"
@@ -14,6 +15,7 @@
 #include "loader/policies/policy_store.h"
 #include "loader/policies/publish.h"
 #include "loader/rollout/apply_signed.h"
+#include "loader/rollout/by_order.h"
 #include "loader/rollout/probe.h"
 #include "loader/rollout/rings.h"
 #include "loader/text/moment.h"
@@ -164,6 +166,16 @@ std::optional<Applied> already_active(const ActivePolicy& active, const bw_image
                  .sealed = is_sealed(active.word) ? Sealed::now : Sealed::no};
 }
 
+// Of a sealed host process 1 has the links as well (packaging/systemd/bpfwarden.service).
+Error kept_by_others(Error error) {
+  std::error_code ignored;  // what cannot be looked at is not systemd's
+  if (std::filesystem::exists("/run/systemd/system", ignored))
+    error.hint =
+        "nothing is decided any more; systemd keeps the links: `systemctl stop bpfwarden && "
+        "systemctl clean --what=fdstore bpfwarden`, then `bpfwarden off`";
+  return error;
+}
+
 }  // namespace
 
 Status keep_for_boot(const Applied& applied, const bw_image& image) {
@@ -237,18 +249,21 @@ Result<bool> would_change(const CheckedPolicy& checked) {
   return !already_active(**active, *checked.compiled->image).has_value();
 }
 
-Result<bool> switch_off() {
+Result<bool> switch_off(const SignedRequest* order) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
   // Of a kernel part that cannot be read, the kernel itself says no.
   if (const auto active = read_active_policy(); active && *active)
-    if (auto open = require_unsealed((*active)->word); !open)
+    if (auto open = order != nullptr ? release(**active, *order)
+                                     : require_no_order(**active, BW_REQUEST_OFF);
+        !open)
       return std::unexpected(std::move(open).error());
   if (auto detached = detach_guard(); !detached)
     return std::unexpected(std::move(detached).error());
   const bool was_pinned = !pinned_links().empty();
   if (auto removed = remove_pins(own_programs()); !removed)
-    return std::unexpected(std::move(removed).error());
+    return std::unexpected(order != nullptr ? kept_by_others(std::move(removed).error())
+                                            : std::move(removed).error());
   if (auto forgotten = forget_policies(); !forgotten)
     return std::unexpected(std::move(forgotten).error());
   if (!keyring::find_ring(kRingName)) return was_pinned;

@@ -9,6 +9,7 @@
 #include "keyring/kernel_keyring.h"
 #include "loader/policies/policy_file.h"
 #include "loader/rollout/seal.h"
+#include "loader/signed/request.h"
 
 namespace bpfwarden::loader {
 
@@ -55,7 +56,8 @@ struct Applied {
 [[nodiscard]] Result<Applied> sealed_if_asked(Applied applied, const Progress& progress = {});
 
 // Detaches the hooks and drops pins, policy and keyring, and the copies of policies. True if there
-// was something to drop.
-[[nodiscard]] Result<bool> switch_off();
+// was something to drop. `order`: where the active policy asks for one (by_order.h); null: none.
+// What an order has released is taken away without another one.
+[[nodiscard]] Result<bool> switch_off(const SignedRequest* order);
 
 }  // namespace bpfwarden::loader

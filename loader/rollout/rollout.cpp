@@ -9,19 +9,12 @@
 #include "loader/policies/host_names.h"
 #include "loader/policies/kernel_fit.h"
 #include "loader/policies/policy_store.h"
+#include "loader/rollout/apply_signed.h"
+#include "loader/rollout/by_order.h"
 #include "loader/signed/order.h"
 
 namespace bpfwarden::loader {
 namespace {
-
-// On a host that is not sealed.
-Result<ActivePolicy> require_changeable_policy() {
-  auto active = require_active_policy();
-  if (active)
-    if (auto open = require_unsealed(active->word); !open)
-      return std::unexpected(std::move(open).error());
-  return active;
-}
 
 // The generation that was active before; its image is still in its slot.
 Result<Generation> read_previous(const ActivePolicy& active) {
@@ -91,8 +84,10 @@ Result<Applied> confirm(const Progress& progress) {
 Result<uint64_t> stage(const CheckedPolicy& checked) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto active = require_changeable_policy();
+  auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
+  if (auto open = require_unsealed(active->word); !open)
+    return std::unexpected(std::move(open).error());
   const bw_image& image = *checked.compiled->image;
   if (auto fit = require_hardening(image.harden); !fit)
     return std::unexpected(std::move(fit).error());
@@ -124,8 +119,12 @@ Result<bool> unstage() {
 Result<Promoted> promote(const PromoteOptions& options) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto active = require_changeable_policy();
+  auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
+  if (asks_for_signatures(*active->generation.image))
+    return promote_signed(*active, options.preflight);
+  if (auto open = require_unsealed(active->word); !open)
+    return std::unexpected(std::move(open).error());
   auto staged = read_generation(active->pins.generations.get(), active->word.staged);
   if (!staged) return std::unexpected(std::move(staged).error());
   if (!*staged) return fail("no policy is staged", "run `bpfwarden stage POLICY` first");
@@ -147,8 +146,10 @@ Result<Promoted> promote(const PromoteOptions& options) {
 Result<Promoted> rollback(const ApplyOptions& options) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  auto active = require_changeable_policy();
+  auto active = require_active_policy();
   if (!active) return std::unexpected(std::move(active).error());
+  if (auto free = require_no_order(*active, BW_REQUEST_ROLLBACK); !free)
+    return std::unexpected(std::move(free).error());
   const bool at_once = awaits_confirmation(active->word, boot_time_ns());
   auto previous = read_previous(*active);
   if (!previous) return std::unexpected(std::move(previous).error());

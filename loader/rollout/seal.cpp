@@ -1,5 +1,7 @@
 #include "loader/rollout/seal.h"
 
+#include <algorithm>
+
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/seal.h"
 #include "loader/policies/active_policy.h"
@@ -14,6 +16,9 @@ Status seal_policy(const ActivePolicy& active) {
     if (auto ready = prepare_slots(active.pins.generations.get()); !ready) return ready;
   bw_control word = active.word;
   word.sealed_ns = boot_time_ns();
+  word.sealed_generation = active.generation.number;
+  word.taken_back = 0;
+  std::ranges::fill(word.challenge, 0);  // from here on the kernel part alone makes one
   return seal_maps(word);
 }
 

@@ -1,4 +1,4 @@
-// A signed policy, handed over to the kernel part, which verifies it and makes it the active one
+// An order, handed over to the kernel part, which verifies it and does what it says
 // (bpf-lsm/seal/order.bpf.h): the way that a policy with `policy-signed-by` is replaced, and the
 // only one on a sealed host.
 #pragma once
@@ -8,13 +8,15 @@
 #include <vector>
 
 #include "base/result.h"
-#include "bpf-lsm/abi/image.h"
+#include "bpf-lsm/abi/order.h"
 #include "keyring/kernel_keyring.h"
 
 namespace bpfwarden::loader {
 
 struct Order {
-  const bw_image* image = nullptr;  // its first BW_IMAGE_SIGNED_SIZE bytes are signed; borrowed
+  bw_order_kind kind = BW_ORDER_APPLY;
+  const bw_image* image = nullptr;      // its first BW_IMAGE_SIGNED_SIZE bytes are signed; borrowed
+  const bw_request* request = nullptr;  // or all of this; borrowed
   std::span<const std::vector<uint8_t>> signatures;  // CMS SignedData, DER; borrowed
   keyring::KeySerial ring = 0;                       // that has the keys of who signed
   bw_sealed sealed = {};                             // the keyring of the new policy

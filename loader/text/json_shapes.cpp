@@ -74,6 +74,7 @@ constexpr auto kShapes = std::to_array<Shape>({
   {"canary", "outcome attach"},
   {"resident", "program_id program attach"},
   {"off", "was_active"},
+  {"order", "file order policy policy_version to_version~ challenge signature_count"},
   {"seal", "sealed"},
   {"upgraded", "unchanged kernel_part=kernel_part kernel_part_before=kernel_part"},
 
@@ -176,6 +177,10 @@ constexpr auto kAnswers = std::to_array<Answer>({
   {"rollback", "applied"},
   {"boot", "boot"},
   {"off", "off"},
+  {"order off", "order"},
+  {"order rollback", "order"},
+  {"order sign", "order"},
+  {"order show", "order"},
   {"status", "status no_policy", true},
   {"why", "reasons"},
   {"policy show", "policy_shown"},

@@ -10,7 +10,9 @@
 #include "loader/policies/host_names.h"
 #include "loader/policies/kernel_fit.h"
 #include "loader/rollout/applied_output.h"
+#include "loader/rollout/by_order.h"
 #include "loader/rollout/rollout.h"
+#include "loader/signed/signed_policy.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {
@@ -48,8 +50,35 @@ int answer_staged(const CompiledPolicy& staged, uint64_t generation, const Event
   return 0;
 }
 
+int tell_staged(const CompiledPolicy& staged, const Result<uint64_t>& number,
+                const EventSource& events) {
+  if (!number) return print_error(number.error());
+  if (in_json()) return answer_staged(staged, *number, events);
+  std::printf("staged: '%s' version %llu, generation %llu\n", staged.policy.name.c_str(),
+              static_cast<unsigned long long>(staged.policy.version),
+              static_cast<unsigned long long>(*number));
+  print_preflight(staged, events);
+  std::puts(
+      "next: `bpfwarden status` counts where it differs, `bpfwarden events` tells each; "
+      "`bpfwarden promote` makes it active");
+  return 0;
+}
+
+// As it was signed, with nothing of this host's added.
+int run_stage_signed(const StageArguments& options) {
+  const auto policy = read_signed_policy(options.file);
+  if (!policy) return print_error(policy.error());
+  put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
+  const CompiledPolicy& compiled = *policy->checked.compiled;
+  const auto unfit = held_against(compiled, abilities_of_kernel(), Occasion::signed_change);
+  put_diagnostics(unfit, policy->checked.sources);
+  if (Status fit = require_held(unfit); !fit) return print_error(fit.error());
+  return tell_staged(compiled, stage_signed(*policy), options.preflight.events);
+}
+
 int run_stage(const StageArguments& options) {
   if (options.off) return run_unstage();
+  if (is_policy_folder(options.file)) return run_stage_signed(options);
   CheckedPolicy checked = check_policy_file(options.file);
   put_diagnostics(checked.diagnostics, checked.sources);
   if (!checked.compiled)
@@ -61,17 +90,7 @@ int run_stage(const StageArguments& options) {
   if (!unfit) return print_error(unfit.error());
   put_diagnostics(*unfit, checked.sources);
   if (Status fit = require_held(*unfit); !fit) return print_error(fit.error());
-  const auto number = stage(checked);
-  if (!number) return print_error(number.error());
-  if (in_json()) return answer_staged(*checked.compiled, *number, options.preflight.events);
-  std::printf("staged: '%s' version %llu, generation %llu\n", checked.compiled->policy.name.c_str(),
-              static_cast<unsigned long long>(checked.compiled->policy.version),
-              static_cast<unsigned long long>(*number));
-  print_preflight(*checked.compiled, options.preflight.events);
-  std::puts(
-      "next: `bpfwarden status` counts where it differs, `bpfwarden events` tells each; "
-      "`bpfwarden promote` makes it active");
-  return 0;
+  return tell_staged(*checked.compiled, stage(checked), options.preflight.events);
 }
 
 }  // namespace
@@ -81,7 +100,8 @@ void add_stage(CLI::App& app, Command& chosen) {
   CLI::App* verb = app.add_subcommand(
       "stage",
       "Ask a policy beside the active one; it decides nothing, each difference is an event");
-  auto* file = verb->add_option("file", options->file, "the policy (TOML)");
+  auto* file =
+      verb->add_option("file", options->file, "the policy (TOML), or the folder of a signed one");
   auto* off = verb->add_flag("--off", options->off, "stage nothing any more");
   file->excludes(off);
   add_preflight(*verb, options->preflight);

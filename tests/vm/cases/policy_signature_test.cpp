@@ -17,6 +17,7 @@
 #include "loader/kernel/syscall.h"
 #include "loader/policies/publish.h"
 #include "loader/signed/signed_policy.h"
+#include "tests/vm/attack/seal/fleet.h"
 #include "tests/vm/attack/seal/raw_order.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/needs.h"
@@ -24,92 +25,6 @@
 
 namespace bpfwarden::vm {
 namespace {
-
-using loader::read_policy_folder;
-
-constexpr const char* kRules = R"(
-[[rules]]
-name = "ours"
-allow = ["xdp", "socket"]
-signed-by = ["ops", "second"]
-)";
-
-// A policy and what it is signed with, in a folder of its own.
-class Fleet {
- public:
-  Fleet() : ops("ops"), second("second"), stranger("stranger") {
-    std::filesystem::copy(ops.certificate_file, folder_.path() / "ops.pem");
-    std::filesystem::copy(second.certificate_file, folder_.path() / "second.pem");
-  }
-
-  struct Text {
-    uint64_t version = 1;
-    const char* name = "fleet";
-    const char* signed_by = "\"ops\"";
-    uint32_t needed = 1;
-    const char* more = "";
-  };
-
-  [[nodiscard]] std::string write(const Text& text) {
-    std::ofstream file(folder_.path() / "policy.toml");
-    file << "schema = 1\nname = \"" << text.name << "\"\nversion = " << text.version
-         << "\nmode = \"enforce\"\ndefault = \"deny\"\nseal = true\npolicy-signed-by = ["
-         << text.signed_by << "]\npolicy-signatures-needed = " << text.needed << "\n"
-         << text.more << "[keys.ops]\ncertificates = [\"ops.pem\"]\n"
-         << "[keys.second]\ncertificates = [\"second.pem\"]\n"
-         << kRules;
-    return folder_.path() / "policy.toml";
-  }
-
-  // As one ships it; returns the folder.
-  [[nodiscard]] std::string compile(const Text& text, const std::string& options) {
-    const std::string made = folder_.path() / ("v" + std::to_string(made_++) + ".bpfpolicy");
-    const Ran ran = run("bpfwarden compile " + write(text) + " -o " + made + " " + options);
-    INFO(ran.output);
-    REQUIRE(ran.status == 0);
-    return made;
-  }
-
-  // What is signed of it.
-  [[nodiscard]] Bytes image(const Text& text) {
-    const auto read = read_policy_folder(compile(text, ""));
-    REQUIRE(read);
-    const auto bytes = loader::signed_bytes(*read->image);
-    return {bytes.begin(), bytes.end()};
-  }
-
-  Signer ops, second, stranger;
-
- private:
-  test::TempDir folder_;
-  int made_ = 0;
-};
-
-uint64_t active_version() { return status()["policy_version"].get<uint64_t>(); }
-uint64_t generation() { return status()["generation"].get<uint64_t>(); }
-
-keyring::KeySerial own_ring() { return keyring::find_ring("bpfwarden").value(); }
-
-void check_decides(const Fleet& fleet) {
-  CHECK(load({}).error == EPERM);
-  CHECK(load(Load().signed_by(fleet.ops, own_ring())).error == 0);
-  CHECK(load(Load().signed_by(fleet.stranger)).error == EPERM);
-}
-
-void seal(Fleet& fleet, const Fleet::Text& text) {
-  const Ran ran = run("bpfwarden apply --confirm-within 0 --accept-denials " + fleet.write(text));
-  INFO(ran.output);
-  REQUIRE(ran.status == 0);
-  REQUIRE(status()["sealed"] == "now");
-  check_decides(fleet);
-}
-
-// What the test prints of each attempt.
-void check_refused(const char* attempt, int error, int expected) {
-  std::printf("  %-58s %s\n", attempt, ::strerrorname_np(error));
-  CAPTURE(attempt);
-  CHECK(error == expected);
-}
 
 // The image that decides, as the kernel has it.
 Bytes deciding_bytes() {
@@ -162,7 +77,7 @@ void try_what_is_not_signed_as_it_must(Fleet& fleet) {
   kernel.change = [](bw_order& given) { given.image = 0xffff888000000000; };
   check_refused("memory of the kernel", kernel.give(), BW_ORDER_NOT_RESIDENT);
   RawOrder confirmation = order(next, {});
-  confirmation.change = [](bw_order& given) { given.image = 0; };
+  confirmation.kind = BW_ORDER_CONFIRM;
   check_refused("a confirmation of nothing", confirmation.give(), BW_ORDER_OLDER);
 }
 

@@ -217,6 +217,23 @@ GUEST = """
 0 off
 1 @nobody off
 2 off --frobnicate
+2 order frobnicate
+2 order show text
+2 order show none
+2 order sign text --key netops.key --cert netops.pem
+1 order off -o off.order
+0 apply signed.toml --confirm-within 0
+1 off
+1 rollback
+0 !order off -o off.order
+1 order rollback -o back.order
+1 off --order off.order
+1 order sign off.order --key stranger.key --cert netops.pem
+0 !order sign off.order --key netops.key --cert netops.pem
+0 !order show off.order
+1 rollback --order off.order
+2 off --order text
+0 off --order off.order
 """
 SEALED = """
 0 apply sealed.toml --confirm-within 0
@@ -327,6 +344,7 @@ def prepare(folder: str, program: str) -> None:
     write("wide.toml", POLICY.format(version=2, mode="enforce", allow="fentry/*"))
     write("warned.toml", POLICY.format(version=1, mode="enforce", allow="xdp").replace('default = "deny"', 'default = "allow"'))
     write("sealed.toml", "seal = true\n" + POLICY.format(version=1, mode="enforce", allow="xdp"))
+    write("signed.toml", POLICY.format(version=1, mode="enforce", allow="xdp").replace("[keys", 'policy-signed-by = ["netops"]\n[keys', 1))
     write("broken.toml", POLICY.format(version=1, mode="enforced", allow="xdp"))
     write("ugly.toml", 'schema=1\nname =   "ugly"\nversion=1\nmode="audit"\ndefault="deny"\n')
     write("text", "this is a text, and nothing else\n")

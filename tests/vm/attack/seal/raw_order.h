@@ -1,4 +1,4 @@
-// A signed policy handed to the kernel part (bpf-lsm/abi/order.h) by hand, as nothing of ours
+// An order handed to the kernel part (bpf-lsm/abi/order.h) by hand, as nothing of ours
 // would.
 #pragma once
 
@@ -16,16 +16,20 @@ namespace bpfwarden::vm {
 using Bytes = std::vector<uint8_t>;
 
 struct RawOrder {
-  const Bytes* image;
+  const Bytes* image = nullptr;
   std::vector<Bytes> signatures;
   keyring::KeySerial ring = 0;
   std::function<void(bw_order&)> change;
+  bw_order_kind kind = BW_ORDER_APPLY;
+  const Bytes* request = nullptr;
 
   // The errno; 0: it was taken.
   [[nodiscard]] int give() const {
     bw_order order = {};
     order.magic = BW_ORDER_MAGIC;
-    order.image = loader::as_u64(image->data());
+    order.kind = kind;
+    if (image != nullptr) order.image = loader::as_u64(image->data());
+    if (request != nullptr) order.request = loader::as_u64(request->data());
     for (const Bytes& signature : signatures) {
       order.signatures[order.signature_count] = loader::as_u64(signature.data());
       order.signature_sizes[order.signature_count++] = static_cast<uint32_t>(signature.size());
@@ -42,7 +46,8 @@ struct RawOrder {
 
   void touch() const {
     volatile uint8_t seen = 0;
-    for (size_t at = 0; at < image->size(); at += 4096) seen = (*image)[at];
+    for (const Bytes* bytes : {image, request})
+      for (size_t at = 0; bytes != nullptr && at < bytes->size(); at += 4096) seen = (*bytes)[at];
     (void)seen;
   }
 
