@@ -13,7 +13,8 @@ tree_packages() {
     keyutils openssl softhsm2 libengine-pkcs11-openssl llvm-19 \
     libkeyutils1 libelf1t64 libssl3t64 libstdc++6 libmnl0 libsystemd0 zlib1g
 }
-go_packages() { printf '%s\n' golang-github-cilium-ebpf-dev golang-1.24-go; }
+# quicktest: of the tests of cilium/ebpf (scripts/peers).
+go_packages() { printf '%s\n' golang-github-cilium-ebpf-dev golang-github-frankban-quicktest-dev golang-1.24-go; }
 
 # download_closure FOLDER PACKAGE...: these and all that they depend on. apt verifies each
 # file, and leaves alone those that are there from a run that was interrupted.
@@ -23,11 +24,11 @@ download_closure() {
   mkdir -p "$folder"
   update_private_apt
   private_apt get install --print-uris -qq -y --no-install-recommends "$@" >"$folder/uris" ||
-    fail "Debian 13 does not offer all of: $*" "remove $stamps/apt and run scripts/setup again"
+    fail "Debian 13 does not offer all of: $*" "remove $stamps/apt and run scripts/${0##*/} again"
   [[ -s $folder/uris ]] || fail "apt resolved nothing for: $*" "report this"
   mapfile -t wanted < <(sed -nE "s/^'[^']*' ([^_]+)_.*/\1/p" "$folder/uris")
   (cd "$folder" && private_apt get download -q "${wanted[@]}" 2>&1 | tail -n 1) ||
-    fail "the packages could not be downloaded" "check the network, then run scripts/setup again: it resumes here"
+    fail "the packages could not be downloaded" "check the network, then run scripts/${0##*/} again: it resumes here"
 }
 
 unpack_all() { # FOLDER TREE
@@ -81,7 +82,7 @@ build_go() {
   mapfile -t packages < <(go_packages)
   download_closure trixie-go "${packages[@]}"
   unpack_all trixie-go "$tree"
-  rm -rf "$tree"/usr/share/{doc,lintian,go-1.24/test} "$tree"/usr/share/gocode/src/github.com/cilium/ebpf/testdata
+  rm -rf "$tree"/usr/share/{doc,lintian,go-1.24/test}
   mkdir -p "$trixie"
   rm -rf "$trixie/go"
   mv "$tree" "$trixie/go"

@@ -1,6 +1,10 @@
 # A private apt under build/deps/apt, for packages that newer Debian suites carry:
-# the machine's own sources are only read, never edited. Sourced by setup.
-# shellcheck shell=bash disable=SC2154  # shares variables with scripts/setup
+# the machine's own sources are only read, never edited. Sourced by setup and peers.
+# shellcheck shell=bash disable=SC2034,SC2154  # shares variables with scripts/setup
+
+architecture=amd64
+suites=(trixie trixie-backports bookworm-backports)
+default_suite="" # where packages come from that no suite is named for
 
 # "URI..." of the sources that serve this release, from *.sources and *.list.
 debian_uris() {
@@ -76,7 +80,7 @@ update_private_apt() {
   write_apt_config
   say "reading Debian's package lists for $architecture (${suites[*]}; about 32 MB)"
   private_apt get update || fail "the package lists could not be fetched" \
-    "check the network and the mirror in /etc/apt, then run scripts/setup again"
+    "check the network and the mirror in /etc/apt, then run scripts/${0##*/} again"
   stamp apt "$inputs"
 }
 
@@ -89,7 +93,7 @@ fetch() {
   mkdir -p "$downloads/$name"
   (cd "$downloads/$name" && private_apt get download "$1") >&2 ||
     fail "$1 could not be downloaded" \
-      "check the network; if the package is gone, remove $stamps/apt and run scripts/setup again"
+      "check the network; if the package is gone, remove $stamps/apt and run scripts/${0##*/} again"
   deb=$(find "$downloads/$name" -name "*.deb" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
   printf '%s\n' "$deb"
 }

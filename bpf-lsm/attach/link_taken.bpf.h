@@ -62,9 +62,10 @@ static __always_inline bool takes_link(int command) {
   return command == BPF_LINK_GET_FD_BY_ID || command == BPF_OBJ_PIN;
 }
 
-// Who may not ask by number is told so by the kernel.
+// Who may not ask by number, or asks for what no link has (EINVAL), is told so by the kernel.
 static __noinline int judge_taking(int command, union bpf_attr* attr) {
   if (!asks_at_attach() || !refuses_at_attach()) return 0;
   if (command == BPF_OBJ_PIN) return judge_pin(attr->bpf_fd);
+  if (attr->next_id || attr->open_flags) return 0;
   return has_capability(1ULL << CAP_SYS_ADMIN) ? judge_number(attr->link_id) : 0;
 }

@@ -89,6 +89,8 @@ union bpf_attr {
   } info;   // BPF_OBJ_GET_INFO_BY_FD
   struct {  // BPF_LINK_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID
     __u32 link_id;
+    __u32 next_id;
+    __u32 open_flags;
   };
 };
 

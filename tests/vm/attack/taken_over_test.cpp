@@ -98,6 +98,11 @@ void must_be_shown_and_taken(const Functions& functions, const Fd& program) {
   const Fd link = functions.link(program);
   REQUIRE(link);
   CHECK(Fd(bpf_link_get_fd_by_id(link_id(link))));
+  CHECK(error_of_made(bpf_link_get_fd_by_id(0)) == ENOENT);
+  bpf_get_fd_by_id_opts options{};
+  options.sz = sizeof(options);
+  options.open_flags = BPF_F_RDONLY;  // which no link has
+  CHECK(error_of_made(bpf_link_get_fd_by_id_opts(0, &options)) == EINVAL);
   CHECK(Fd(take_descriptor(open_process(::getpid()), link.get())));
   CHECK(run("bpftool link show").status == 0);
   CHECK(bpf_obj_pin(link.get(), "/sys/fs/bpf/taken_over") == 0);

@@ -9,13 +9,14 @@ need_debian_tree() {
   exit 1
 }
 
-# With Debian's compiler and Debian's cilium/ebpf: nothing comes from the network.
-build_go() { # FILE SOURCE
+# Debian's compiler, and Debian's cilium/ebpf: nothing comes from the network.
+debians_go() { # ARGUMENT...
   local go=$trixie/go/usr
   env -u GOFLAGS GOROOT="$go/lib/go-1.24" GOPATH="$go/share/gocode" GO111MODULE=off CGO_ENABLED=0 GOENV=off \
-    GOTOOLCHAIN=local GOPROXY=off GOCACHE="$root/build/go-cache" \
-    "$go/lib/go-1.24/bin/go" build -trimpath -o "$1" "$2"
+    GOTOOLCHAIN=local GOPROXY=off GOCACHE="$root/build/go-cache" "$go/lib/go-1.24/bin/go" "$@"
 }
+build_go() { debians_go build -trimpath -o "$1" "$2"; } # FILE SOURCE
+build_go_tests() { debians_go test -c -trimpath -o "$1" "$2"; } # FILE PACKAGE
 build_go_loader() { build_go "$1" "$root/tests/vm/realtools/goloader.go"; } # FILE
 
 # Options of tests/vm/run: bpfwarden in that tree, with the libraries of which Debian 13 has another
