@@ -96,6 +96,10 @@ bool is_kernel_setting_on(const char* file) {
   return first == '1' || first == 'Y';
 }
 
+bool verifies_by_kernel_part() {
+  return !BW_KERNEL_HAS(folded_maps) && BW_KERNEL_HAS(verifying_function);
+}
+
 KernelFacts facts_of_kernel() {
   const bool has_bpf_keyring = BW_KERNEL_HAS(bpf_keyring);
   return {
@@ -109,7 +113,7 @@ KernelFacts facts_of_kernel() {
       .bpf_keyring = has_bpf_keyring,
       .bpf_keyring_alone = has_bpf_keyring && is_running_kernel_asked() &&
                            is_kernel_setting_on("/sys/module/bpf/parameters/keyring_unsealed"),
-      .verifies_by_itself = !BW_KERNEL_HAS(folded_maps) && BW_KERNEL_HAS(verifying_function),
+      .verifies_by_itself = verifies_by_kernel_part(),
   };
 }
 

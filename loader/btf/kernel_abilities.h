@@ -30,6 +30,10 @@ struct KernelFacts {
 // Of the running kernel, or that of ask_btf_of(), of which /sys says nothing.
 [[nodiscard]] KernelFacts facts_of_kernel();
 
+// Whether bpfwarden's kernel part verifies signatures here, all of them or those that cover a map:
+// verifies_here() of bpf-lsm/verify/pkcs7.bpf.h.
+[[nodiscard]] bool verifies_by_kernel_part();
+
 // Of the running kernel alone: what a file of /proc/sys or /sys says. False where there is none.
 [[nodiscard]] bool is_kernel_setting_on(const char* file);
 
