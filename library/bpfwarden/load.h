@@ -58,8 +58,8 @@ enum {
 struct bpfwarden_signature {
   const void* bytes; /* CMS SignedData, in DER */
   uint32_t size;     /* of it, in bytes */
-  int32_t keyring;   /* 0, 1, 2: the kernel's own (builtin, secondary, platform); else its serial:
-                      * `keyctl id %:bpfwarden` */
+  int32_t keyring;   /* 0, 1, 2: the kernel's own (builtin, secondary, platform); -9: `.bpf`, of
+                      * kernels after 7.3; else its serial: `keyctl id %:bpfwarden` */
   uint32_t flags;    /* of the enum above */
 };
 
