@@ -165,7 +165,6 @@ TEST_CASE("deny_to_enforce_a_policy_of_a_keyring_that_is_not_there_and_allow_it_
   INFO(audit.output);
   CHECK(audit.status == 0);
   CHECK(says(audit, "[weaker-kernel]"));
-  REQUIRE(run("bpfwarden confirm").status == 0);
   CHECK(run("bpfwarden enrol --saved --list").status == 1);  // it is wanted, and no file is there
 }
 
