@@ -123,6 +123,7 @@ static __always_inline __u32 system_keyring(__s32 keyring_id) {
   if (keyring_id == 0) return BW_SIGNER_BUILTIN;
   if (keyring_id == 1) return BW_SIGNER_SECONDARY;  // VERIFY_USE_SECONDARY_KEYRING
   if (keyring_id == 2) return BW_SIGNER_PLATFORM;   // VERIFY_USE_PLATFORM_KEYRING
+  if (keyring_id == KEY_SPEC_BPF_KEYRING && BW_KERNEL_HAS(bpf_keyring)) return BW_SIGNER_BPF;
   return 0;
 }
 

@@ -81,6 +81,18 @@ int open_signatures(const char* pin) {
   return fd < 0 && errno == ENOENT ? fails_with(ENOPKG) : fd;
 }
 
+// Bytes that a kernel does not know have to be zero (E2BIG), whatever the command; one that knows
+// them refuses them for this one.
+bool has_kernel_a_place() {
+  bpf_attr attr = {};
+  attr.keyring_id = 1;
+  return call_bpf(BPF_PROG_GET_NEXT_ID, attr, sizeof(attr)) >= 0 || errno != E2BIG;
+}
+
+// The kernel part has a map of signatures exactly where it verifies any: it knows what its kernel
+// does with maps.
+bool is_somebody_beside() { return Descriptor(open_signatures(kSignatures)).get() >= 0; }
+
 int open_thread() { return static_cast<int>(::syscall(SYS_pidfd_open, ::gettid(), kOfThread)); }
 
 int change_in(const char* pin, int thread, bpf_cmd command, const bw_load_signature* value) {
@@ -134,18 +146,15 @@ int load_beside(Attributes& load, const bpfwarden_signature& signature) {
 
 }  // namespace
 
-int bpfwarden_verifier() {
-  // Bytes that a kernel does not know have to be zero (E2BIG), whatever the command; one that knows
-  // them refuses them for this one.
-  bpf_attr attr = {};
-  attr.keyring_id = 1;
-  const int error = call_bpf(BPF_PROG_GET_NEXT_ID, attr, sizeof(attr)) < 0 ? errno : 0;
-  return error == E2BIG ? BPFWARDEN_BPFWARDEN : BPFWARDEN_THE_KERNEL;
+int bpfwarden_verifier(uint32_t flags) {
+  if (!has_kernel_a_place()) return BPFWARDEN_BPFWARDEN;
+  return flags & BPFWARDEN_COVERS_MAP && is_somebody_beside() ? BPFWARDEN_BPFWARDEN
+                                                              : BPFWARDEN_THE_KERNEL;
 }
 
 int bpfwarden_offer_signature(const bpfwarden_signature* signature) {
   if (check(signature) != 0) return -1;
-  if (bpfwarden_verifier() == BPFWARDEN_THE_KERNEL) return BPFWARDEN_THE_KERNEL;
+  if (bpfwarden_verifier(signature->flags) == BPFWARDEN_THE_KERNEL) return BPFWARDEN_THE_KERNEL;
   bw_load_signature load = {};
   load.size = signature->size;
   load.keyring = signature->keyring;
@@ -155,7 +164,7 @@ int bpfwarden_offer_signature(const bpfwarden_signature* signature) {
 }
 
 int bpfwarden_withdraw_signature() {
-  if (bpfwarden_verifier() == BPFWARDEN_THE_KERNEL) return 0;
+  if (bpfwarden_verifier(BPFWARDEN_COVERS_MAP) == BPFWARDEN_THE_KERNEL) return 0;
   const int status = change(BPF_MAP_DELETE_ELEM, nullptr);
   return status == 0 || errno == ENOENT || errno == ENOPKG ? 0 : -1;
 }
@@ -165,18 +174,18 @@ int bpfwarden_load_program(const bpf_attr* attr, uint32_t size,
   Attributes load;
   if (!load.copy(attr, size)) return fails_with(E2BIG);
   if (check(signature) != 0) return -1;
-  return bpfwarden_verifier() == BPFWARDEN_THE_KERNEL ? load_with_attribute(load, *signature)
-                                                      : load_beside(load, *signature);
+  return bpfwarden_verifier(signature->flags) == BPFWARDEN_THE_KERNEL
+             ? load_with_attribute(load, *signature)
+             : load_beside(load, *signature);
 }
 
 int bpfwarden_create_map(const bpf_attr* attr, uint32_t size, const void* hash) {
   Attributes map;
   if (!map.copy(attr, size)) return fails_with(E2BIG);
   if (hash == nullptr) return fails_with(EINVAL);
-  if (bpfwarden_verifier() == BPFWARDEN_BPFWARDEN) {
+  if (bpfwarden_verifier(BPFWARDEN_COVERS_MAP) == BPFWARDEN_BPFWARDEN)
     map.attr().map_flags |= BPF_F_NUMA_NODE;
-    return map.call_as_given(BPF_MAP_CREATE);
-  }
+  if (!has_kernel_a_place()) return map.call_as_given(BPF_MAP_CREATE);
   map.attr().excl_prog_hash = address_of(hash);
   map.attr().excl_prog_hash_size = BPFWARDEN_HASH_SIZE;
   return map.call(BPF_MAP_CREATE);

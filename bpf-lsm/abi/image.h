@@ -12,7 +12,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 13
+#define BW_IMAGE_ABI 14
 
 enum {
   BW_MAX_RULES = 1024,
@@ -25,7 +25,8 @@ enum {
   BW_SIGNER_BUILTIN = 1,  // system keyrings: any key in them that has no slot of its own
   BW_SIGNER_SECONDARY = 2,
   BW_SIGNER_PLATFORM = 3,
-  BW_SIGNER_FIRST_KEY = 4,
+  BW_SIGNER_BPF = 4,  // `.bpf`, of kernels after 7.3
+  BW_SIGNER_FIRST_KEY = 5,
   BW_KEY_SIZE = 1088,  // RSA-8192 is 1,038 bytes
   BW_KEY_WORDS = BW_KEY_SIZE / 8,
   BW_ALGORITHM_SIZE = 32,

@@ -42,6 +42,11 @@ enum bpf_map_type {
   BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 
+// Of kernels after 7.3: the name alone is asked for.
+enum bpf_sig_keyring { BPF_SIG_KEYRING_BPF = 5 };
+
+#define KEY_SPEC_BPF_KEYRING (-9)  // include/uapi/linux/keyctl.h of these
+
 #define FMODE_WRITE 2  // of struct file, and of a descriptor that is asked for
 
 enum {

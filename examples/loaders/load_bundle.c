@@ -6,7 +6,8 @@
  *   KEYRING  serial of the keyring to verify with: `keyctl id %:bpfwarden`
  *   FOLDER   on bpffs; the programs become FOLDER/0, FOLDER/1 ...
  *
- * Linux 6.18 to 7.2 want the bundle's other signature (docs/bundle.md), which is left out here.
+ * Linux 6.18 to 7.2 without bpfwarden want the bundle's other signature (docs/bundle.md), which is
+ * left out here.
  */
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -1,13 +1,15 @@
 // Loads a bundle of `bpfwarden sign` by system calls alone, on every kernel from 6.12 on, and pins
-// its programs. What is done beside the call, where bpf(2) has no place for a signature, is in
-// offer(): the same as in libbpfwarden (bpfwarden/load.h), which programs with cgo can call instead.
+// its programs. What is done beside the call, where the kernel verifies no signature or no map, is
+// in offer(): the same as in libbpfwarden (bpfwarden/load.h), which programs with cgo can call
+// instead.
 //
 // usage: load_bundle BUNDLE KEYRING FOLDER
 //
 //	KEYRING  serial of the keyring to verify with: `keyctl id %:bpfwarden`
 //	FOLDER   on bpffs; the programs become FOLDER/0, FOLDER/1 ...
 //
-// Linux 6.18 to 7.2 want the bundle's other signature (docs/bundle.md), which is left out here.
+// Linux 6.18 to 7.2 without bpfwarden want the bundle's other signature (docs/bundle.md), which is
+// left out here.
 package main
 
 import (
@@ -80,12 +82,32 @@ func (a *attr) call(command uintptr) (int, error) {
 
 func number(value uint32) []byte { return binary.NativeEndian.AppendUint32(nil, value) }
 
-// What a kernel does not know has to be zero, whatever the command.
-func kernelVerifies() bool {
+// Whether bpf(2) has a place for signatures: what a kernel does not know has to be zero, whatever
+// the command.
+func hasPlace() bool {
 	var ask attr
 	ask.set32(164, 1) // keyring_id
 	_, err := ask.call(unix.BPF_PROG_GET_NEXT_ID)
 	return !errors.Is(err, unix.E2BIG)
+}
+
+func openSignatures() (int, error) {
+	var open attr
+	open.point(0, append([]byte(signatures), 0))
+	held, err := open.call(unix.BPF_OBJ_GET)
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.ENOPKG // no policy of bpfwarden's is active
+	}
+	return held, err
+}
+
+// Whether bpfwarden verifies what covers a map: it pins the map of signatures where it does.
+func goesBeside() bool {
+	held, err := openSignatures()
+	if err == nil {
+		unix.Close(held)
+	}
+	return err == nil || !hasPlace()
 }
 
 // The signature of this thread's next load. A load uses it up once bpf(2) gets as far as verifying
@@ -94,12 +116,8 @@ func offer(signature []byte, keyring int32) error {
 	if len(signature) > mostSignature {
 		return unix.E2BIG
 	}
-	var open, put attr
-	open.point(0, append([]byte(signatures), 0))
-	held, err := open.call(unix.BPF_OBJ_GET)
-	if errors.Is(err, unix.ENOENT) {
-		return unix.ENOPKG // no policy of bpfwarden's is active
-	}
+	var put attr
+	held, err := openSignatures()
 	if err != nil {
 		return err
 	}
@@ -151,11 +169,12 @@ func makeMap(instructions, metadata []byte) (int, error) {
 	create.set32(4, 4) // the key
 	create.set32(8, uint32(len(metadata)))
 	create.set32(12, 1)
-	if kernelVerifies() {
+	if hasPlace() {
 		hash := sha256.Sum256(instructions)
 		create.point(80, bytes.Clone(hash[:])) // excl_prog_hash
 		create.set32(88, sha256.Size)
-	} else {
+	}
+	if goesBeside() {
 		create.set32(16, numaNode)
 	}
 	made, err := create.call(unix.BPF_MAP_CREATE)
@@ -181,7 +200,7 @@ func loadOnce(bundle map[uint32][]byte, metadata int, keyring int32) (int, error
 	load.point(16, []byte("Dual BSD/GPL\x00"))
 	load.set32(44, sleepable)
 	load.point(120, number(uint32(metadata))) // fd_array
-	if kernelVerifies() {
+	if !goesBeside() {
 		load.set32(148, 1) // fd_array_cnt
 		load.point(152, bundle[signatureSection])
 		load.set32(160, uint32(len(bundle[signatureSection])))

@@ -2,10 +2,11 @@
  * Loading signed BPF programs on every kernel from Linux 6.12 on, for loaders of any make. C99.
  *
  * Since Linux 6.18 bpf(2) takes a signature and the kernel verifies it (bpf_prog_verify_signature()
- * in kernel/bpf/verifier.c; before 7.3 in syscall.c). From 6.12 to 6.17 bpf(2) has no place for
- * one: it is put beside the call, and bpfwarden verifies it by bpf_verify_pkcs7_signature() once a
- * policy is active. The functions here see which kernel runs and do what it wants; on kernels that
- * verify by themselves they need no bpfwarden.
+ * in kernel/bpf/verifier.c; before 7.3 in syscall.c), until 7.2 over the instructions alone. From
+ * 6.12 to 6.17 bpf(2) has no place for one. What a kernel does not verify is put beside the call,
+ * and bpfwarden verifies it by bpf_verify_pkcs7_signature() once a policy is active. The functions
+ * here see which kernel runs and do what it wants; what the kernel verifies by itself needs no
+ * bpfwarden.
  *
  * A signature belongs to the next BPF_PROG_LOAD of the calling thread, and to no other thread: who
  * moves work between threads (Go) stays on one from the first call to the last. All functions may
@@ -48,7 +49,8 @@ enum bpfwarden_verifier {
 enum {
   /* It is over the instructions followed by the value of the map that the load names: a loader's.
    * That map is the last one that this thread made with bpfwarden_create_map(), filled, frozen, and
-   * had by nobody else. From 6.18 to 7.2 the kernel verifies no such signature (EKEYREJECTED). */
+   * had by nobody else. From 6.18 to 7.2 bpfwarden verifies it while a policy is active; the kernel
+   * does not (EKEYREJECTED). */
   BPFWARDEN_COVERS_MAP = 1,
 };
 
@@ -56,14 +58,16 @@ enum {
 struct bpfwarden_signature {
   const void* bytes; /* CMS SignedData, in DER */
   uint32_t size;     /* of it, in bytes */
-  int32_t keyring;   /* 0, 1, 2: the kernel's own (builtin, secondary, platform); else its serial:
-                      * `keyctl id %:bpfwarden` */
+  int32_t keyring;   /* 0, 1, 2: the kernel's own (builtin, secondary, platform); -9: `.bpf`, of
+                      * kernels after 7.3; else its serial: `keyctl id %:bpfwarden` */
   uint32_t flags;    /* of the enum above */
 };
 
-/* Who verifies on this kernel: enum bpfwarden_verifier. Asks bpf(2) for how long its attributes
- * are, and changes nothing. Does not fail. */
-int bpfwarden_verifier(void);
+/* Who verifies a signature with these flags: enum bpfwarden_verifier. Asks bpf(2) for how long its
+ * attributes are and, where the kernel may verify instructions alone, whether the active kernel
+ * part of bpfwarden's takes signatures; changes nothing. Does not fail: who may not see that
+ * (EACCES without the rights of root) is told of the kernel. */
+int bpfwarden_verifier(uint32_t flags);
 
 /* BPF_PROG_LOAD with a signature. `attr` is as for bpf(2) without one, `size` its size in bytes; it
  * is not changed, and its fd_array_cnt is made what the kernel wants. Returns a descriptor, which
@@ -73,8 +77,9 @@ int bpfwarden_load_program(const union bpf_attr* attr, uint32_t size,
 
 /* BPF_MAP_CREATE of a map for one program alone, the one whose instructions have this SHA-256 (of
  * BPFWARDEN_HASH_SIZE bytes): an array of one value. `attr` and what is returned: as above. Where
- * the kernel has no such maps, before 6.18, it gets BPF_F_NUMA_NODE; bpfwarden knows it by that,
- * and keeps it for one program. Fill and freeze it before the load. Errors: of bpf(2). */
+ * bpfwarden verifies what covers a map, it gets BPF_F_NUMA_NODE; bpfwarden knows it by that, and
+ * keeps it for one program, before 6.18, where the kernel has no such maps, by that alone. Fill and
+ * freeze it before the load. Errors: of bpf(2). */
 int bpfwarden_create_map(const union bpf_attr* attr, uint32_t size, const void* hash);
 
 /* For who loads by another library: the signature of the next BPF_PROG_LOAD of this thread.

@@ -33,9 +33,7 @@ string verifier_text(Verifier verifier) {
 
 string keyrings_text(const KernelAbilities& kernel) {
   if (kernel.verifier == Verifier::nobody) return "none";
-  if (!kernel.own_keyring) return "`.bpf`, the kernel's own";
-  return kernel.bpf_keyring ? "bpfwarden's, `.bpf`, the kernel's own"
-                            : "bpfwarden's, the kernel's own";
+  return kernel.own_keyring ? "bpfwarden's, the kernel's own" : "`.bpf`, the kernel's own";
 }
 
 string attach_text(const KernelAbilities& kernel) {
@@ -96,6 +94,10 @@ bool is_kernel_setting_on(const char* file) {
   return first == '1' || first == 'Y';
 }
 
+bool verifies_by_kernel_part() {
+  return !BW_KERNEL_HAS(folded_maps) && BW_KERNEL_HAS(verifying_function);
+}
+
 KernelFacts facts_of_kernel() {
   const bool has_bpf_keyring = BW_KERNEL_HAS(bpf_keyring);
   return {
@@ -107,9 +109,9 @@ KernelFacts facts_of_kernel() {
       .task_work = BW_KERNEL_HAS(task_work) || BW_KERNEL_HAS(task_work_impl),
       .lsm_of_cgroups = BW_KERNEL_HAS(lsm_of_cgroups),
       .bpf_keyring = has_bpf_keyring,
-      .bpf_keyring_alone = has_bpf_keyring && is_running_kernel_asked() &&
-                           is_kernel_setting_on("/sys/module/bpf/parameters/keyring_unsealed"),
-      .verifies_by_itself = !BW_KERNEL_HAS(folded_maps) && BW_KERNEL_HAS(verifying_function),
+      .bpf_keyring_alone =
+          has_bpf_keyring && is_running_kernel_asked() && is_kernel_setting_on(kBpfKeyringSetting),
+      .verifies_by_itself = verifies_by_kernel_part(),
   };
 }
 

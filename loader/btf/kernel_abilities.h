@@ -30,6 +30,10 @@ struct KernelFacts {
 // Of the running kernel, or that of ask_btf_of(), of which /sys says nothing.
 [[nodiscard]] KernelFacts facts_of_kernel();
 
+// Whether bpfwarden's kernel part verifies signatures here, all of them or those that cover a map:
+// verifies_here() of bpf-lsm/verify/pkcs7.bpf.h.
+[[nodiscard]] bool verifies_by_kernel_part();
+
 // Of the running kernel alone: what a file of /proc/sys or /sys says. False where there is none.
 [[nodiscard]] bool is_kernel_setting_on(const char* file);
 
@@ -40,13 +44,18 @@ struct KernelAbilities {
   policy::Signature most = policy::Signature::unsigned_;       // the most that is told of a program
   Verifier verifier = Verifier::nobody;
   bool own_keyring = false;      // signatures are verified in keyrings of bpfwarden's
-  bool bpf_keyring = false;      // or in `.bpf`
+  bool bpf_keyring = false;      // there is a keyring `.bpf`
   bool signed_policies = false;  // the kernel part can verify them
   bool digests = false;
   bool awaits_ends = false;  // `detect`, and links of many targets, see docs/policy.md
   bool seal = false;
 
   bool operator==(const KernelAbilities&) const = default;
+
+  // Where it is in force; else the kernel has closed it empty.
+  [[nodiscard]] bool verifies_in_bpf_keyring() const {
+    return bpf_keyring && !own_keyring && verifier != Verifier::nobody;
+  }
 };
 
 [[nodiscard]] KernelAbilities abilities_of(const KernelFacts& facts);
@@ -54,12 +63,26 @@ struct KernelAbilities {
   return abilities_of(facts_of_kernel());
 }
 
+// "Y": `.bpf` is in force.
+inline constexpr const char* kBpfKeyringSetting = "/sys/module/bpf/parameters/keyring_unsealed";
+
 // Of a kernel that was booted with bpf.keyring_unsealed=1, and what to do about it.
 inline constexpr const char* kBpfKeyringAlone =
     "this kernel was booted with bpf.keyring_unsealed=1: it refuses each load that names a keyring "
     "of bpfwarden's (EPERM), before any hook";
 inline constexpr const char* kBpfKeyringHint =
-    "boot without bpf.keyring_unsealed=1; or sign for a keyring of the kernel's, such as builtin";
+    "give the key keyring = \"bpf\", and have the initramfs put its certificate there: `bpfwarden "
+    "enrol`; or boot without bpf.keyring_unsealed=1";
+
+// Of the keyring `.bpf`, where nothing is verified in it.
+inline constexpr const char* kNoBpfKeyring = "this kernel has no keyring .bpf";
+inline constexpr const char* kNoBpfKeyringHint =
+    "use a kernel after Linux 7.3; without keyring = \"bpf\" the key's certificates are in a "
+    "keyring of bpfwarden's";
+inline constexpr const char* kBpfKeyringClosed =
+    "the kernel has closed .bpf empty, as it does without bpf.keyring_unsealed=1";
+inline constexpr const char* kBpfKeyringClosedHint =
+    "boot with bpf.keyring_unsealed=1, and have the initramfs fill .bpf: `bpfwarden enrol`";
 
 // "nobody", "kernel", "bpfwarden", "kernel-and-bpfwarden", as JSON has it.
 [[nodiscard]] std::string_view verifier_name(Verifier verifier);

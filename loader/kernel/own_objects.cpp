@@ -48,9 +48,6 @@ constexpr auto kReadByTools = std::to_array<std::string_view>({
 constexpr auto kWrittenByTools =
     std::to_array<std::string_view>({"denials", "events", "summaries_told"});
 
-// Whose loads the kernel cannot verify, they put their signatures there.
-constexpr std::string_view kLoadSignatures = "load_signatures";
-
 uint32_t access_to(std::string_view map) {
   if (map == kLoadSignatures) return BW_OWN_OPEN;
   if (is_written_by_tools(map)) return BW_OWN_SHARED;

@@ -13,6 +13,9 @@ struct bpf_object_skeleton;
 
 namespace bpfwarden::loader {
 
+// Loaders whose signatures the kernel does not verify put them there.
+inline constexpr std::string_view kLoadSignatures = "load_signatures";
+
 // Of a loaded and attached skeleton, and of the folder that its pins are in, into its map `own`.
 // Errors: errno of bpf(2), or of what says which folder that is.
 [[nodiscard]] Status note_own_objects(const bpf_object_skeleton& skeleton,

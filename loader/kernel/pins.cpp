@@ -13,10 +13,12 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 #include <thread>
 
 #include "bpf-lsm/abi/program.h"
 #include "bpf-lsm/abi/summary.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/kernel/own_objects.h"
 #include "loader/kernel/seal.h"
 #include "loader/kernel/skeleton_entry.h"
@@ -107,10 +109,17 @@ Status require_bpffs() {
   return {};
 }
 
+// .rodata is held by the programs, and opened by nobody. By the pin of signatures loaders see that
+// somebody verifies what lies there (library/load.cpp).
+bool is_pinned(const bpf_map* map) {
+  if (std::string_view(bpf_map__name(map)) == kLoadSignatures) return verifies_by_kernel_part();
+  return !bpf_map__is_internal(map);
+}
+
 Status pin_in(const std::string& folder, const bpf_object_skeleton& skeleton) {
   for (int i = 0; i < skeleton.map_cnt; i++) {
     const bpf_map* map = *skeleton_entry(skeleton.maps, i, skeleton.map_skel_sz).map;
-    if (bpf_map__is_internal(map)) continue;  // .rodata: held by the programs, opened by nobody
+    if (!is_pinned(map)) continue;
     const std::string path = pin_path(folder, "map_", bpf_map__name(map));
     if (bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0)
       return fail_errno(errno, "cannot pin " + path);

@@ -26,7 +26,7 @@ constexpr std::string_view kMapPin = "map_";
 constexpr std::array<std::string_view, 2> kDeciding = {"generations", "control"};
 // The kernel freezes none that holds work of a task, or a lock. Whoever is sealed out has no
 // descriptor of the first; into the second loaders put their signatures.
-bool can_be_frozen(std::string_view map) { return map != "ends" && map != "load_signatures"; }
+bool can_be_frozen(std::string_view map) { return map != "ends" && map != kLoadSignatures; }
 
 struct PinnedMap {
   std::string name;

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "loader/btf/harden_tables.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/guard.h"
@@ -51,7 +52,7 @@ void fit_kernel_part(warden_bpf& skeleton) {
   if (!BW_KERNEL_HAS(netif_change_name))
     (void)bpf_program__set_attach_target(skeleton.progs.device_renamed, 0, "dev_change_name");
   // The kernel verifies all of it: the room for it is not needed.
-  if (BW_KERNEL_HAS(folded_maps) || !BW_KERNEL_HAS(verifying_function))
+  if (!verifies_by_kernel_part())
     (void)bpf_map__set_value_size(skeleton.maps.verify_slots, sizeof(uint64_t));
 }
 

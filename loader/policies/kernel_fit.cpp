@@ -30,7 +30,6 @@ class Findings {
   Findings(const CompiledPolicy& compiled, const KernelAbilities& kernel, Occasion occasion)
       : policy_(compiled.policy),
         kernel_(kernel),
-        is_signed_(occasion == Occasion::signed_change),
         refuses_(occasion != Occasion::boot && !is_on_trial(*compiled.image)),
         found_(compiled.policy.files) {}
 
@@ -40,7 +39,8 @@ class Findings {
       tell(place_of(policy_.settings, "deny-digests", {}), accepts_digests(),
            "`deny-digests` denies nothing here: this kernel keeps no digest of a program",
            "use Linux 6.18 or later; or accept that: accept-kernel = [\"no-digests\"]");
-    if (kernel_.verifier != Verifier::nobody && !kernel_.own_keyring) look_at_keys();
+    if (kernel_.verifier != Verifier::nobody)
+      for (const policy::Key& key : policy_.keys) look_at_key(key);
     auto found = found_.take();
     for (policy::Diagnostic& one : found) one.code = kWeakerKernel;
     return found;
@@ -67,32 +67,23 @@ class Findings {
   }
 
   void look_at_signature(const Rule& rule) {
-    const SourceRange place = place_of(rule.settings, "signature", rule.position);
-    if (is_signed_)
-      return tell(place, false,
-                  "rule `" + rule.name +
-                      "` matches nothing here: signatures cover instructions alone on this kernel",
-                  "use Linux 7.3 or later; a signed policy is the same on every host, so "
-                  "`accept-kernel` does not change its rules");
-    if (accepts(policy_, KernelWeakness::prog_only))
-      return tell(place, true, "rule `" + rule.name + "` is content with prog-only here",
-                  "signatures cover instructions alone on this kernel, and `accept-kernel` takes "
-                  "that; on Linux 7.3 and later the rule asks for all that it says");
-    tell(place, false,
+    tell(place_of(rule.settings, "signature", rule.position), false,
          "rule `" + rule.name +
              "` matches nothing here: it asks for prog-used-maps, and signatures cover "
              "instructions alone on this kernel",
-         "use Linux 7.3 or later; or have the rule content with less where there is no more: "
-         "accept-kernel = [\"prog-only\"]");
+         "use Linux 7.3 or later, or one with CONFIG_SYSTEM_DATA_VERIFICATION, where bpfwarden "
+         "verifies maps");
   }
 
-  // Of a signature that is verified in the kernel's own keyrings nothing is lost.
-  void look_at_keys() {
-    for (const policy::Key& key : policy_.keys)
-      if (!key.keyring)
-        tell(key.position, false,
-             "nothing is ever signed by `" + key.name + "` here: " + kBpfKeyringAlone,
-             kBpfKeyringHint);
+  // Of a signature that is verified in the kernel's other keyrings nothing is lost.
+  void look_at_key(const policy::Key& key) {
+    const string what = "nothing is ever signed by `" + key.name + "` here: ";
+    if (!key.keyring && !kernel_.own_keyring)
+      tell(key.position, false, what + kBpfKeyringAlone, kBpfKeyringHint);
+    if (key.keyring != policy::SystemKeyring::bpf || kernel_.verifies_in_bpf_keyring()) return;
+    tell(place_of(key.settings, "keyring", key.position), false,
+         what + (kernel_.bpf_keyring ? kBpfKeyringClosed : kNoBpfKeyring),
+         kernel_.bpf_keyring ? kBpfKeyringClosedHint : kNoBpfKeyringHint);
   }
 
   void tell(SourceRange place, bool is_accepted, string message, string hint) {
@@ -102,24 +93,9 @@ class Findings {
 
   const policy::Policy& policy_;
   const KernelAbilities& kernel_;
-  bool is_signed_;
   bool refuses_;
   policy::DiagnosticList found_;
 };
-
-// Rules are content with what the kernel can tell, as far as `accept-kernel` says so. On failure
-// `compiled` is as it was.
-Status make_content(CompiledPolicy& compiled, const KernelAbilities& kernel) {
-  if (!accepts(compiled.policy, KernelWeakness::prog_only)) return {};
-  policy::Policy content = compiled.policy;
-  bool changes = false;
-  for (Rule& rule : content.rules) {
-    if (!asks_too_much(rule, kernel)) continue;
-    rule.signature = kernel.most;
-    changes = true;
-  }
-  return changes ? compile_again(compiled, std::move(content)) : Status();
-}
 
 }  // namespace
 
@@ -127,15 +103,6 @@ std::vector<policy::Diagnostic> held_against(const CompiledPolicy& compiled,
                                              const KernelAbilities& kernel, Occasion occasion) {
   auto found = Findings(compiled, kernel, occasion).take();
   policy::drop_accepted(found, compiled.policy);
-  return found;
-}
-
-Result<std::vector<policy::Diagnostic>> fit_to_kernel(CompiledPolicy& compiled,
-                                                      const KernelAbilities& kernel,
-                                                      Occasion occasion) {
-  auto found = held_against(compiled, kernel, occasion);
-  if (auto content = make_content(compiled, kernel); !content)
-    return std::unexpected(std::move(content).error());
   return found;
 }
 

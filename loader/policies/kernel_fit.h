@@ -14,9 +14,8 @@ namespace bpfwarden::loader {
 inline constexpr std::string_view kWeakerKernel = "weaker-kernel";
 
 enum class Occasion : uint8_t {
-  change,         // somebody makes a policy the active one
-  signed_change,  // likewise, of one that is the same on every host: rules are as they were signed
-  boot,           // what was confirmed comes back: rather less of it than nothing
+  change,  // somebody makes a policy the active one
+  boot,    // what was confirmed comes back: rather less of it than nothing
 };
 
 // What of the policy the kernel cannot hold: an error each where anything in it enforces and its
@@ -24,12 +23,6 @@ enum class Occasion : uint8_t {
 [[nodiscard]] std::vector<policy::Diagnostic> held_against(const CompiledPolicy& compiled,
                                                            const KernelAbilities& kernel,
                                                            Occasion occasion);
-
-// Likewise, and makes the rules content with what the kernel can tell, as far as `accept-kernel`
-// says so. Errors: as of compile(); `compiled` is then as it was.
-[[nodiscard]] Result<std::vector<policy::Diagnostic>> fit_to_kernel(CompiledPolicy& compiled,
-                                                                    const KernelAbilities& kernel,
-                                                                    Occasion occasion);
 
 // "edge.toml:12: rule ...", for one line.
 [[nodiscard]] std::string place_and_message(const policy::Diagnostic& found);

@@ -52,12 +52,10 @@ Result<Boot> with_none_saved(Boot boot) {
 }
 
 // What this kernel cannot hold of it comes back as far as it can, and is told.
-Status fit_at_boot(CompiledPolicy& compiled, std::string& warning) {
-  const auto unfit = fit_to_kernel(compiled, abilities_of_kernel(), Occasion::boot);
-  if (!unfit) return std::unexpected(unfit.error());
-  for (const policy::Diagnostic& found : *unfit)
+void tell_unfit(const CompiledPolicy& compiled, std::string& warning) {
+  for (const policy::Diagnostic& found :
+       held_against(compiled, abilities_of_kernel(), Occasion::boot))
     warning += (warning.empty() ? "" : "; ") + place_and_message(found);
-  return {};
 }
 
 }  // namespace
@@ -90,8 +88,7 @@ Result<Boot> apply_at_boot(const std::string& next_root) {
   // What the real root has may be missing in an initramfs: no reason to come up without a policy.
   if (const auto found = find_on_host(*checked->compiled); !found)
     boot.warning = found.error().message;
-  if (auto fit = fit_at_boot(*checked->compiled, boot.warning); !fit)
-    return std::unexpected(std::move(fit).error());
+  tell_unfit(*checked->compiled, boot.warning);
   auto applied = apply_saved(*checked, boot.word, next_root);
   if (!applied) return std::unexpected(std::move(applied).error());
   boot.policy = std::move(*checked);

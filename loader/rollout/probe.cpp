@@ -18,6 +18,7 @@
 #include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/trial.h"
+#include "loader/rollout/enrol.h"
 #include "policy/lint/own_programs.h"
 
 namespace bpfwarden::loader {
@@ -89,9 +90,7 @@ Capability probe_signatures(const KernelAbilities& kernel) {
     case policy::Signature::prog_only:
       result.finding = Finding::limited;
       result.detail += ", signatures cover the instructions, never a map";
-      result.remedy =
-          "use Linux 7.3 or later for rules that ask for prog-used-maps; or accept-kernel = "
-          "[\"prog-only\"] in the policy";
+      result.remedy = "use Linux 7.3 or later for rules that ask for prog-used-maps";
       break;
     case policy::Signature::prog_used_maps:
       result.detail += ", bound maps are folded into the signature";
@@ -102,14 +101,22 @@ Capability probe_signatures(const KernelAbilities& kernel) {
 // Nothing where the kernel has none.
 std::optional<Capability> probe_bpf_keyring(const KernelAbilities& kernel) {
   if (!kernel.bpf_keyring) return std::nullopt;
-  constexpr const char* name = ".bpf keyring (no such kernel was tried)";
+  constexpr const char* name = ".bpf keyring (untested: no such kernel was tried)";
   if (kernel.own_keyring)
     return Capability{.name = name,
                       .detail = "not in force: keyrings of bpfwarden's verify, as elsewhere"};
-  return Capability{.name = name,
-                    .finding = Finding::limited,
-                    .detail = kBpfKeyringAlone,
-                    .remedy = kBpfKeyringHint};
+  Capability result = {.name = name,
+                       .finding = Finding::limited,
+                       .detail = kBpfKeyringAlone,
+                       .remedy = kBpfKeyringHint};
+  const auto keys = keys_in_bpf_keyring();
+  if (!keys)
+    result.detail += "; and " + keys.error().message;
+  else if (*keys == 0)
+    result.detail += "; .bpf is empty, so nothing is verified in it either";
+  else
+    result.detail += "; .bpf has " + std::to_string(*keys) + (*keys == 1 ? " key" : " keys");
+  return result;
 }
 
 Capability probe_signed_policies(const KernelAbilities& kernel) {

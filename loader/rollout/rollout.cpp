@@ -133,9 +133,8 @@ Result<Promoted> promote(const PromoteOptions& options) {
   // What there is not was told when it was staged.
   if (auto found = find_on_host(*policy->compiled); !found)
     return std::unexpected(std::move(found).error());
-  const auto unfit = fit_to_kernel(*policy->compiled, abilities_of_kernel(), Occasion::change);
-  if (!unfit) return std::unexpected(unfit.error());
-  if (auto held = require_held(*unfit); !held) return std::unexpected(std::move(held).error());
+  const auto unfit = held_against(*policy->compiled, abilities_of_kernel(), Occasion::change);
+  if (auto held = require_held(unfit); !held) return std::unexpected(std::move(held).error());
   auto taken_away = require_accepted(*policy->compiled, options.preflight);
   if (!taken_away) return std::unexpected(std::move(taken_away).error());
   auto applied = apply_locked(*policy, options.apply, false);

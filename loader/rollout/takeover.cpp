@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "loader/btf/kernel_abilities.h"
 #include "loader/handover/carry.h"
 #include "loader/handover/running_part.h"
 #include "loader/kernel/guard.h"
@@ -19,7 +18,6 @@
 #include "loader/kernel/warden.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/host_names.h"
-#include "loader/policies/kernel_fit.h"
 #include "loader/policies/policy_store.h"
 #include "loader/policies/publish.h"
 #include "loader/rollout/apply.h"
@@ -49,8 +47,6 @@ Result<Brought> bring_confirmed() {
   if (!confirmed) return std::unexpected(std::move(confirmed).error());
   // As at a boot: what the host or its kernel does not have is no reason.
   (void)find_on_host(*confirmed->compiled);
-  const auto unfit = fit_to_kernel(*confirmed->compiled, abilities_of_kernel(), Occasion::boot);
-  if (!unfit) return std::unexpected(unfit.error());
   if (*word == BootWord::audit)
     confirmed->compiled->image = in_audit_mode(*confirmed->compiled->image);
   auto ring = adopt_or_make_ring(*confirmed->compiled);

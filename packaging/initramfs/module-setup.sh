@@ -19,6 +19,9 @@ install() {
   for file in $(saved_files); do
     inst_simple "$file"
   done
+  for file in $(enrolled_files "$initdir/usr/lib/bpfwarden/initramfs/enrol"); do
+    inst_simple "$file"
+  done
   inst_hook pre-pivot 00 "$moddir/pre-pivot.sh"
 }
 

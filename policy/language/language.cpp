@@ -87,7 +87,7 @@ std::vector<Setting> policy_tables() {
             optional("accept-kernel", words, "nothing",
                      "What a kernel may lack, and the policy is enforced there all the same, see "
                      "[Kernels](#kernels).",
-                     "[\"prog-only\"]", spellings(kKernelWeaknessWords))),
+                     "[\"no-digests\"]", spellings(kKernelWeaknessWords))),
       optional("keys", tables, "none", "`[keys.NAME]`: whom the rules may trust.", "[keys.netops]"),
       optional("rules", tables, "none",
                "`[[rules]]`: at most 1,024, the first that matches decides.", "[[rules]]"),
@@ -161,8 +161,9 @@ const std::vector<Setting>& key_settings() {
                "issued, directly or over intermediate ones, and came with the signature.",
                "[\"certs/ca.pem\"]"),
       optional("keyring", word, "none",
-               "A keyring of the kernel, for loads that name it for their verification. With "
-               "`certificates` or `issuer`: only these, in that keyring. Without: every key in it.",
+               "A keyring of the kernel, for loads that name it for their verification; `bpf` is "
+               "`.bpf`, see [Kernels](#kernels). With `certificates` or `issuer`: only these, in "
+               "that keyring. Without: every key in it.",
                "\"builtin\"", spellings(kKeyringWords)),
       optional("revoked", texts, "none",
                "Certificates that no longer count: `sha256:` and the fingerprint of one of "

@@ -34,6 +34,7 @@ enum class SystemKeyring : uint8_t {
   builtin = BW_SIGNER_BUILTIN,
   secondary = BW_SIGNER_SECONDARY,
   platform = BW_SIGNER_PLATFORM,
+  bpf = BW_SIGNER_BPF,
 };
 
 enum class Origin : uint8_t { user = BW_ORIGIN_USER, loader = BW_ORIGIN_LOADER };
@@ -51,7 +52,6 @@ enum class Loading : uint8_t { allow, signed_, deny };
 
 // What a kernel may lack, and a policy be enforced on it all the same (`accept-kernel`).
 enum class KernelWeakness : uint8_t {
-  prog_only,   // signatures cover instructions alone: rules that ask for more are content with it
   no_digests,  // no digest of a program is kept: what names digests matches nothing
 };
 

@@ -85,16 +85,6 @@ void append(std::vector<Certificate>& to, std::vector<Certificate> from) {
   std::move(from.begin(), from.end(), std::back_inserter(to));
 }
 
-void read_keyring(const Fields& fields, const Entry& entry, Key& key, DiagnosticList& diagnostics) {
-  const auto* text = std::get_if<string>(&entry.value.data);
-  if (text && *text == "bpf") {
-    diagnostics.error(entry.value.position, "keyring `bpf` is not supported by this version",
-                      "this version knows `builtin`, `secondary` and `platform`");
-    return;
-  }
-  key.keyring = fields.word<SystemKeyring>(entry, kKeyringWords);
-}
-
 // One of `certificates` that no longer counts.
 void revoke_fingerprint(const Value& value, const string& written, Key& key,
                         DiagnosticList& diagnostics) {
@@ -152,7 +142,7 @@ void read_anchors(const Fields& fields, const ReadContext& context, Key& key,
   each("revoked",
        [&](const Value& value, const string*) { read_revoked(value, setting, key, diagnostics); });
   if (const Entry* keyring = fields.find("keyring"))
-    read_keyring(fields, *keyring, key, diagnostics);
+    key.keyring = fields.word<SystemKeyring>(*keyring, kKeyringWords);
 }
 
 Key read_key(const Entry& entry, const ReadContext& context, DiagnosticList& diagnostics) {

@@ -32,6 +32,7 @@ inline constexpr auto kKeyringWords = std::to_array<std::pair<std::string_view, 
     {"builtin", SystemKeyring::builtin},
     {"secondary", SystemKeyring::secondary},
     {"platform", SystemKeyring::platform},
+    {"bpf", SystemKeyring::bpf},
 });
 inline constexpr auto kOriginWords = std::to_array<std::pair<std::string_view, Origin>>({
     {"user", Origin::user},
@@ -60,7 +61,6 @@ inline constexpr auto kLoadingWords = std::to_array<std::pair<std::string_view, 
 
 inline constexpr auto kKernelWeaknessWords =
     std::to_array<std::pair<std::string_view, KernelWeakness>>({
-        {"prog-only", KernelWeakness::prog_only},
         {"no-digests", KernelWeakness::no_digests},
     });
 

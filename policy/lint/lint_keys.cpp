@@ -93,7 +93,8 @@ void lint_certificates(const Key& key, int64_t now, DiagnosticList& diagnostics)
   }
 }
 
-// A deny rule about a whole keyring only denies more.
+// A deny rule about a whole keyring only denies more; `.bpf` is for who signs programs, and is
+// filled by who builds the initramfs.
 const Rule* first_admitting(const Policy& policy, size_t key) {
   for (const Rule& rule : policy.rules)
     for (const KeyReference& reference : rule.signed_by)
@@ -103,7 +104,9 @@ const Rule* first_admitting(const Policy& policy, size_t key) {
 
 void lint_whole_keyring(const Policy& policy, size_t index, DiagnosticList& diagnostics) {
   const Key& key = policy.keys[index];
-  if (!key.keyring || !key.certificates.empty() || !key.issuers.empty()) return;
+  if (!key.keyring || *key.keyring == SystemKeyring::bpf || !key.certificates.empty() ||
+      !key.issuers.empty())
+    return;
   const Rule* rule = first_admitting(policy, index);
   if (!rule) return;
   diagnostics.warning("whole-keyring", place_of(key.settings, "keyring", key.position),

@@ -101,7 +101,7 @@ int run_apply_signed(const ApplyArguments& options) {
   put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
   const CompiledPolicy& compiled = *policy->checked.compiled;
   if (options.only_check) return run_check(policy->checked);
-  const auto unfit = held_against(compiled, abilities_of_kernel(), Occasion::signed_change);
+  const auto unfit = held_against(compiled, abilities_of_kernel(), Occasion::change);
   if (Status fit = require_fit(unfit, policy->checked); !fit) return print_error(fit.error());
   if (options.only_preflight) return run_preflight(compiled, options.preflight.events);
   return make_active(options, compiled, widening_line(compiled, options.file),
@@ -121,10 +121,9 @@ int run_apply(ApplyArguments& options) {
   // At boot devices and modules are still to come.
   if (!options.saved) put_diagnostics(*not_found, checked->sources);
   if (options.only_check) return run_check(*checked);
-  const auto unfit = fit_to_kernel(*checked->compiled, abilities_of_kernel(),
-                                   options.saved ? Occasion::boot : Occasion::change);
-  if (!unfit) return print_error(unfit.error());
-  if (Status fit = require_fit(*unfit, *checked); !fit) return print_error(fit.error());
+  const auto unfit = held_against(*checked->compiled, abilities_of_kernel(),
+                                  options.saved ? Occasion::boot : Occasion::change);
+  if (Status fit = require_fit(unfit, *checked); !fit) return print_error(fit.error());
   if (options.only_preflight) return run_preflight(*checked->compiled, options.preflight.events);
   return make_active(options, *checked->compiled, widens,
                      [&] { return apply(*checked, options.apply); });

@@ -193,12 +193,10 @@ Status know_functions(const ExplainArguments& options, CompiledPolicy& compiled)
   return found ? Status() : std::unexpected(found.error());
 }
 
-// What `apply` would have some rules be content with on this kernel, said so.
-Status know_kernel(CompiledPolicy& compiled, const std::vector<policy::SourceFile>& sources) {
-  auto unfit = fit_to_kernel(compiled, abilities_of_kernel(), Occasion::boot);
-  if (!unfit) return std::unexpected(std::move(unfit).error());
-  if (!compiled.policy.accept_kernel.empty()) put_diagnostics(*unfit, sources);
-  return {};
+// What of the policy does nothing on this kernel, where the policy takes that.
+void tell_unfit(const CompiledPolicy& compiled, const std::vector<policy::SourceFile>& sources) {
+  if (!compiled.policy.accept_kernel.empty())
+    put_diagnostics(held_against(compiled, abilities_of_kernel(), Occasion::boot), sources);
 }
 
 int run_explain(const ExplainArguments& options) {
@@ -216,7 +214,7 @@ int run_explain(const ExplainArguments& options) {
   }
   if (options.fixed) return run_fixed(options, *compiled);
   if (auto known = know_functions(options, *compiled); !known) return print_error(known.error());
-  if (auto known = know_kernel(*compiled, sources); !known) return print_error(known.error());
+  tell_unfit(*compiled, sources);
   const auto situation = options.event.empty() ? situation_from_options(options, *compiled)
                                                : situation_from_event(options, *compiled);
   if (!situation) {

@@ -2,12 +2,20 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <array>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
+#include "keyring/enrol.h"
 #include "keyring/kernel_keyring.h"
+#include "loader/btf/kernel_abilities.h"
 #include "loader/bundles/generated_loader.h"
 #include "loader/bundles/run_bundle.h"
 #include "loader/bundles/skeleton_header.h"
@@ -23,13 +31,27 @@ namespace bpfwarden::loader {
 namespace {
 
 struct RunArguments {
-  std::string file, pin, link_pin, device;
-  int32_t keyring = -1;
+  std::string file, pin, link_pin, device, keyring;
   bool attach = false;
 };
 
+// By the numbers that bpf(2) has for them; a serial otherwise.
+constexpr auto kNamedKeyrings = std::to_array<std::pair<std::string_view, int32_t>>(
+    {{"builtin", 0}, {"secondary", 1}, {"platform", 2}, {"bpf", keyring::kBpfKeyring}});
+
+std::optional<int32_t> keyring_named(const std::string& text) {
+  for (const auto& [name, number] : kNamedKeyrings)
+    if (name == text) return number;
+  int32_t serial = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), serial);
+  if (error != std::errc() || end != text.data() + text.size() || serial < 0) return std::nullopt;
+  return serial;
+}
+
 Result<int32_t> choose_keyring(const RunArguments& options) {
-  if (options.keyring >= 0) return options.keyring;
+  if (const auto named = keyring_named(options.keyring)) return *named;
+  // There the kernel refuses bpfwarden's own.
+  if (abilities_of_kernel().verifies_in_bpf_keyring()) return keyring::kBpfKeyring;
   auto ring = keyring::find_ring(kRingName);
   if (!ring) return std::unexpected(std::move(ring).error().within("no keyring to verify against"));
   return *ring;
@@ -175,8 +197,11 @@ void add_run(CLI::App& app, Command& chosen) {
                        ->needs(attach);
   verb->add_option("--dev", options->device, "network device for XDP programs");
   verb->add_option("--keyring", options->keyring,
-                   "verify against this key serial instead of bpfwarden's ring")
-      ->check(CLI::NonNegativeNumber);
+                   "verify against builtin, secondary, platform, bpf or the keyring of this "
+                   "serial instead of bpfwarden's")
+      ->check([](const std::string& text) {
+        return keyring_named(text) ? "" : "no keyring, and no serial: " + text;
+      });
   verb->footer("example: bpfwarden run xdp.bundle --pin /sys/fs/bpf/netops --attach --dev eth0");
   verb->callback([=, &chosen] {
     if (attach->count() > 0 && pin->count() + link_pin->count() == 0)

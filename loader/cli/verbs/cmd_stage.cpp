@@ -86,10 +86,9 @@ int run_stage(const StageArguments& options) {
   const auto not_found = find_on_host(*checked.compiled);
   if (!not_found) return print_error(not_found.error());
   put_diagnostics(*not_found, checked.sources);
-  const auto unfit = fit_to_kernel(*checked.compiled, abilities_of_kernel(), Occasion::change);
-  if (!unfit) return print_error(unfit.error());
-  put_diagnostics(*unfit, checked.sources);
-  if (Status fit = require_held(*unfit); !fit) return print_error(fit.error());
+  const auto unfit = held_against(*checked.compiled, abilities_of_kernel(), Occasion::change);
+  put_diagnostics(unfit, checked.sources);
+  if (Status fit = require_held(unfit); !fit) return print_error(fit.error());
   return tell_staged(*checked.compiled, stage(checked), options.preflight.events);
 }
 

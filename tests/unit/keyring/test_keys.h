@@ -44,6 +44,8 @@ struct CertificateOptions {
   bool ca = false;
   long starts = -3600;  // seconds from now
   long ends = 86400;
+  const char* key_usage = nullptr;  // as openssl.cnf has them
+  const char* extended_key_usage = nullptr;
 };
 
 // A key and a certificate that it signed for itself.
@@ -94,6 +96,9 @@ inline TestKey make_key(const CertificateOptions& options = {}) {
   require(X509_set_pubkey(cert, made.key.get()));
   if (options.subject_key_id) add_extension(cert, NID_subject_key_identifier, "hash");
   add_extension(cert, NID_basic_constraints, options.ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+  if (options.key_usage) add_extension(cert, NID_key_usage, options.key_usage);
+  if (options.extended_key_usage)
+    add_extension(cert, NID_ext_key_usage, options.extended_key_usage);
   const EVP_MD* digest = options.type == KeyType::ed25519 ? nullptr : EVP_sha256();
   require(X509_sign(cert, made.key.get(), digest));
   return made;

@@ -99,7 +99,11 @@ TEST_CASE("keyrings of bpfwarden's verify, but where .bpf alone does") {
   CHECK_FALSE(known("7.3").bpf_keyring);
   CHECK(known("after 7.3").own_keyring);
   CHECK(known("after 7.3").bpf_keyring);
-  CHECK_FALSE(known("after 7.3, booted with `bpf.keyring_unsealed=1`").own_keyring);
+  CHECK_FALSE(known("after 7.3").verifies_in_bpf_keyring());  // it is closed, and empty
+  const KernelAbilities alone = known("after 7.3, booted with `bpf.keyring_unsealed=1`");
+  CHECK_FALSE(alone.own_keyring);
+  CHECK(alone.verifies_in_bpf_keyring());
+  CHECK_FALSE(known("7.3").verifies_in_bpf_keyring());
 }
 
 // Of BTF alone: that a kernel with it does what its documents say is not shown here.

@@ -195,7 +195,7 @@ TEST_CASE("the screen fits 80 by 24 at its fullest") {
     CHECK(columns_of(line) <= kScreenColumns);
   }
   CHECK(has(lines, "EXPIRED"));
-  CHECK(has(lines, "and 56 that last longer"));
+  CHECK(has(lines, "and 55 that last longer"));
   status.stale_initramfs = {.kernels = std::vector<std::string>(9, std::string(30, 'v')),
                             .command = "update-initramfs -u -k all"};
   CHECK(screen(status).size() <= kScreenLines);

@@ -137,13 +137,13 @@ TEST_CASE("signers: one slot a public key, and who satisfies which rule") {
                   "[[rules]]\nname=\"anyone\"\ndeny=[\"xdp\"]\n"));
   const Compiled result(policy);
   const bw_image& image = result.image();
-  REQUIRE(image.signer_count == 6);
-  const bw_signer& signer = image.signers[4];
+  REQUIRE(image.signer_count == BW_SIGNER_FIRST_KEY + 2);
+  const bw_signer& signer = image.signers[BW_SIGNER_FIRST_KEY];
   CHECK(std::string(signer.name) == "netops");
   CHECK(signer.key_length == 65);
   CHECK(std::memcmp(signer.key, fake_key("netops").data(), 65) == 0);
   CHECK(std::string(reinterpret_cast<const char*>(signer.algorithm)) == "ecdsa-nist-p256");
-  CHECK(std::string(image.signers[5].name) == "copy");
+  CHECK(std::string(image.signers[BW_SIGNER_FIRST_KEY + 1].name) == "copy");
   CHECK(std::string(image.signers[BW_SIGNER_BUILTIN].name) == "distro");
   CHECK(image.signers[BW_SIGNER_BUILTIN].key_length == 0);
   const auto rules_of = [&](uint32_t slot) {
@@ -155,8 +155,8 @@ TEST_CASE("signers: one slot a public key, and who satisfies which rule") {
   CHECK(rules_of(BW_SIGNER_UNKNOWN) == std::set<uint32_t>{2});
   CHECK(rules_of(BW_SIGNER_BUILTIN) == std::set<uint32_t>{1, 2});
   CHECK(rules_of(BW_SIGNER_SECONDARY) == std::set<uint32_t>{2});
-  CHECK(rules_of(4) == std::set<uint32_t>{0, 1, 2});
-  CHECK(rules_of(5) == std::set<uint32_t>{1, 2});
+  CHECK(rules_of(BW_SIGNER_FIRST_KEY) == std::set<uint32_t>{0, 1, 2});
+  CHECK(rules_of(BW_SIGNER_FIRST_KEY + 1) == std::set<uint32_t>{1, 2});
   CHECK(has_bit(image.keyed, 0));
   CHECK_FALSE(has_bit(image.keyed, 2));
   CHECK_FALSE(has_bit(image.signature[BW_SIGNATURE_UNSIGNED], 0));

@@ -94,6 +94,16 @@ TEST_CASE("a system keyring is a signer of its own") {
   CHECK(decide(rules, load).allow);
   load.keyring = SystemKeyring::builtin;
   CHECK_FALSE(decide(rules, load).allow);
+  const std::string bpf = "[keys.distro]\nkeyring=\"bpf\"\ncertificates=[\"other.pem\"]\n" +
+                          rule("a", "allow=[\"xdp\"]\nsigned-by=[\"distro\"]");
+  load = xdp(Signature::prog_only, "other");
+  CHECK_FALSE(decide(bpf, load).allow);  // in a keyring of bpfwarden's
+  load.keyring = SystemKeyring::bpf;
+  CHECK(decide(bpf, load).allow);
+  CHECK_FALSE(decide(rules, load).allow);
+  load = xdp(Signature::prog_only, "");
+  load.keyring = SystemKeyring::bpf;
+  CHECK_FALSE(decide(bpf, load).allow);  // by another key that is there
 }
 
 TEST_CASE("a signed loader is admitted for what its key may load") {

@@ -155,6 +155,10 @@ TEST_CASE("whole-keyring is about rules that admit by it") {
   CHECK(count("whole-keyring", with("certificates = [\"k.pem\"]", "allow")) == 0);
   CHECK(count("whole-keyring", with("issuer = [\"ca.pem\"]", "allow")) == 0);
   CHECK(count("whole-keyring", with("", "deny")) == 0);
+  // It is there for programs alone.
+  CHECK(count("whole-keyring", policy_of(key("k", "keyring = \"bpf\"\n") +
+                                         rule("a", "allow = [\"xdp\"]\nsigned-by = [\"k\"]"))) ==
+        0);
 }
 
 TEST_CASE("rule-expired and rule-not-yet") {

@@ -137,9 +137,9 @@ TEST_CASE("limits") {
   CHECK(errors_of(rules + "[[rules]]\nname=\"last\"\ndeny=[\"xdp\"]\n")
             .find("more than 1024 rules") != std::string::npos);
   std::string certificates;
-  for (int i = 0; i < 59; i++) certificates += "\"k" + std::to_string(i) + ".pem\",";
+  for (int i = 0; i < 58; i++) certificates += "\"k" + std::to_string(i) + ".pem\",";
   CHECK(errors_of("[keys.many]\ncertificates=[" + certificates + "]\n").empty());
-  CHECK(errors_of("[keys.many]\ncertificates=[" + certificates + "\"x.pem\"]\n").find("60 fit") !=
+  CHECK(errors_of("[keys.many]\ncertificates=[" + certificates + "\"x.pem\"]\n").find("59 fit") !=
         std::string::npos);
   CHECK(errors_of("[keys.copy]\ncertificates=[" + certificates + "\"copy-of-netops.pem\"]\n")
             .empty());

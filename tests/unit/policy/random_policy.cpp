@@ -183,7 +183,7 @@ Strings random_rule(Dice& dice, size_t number) {
 void random_signer(Dice& dice, Load& load) {
   static const Strings keys = {"ops", "dev", "own", "bundle two", "stranger", "ca", "narrow"};
   load.signature = static_cast<Signature>(dice.below(3));
-  if (dice.once_in(4)) load.keyring = static_cast<SystemKeyring>(BW_SIGNER_BUILTIN + dice.below(3));
+  if (dice.once_in(4)) load.keyring = static_cast<SystemKeyring>(BW_SIGNER_BUILTIN + dice.below(4));
   if (!dice.once_in(4)) load.public_key = fake_key(dice.pick(keys));
   load.issued = dice.once_in(4);
   if (!load.issued) return;

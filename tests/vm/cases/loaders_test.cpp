@@ -279,11 +279,11 @@ TEST_CASE(
 }
 
 // Who verifies does not matter: no rule is content with less.
-TEST_CASE("deny_less_than_a_rule_asks_for_where_the_policy_would_accept_it",
+TEST_CASE("deny_less_than_a_rule_asks_for_whoever_verifies",
           "[vm][loader][keyring][kernel][signing][kernel:signature_attr][kernel:signature_verdict]["
           "kernel:folded_maps]") {
   Warden warden;
-  warden.apply("enforce", std::string("accept-kernel = [\"prog-only\"]\n") + kAsksForMaps);
+  warden.apply("enforce", kAsksForMaps);
   CHECK(load_bundle(sign_object("xdp_pass", warden.netops()), warden.ring()) == 0);
   CHECK(load(Load{}.signed_by(warden.netops())).error == EPERM);
   const Ran explained = run("bpfwarden explain " + warden.policy_file() +

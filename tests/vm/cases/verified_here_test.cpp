@@ -327,7 +327,7 @@ TEST_CASE("allow_loads_once_the_owners_of_all_slots_are_dead",
 }
 
 TEST_CASE("deny_what_was_offered_and_allow_what_comes_after_it_is_withdrawn",
-          "[vm][keyring][kernel][kernel:signature_attr]") {
+          "[vm][keyring][kernel][kernel:signature_attr][kernel:folded_maps]") {
   Warden warden;
   warden.apply("enforce", kRules);
   const Load good = Load{}.signed_by(warden.netops(), warden.ring());
@@ -344,6 +344,14 @@ TEST_CASE("deny_what_was_offered_and_allow_what_comes_after_it_is_withdrawn",
   if (BW_KERNEL_HAS(signature_attr)) {
     CHECK(bpfwarden_offer_signature(&offered) == BPFWARDEN_THE_KERNEL);
     CHECK(bpfwarden_withdraw_signature() == 0);
+    bpfwarden_signature covering = offered;
+    covering.flags = BPFWARDEN_COVERS_MAP;
+    const int verifier = BW_KERNEL_HAS(folded_maps) ? BPFWARDEN_THE_KERNEL : BPFWARDEN_BPFWARDEN;
+    CHECK(bpfwarden_verifier(0) == BPFWARDEN_THE_KERNEL);
+    CHECK(bpfwarden_verifier(BPFWARDEN_COVERS_MAP) == verifier);
+    CHECK(bpfwarden_offer_signature(&covering) == verifier);
+    CHECK(bpfwarden_withdraw_signature() == 0);
+    CHECK(load(Load{}).error == EPERM);  // it has none
     return;
   }
   const Load other = Load{.insns = Load::return_value(1)};

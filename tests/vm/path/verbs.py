@@ -122,6 +122,10 @@ ANYWHERE = """
 2 verify xdp.bpfsig --policy text
 2 verify xdp.bpfsig --policy broken.toml
 2 verify xdp.bpfsig --cert text
+0 !enrol --list netops.pem
+1 enrol --list
+2 enrol --list text
+2 enrol --frobnicate
 0 keys revoke revoking.toml netops.pem
 1 keys revoke revoking.toml netops.pem
 2 keys revoke text netops.pem
@@ -140,6 +144,9 @@ GUEST = """
 2 seal --frobnicate
 1 upgrade
 2 upgrade --frobnicate
+0 enrol --saved
+1 enrol netops.pem
+2 enrol text
 1 rollback
 1 events
 1 policy show
