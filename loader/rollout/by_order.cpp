@@ -181,8 +181,7 @@ Result<Promoted> promote_signed(const ActivePolicy& active, const PreflightOptio
   if (!policy) return std::unexpected(std::move(policy).error());
   policy->compiled->image = std::move((*staged)->image);  // with the time to confirm
   const CompiledPolicy& compiled = *policy->compiled;
-  if (auto held =
-          require_held(held_against(compiled, abilities_of_kernel(), Occasion::signed_change));
+  if (auto held = require_held(held_against(compiled, abilities_of_kernel(), Occasion::change));
       !held)
     return std::unexpected(std::move(held).error());
   auto taken_away = require_accepted(compiled, options);

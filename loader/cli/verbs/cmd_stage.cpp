@@ -70,7 +70,7 @@ int run_stage_signed(const StageArguments& options) {
   if (!policy) return print_error(policy.error());
   put_diagnostics(policy->checked.diagnostics, policy->checked.sources);
   const CompiledPolicy& compiled = *policy->checked.compiled;
-  const auto unfit = held_against(compiled, abilities_of_kernel(), Occasion::signed_change);
+  const auto unfit = held_against(compiled, abilities_of_kernel(), Occasion::change);
   put_diagnostics(unfit, policy->checked.sources);
   if (Status fit = require_held(unfit); !fit) return print_error(fit.error());
   return tell_staged(compiled, stage_signed(*policy), options.preflight.events);

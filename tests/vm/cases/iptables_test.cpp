@@ -50,10 +50,15 @@ class Entries {
   [[nodiscard]] uint32_t count() const { return count_; }
 
  private:
+  // XT_ALIGN(), which is no C++ in the headers of every architecture.
+  static constexpr size_t aligned(size_t size) {
+    return (size + alignof(_xt_align) - 1) / alignof(_xt_align) * alignof(_xt_align);
+  }
+
   static std::vector<uint8_t> match_of(const char* path) {
     xt_entry_match head = {};
     xt_bpf_info_v1 info = {};
-    const size_t size = XT_ALIGN(sizeof(head)) + XT_ALIGN(sizeof(info));
+    const size_t size = aligned(sizeof(head)) + aligned(sizeof(info));
     head.u.user.match_size = static_cast<uint16_t>(size);
     std::strncpy(head.u.user.name, "bpf", sizeof(head.u.user.name) - 1);
     head.u.user.revision = 1;
@@ -61,7 +66,7 @@ class Entries {
     std::strncpy(info.path, path, sizeof(info.path) - 1);
     std::vector<uint8_t> bytes(size);
     std::memcpy(bytes.data(), &head, sizeof(head));
-    std::memcpy(bytes.data() + XT_ALIGN(sizeof(head)), &info, sizeof(info));
+    std::memcpy(bytes.data() + aligned(sizeof(head)), &info, sizeof(info));
     return bytes;
   }
 

@@ -4,11 +4,13 @@
 #include <linux/kexec.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
-#include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <sys/io.h>
+#endif
 
 #include <array>
 #include <catch2/catch_test_macros.hpp>
@@ -177,6 +179,7 @@ int open_made_memory() {
   return open_only(kNode, O_RDWR);
 }
 
+#ifdef __x86_64__  // other architectures have no ports
 int take_ports() {
   if (::ioperm(0x80, 1, 1) != 0) return errno;
   return error_of_call(::ioperm(0x80, 1, 0));
@@ -185,6 +188,7 @@ int take_ports() {
 int raise_level() {
   return in_child([] { return ::iopl(3) != 0 ? errno : 0; });
 }
+#endif
 
 int write_device_space() {
   std::error_code error;
@@ -304,8 +308,10 @@ BelowAttacks attacks_by_memory() {
 
 BelowAttacks attacks_by_lockdown() {
   return {
+#ifdef __x86_64__
       {"ports by ioperm", "lockdown ioport", take_ports},
       {"ports by iopl", "lockdown ioport", raise_level},
+#endif
       {"the configuration of a PCI device, written", "lockdown pci-access", write_device_space},
       {"a file of debugfs, to write", "lockdown debugfs",
        [] { return open_only("/sys/kernel/debug/sched/features", O_RDWR); }},
