@@ -18,7 +18,7 @@
 #include "loader/btf/kernel_has.h"
 #include "loader/host/lockdown.h"
 #include "loader/kernel/trial.h"
-#include "loader/rollout/enrol.h"
+#include "loader/policies/bpf_keyring.h"
 #include "policy/lint/own_programs.h"
 
 namespace bpfwarden::loader {

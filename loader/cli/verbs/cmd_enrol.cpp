@@ -12,7 +12,7 @@
 #include "keyring/verifiers.h"
 #include "loader/cli/answer.h"
 #include "loader/cli/cmd.h"
-#include "loader/rollout/enrol.h"
+#include "loader/policies/bpf_keyring.h"
 #include "loader/text/json_members.h"
 
 namespace bpfwarden::loader {

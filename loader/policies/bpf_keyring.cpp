@@ -1,4 +1,4 @@
-#include "loader/rollout/enrol.h"
+#include "loader/policies/bpf_keyring.h"
 
 #include <algorithm>
 #include <cerrno>
