@@ -5,27 +5,12 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
-#include <string_view>
 
 namespace bpfwarden::keyring {
 namespace {
 
 // What Documentation/bpf/signing.rst leaves: the kernel's search, and looking.
 constexpr key_perm_t closed_permissions = KEY_POS_SEARCH | KEY_USR_VIEW | KEY_USR_READ;
-
-struct FreeText {
-  void operator()(char* text) const { std::free(text); }
-};
-
-// "asymmetric;uid;gid;permissions;description"; empty where it cannot be looked at.
-std::string described(KeySerial key) {
-  char* text = nullptr;
-  if (::keyctl_describe_alloc(key, &text) < 0) return {};
-  const std::unique_ptr<char, FreeText> owner(text);
-  return text;
-}
 
 // How the kernel ends the description of a certificate's key: by its subject key identifier, or
 // by its serial number as DER has it (x509_key_preparse() in x509_public_key.c).
@@ -40,7 +25,7 @@ std::vector<std::string> keys_in(KeySerial ring) {
   std::vector<std::string> names;
   const auto keys = ring_keys(ring);
   if (!keys) return names;
-  for (const KeySerial key : *keys) names.push_back(described(key));
+  for (const KeySerial key : *keys) names.push_back(describe_key(key));
   return names;
 }
 
@@ -60,17 +45,8 @@ const char* enrol_hint(int code) {
     case EACCES:
       return "run as root; where root gets this, somebody has closed the keyring, and only a boot "
              "opens it";
-    case EKEYREJECTED:
-      return "the certificate's self-signature is wrong, or the kernel's blacklist holds it";
-    case ENOENT:
-    case ENOPKG:
-      return "this kernel lacks the certificate's key or signature algorithm";
-    case EBADMSG:
-      return "this kernel's X.509 parser does not take the certificate";
-    case EDQUOT:
-      return "raise the sysctls kernel.keys.root_maxkeys and kernel.keys.root_maxbytes";
     default:
-      return "";
+      return add_key_hint(code);
   }
 }
 

@@ -23,25 +23,6 @@ std::string key_description(const Certificate& certificate) {
   return "bpfwarden:" + hex(std::span(certificate.fingerprint).first(16));
 }
 
-const char* add_key_hint(int code) {
-  switch (code) {
-    case ENODEV:
-      return "this kernel has no asymmetric keys: it needs CONFIG_ASYMMETRIC_KEY_TYPE";
-    case ENOENT:  // the crypto API, checking the self-signature
-    case ENOPKG:
-      return "this kernel lacks the certificate's key or signature algorithm";
-    case EBADMSG:
-      return "this kernel's X.509 parser does not take the certificate: is "
-             "CONFIG_X509_CERTIFICATE_PARSER set?";
-    case EKEYREJECTED:
-      return "the certificate's self-signature is wrong, or the kernel's blacklist holds it";
-    case EDQUOT:
-      return "raise the sysctls kernel.keys.root_maxkeys and kernel.keys.root_maxbytes";
-    default:
-      return "";
-  }
-}
-
 // Takes an unfinished ring out of the process keyring again.
 class Unfinished {
  public:
@@ -71,22 +52,44 @@ Status add_certificate(KeySerial ring, const Certificate& certificate) {
   return {};
 }
 
-// "type;uid;gid;permissions;description", of which the description may hold more semicolons.
 bool is_ring_called(KeySerial key, std::string_view description) {
-  char* text = nullptr;
-  if (::keyctl_describe_alloc(key, &text) < 0) return false;
-  const std::unique_ptr<char, Free> owner(text);
-  const std::string_view found(text);
+  const std::string found = describe_key(key);
   size_t at = 0;
   for (int field = 0; field < 4; ++field) {
     at = found.find(';', at);
-    if (at == std::string_view::npos) return false;
+    if (at == std::string::npos) return false;
     ++at;
   }
-  return found.starts_with("keyring;") && found.substr(at) == description;
+  return found.starts_with("keyring;") && std::string_view(found).substr(at) == description;
 }
 
 }  // namespace
+
+const char* add_key_hint(int code) {
+  switch (code) {
+    case ENODEV:
+      return "this kernel has no asymmetric keys: it needs CONFIG_ASYMMETRIC_KEY_TYPE";
+    case ENOENT:  // the crypto API, checking the self-signature
+    case ENOPKG:
+      return "this kernel lacks the certificate's key or signature algorithm";
+    case EBADMSG:
+      return "this kernel's X.509 parser does not take the certificate: is "
+             "CONFIG_X509_CERTIFICATE_PARSER set?";
+    case EKEYREJECTED:
+      return "the certificate's self-signature is wrong, or the kernel's blacklist holds it";
+    case EDQUOT:
+      return "raise the sysctls kernel.keys.root_maxkeys and kernel.keys.root_maxbytes";
+    default:
+      return "";
+  }
+}
+
+std::string describe_key(KeySerial key) {
+  char* text = nullptr;
+  if (::keyctl_describe_alloc(key, &text) < 0) return {};
+  const std::unique_ptr<char, Free> owner(text);
+  return text;
+}
 
 Result<KeySerial> create_sealed_ring(std::string_view description,
                                      std::span<const Certificate> certificates) {

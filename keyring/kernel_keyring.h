@@ -45,6 +45,13 @@ using KeySerial = int32_t;  // key_serial_t
 // The keys a keyring links to, in no order.
 [[nodiscard]] Result<std::vector<KeySerial>> ring_keys(KeySerial ring);
 
+// As keyctl_describe(3) has it: "type;uid;gid;permissions;description", of which the description
+// may hold more semicolons. Empty where it cannot be looked at.
+[[nodiscard]] std::string describe_key(KeySerial key);
+
+// What to do about the errno of add_key(2), of a certificate. Empty: nothing is known.
+[[nodiscard]] const char* add_key_hint(int code);
+
 // The key in `ring` that was made from `certificate`, by description. Errors: ENOKEY.
 [[nodiscard]] Result<KeySerial> find_key(KeySerial ring, const Certificate& certificate);
 
