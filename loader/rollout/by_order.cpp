@@ -18,12 +18,13 @@ keyring::KeySerial ring_of_signers(const ActivePolicy& active) {
   return keyring::find_ring(kRingName).value_or(active.generation.image->sealed.ring);
 }
 
-Result<ActivePolicy> require_signers() {
+Result<ActivePolicy> require_signers(bw_request_verb verb) {
   auto active = require_active_policy();
   if (active && !asks_for_signatures(*active->generation.image))
     return fail("the active policy names nobody who may sign (`policy-signed-by`)",
-                is_sealed(active->word) ? "until the next boot it stays as it is"
-                                        : "no order is needed: run `bpfwarden off`");
+                is_sealed(active->word)
+                    ? "until the next boot it stays as it is"
+                    : std::string("`bpfwarden ") + request_word(verb) + "` needs no order here");
   return active;
 }
 
@@ -64,7 +65,7 @@ Result<bw_control> challenged(const ActivePolicy& active) {
 }  // namespace
 
 Result<bw_request> make_request(bw_request_verb verb) {
-  const auto active = require_signers();
+  const auto active = require_signers(verb);
   if (!active) return std::unexpected(active.error());
   const bw_image& now = *active->generation.image;
   bw_request request = {};
@@ -90,9 +91,7 @@ Status require_no_order(const ActivePolicy& active, bw_request_verb verb) {
   if (!is_sealed(active.word) &&
       (awaits_confirmation(active.word, boot_time_ns()) || is_left_to_seal(active)))
     return {};
-  bw_request request = {};
-  request.verb = verb;
-  const std::string word = request_word(request);
+  const std::string word = request_word(verb);
   return fail(std::string(is_sealed(active.word) ? "the host is sealed" : "the policy is signed") +
                   ": it takes an order that those have signed whom the active policy names "
                   "(`policy-signed-by`)",
@@ -117,7 +116,7 @@ Status release(const ActivePolicy& active, const SignedRequest& request) {
 Result<Promoted> rollback_by_order(const SignedRequest& request) {
   auto lock = Lock::take();
   if (!lock) return std::unexpected(std::move(lock).error());
-  const auto active = require_signers();
+  const auto active = require_signers(BW_REQUEST_ROLLBACK);
   if (!active) return std::unexpected(active.error());
   if (auto whole = require_hooks(*active); !whole) return std::unexpected(whole.error());
   const bool is_done = has_gone_back(*active, request.request);

@@ -41,8 +41,8 @@ Result<SignedRequest> read_signed_request(const fs::path& file, bw_request_verb 
   auto request = read_request(file);
   if (!request) return std::unexpected(std::move(request).error());
   if (request->verb != verb)
-    return fail(file.string() + " is an order to " + request_word(*request),
-                std::string("run `bpfwarden ") + request_word(*request) + " --order FILE`");
+    return fail(file.string() + " is an order to " + request_word(request->verb),
+                std::string("run `bpfwarden ") + request_word(request->verb) + " --order FILE`");
   auto signatures = request_signatures(file);
   if (!signatures) return std::unexpected(std::move(signatures).error());
   if (signatures->empty())
@@ -71,9 +71,7 @@ Result<std::string> add_request_signature(const fs::path& file,
               "take one away that is not needed");
 }
 
-const char* request_word(const bw_request& request) {
-  return request.verb == BW_REQUEST_ROLLBACK ? "rollback" : "off";
-}
+const char* request_word(uint32_t verb) { return verb == BW_REQUEST_ROLLBACK ? "rollback" : "off"; }
 
 std::string challenge_text(const bw_request& request) {
   return hex({reinterpret_cast<const uint8_t*>(request.challenge), sizeof(request.challenge)});

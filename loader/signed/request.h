@@ -37,8 +37,8 @@ struct SignedRequest {
 [[nodiscard]] Result<std::string> add_request_signature(const std::filesystem::path& file,
                                                         std::span<const uint8_t> signature);
 
-// "off"
-[[nodiscard]] const char* request_word(const bw_request& request);
+// Of enum bw_request_verb: "off"
+[[nodiscard]] const char* request_word(uint32_t verb);
 [[nodiscard]] std::string challenge_text(const bw_request& request);
 
 }  // namespace bpfwarden::loader

@@ -41,7 +41,7 @@ int tell(const std::string& file, const bw_request& request, size_t signatures) 
   const bool goes_back = request.verb == BW_REQUEST_ROLLBACK;
   if (in_json())
     return put_answer(object_of({{"file", file},
-                                 {"order", request_word(request)},
+                                 {"order", request_word(request.verb)},
                                  {"policy", request.policy_name},
                                  {"policy_version", request.policy_version},
                                  {"to_version", goes_back ? json(request.to_version) : json()},
@@ -88,7 +88,7 @@ int run_make(bw_request_verb verb, const OrderArguments& options) {
     std::printf(
         "next: where the key is, bpfwarden order sign %s --key KEY --cert CERT; then, until the "
         "next boot, bpfwarden %s --order %s here\n",
-        options.file.c_str(), request_word(*request), options.file.c_str());
+        options.file.c_str(), request_word(request->verb), options.file.c_str());
   return told;
 }
 
