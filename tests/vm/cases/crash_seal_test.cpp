@@ -13,6 +13,7 @@
 #include "loader/kernel/pins.h"
 #include "loader/policies/active_policy.h"
 #include "loader/policies/policy_store.h"
+#include "tests/vm/cases/hammer.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/interrupted.h"
 #include "tests/vm/helpers/scene.h"
@@ -22,17 +23,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr const char* kSealing = R"(seal = true
-policy-signed-by = ["netops"]
-[[rules]]
-name = "signed"
-allow = ["xdp"]
-signed-by = ["netops"]
-[[rules]]
-name = "sockets"
-allow = ["socket"]
-signature = "unsigned"
-)";
+const std::string kSealing =
+    std::string("seal = true\npolicy-signed-by = [\"netops\"]") + kSignedAndSockets;
 
 Words apply_next(Warden& warden, const char* within) {
   return {"bpfwarden",

@@ -42,15 +42,9 @@ void try_what_is_not_signed_as_it_must(Fleet& fleet) {
   const auto order = [&](const Bytes& image, std::vector<Bytes> signatures) {
     return RawOrder{.image = &image, .signatures = std::move(signatures), .ring = ring};
   };
-  check_refused("unsigned", order(next, {}).give(), BW_ORDER_UNSIGNED);
-  check_refused("a stranger's key", order(next, {fleet.stranger.sign(next)}).give(),
-                BW_ORDER_UNSIGNED);
-  RawOrder by_strangers_ring = order(next, {fleet.stranger.sign(next)});
-  by_strangers_ring.ring = fleet.stranger.ring;
-  check_refused("a stranger's key, by a keyring that has it", by_strangers_ring.give(),
-                BW_ORDER_UNSIGNED);
-  check_refused("a key that may sign programs, not policies",
-                order(next, {fleet.second.sign(next)}).give(), BW_ORDER_UNSIGNED);
+  try_who_may_not_sign(fleet, next, [&](std::vector<Bytes> signatures) {
+    return order(next, std::move(signatures));
+  });
   check_refused("the signature of another policy", order(next, {fleet.ops.sign(same)}).give(),
                 BW_ORDER_REJECTED);
   check_refused("the same version", order(same, {fleet.ops.sign(same)}).give(), BW_ORDER_OLDER);

@@ -94,4 +94,17 @@ void check_refused(const char* attempt, int error, int expected) {
   CHECK(error == expected);
 }
 
+void try_who_may_not_sign(Fleet& fleet, const Bytes& bytes,
+                          const std::function<RawOrder(std::vector<Bytes>)>& ordering) {
+  check_refused("unsigned", ordering({}).give(), BW_ORDER_UNSIGNED);
+  check_refused("a stranger's key", ordering({fleet.stranger.sign(bytes)}).give(),
+                BW_ORDER_UNSIGNED);
+  RawOrder by_strangers_ring = ordering({fleet.stranger.sign(bytes)});
+  by_strangers_ring.ring = fleet.stranger.ring;
+  check_refused("a stranger's key, by a keyring that has it", by_strangers_ring.give(),
+                BW_ORDER_UNSIGNED);
+  check_refused("a key that may sign programs, not policies",
+                ordering({fleet.second.sign(bytes)}).give(), BW_ORDER_UNSIGNED);
+}
+
 }  // namespace bpfwarden::vm

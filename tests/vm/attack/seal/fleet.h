@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "keyring/kernel_keyring.h"
 #include "tests/vm/attack/seal/raw_order.h"
@@ -58,5 +60,9 @@ void seal(Fleet& fleet, const Fleet::Text& text);
 
 // Prints the attempt and its errno.
 void check_refused(const char* attempt, int error, int expected);
+
+// `ordering` makes the order from signatures over `bytes`; tried with those of who may not sign it.
+void try_who_may_not_sign(Fleet& fleet, const Bytes& bytes,
+                          const std::function<RawOrder(std::vector<Bytes>)>& ordering);
 
 }  // namespace bpfwarden::vm

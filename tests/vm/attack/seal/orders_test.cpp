@@ -66,15 +66,9 @@ void try_other_requests(const Fleet& fleet, const Bytes& request) {
 
 // One may sign policies, by itself.
 void try_signatures(Fleet& fleet, const Bytes& request) {
-  check_refused("unsigned", asking(request, {}).give(), BW_ORDER_UNSIGNED);
-  check_refused("a stranger's key", asking(request, {fleet.stranger.sign(request)}).give(),
-                BW_ORDER_UNSIGNED);
-  RawOrder by_strangers_ring = asking(request, {fleet.stranger.sign(request)});
-  by_strangers_ring.ring = fleet.stranger.ring;
-  check_refused("a stranger's key, by a keyring that has it", by_strangers_ring.give(),
-                BW_ORDER_UNSIGNED);
-  check_refused("a key that may sign programs, not policies",
-                asking(request, {fleet.second.sign(request)}).give(), BW_ORDER_UNSIGNED);
+  try_who_may_not_sign(fleet, request, [&](std::vector<Bytes> signatures) {
+    return asking(request, std::move(signatures));
+  });
   const Bytes next = fleet.image({.version = 7});
   check_refused("the signature of a policy", asking(request, {fleet.ops.sign(next)}).give(),
                 BW_ORDER_REJECTED);
