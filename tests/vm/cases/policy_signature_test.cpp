@@ -208,7 +208,8 @@ void take_over_beside_loaders(Fleet& fleet) {
 
 }  // namespace
 
-TEST_CASE("policy_signature_decides_what_takes_over_a_sealed_host", "[vm][bare][signing]") {
+TEST_CASE("deny_a_sealed_host_every_policy_but_the_one_signed_right",
+          "[vm][bare][signing][policy-signature]") {
   Fleet fleet;
   seal(fleet, {.version = 5});
   const uint64_t before = generation();
@@ -231,7 +232,8 @@ TEST_CASE("policy_signature_decides_what_takes_over_a_sealed_host", "[vm][bare][
   take_over_beside_loaders(fleet);
 }
 
-TEST_CASE("policy_signature_of_two_with_a_time_to_confirm", "[vm][bare][signing][slow]") {
+TEST_CASE("deny_one_signature_of_two_and_a_way_back_below_the_seal",
+          "[vm][bare][signing][slow][policy-signature]") {
   Fleet fleet;
   const char* both = "\"ops\", \"second\"";
   const auto text = [&](uint64_t version) {

@@ -20,7 +20,8 @@ import typing
 import xml.etree.ElementTree as tree
 
 # A case of one of these has its name, for ctest -R.
-TOPICS = ("attach", "race", "keyring", "metrics", "replay", "rollout", "takeover", "crash", "attack")
+TOPICS = ("attach", "race", "keyring", "metrics", "replay", "rollout", "takeover", "crash", "policy-signature",
+          "attack")
 # What a kernel has that every signed load depends on.
 SIGNING = {f"kernel:{name}" for name in ("signature_attr", "signature_verdict", "folded_maps")}
 # These want a guest of their own, or the whole of its time.
