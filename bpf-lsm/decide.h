@@ -143,6 +143,13 @@ BW_INLINE void bw_keep_first(__u32* first, __u32 word_index, __u64 word) {
     *first = word_index * 64 + bw_bit_of[((word & (0 - word)) * BW_DE_BRUIJN) >> 58];
 }
 
+// Of each vector, how many words have a rule's bit.
+BW_INLINE __u32 bw_rule_words(const struct bw_image* image) {
+  const __u32 words = (image->rule_count + 63) / 64;
+  if (words > BW_VECTOR_WORDS) return BW_VECTOR_WORDS;
+  return words;
+}
+
 BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts* facts,
                             struct bw_first* first) {
   __u32 covered = facts->signature, origin = facts->origin;
@@ -159,7 +166,7 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
                         facts->signer != BW_SIGNER_UNKNOWN;
   const __u64 loader_mask = is_loader ? ~0ULL : 0;
   int n;
-  bw_for(n, BW_VECTOR_WORDS) {
+  bw_for(n, bw_rule_words(image)) {
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
     const __u64 target = bw_may(image, facts, BW_NAME_TARGET)->words[i] &
                          bw_may(image, facts, BW_NAME_PLACE)->words[i];
@@ -209,7 +216,7 @@ BW_SUBPROGRAM int bw_enforces_at(const struct bw_image* image, __s64 time) {
   const struct bw_vector* in_force = bw_in_force(image, time);
   __u64 rules = 0;
   int n;
-  bw_for(n, BW_VECTOR_WORDS) {
+  bw_for(n, bw_rule_words(image)) {
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
     rules |= image->enforce.words[i] & in_force->words[i];
   }

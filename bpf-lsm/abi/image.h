@@ -12,7 +12,7 @@
 #include "bpf-lsm/abi/types.h"
 
 #define BW_IMAGE_MAGIC 0x4745444e45445257ULL
-#define BW_IMAGE_ABI 14
+#define BW_IMAGE_ABI 15
 
 enum {
   BW_MAX_RULES = 1024,

@@ -76,12 +76,13 @@ __noinline int answer_unjudged(__u64 address, __u32 fd) {
 
 // Whatever the kernel finds by a descriptor; or by a path, then `fd` is BY_PATH.
 static __always_inline int require_judged(__u32 fd, struct bpf_prog* prog) {
+  if (is_error(prog)) return 0;
   __u64 generation = 0;
-  if (is_error(prog) || !decides_at_attach(active_image(&generation))) return 0;
   const struct task_note* note = task_note(0);
   const bool is_known = note && note->call.stamp == call_stamp();
   const __u64 aux = (__u64)BPF_CORE_READ(prog, aux);
   if (is_known ? is_judged(note, fd, aux, prog) : is_inert(bpf_command())) return 0;
+  if (!decides_at_attach(active_image(&generation))) return 0;
   return is_resident(prog) || !is_settled() ? 0 : answer_unjudged((__u64)prog, fd);
 }
 

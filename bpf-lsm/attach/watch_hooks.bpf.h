@@ -8,7 +8,7 @@
 SEC("fexit/cgroup_get_from_fd")
 int BPF_PROG(see_cgroup, int fd) {
   struct cgroup* cgroup = returned(ctx);
-  return is_error(cgroup) ? 0 : see_object(fd, BPF_CORE_READ(cgroup, kn));
+  return watched_attachment(cgroup) ? see_object(fd, BPF_CORE_READ(cgroup, kn)) : 0;
 }
 
 SEC("fexit/perf_event_get")
@@ -45,9 +45,9 @@ int BPF_PROG(see_tracepoint, struct tracepoint* point) {
 // The link is complete, its descriptor not yet there.
 SEC("fentry/bpf_link_settle")
 int BPF_PROG(see_link_settle, struct bpf_link_primer* primer) {
-  struct bpf_link* link = BPF_CORE_READ(primer, link);
-  struct attachment* at = watched_attachment(link);
+  struct attachment* at = watched_attachment(primer);
   if (!at || !(at->watch.awaits & WATCH_TARGETS)) return 0;
+  struct bpf_link* link = BPF_CORE_READ(primer, link);
   at->watch.seen |= WATCH_TARGETS;
   return admits_targets((__u64)link) ? 0 : answer_race((__u64)BPF_CORE_READ(link, prog));
 }

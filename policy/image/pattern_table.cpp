@@ -51,6 +51,8 @@ uint64_t hash_of(const bw_pattern& pattern, uint64_t seed) {
   std::array<uint8_t, BW_NAME_SIZE> name;
   std::memcpy(name.data(), pattern.name, name.size());
   uint64_t hash = bw_hash_start(seed, pattern.name_class);
+  if (!pattern.is_prefix)
+    return bw_hash_finish(bw_hash_words(hash, pattern.name, pattern.length), 0);
   for (size_t i = 0; i < pattern.length; i++) hash = bw_hash_byte(hash, name[i]);
   return bw_hash_finish(hash, pattern.is_prefix);
 }
