@@ -106,6 +106,11 @@ Result<CheckedPolicy> load(const std::string& digest_hex) {
   return checked;
 }
 
+std::string boot_text(const bw_image& image) {
+  const bool is_audit = is_on_trial(image);  // else as it is written
+  return hex(image.policy_digest) + (is_audit ? kAudit : kEnforce) + "\n";
+}
+
 }  // namespace
 
 Status save_policy(const CheckedPolicy& checked) {
@@ -115,9 +120,11 @@ Status save_policy(const CheckedPolicy& checked) {
 
 Result<CheckedPolicy> load_policy(PolicyDigest digest) { return load(hex(digest)); }
 
-Status save_for_boot(const bw_image& image) {
-  const bool is_audit = is_on_trial(image);  // else as it is written
-  return write_text(boot_path(), hex(image.policy_digest) + (is_audit ? kAudit : kEnforce) + "\n");
+Status save_for_boot(const bw_image& image) { return write_text(boot_path(), boot_text(image)); }
+
+bool is_saved_for_boot(const bw_image& image) {
+  const auto saved = read_text(boot_path());
+  return saved && *saved == boot_text(image);
 }
 
 bool has_saved_for_boot() {

@@ -30,6 +30,7 @@ using PolicyDigest = std::span<const uint8_t, BW_DIGEST_SIZE>;  // bw_image.poli
 // What `apply --saved` applies: the policy that was last confirmed, in the mode of its image.
 [[nodiscard]] Status save_for_boot(const bw_image& image);
 [[nodiscard]] bool has_saved_for_boot();
+[[nodiscard]] bool is_saved_for_boot(const bw_image& image);
 // Errors: nothing is saved.
 [[nodiscard]] Result<CheckedPolicy> load_for_boot();
 

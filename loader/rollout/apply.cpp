@@ -23,7 +23,11 @@
 namespace bpfwarden::loader {
 namespace {
 
-constexpr const char* kNotSaved = "the policy is active, but not saved for the next boot";
+Error not_saved(Error error) {
+  error = std::move(error).within("the policy is active, but not saved for the next boot");
+  if (error.hint.empty()) error.hint = "then `bpfwarden confirm` saves it";
+  return error;
+}
 
 Status require_kernel() {
   const auto found = probe_kernel();
@@ -138,7 +142,7 @@ Result<Applied> made_up_for(const Applied& done, const CheckedPolicy& checked,
                             const ApplyOptions& options) {
   if (done.confirm_within == 0 && !options.at_boot) {
     if (auto saved = save_policy(checked); !saved)
-      return std::unexpected(std::move(saved).error().within(kNotSaved));
+      return std::unexpected(not_saved(std::move(saved).error()));
     if (auto kept = keep_for_boot(done, *checked.compiled->image); !kept)
       return std::unexpected(std::move(kept).error());
   }
@@ -182,7 +186,7 @@ Status keep_for_boot(const Applied& applied, const bw_image& image) {
   if (applied.confirm_within != 0) return {};  // confirm() does
   auto saved = save_for_boot(image);
   if (saved) return {};
-  return std::unexpected(std::move(saved).error().within(kNotSaved));
+  return std::unexpected(not_saved(std::move(saved).error()));
 }
 
 Result<Applied> sealed_if_asked(Applied applied, const Progress& progress) {

@@ -52,6 +52,22 @@ Result<Applied> return_to_fallback(const ActivePolicy& active) {
   return Applied{.generation = word.generation, .ring = active.generation.image->sealed.ring};
 }
 
+// A run that made it decide was ended, or failed, before loaders found its keyring or the next boot
+// the policy. A host on which none has been confirmed has nothing saved.
+bool is_left_undone(const ActivePolicy& active) {
+  if (has_saved_for_boot() && !is_saved_for_boot(*active.generation.image)) return true;
+  const auto owner = read_generation(active.pins.generations.get(), active.word.ring_owner);
+  const auto ring = keyring::find_ring(kRingName);
+  return owner && *owner && (!ring || *ring != (*owner)->image->sealed.ring);
+}
+
+Result<Applied> finish_active(ActivePolicy active, const Progress& progress) {
+  auto policy = load_policy(active.generation.image->policy_digest);
+  if (!policy) return std::unexpected(std::move(policy).error());
+  policy->compiled->image = std::move(active.generation.image);  // it may be the audit form
+  return apply_locked(*policy, {.confirm_within = 0, .progress = progress}, true);
+}
+
 }  // namespace
 
 Result<Applied> confirm(const Progress& progress) {
@@ -67,9 +83,11 @@ Result<Applied> confirm(const Progress& progress) {
                     "' decides again",
                 "run `bpfwarden apply POLICY` again, with more time: --confirm-within 15m");
   const bool awaits = awaits_confirmation(word, boot_time_ns());
-  // By a confirmation that was ended.
-  if (!awaits && !is_left_to_seal(*active))
+  // What a confirmation that was ended, or another run, has left.
+  if (!awaits && !is_left_to_seal(*active)) {
+    if (is_left_undone(*active)) return finish_active(std::move(*active), progress);
     return fail("no policy awaits confirmation", "`bpfwarden status` shows what is active");
+  }
   if (auto saved = save_for_boot(image); !saved) return std::unexpected(std::move(saved).error());
   if (awaits)
     if (auto kept = keep(*active); !kept) return std::unexpected(std::move(kept).error());

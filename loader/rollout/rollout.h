@@ -11,7 +11,9 @@
 
 namespace bpfwarden::loader {
 
-// Keeps the active policy for good, and for the next boot. Errors: none awaits it, or too late.
+// Keeps the active policy for good, and for the next boot. Where none awaits that, it finishes what
+// a run has left undone that was ended once its policy decided. Errors: there is nothing to do, or
+// too late.
 [[nodiscard]] Result<Applied> confirm(const Progress& progress = {});
 
 // Has `checked` asked beside the active policy, from its next decision on. Returns its generation.

@@ -12,7 +12,6 @@
 #include "loader/kernel/hooks.h"
 #include "loader/kernel/pins.h"
 #include "loader/policies/active_policy.h"
-#include "loader/policies/policy_store.h"
 #include "tests/vm/cases/hammer.h"
 #include "tests/vm/helpers/effort.h"
 #include "tests/vm/helpers/interrupted.h"
@@ -57,16 +56,6 @@ void check_decides(Warden& warden) {
   CHECK(load(by_nobody()).error == EPERM);
   CHECK(load(a_socket()).error == 0);
   CHECK(load(Load().signed_by(warden.netops(), warden.ring())).error == 0);
-}
-
-// What a boot would bring back is what decides.
-void check_saved() {
-  const auto active = loader::require_active_policy();
-  REQUIRE(active);
-  const auto saved = loader::load_for_boot();
-  REQUIRE(saved);
-  CHECK(std::ranges::equal(saved->compiled->image->policy_digest,
-                           active->generation.image->policy_digest));
 }
 
 void check_guarded() {
@@ -117,7 +106,7 @@ void interrupt_until_sealed(const char* name, Warden& warden, const Words& comma
     REQUIRE(!is_sealed());
   }
   CHECK(is_sealed());
-  check_saved();
+  CHECK(is_saved());
   CHECK(run("bpfwarden off").status == 1);
   check_decides(warden);
   std::printf("crash, %s: killed at %zu of %zu changes, %zu errors; sealed at the end\n", name,
@@ -176,7 +165,7 @@ void interrupt_signed(Warden& warden, const test::TempDir& folders,
     CHECK(version() == warden.version());
     CHECK(is_sealed());
     check_decides(warden);
-    check_saved();
+    CHECK(is_saved());
   }
 }
 
@@ -324,6 +313,10 @@ TEST_CASE("deny_while_a_signed_policy_comes_to_a_sealed_host_and_is_killed_or_fa
       "apply that seals", warden,
       {"bpfwarden", "apply", "--accept-denials", "--no-events", warden.policy_file()});
   const test::TempDir folders;
+  // The first makes the files that those after it write again.
+  const Interrupted first = run_whole(apply_signed(warden, folders));
+  INFO(first.output);
+  REQUIRE(first.status == 0);
   const Interrupted whole = run_whole(apply_signed(warden, folders));
   INFO(whole.output);
   REQUIRE(whole.status == 0);

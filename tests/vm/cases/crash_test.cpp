@@ -33,7 +33,7 @@ struct PolicyChange {
   std::function<void(Warden&)> prepare;  // `before()` is active then
   std::function<Command(Warden&)> command;
   bool decides_otherwise = true;  // once it is done
-  bool can_be_repeated = true;    // once it is done, it does nothing
+  bool can_be_repeated = true;    // once it is done, it does nothing; else `confirm` finishes it
 };
 
 std::string pins() { return run("ls /sys/fs/bpf/bpfwarden").output; }
@@ -61,6 +61,18 @@ void put_back(Warden& warden, const PolicyChange& change) {
   change.prepare(warden);
 }
 
+// Where the keyring of what decides is not the one that loaders find, or the next boot would bring
+// back another policy.
+void check_finished(Warden& warden) {
+  const Ran confirm = run("bpfwarden confirm");
+  INFO(confirm.output);
+  CHECK((confirm.status == 0 || says(confirm.output, "no policy awaits confirmation")));
+  CHECK(says(run("bpfwarden confirm"), "no policy awaits confirmation"));
+  CHECK(is_saved());
+  CHECK(status()["keyring"] == warden.ring());
+  check_whole(warden);
+}
+
 // Once it has been interrupted: what is there now, and what the next run makes of it.
 void check_survived(Warden& warden, const PolicyChange& change, const Command& command,
                     const Interrupted& interrupted) {
@@ -69,7 +81,9 @@ void check_survived(Warden& warden, const PolicyChange& change, const Command& c
   const bool is_done = (load(message()).error == EPERM) == change.decides_otherwise;
   if (interrupted.status == 0) CHECK(is_done);
   if (interrupted.status > 0) CHECK(says(interrupted.output, "error"));
-  if (is_done && !change.can_be_repeated) return;
+  if (says(interrupted.output, "the policy is active, but"))
+    CHECK(says(interrupted.output, "`bpfwarden confirm`"));
+  if (is_done && !change.can_be_repeated) return check_finished(warden);
   const Interrupted again = run_whole(command);
   INFO(again.output);
   CHECK(again.status == 0);
@@ -143,7 +157,8 @@ TEST_CASE("deny_while_promote_is_killed_or_fails_at_each_change", "[vm][crash]")
            [](Warden&) {
              return Command{"bpfwarden",   "promote",          "--accept-denials",
                             "--no-events", "--confirm-within", "0"};
-           }});
+           },
+       .can_be_repeated = false});
 }
 
 TEST_CASE("deny_while_rollback_is_killed_or_fails_at_each_change", "[vm][crash]") {
@@ -154,8 +169,8 @@ TEST_CASE("deny_while_rollback_is_killed_or_fails_at_each_change", "[vm][crash]"
              warden.apply("enforce", after());
              warden.apply("enforce", before());
            },
-       .command =
-           [](Warden&) { return Command{"bpfwarden", "rollback", "--confirm-within", "0"}; }});
+       .command = [](Warden&) { return Command{"bpfwarden", "rollback", "--confirm-within", "0"}; },
+       .can_be_repeated = false});
 }
 
 }  // namespace bpfwarden::vm

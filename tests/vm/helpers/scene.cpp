@@ -4,6 +4,7 @@
 #include <linux/keyctl.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -19,6 +20,8 @@
 #include "loader/bundles/sign_object.h"
 #include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
+#include "loader/policies/active_policy.h"
+#include "loader/policies/policy_store.h"
 
 namespace bpfwarden::vm {
 namespace {
@@ -85,6 +88,14 @@ keyring::KeySerial make_ring(const Certificate& certificate) {
       ::syscall(SYS_add_key, "asymmetric", "certificate", der.data(), der.size(), ring) < 0)
     throw std::runtime_error("cannot make a keyring");
   return ring;
+}
+
+bool is_saved() {
+  const auto active = loader::require_active_policy();
+  const auto saved = loader::load_for_boot();
+  return active && saved &&
+         std::ranges::equal(saved->compiled->image->policy_digest,
+                            active->generation.image->policy_digest);
 }
 
 Signer::Signer(const std::string& name, const test::CertificateOptions& options) : key(nullptr) {

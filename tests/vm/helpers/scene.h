@@ -39,6 +39,9 @@ Ran run(const std::string& command);
 // What `bpfwarden status --json` prints.
 [[nodiscard]] nlohmann::json status();
 
+// What the next boot would bring back is what decides now.
+[[nodiscard]] bool is_saved();
+
 // A key with its certificate, in memory and as files, and an open keyring that holds it.
 struct Signer {
   explicit Signer(const std::string& name, const test::CertificateOptions& options = {});
