@@ -70,6 +70,7 @@ static __always_inline int claim_made_map(struct task_note* note, __u64 aux) {
   struct signed_map* made = bpf_map_lookup_elem(&signed_maps, &key);
   if (!made || made->creator != (__u64)bpf_get_current_task_btf()) return BW_LOAD_NO_MAP;
   const struct bpf_map* map = bpf_core_cast((const void*)key, struct bpf_map);
+  if (!BPF_CORE_READ(map, refcnt.counter)) return BW_LOAD_NO_MAP;  // it is about to be freed
   if (!BPF_CORE_READ(map, frozen)) return BW_LOAD_OPEN_MAP;
   // First the claim: who wants to use it from here on is refused.
   if (__sync_val_compare_and_swap(&made->owner, 0, aux)) return BW_LOAD_OPEN_MAP;

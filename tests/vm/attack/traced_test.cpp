@@ -19,6 +19,7 @@
 #include "tests/vm/attack/raced_link.h"
 #include "tests/vm/helpers/attach/attach_routes.h"
 #include "tests/vm/helpers/linger.h"
+#include "tests/vm/helpers/needs.h"
 #include "tests/vm/helpers/shared_memory.h"
 #include "tests/vm/helpers/sharing.h"
 
@@ -111,7 +112,7 @@ TEST_CASE("attack_trace_who_is_to_be_killed", "[vm][control][attack][race]") {
   }
   CHECK(last_refused_attachment(warden)["cause"] == "missing-fact");
   functions.page.number = functions.wanted;
-  CHECK(functions.link(program));  // untraced
+  CHECK(static_cast<bool>(functions.link(program)) == awaits_ends());  // untraced
   warden.apply("enforce", rules_for_functions("*"));
   const Fd anywhere = loaded(program_of("kprobe.multi"));
   CHECK(exit_status(race_traced(functions, anywhere)) == 0);
@@ -187,6 +188,7 @@ const Control gripped([] {
 
 TEST_CASE("attack_reach_for_who_is_watched", "[vm][control][attack][race]") {
   gripped.must_have_worked();
+  needs_awaited_ends();
   const Linger linger;
   const Functions functions;
   Warden warden;
