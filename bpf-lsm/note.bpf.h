@@ -49,7 +49,7 @@ struct run_note {
 struct later_note {
   __u64 aux;  // of the program of the draft, whose event waits; 0: none does
   char name[BW_PROG_NAME_SIZE];
-  char exe[BW_EXE_SIZE];
+  char exe[BW_NAME_SIZE];
 };
 
 // Another answer about the same draft: of the staged policy (staged.bpf.h), or about another name

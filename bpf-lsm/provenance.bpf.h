@@ -82,6 +82,8 @@ static __always_inline bool is_resident(struct bpf_prog* prog) {
   return is_own_program(BPF_CORE_READ(prog, aux, id));
 }
 
+BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, rules) % 8 == 0, "rules are copied by words");
+
 // What outlives the generation that decided.
 static __always_inline void name_decision(struct bw_program* record, const struct bw_image* image) {
   const __u32 rule = record->decision.rule, slot = record->facts.signer;
@@ -89,7 +91,8 @@ static __always_inline void name_decision(struct bw_program* record, const struc
   __builtin_memset(record->signer_key, 0, sizeof(record->signer_key));
   __builtin_memset(record->signer_name, 0, sizeof(record->signer_name));
   if (rule < BW_MAX_RULES)
-    __builtin_memcpy(&record->rule, &image->rules[rule], sizeof(record->rule));
+    __builtin_memcpy(&record->rule, __builtin_assume_aligned(&image->rules[rule], 8),
+                     sizeof(record->rule));
   if (slot == BW_SIGNER_UNKNOWN || slot >= BW_MAX_SIGNERS) return;
   const struct bw_signer* signer = &image->signers[slot];
   __builtin_memcpy(record->signer_name, signer->name, sizeof(record->signer_name));

@@ -151,12 +151,16 @@ __noinline int name_exe(__u32 is_told) {
   return 0;
 }
 
+BW_STATIC_ASSERT(__builtin_offsetof(struct bw_event, exe) % 8 == 0, "read_exe() writes words");
+BW_STATIC_ASSERT(__builtin_offsetof(struct later_note, exe) % 8 == 0, "read_exe() writes words");
+
 // For an event: empty where the host has no such file, and it is no memfd.
 static __always_inline void read_exe(struct task_note* note, char* exe) {
   exe[0] = 0;
   if (!note) return;
   name_exe(1);
-  if (note->paths.found.known) __builtin_memcpy(exe, note->paths.found.bytes, BW_NAME_SIZE);
+  if (note->paths.found.known)
+    __builtin_memcpy(__builtin_assume_aligned(exe, 8), note->paths.found.bytes, BW_NAME_SIZE);
 }
 
 // `wanted`: BW_IMAGE_* flags.

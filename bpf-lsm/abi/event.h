@@ -7,12 +7,11 @@
 #include "bpf-lsm/abi/cause.h"
 #include "bpf-lsm/abi/image.h"
 
-#define BW_EVENT_ABI 6
+#define BW_EVENT_ABI 7
 
 enum {
   BW_COMM_SIZE = 16,
   BW_PROG_NAME_SIZE = 16,
-  BW_EXE_SIZE = 256,
   BW_KEY_ID_SIZE = 64,
 };
 
@@ -106,7 +105,7 @@ struct bw_event {
   char comm[BW_COMM_SIZE];
   // The path; of a file that is gone `/usr/bin/a (deleted)`; of what has no path and is told alone,
   // for rules have not seen it, `memfd:NAME (deleted)`. Empty if it could not be resolved.
-  char exe[BW_EXE_SIZE];
+  char exe[BW_NAME_SIZE];
   char cgroup[BW_NAME_SIZE];        // path; empty if it could not be read or does not fit
   __s64 wall_time;                  // Unix seconds, as the rules' dates were judged by
   __u8 wanted_key[BW_KEY_ID_SIZE];  // hook observed: the id of the key that made the signature and

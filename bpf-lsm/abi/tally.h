@@ -19,7 +19,7 @@ struct bw_tally {
   __u8 cause;                    // enum bw_cause
   __u8 signature;                // enum bw_signature
   __u32 reserved;
-};
+} __attribute__((aligned(8)));  // or clang copies the name by halves of words
 
 // Where the map `untallied` counts what found no room in `tallies`. Bit 0 of a slot is `allow`, bit
 // 1 `mode`, and what is above is `signature`.

@@ -32,7 +32,7 @@ static __always_inline void report_race(struct task_note* note, const struct bw_
   describe_program(event, record);
   describe_policy(event, image);
   describe_task(event, note);
-  __builtin_memcpy(event->exe, note->later.exe, BW_EXE_SIZE);
+  __builtin_memcpy(event->exe, note->later.exe, BW_NAME_SIZE);
   if (prog)
     bpf_probe_read_kernel(event->program_name, BW_PROG_NAME_SIZE, BPF_CORE_READ(prog, aux, name));
   end_event(event);

@@ -111,7 +111,7 @@ static __always_inline void describe_first(struct bw_event* event, const struct 
   if (note && note->paths.joined.known && !event->cgroup[0])
     __builtin_memcpy(event->cgroup, note->paths.joined.bytes, BW_NAME_SIZE);
   __builtin_memcpy(event->program_name, key->program_name, BW_PROG_NAME_SIZE);
-  if (note && (known & SUM_EXE)) __builtin_memcpy(event->exe, note->later.exe, BW_EXE_SIZE);
+  if (note && (known & SUM_EXE)) __builtin_memcpy(event->exe, note->later.exe, BW_NAME_SIZE);
 }
 
 // Finds its sum, or begins it: then `*is_first`.

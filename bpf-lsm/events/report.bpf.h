@@ -109,7 +109,7 @@ __noinline int tell_postponed_as(const struct bw_program* record) {
   describe_policy(event, image_of(record->generation));
   describe_task(event, note);
   __builtin_memcpy(event->program_name, note->later.name, BW_PROG_NAME_SIZE);
-  __builtin_memcpy(event->exe, note->later.exe, BW_EXE_SIZE);
+  __builtin_memcpy(event->exe, note->later.exe, BW_NAME_SIZE);
   end_event(event);
   return 0;
 }
