@@ -6,7 +6,7 @@
 # Network devices, tc, tables of packet filters, and block devices. A kernel that has one built in
 # needs no module; newer ones have no ebtables.
 kept_modules() {
-  printf '%s\n' veth dummy tun bonding bridge sch_ingress cls_bpf cls_flower cls_u32 act_bpf act_gact \
+  printf '%s\n' veth dummy vrf tun bonding bridge sch_ingress cls_bpf cls_flower cls_u32 act_bpf act_gact \
     null_blk virtio_blk xt_bpf nft_compat iptable_filter ebtable_filter
 }
 

@@ -25,6 +25,12 @@ signature = "unsigned"
 multithreaded-attach = "detect"
 
 [[rules]]
+name = "ply, which probes by events of tracefs: their target is not known"
+allow = ["kprobe/*"]
+exe = ["/tree/usr/sbin/ply"]
+signature = "unsigned"
+
+[[rules]]
 name = "where the tools belong"
 allow = [{places}]
 signature = "unsigned"

@@ -15,7 +15,7 @@ FENTRY = {"trace_fentry": "fentry", "trace_fexit": "fexit", "modify_return": "fm
 BTF_SIZES = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
              15: (0, 12), 17: (4, 0), 19: (0, 12)}
 FUNCTION = 12
-CGROUP_PLACES = {"cgroup_inet4_connect": "cgroup/connect4"}
+CGROUP_PLACES = {"cgroup_inet4_connect": "cgroup/connect4", "cgroup_inet_sock_create": "cgroup/sock_create"}
 
 
 @dataclass

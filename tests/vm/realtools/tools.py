@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 FOLDER = "/opt/realtools"
 DEVICE, PEER = "v0", "10.9.0.2"
+VRF, VRF_CGROUP = "red", "/sys/fs/cgroup/vrf/red"
+FILTER_PIN = "/sys/fs/bpf/drop_packet"
 CGROUP, OTHER_CGROUP, PIN = "/sys/fs/cgroup/realtools", "/sys/fs/cgroup/elsewhere", "/sys/fs/bpf/refuse_connect"
 # What tools and their libraries load to see what the kernel can do, and what they attach for that.
 PROBES = ["socket", "kprobe/*", "tp/*", "cgroup/sock_create", "kprobe.multi/*", "uprobe.multi/*", "tp_btf/block_rq_insert"]
@@ -42,6 +44,12 @@ def cgroup_connects() -> bool:
     script = f"echo $$ >{CGROUP}/cgroup.procs; exec 3<>/dev/tcp/127.0.0.1/9"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     return "not permitted" not in done.stderr
+
+
+def vrf_reaches_peer() -> bool:
+    """Whether a process in the cgroup of the VRF reaches who is in none: its sockets are bound to nothing."""
+    os.makedirs(VRF_CGROUP, exist_ok=True)
+    return succeeds("bash", "-c", f"echo $$ >{VRF_CGROUP}/cgroup.procs; exec ping -c 1 -W 1 {PEER}")
 
 
 def act() -> None:
@@ -146,6 +154,7 @@ def prepare() -> None:
     for command in ("ip netns add peer",
                     f"ip link add {DEVICE} type veth peer name v1 netns peer",
                     f"ip addr add 10.9.0.1/24 dev {DEVICE}", f"ip link set {DEVICE} up",
+                    f"ip link add {VRF} type vrf table 10", f"ip link set {VRF} up",
                     f"ip -n peer addr add {PEER}/24 dev v1", "ip -n peer link set v1 up"):
         run(*command.split())
     for _ in range(50):
@@ -182,6 +191,9 @@ def all_tools() -> list[Tracer | Placed]:
         bpftrace("tracepoint", ["tp/syscalls/sys_enter_unlinkat"], "tracepoint:syscalls:sys_enter_unlinkat", "rm"),
         bpftrace("uprobe", ["uprobe//usr/bin/bash:0x*"], "uprobe:/usr/bin/bash:execute_command", "bash",
                  "uprobe//tree/usr/bin/bash:*"),  # for the kernel: the tools are in a chroot
+        # Not of what this test does itself while it waits: ply has no time for SIGINT then.
+        Tracer("ply", ["kprobe/vfs_unlink"],
+               ["ply", 'kprobe:vfs_unlink { printf("hit by %s\\n", comm); }'], "hit by rm"),
         libbpf_tool("execsnoop", ["tp/syscalls/sys_enter_execve", "tp/syscalls/sys_exit_execve"], r"\n(sleep|rm|dd) "),
         libbpf_tool("opensnoop", [f"tp/syscalls/sys_{when}_{call}" for when in ("enter", "exit") for call in opens],
                     r"/tmp/a\b"),
@@ -204,6 +216,17 @@ def all_tools() -> list[Tracer | Placed]:
                [["bpftool", "prog", "load", object_file("refuse_connect"), PIN],
                 ["bpftool", "cgroup", "attach", CGROUP, "connect4", "pinned", PIN]],
                [["bpftool", "cgroup", "detach", CGROUP, "connect4", "pinned", PIN], ["rm", PIN]], cgroup_connects),
+        Placed("ip vrf exec", [f"cgroup/sock_create@/vrf/{VRF}"], [["ip", "vrf", "exec", VRF, "true"]],
+               [["rmdir", VRF_CGROUP]], vrf_reaches_peer),
+        # Of these two the kernel does not tell where they are.
+        Placed("ip route encap bpf", [],
+               [["ip", "route", "add", f"{PEER}/32", "dev", DEVICE, "encap", "bpf", "out", "obj",
+                 object_file("drop_route"), "section", "lwt_out"]],
+               [["ip", "route", "del", f"{PEER}/32"]], allow=["lwt_out"]),
+        Placed("iptables -m bpf", [],
+               [["bpftool", "prog", "load", object_file("drop_packet"), FILTER_PIN],
+                ["iptables-legacy", "-A", "OUTPUT", "-m", "bpf", "--object-pinned", FILTER_PIN, "-j", "DROP"]],
+               [["iptables-legacy", "-F", "OUTPUT"], ["rm", FILTER_PIN]], allow=["socket"]),
         go("kprobe", "do_nanosleep", "kprobe/do_nanosleep"),
         go("tracepoint", "sched/sched_switch", "tp/sched/sched_switch"),
         go("xdp", DEVICE, f"xdp@{DEVICE}"),
