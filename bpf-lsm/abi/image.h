@@ -1,9 +1,9 @@
 // The policy image: one compiled policy, as the manager writes it and the kernel part reads it.
 //
 // It is a flat value of fixed size, the only element of a frozen array map. Every dimension of a
-// decision looks up a bit vector (bit i stands for rule i), so a decision takes one step for each 64
-// rules. Offsets and sizes are asserted below; tests/unit/bpf-lsm compares them with the BTF of the
-// built object. All integers are little-endian, as on every host we support.
+// decision looks up a bit vector (bit i stands for rule i), so a decision takes one step for each
+// 64 rules. Offsets and sizes are asserted below; tests/unit/bpf-lsm compares them with the BTF of
+// the built object. All integers are little-endian, as on every host we support.
 //
 // Written only by policy/image/compile.cpp, read by decide.h. Change the layout: raise
 // BW_IMAGE_ABI.
