@@ -14,7 +14,7 @@ int BPF_PROG(see_cgroup, int fd) {
 SEC("fexit/perf_event_get")
 int BPF_PROG(see_perf_event, __u32 fd) {
   struct file* file = returned(ctx);
-  return is_error(file) ? 0 : see_object(fd, BPF_CORE_READ(file, private_data));
+  return watched_attachment(file) ? see_object(fd, BPF_CORE_READ(file, private_data)) : 0;
 }
 
 SEC("fexit/bpf_map_get")

@@ -24,9 +24,8 @@ namespace bpfwarden::loader {
 namespace {
 
 Error not_saved(Error error) {
-  error = std::move(error).within("the policy is active, but not saved for the next boot");
-  if (error.hint.empty()) error.hint = "then `bpfwarden confirm` saves it";
-  return error;
+  return left_to_confirm(std::move(error), "the policy is active, but not saved for the next boot",
+                         "then `bpfwarden confirm` saves it");
 }
 
 Status require_kernel() {
@@ -159,11 +158,10 @@ bool names_files_as_now(const bw_image& image) {
 std::optional<Applied> already_active(const ActivePolicy& active, const bw_image& image) {
   if (!same_policy(*active.generation.image, image)) return std::nullopt;
   if (!is_sealed(active.word) && !names_files_as_now(*active.generation.image)) return std::nullopt;
-  const auto ring = keyring::find_ring(kRingName);
   // Another ring under that name has displaced ours: apply again.
-  if (!ring || *ring != active.generation.image->sealed.ring) return std::nullopt;
+  if (!is_published(*active.generation.image)) return std::nullopt;
   return Applied{.generation = active.generation.number,
-                 .ring = *ring,
+                 .ring = active.generation.image->sealed.ring,
                  .first = false,
                  .unchanged = true,
                  .confirm_within = seconds_left(active.word, boot_time_ns()),
@@ -181,6 +179,17 @@ Error kept_by_others(Error error) {
 }
 
 }  // namespace
+
+bool is_published(const bw_image& image) {
+  const auto ring = keyring::find_ring(kRingName);
+  return ring && *ring == image.sealed.ring;
+}
+
+Error left_to_confirm(Error error, std::string_view undone, const char* how) {
+  error = std::move(error).within(undone);
+  if (error.hint.empty()) error.hint = how;
+  return error;
+}
 
 Status keep_for_boot(const Applied& applied, const bw_image& image) {
   if (applied.confirm_within != 0) return {};  // confirm() does

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "keyring/kernel_keyring.h"
@@ -44,6 +45,14 @@ struct Applied {
 
 // Whether apply() would do anything: false where this very policy is active, with its keyring.
 [[nodiscard]] Result<bool> would_change(const CheckedPolicy& checked);
+
+// Whether loaders find the keyring of this image: not where a run was ended before, or another ring
+// has displaced it.
+[[nodiscard]] bool is_published(const bw_image& image);
+
+// Of a run that has made its policy decide, and then failed: `undone` says what, and `how` names
+// confirm(), which makes up for it.
+[[nodiscard]] Error left_to_confirm(Error error, std::string_view undone, const char* how);
 
 // For those who hold the Lock and may take a version back.
 [[nodiscard]] Result<Applied> apply_locked(const CheckedPolicy& checked,

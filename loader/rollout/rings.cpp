@@ -64,10 +64,9 @@ Result<PolicyRing> adopt_or_make_ring(const CompiledPolicy& compiled) {
 Status publish_policy_ring(keyring::KeySerial serial) {
   auto published = keyring::publish_ring(serial);
   if (published) return {};
-  Error error = std::move(published).error().within(
-      "the policy is active, but its keyring could not be published");
-  if (error.hint.empty()) error.hint = "then `bpfwarden confirm` publishes it";
-  return std::unexpected(std::move(error));
+  return std::unexpected(left_to_confirm(
+      std::move(published).error(), "the policy is active, but its keyring could not be published",
+      "then `bpfwarden confirm` publishes it"));
 }
 
 }  // namespace bpfwarden::loader

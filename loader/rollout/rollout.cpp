@@ -57,8 +57,7 @@ Result<Applied> return_to_fallback(const ActivePolicy& active) {
 bool is_left_undone(const ActivePolicy& active) {
   if (has_saved_for_boot() && !is_saved_for_boot(*active.generation.image)) return true;
   const auto owner = read_generation(active.pins.generations.get(), active.word.ring_owner);
-  const auto ring = keyring::find_ring(kRingName);
-  return owner && *owner && (!ring || *ring != (*owner)->image->sealed.ring);
+  return owner && *owner && !is_published(*(*owner)->image);
 }
 
 Result<Applied> finish_active(ActivePolicy active, const Progress& progress) {

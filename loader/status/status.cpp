@@ -132,8 +132,7 @@ Result<std::optional<KernelStatus>> read_status() {
                          .closings = {},
                          .kernel = abilities_of_kernel()};
   status.closings = read_closings(*status.generation.image);
-  const auto ring = keyring::find_ring(kRingName);
-  if (ring && *owner && *ring == (*owner)->image->sealed.ring) status.keyring = *ring;
+  if (*owner && is_published(*(*owner)->image)) status.keyring = (*owner)->image->sealed.ring;
   if (const auto residents = count_residents()) status.residents = *residents;
   return status;
 }
