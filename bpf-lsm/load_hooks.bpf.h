@@ -35,8 +35,7 @@ static __always_inline void forget_last_call(int command, union bpf_attr* attr, 
   if (!kernel) end_run(note);
   if (is_load) {
     note->signature.under_way = is_signed;
-    note->signature.by.evidence = BW_EVIDENCE_NONE;
-    note->signature.wanted_key_length = 0;
+    forget_signer(note);
   }
 }
 
@@ -90,11 +89,27 @@ static __always_inline void verify_here(struct task_note* note, struct bpf_prog*
   note->signature.error = (__u16)verify_load((__u64)BPF_CORE_READ(prog, aux), by_kernel);
 }
 
+// Refused, and by what an unknown signer may not do: it might come out otherwise, were it seen.
+static __always_inline bool lacks_evidence(const struct bw_program* record,
+                                           const struct task_note* note) {
+  const struct bw_decision* decision = &record->decision;
+  if (!(record->flags & BW_PROGRAM_SIGNED) || note->signature.seen == SEEN_ALL) return false;
+  return bw_refused(decision) &&
+         (decision->cause == BW_CAUSE_RULE || decision->cause == BW_CAUSE_DEFAULT);
+}
+
+static __always_inline void refuse_for_now(const struct bw_image* image, struct bw_program* record,
+                                           struct bpf_prog* prog) {
+  deny_now(image, BW_CAUSE_SIGNER_UNSEEN, record);
+  if (verifies_here()) give_map_back((__u64)BPF_CORE_READ(prog, aux));
+}
+
 // What a refused load gets.
-static __always_inline int answer_load(const struct task_note* note, int refused) {
-  __u32 error = verifies_here() ? note->signature.error : 0;
+static __always_inline int answer_load(const struct task_note* note,
+                                       const struct bw_program* record, int refused) {
+  __u32 error = errno_of(note, record);
   int answer = 0;
-  if (!error || !refused) return refused;
+  if (!refused) return 0;
   barrier_var(error);
   if (error > 4095) return -EPERM;
   barrier_var(answer);  // or clang negates, of which the verifier keeps no bounds
@@ -118,11 +133,12 @@ static __always_inline int judge_load(struct bpf_prog* prog, union bpf_attr* att
   record->loading_task = (__u64)bpf_get_current_task_btf();
   note_open(record, image);
   record->decision = judge(image, &record->facts);
+  if (lacks_evidence(record, note)) refuse_for_now(image, record, prog);
   name_decision(record, image);
   compare_load(record, note, prog, keyring_of(attr, note));
   if (!bw_refused(&record->decision)) remember(record, image, prog);
   if (waits_for_verifier(record, image)) return postpone(note, image, prog);
-  return answer_load(note, conclude(BW_HOOK_PROG_LOAD, record, image, prog));
+  return answer_load(note, record, conclude(BW_HOOK_PROG_LOAD, record, image, prog));
 }
 
 SEC("lsm.s/bpf_prog_load")

@@ -11,6 +11,13 @@ struct call_note {
   __u32 reserved;
 };
 
+// signature_note.seen, of the two functions that are traced. The kernel may skip who traces them.
+enum {
+  SEEN_KEY = 1,
+  SEEN_SIGNERS = 2,
+  SEEN_ALL = SEEN_KEY | SEEN_SIGNERS,
+};
+
 // A load with a signature, from the system call to the decision: what the kernel has verified of
 // it. Evidence of signature_hooks.bpf.h.
 struct signature_note {
@@ -18,6 +25,7 @@ struct signature_note {
   __s32 key_serial;
   __u64 verified_sig;               // address of the public_key_signature that verified
   struct bw_signed_by by;           // whose keys stand behind it
+  __u32 seen;                       // SEEN_*: asked for what has verified, whatever that is worth
   struct bw_key passing;            // one key of the chain
   __u8 wanted_key[BW_KEY_ID_SIZE];  // that no keyring has: see bw_event
   __u32 wanted_key_length;
@@ -172,6 +180,12 @@ struct {
   __type(key, int);
   __type(value, struct task_note);
 } notes SEC(".maps");
+
+static __always_inline void forget_signer(struct task_note* note) {
+  note->signature.by.evidence = BW_EVIDENCE_NONE;
+  note->signature.seen = 0;
+  note->signature.wanted_key_length = 0;
+}
 
 static __always_inline struct task_note* task_note(__u64 flags) {
   return bpf_task_storage_get(&notes, bpf_get_current_task_btf(), 0, flags);

@@ -86,7 +86,9 @@ BW_STATIC_ASSERT(__builtin_offsetof(struct bw_image, rules) % 8 == 0, "rules are
 
 // What outlives the generation that decided.
 static __always_inline void name_decision(struct bw_program* record, const struct bw_image* image) {
-  const __u32 rule = record->decision.rule, slot = record->facts.signer;
+  const __u32 slot = record->facts.signer;
+  __u32 rule = record->decision.rule;
+  barrier_var(rule);  // or clang checks one copy of it and uses another
   __builtin_memset(&record->rule, 0, sizeof(record->rule));
   __builtin_memset(record->signer_key, 0, sizeof(record->signer_key));
   __builtin_memset(record->signer_name, 0, sizeof(record->signer_name));

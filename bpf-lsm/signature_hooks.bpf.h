@@ -15,7 +15,9 @@ static __always_inline int note_verified(const struct key* key,
       note->signature.verified_sig == (__u64)sig && !ret)
     return 0;
   note->signature.by.evidence = BW_EVIDENCE_NONE;
-  if (ret || !is_public_key(key)) return 0;
+  if (ret) return 0;
+  note->signature.seen |= SEEN_KEY;
+  if (!is_public_key(key)) return 0;
   const struct public_key* public = BPF_CORE_READ(key, payload.data[0]);
   note_public_key(&note->signature.by.verified, public);
   if (!note->signature.by.verified.length) return 0;
@@ -43,7 +45,9 @@ static __always_inline int note_signer(struct pkcs7_message* message, int ret) {
   struct task_note* note = task_note(0);
   if (!note || !note->signature.under_way) return 0;
   if (ret == -ENOKEY) note_wanted_key(note, message);
-  if (ret || note->signature.by.evidence != BW_EVIDENCE_VERIFIED) return 0;
+  if (ret) return 0;
+  note->signature.seen |= SEEN_SIGNERS;
+  if (note->signature.by.evidence != BW_EVIDENCE_VERIFIED) return 0;
   struct pkcs7_signed_info* info = message->signed_infos;
   if (!info || BPF_CORE_READ(info, next)) return 0;
   struct x509_certificate* signer = BPF_CORE_READ(info, signer);

@@ -30,5 +30,6 @@ enum bw_cause {
   BW_CAUSE_ORDER_REFUSED = 25,       // a signed policy that may not take the active one's place
   BW_CAUSE_HARDENED = 26,            // a module, a kernel, or raw access to it: [harden]
   BW_CAUSE_SIGNATURE_REJECTED = 27,  // verified by bpfwarden, where the kernel cannot: not good
+  BW_CAUSE_SIGNER_UNSEEN = 28,       // the programs that see who signed were skipped: try again
   BW_CAUSES,
 };

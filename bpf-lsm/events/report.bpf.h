@@ -23,6 +23,7 @@ static __always_inline bool is_silent(const struct bw_image* image,
 // What the caller gets.
 static __always_inline __u32 errno_of(const struct task_note* note,
                                       const struct bw_program* record) {
+  if (record->decision.cause == BW_CAUSE_SIGNER_UNSEEN) return EAGAIN;
   if (!verifies_here() || !note) return EPERM;
   return record->decision.cause == BW_CAUSE_SIGNATURE_REJECTED ? note->signature.error : EPERM;
 }

@@ -88,8 +88,7 @@ static __always_inline int verify_in_slot(__u32 index, struct task_note* note, _
   }
   if (error) return error;
   note->signature.under_way = 1;
-  note->signature.by.evidence = BW_EVIDENCE_NONE;
-  note->signature.wanted_key_length = 0;
+  forget_signer(note);
   error = -ask_kernel(slot, end, size, note->signature.keyring);
   note->signature.under_way = 0;
   note->signature.verified_here = !error;

@@ -80,6 +80,16 @@ static __always_inline int claim_made_map(struct task_note* note, __u64 aux) {
   return BW_LOAD_SHARED_MAP;
 }
 
+// Of a load that is refused and may be tried again, with the same map.
+static __always_inline void give_map_back(__u64 aux) {
+  const __u64* claimed = bpf_map_lookup_elem(&claims, &aux);
+  if (!claimed) return;
+  const __u64 key = *claimed;
+  struct signed_map* made = bpf_map_lookup_elem(&signed_maps, &key);
+  bpf_map_delete_elem(&claims, &aux);
+  if (made) __sync_val_compare_and_swap(&made->owner, aux, 0);
+}
+
 // ---- Who uses them ------------------------------------------------------------------------------
 
 static __always_inline bool is_of_other(const struct bpf_map* map, __u64 aux) {

@@ -19,7 +19,7 @@
  *   E2BIG         longer than BPFWARDEN_SIGNATURE_SIZE; instructions and map are too long
  *   EPERM         a policy denies the program (`bpfwarden why`), or the map is not frozen
  * and by bpfwarden alone:
- *   EAGAIN        too many loads are verified at once: try again
+ *   EAGAIN        too many loads are verified at once, or who signed was not seen: try again
  *   EBUSY         somebody else has the map at the moment: try again
  *   EINVAL        the thread has made no map that the signature could cover
  *   ENOPKG        nobody here verifies signatures: no policy of bpfwarden's is active

@@ -33,7 +33,7 @@ const char* hint_for(int code) {
              "`bpfwarden apply POLICY`";
     case EAGAIN:
     case EBUSY:
-      return "too many loads are verified at once: try again";
+      return "too many loads are verified at once, or on a busy host: try again";
     case EKEYREJECTED:
     case EBADMSG:
       return "the file is not what was signed, or it has no signature of the form that this kernel "
@@ -86,18 +86,18 @@ uint32_t program_id(const Fd& program) {
   return bpf_prog_get_info_by_fd(program.get(), &info, &size) == 0 ? info.id : 0;
 }
 
-// Where the kernel part verifies, it has room for a few at once.
-bool is_full(const Error& error) {
-  return signatures_go_beside(true) && (error.code == EAGAIN || error.code == EBUSY);
+// The kernel part has not seen who signed (EAGAIN); or verifies, and has room for a few at once.
+bool is_worth_another(const Error& error) {
+  return error.code == EAGAIN || (error.code == EBUSY && signatures_go_beside(true));
 }
 
-Result<Fd> until_there_is_room(const std::function<Result<Fd>()>& load) {
+Result<Fd> again_and_again(const std::function<Result<Fd>()>& load) {
   constexpr auto longest = std::chrono::milliseconds(200);
   constexpr int most = 100;
   auto pause = std::chrono::milliseconds(1);
   for (int tries = 1;; tries++) {
     auto loaded = load();
-    if (loaded || tries == most || !is_full(loaded.error())) return loaded;
+    if (loaded || tries == most || !is_worth_another(loaded.error())) return loaded;
     std::this_thread::sleep_for(pause);
     pause = std::min(2 * pause, longest);
   }
@@ -120,7 +120,7 @@ Result<std::vector<Fd>> run_skeleton(const keyring::Bundle& bundle, int32_t keyr
       .asks_for_hash = self_check};
   const auto map = make_metadata_map(skeleton);
   if (!map) return std::unexpected(map.error());
-  const auto loader = until_there_is_room([&] { return load_loader(skeleton, *map, keyring); });
+  const auto loader = again_and_again([&] { return load_loader(skeleton, *map, keyring); });
   if (!loader) return std::unexpected(loader.error());
   LoaderContext context(bundle.maps.size(), bundle.programs.size());
   const Status ran = run_loader(*loader, context.bytes());
@@ -163,7 +163,7 @@ Result<std::vector<LoadedProgram>> load_program(const keyring::Bundle& bundle, i
     if (id < 0) return fail_errno(-id, "this kernel has no target " + bundle.attach_name);
     attr.attach_btf_id = static_cast<uint32_t>(id);
   }
-  auto made = until_there_is_room([&]() -> Result<Fd> {
+  auto made = again_and_again([&]() -> Result<Fd> {
     bpf_attr once = attr;
     if (Fd fd(load_signed(once)); fd) return fd;
     return refused(errno, bundle.name + ": failed to load the program");

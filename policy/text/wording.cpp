@@ -135,6 +135,12 @@ constexpr std::array<CauseEntry, BW_CAUSES> kCauses = {{
      "what is loaded; EAGAIN: too many loads at once, try again; E2BIG: too long; EPERM or EINVAL: "
      "the map is not frozen, somebody else has it, or there is none. `bpfwarden run FILE` loads it "
      "as it has to be."},
+    {"signer-unseen", CauseClass::derived,
+     "the kernel has skipped the programs that see who signed, as it does where tasks are "
+     "interrupted in them, so the signature counts as nobody's",
+     "Load it again: that is what EAGAIN asks for, and libbpf and `bpfwarden run` do so by "
+     "themselves. Where it comes again and again, `bpfwarden status` says whether all hooks are "
+     "there, and `bpfwarden_evidence_skipped_total` of `bpfwarden metrics` how often that is."},
 }};
 
 constexpr std::array<std::string_view, BW_ROUTES> kRoutes = {"",

@@ -20,6 +20,13 @@ allow = ["socket"]
 signature = "unsigned"
 )";
 
+constexpr const char* kSignedRules = R"(
+[[rules]]
+name = "network team"
+allow = ["xdp"]
+signed-by = ["netops"]
+)";
+
 std::string first_line(const Ran& ran) { return ran.output.substr(0, ran.output.find('\n')); }
 
 // The kernel detaches it from a work queue.
@@ -31,6 +38,22 @@ bool is_gone_soon(const std::string& hook) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return false;
+}
+
+void take_away(const std::string& hook) {
+  REQUIRE(::unlink((std::string(kPins) + "link_" + hook).c_str()) == 0);
+  REQUIRE(is_gone_soon(hook));
+}
+
+void check_unseen(Warden& warden, const Load& request) {
+  (void)warden.events();
+  CHECK(load(request).error == EAGAIN);
+  auto told = warden.events();
+  std::erase_if(told, [](const auto& event) { return event["cause"] != "signer-unseen"; });
+  REQUIRE(told.size() == 1);
+  CHECK(told.front()["errno"] == EAGAIN);
+  CHECK(told.front()["refused"] == true);
+  CHECK(says(run("bpfwarden why"), "Load it again"));
 }
 
 void all_is_well(size_t hooks) {
@@ -93,6 +116,35 @@ TEST_CASE("attack_take_hooks_away_unnoticed", "[vm][attack][kernel][kernel:signa
   REQUIRE(run("bpfwarden off").status == 0);
   warden.apply("enforce", kRules);
   all_is_well(hooks);
+}
+
+// As where the kernel skips them: what is missing makes no signer, and no refusal for good.
+TEST_CASE("attack_take_away_who_sees_the_signer", "[vm][attack][kernel][kernel:signature_attr]") {
+  Warden warden;
+  for (const std::string traced : {"note_verified_key", "note_sole_signer"}) {
+    INFO(traced);
+    warden.apply("enforce", kSignedRules);
+    const Load genuine = Load().signed_by(warden.netops(), warden.ring());
+    const Load foreign = Load().signed_by(warden.stranger(), warden.ring());
+    const Skeleton skeleton = {.bundle = sign_object("xdp_pass", warden.netops())};
+    const Attempt map = skeleton.create_map();
+    REQUIRE(map.error == 0);
+    CHECK(load(genuine).error == 0);
+    take_away(traced);
+    CHECK(load(genuine).error == 0);  // two stand there
+    take_away(traced + "_too");
+    check_unseen(warden, genuine);
+    CHECK(skeleton.load_loader(map.fd, warden.ring()).error == EAGAIN);
+    CHECK(skeleton.load_loader(map.fd, warden.ring()).error == EAGAIN);  // the map is still its own
+    CHECK(load({}).error == EPERM);
+    CHECK(load(foreign).error == ENOKEY);
+    REQUIRE(run("bpfwarden off").status == 0);
+  }
+  // Where unknown signers may load, nobody misses it.
+  warden.apply("enforce", "", "allow");
+  take_away("note_sole_signer");
+  take_away("note_sole_signer_too");
+  CHECK(load(Load().signed_by(warden.netops(), warden.ring())).error == 0);
 }
 
 }  // namespace bpfwarden::vm
