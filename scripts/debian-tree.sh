@@ -8,7 +8,7 @@ trixie=$deps/trixie
 tree_packages() {
   # The last three lines: what a test script needs, what docs/signing.md does, and the libraries of
   # bpfwarden and bpftool.
-  printf '%s\n' bpftrace libbpf-tools xdp-tools iproute2 iptables ply crun runc \
+  printf '%s\n' bpftrace libbpf-tools xdp-tools iproute2 iptables ply crun runc bpftune \
     bash coreutils sed grep gawk iputils-ping python3-minimal libpython3-stdlib \
     keyutils openssl softhsm2 libengine-pkcs11-openssl llvm-19 \
     libkeyutils1 libelf1t64 libssl3t64 libstdc++6 libmnl0 libsystemd0 zlib1g

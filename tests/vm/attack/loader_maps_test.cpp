@@ -18,6 +18,7 @@
 #include "dawdle.skel.h"
 #include "loader/bundles/light_skeleton.h"
 #include "loader/bundles/run_bundle.h"
+#include "loader/bundles/signed_load.h"
 #include "loader/kernel/syscall.h"
 #include "tests/vm/attack/control.h"
 #include "tests/vm/helpers/scene.h"
@@ -176,8 +177,14 @@ void check_is_kept(Take take) {
   CHECK(tally->asked > 0);
   CHECK(tally->not_there > 0);
   CHECK(tally->failed_otherwise == 0);
-  CHECK(std::ranges::none_of(warden.events(),
-                             [](const auto& event) { return event["refused"] == true; }));
+  // Where bpfwarden verifies what covers a map, a look at that moment has the loader try again.
+  const bool may_be_busy = loader::signatures_go_beside(true);
+  auto refused = warden.events();
+  std::erase_if(refused, [&](const auto& event) {
+    return event["refused"] != true || (may_be_busy && event["errno"] == EBUSY);
+  });
+  CAPTURE(nlohmann::json(refused).dump());
+  CHECK(refused.empty());
 }
 
 std::vector<uint32_t> map_ids(const Fd& program) {

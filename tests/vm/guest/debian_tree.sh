@@ -18,6 +18,7 @@ debians_go() { # ARGUMENT...
 build_go() { debians_go build -trimpath -o "$1" "$2"; } # FILE SOURCE
 build_go_tests() { debians_go test -c -trimpath -o "$1" "$2"; } # FILE PACKAGE
 build_go_loader() { build_go "$1" "$root/tests/vm/realtools/goloader.go"; } # FILE
+build_hello() { gcc -static -o "$1" "$root/tests/vm/realtools/hello.c"; }    # FILE
 
 # Options of tests/vm/run: bpfwarden in that tree, with the libraries of which Debian 13 has another
 # version than the machine that linked it may have.

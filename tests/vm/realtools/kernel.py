@@ -15,7 +15,8 @@ FENTRY = {"trace_fentry": "fentry", "trace_fexit": "fexit", "modify_return": "fm
 BTF_SIZES = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
              15: (0, 12), 17: (4, 0), 19: (0, 12)}
 FUNCTION = 12
-CGROUP_PLACES = {"cgroup_inet4_connect": "cgroup/connect4", "cgroup_inet_sock_create": "cgroup/sock_create"}
+CGROUP_PLACES = {"cgroup_inet4_connect": "cgroup/connect4", "cgroup_inet_sock_create": "cgroup/sock_create",
+                 "cgroup_device": "cgroup/dev", "cgroup_sock_ops": "sockops", "cgroup_sysctl": "cgroup/sysctl"}
 
 
 @dataclass
@@ -105,7 +106,7 @@ def places_without_link(wanted: set[int]) -> Iterator[tuple[int, str]]:
         for one in cgroup["programs"]:
             if one["id"] in wanted:
                 kind = CGROUP_PLACES.get(one["attach_type"], one["attach_type"])
-                yield one["id"], f"{kind}@{cgroup['cgroup'].removeprefix('/sys/fs/cgroup')}"
+                yield one["id"], f"{kind}@{cgroup['cgroup'].removeprefix('/sys/fs/cgroup') or '/'}"
 
 
 def holders(one: dict) -> set[int]:

@@ -1,9 +1,12 @@
 """The tools: how each is run, when it works, and where its programs must then be attached."""
 
+import json
 import os
 import pty
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -13,11 +16,16 @@ from dataclasses import dataclass, field
 FOLDER = "/opt/realtools"
 DEVICE, PEER = "v0", "10.9.0.2"
 VRF, VRF_CGROUP = "red", "/sys/fs/cgroup/vrf/red"
+CONTAINER, CONTAINER_CGROUP = "/tmp/realtools/container", "/sys/fs/cgroup/container"
 FILTER_PIN = "/sys/fs/bpf/drop_packet"
 CGROUP, OTHER_CGROUP, PIN = "/sys/fs/cgroup/realtools", "/sys/fs/cgroup/elsewhere", "/sys/fs/bpf/refuse_connect"
 # What tools and their libraries load to see what the kernel can do, and what they attach for that.
-PROBES = ["socket", "kprobe/*", "tp/*", "cgroup/sock_create", "kprobe.multi/*", "uprobe.multi/*", "tp_btf/block_rq_insert"]
-TRIALS = ["iter/task_file", "freplace/xdp_pass"]
+PROBES = ["socket", "kprobe/*", "tp/*", "raw_tp/*", "cgroup/sock_create", "kprobe.multi/*", "uprobe.multi/*",
+          "tp_btf/block_rq_insert"]
+TRIALS = ["iter/task_file", "freplace/xdp_pass", "fentry/setup_net", "iter/tcp"]
+TUNED = ["ip_defrag", "ipv6_frag_rcv", *(f"tcp_{f}" for f in (
+    "enter_memory_pressure", "leave_memory_pressure", "sndbuf_expand", "rcv_space_adjust", "init_sock",
+    "syn_flood_action", "init_transfer"))]
 LONGEST = 240  # seconds that a tool may take to do its work: bpftrace under emulation needs 25
 
 
@@ -50,6 +58,12 @@ def vrf_reaches_peer() -> bool:
     """Whether a process in the cgroup of the VRF reaches who is in none: its sockets are bound to nothing."""
     os.makedirs(VRF_CGROUP, exist_ok=True)
     return succeeds("bash", "-c", f"echo $$ >{VRF_CGROUP}/cgroup.procs; exec ping -c 1 -W 1 {PEER}")
+
+
+def container_reads_log() -> bool:
+    """Whether a process in the container's cgroup may open the kernel's log, by a node of this test's own."""
+    os.makedirs(CONTAINER_CGROUP, exist_ok=True)
+    return succeeds("bash", "-c", f"echo $$ >{CONTAINER_CGROUP}/cgroup.procs; exec 3<{CONTAINER}/kmsg")
 
 
 def act() -> None:
@@ -103,6 +117,23 @@ class Tracer(Tool):
             time.sleep(0.5)
 
 
+@dataclass
+class Daemon(Tracer):
+    """Works for a while until it has attached all that it attaches, and does not say when that is."""
+
+    def wait(self, process: subprocess.Popen, printed: bytearray) -> None:
+        super().wait(process, printed)
+        before, now = -1, count_programs()
+        while now != before:
+            time.sleep(20)
+            before, now = now, count_programs()
+
+
+def count_programs() -> int:
+    done = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True)
+    return len(json.loads(done.stdout))
+
+
 def text_of(printed: bytearray) -> str:
     return printed.decode(errors="replace").strip()[-1500:]
 
@@ -147,8 +178,23 @@ class Placed(Tool):
             raise Failed("it still blocks after its removal")
 
 
+def prepare_container() -> None:
+    os.makedirs(f"{CONTAINER}/rootfs", exist_ok=True)
+    shutil.copy("/opt/hello", f"{CONTAINER}/rootfs/hello")
+    os.mknod(f"{CONTAINER}/kmsg", stat.S_IFCHR | 0o600, os.makedev(1, 11))
+    run("crun", "spec", "--bundle", CONTAINER)
+    with open(f"{CONTAINER}/config.json", encoding="utf-8") as file:
+        config = json.load(file)
+    config["process"] |= {"terminal": False, "args": ["/hello", "wait"]}
+    config["linux"]["cgroupsPath"] = "/container"
+    with open(f"{CONTAINER}/config.json", "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
 def prepare() -> None:
-    """Two network namespaces with a cable between them, two cgroups."""
+    """Two network namespaces with a cable between them, two cgroups, a container that only waits."""
+    prepare_container()
+    os.makedirs("/var/run/bpftune", exist_ok=True)
     for cgroup in (CGROUP, OTHER_CGROUP):
         os.makedirs(cgroup, exist_ok=True)
     for command in ("ip netns add peer",
@@ -201,6 +247,10 @@ def all_tools() -> list[Tracer | Placed]:
                     rf"{re.escape(PEER)}\s+9\b"),
         libbpf_tool("biolatency", ["tp_btf/block_rq_issue", "tp_btf/block_rq_complete"], r"-> \d+ +: [1-9]", "1"),
         libbpf_tool("vfsstat", [f"fentry/vfs_{f}" for f in vfs], r"\d\d:\d\d:\d\d: +[1-9]", "1"),
+        Daemon("bpftune", [f"fentry/{f}" for f in TUNED] + [f"fexit/{f}" for f in ("enqueue_to_backlog", "net_rx_action")] +
+               [f"{k}/{f}" for k in ("kprobe", "kretprobe") for f in ("setup_net", "fib6_run_gc")] +
+               ["kprobe/__cgroup_bpf_run_filter_sysctl", "tp_btf/neigh_create", "sockops@/", "cgroup/sysctl@/"],
+               ["bpftune", "-s"], "bpftune works fully", has_threads=True),
         Placed("xdp-loader", [f"xdp@{DEVICE}", "freplace/xdp_dispatcher"],
                [["xdp-loader", "load", "-m", "skb", DEVICE, object_file("drop_xdp")]],
                [["xdp-loader", "unload", DEVICE, "--all"]]),
@@ -216,6 +266,9 @@ def all_tools() -> list[Tracer | Placed]:
                [["bpftool", "prog", "load", object_file("refuse_connect"), PIN],
                 ["bpftool", "cgroup", "attach", CGROUP, "connect4", "pinned", PIN]],
                [["bpftool", "cgroup", "detach", CGROUP, "connect4", "pinned", PIN], ["rm", PIN]], cgroup_connects),
+        Placed("crun", ["cgroup/dev@/container"],
+               [["sh", "-c", f"crun run --no-pivot --detach --bundle {CONTAINER} waits >{CONTAINER}/said 2>&1"]],
+               [["crun", "delete", "--force", "waits"]], container_reads_log),
         Placed("ip vrf exec", [f"cgroup/sock_create@/vrf/{VRF}"], [["ip", "vrf", "exec", VRF, "true"]],
                [["rmdir", VRF_CGROUP]], vrf_reaches_peer),
         # Of these two the kernel does not tell where they are.
