@@ -130,6 +130,7 @@ BW_INLINE const struct bw_vector* bw_trait_rules(const struct bw_image* image,
 BW_SUBPROGRAM const struct bw_vector* bw_in_force(const struct bw_image* image, __s64 time) {
   __u32 last = 0;
   int i;
+  if (image->period_count <= 1) return &image->periods[0].rules;  // no rule has a date
   bw_for(i, image->period_count) {
     const __u32 n = (__u32)i & (BW_MAX_TIMES - 1);
     if (image->periods[n].from > time) break;
@@ -165,11 +166,12 @@ BW_SUBPROGRAM void bw_match(const struct bw_image* image, const struct bw_facts*
   const int is_loader = (flags & BW_CLASS_LOADER) && facts->signature != BW_SIGNATURE_UNSIGNED &&
                         facts->signer != BW_SIGNER_UNKNOWN;
   const __u64 loader_mask = is_loader ? ~0ULL : 0;
+  const struct bw_vector* named = bw_may(image, facts, BW_NAME_TARGET);
+  const struct bw_vector* placed = bw_may(image, facts, BW_NAME_PLACE);
   int n;
   bw_for(n, bw_rule_words(image)) {
     const __u32 i = (__u32)n & (BW_VECTOR_WORDS - 1);
-    const __u64 target = bw_may(image, facts, BW_NAME_TARGET)->words[i] &
-                         bw_may(image, facts, BW_NAME_PLACE)->words[i];
+    const __u64 target = named->words[i] & placed->words[i];
     if (!((target | loader_mask) & in_force->words[i])) continue;  // none has a say
     const __u64 who = signature->words[i] & signer->words[i] & in_force->words[i] &
                       bw_sure(image, facts, BW_NAME_EXE)->words[i] &
@@ -270,7 +272,6 @@ BW_INLINE struct bw_decision bw_denial(const struct bw_image* image, __s64 time,
 BW_INLINE struct bw_decision bw_decide(const struct bw_image* image, struct bw_facts* facts) {
   struct bw_decision decision = {};
   struct bw_first first = {BW_NO_RULE, BW_NO_RULE, BW_NO_RULE, BW_NO_RULE};
-  int n;
   facts->load_class = (__u16)bw_class_of(image, facts->prog_type, facts->attach_type);
   const __u32 fixed = bw_fixed_cause(image, facts);
   if (fixed != BW_CAUSE_RULE) {
@@ -279,10 +280,8 @@ BW_INLINE struct bw_decision bw_decide(const struct bw_image* image, struct bw_f
     return decision;
   }
 
-  bw_for(n, BW_NAMES) {
-    const __u32 dimension = (__u32)n;
-    if (dimension < BW_NAMES) facts->found[dimension] = bw_look_up(image, facts, dimension);
-  }
+  for (__u32 dimension = 0; dimension < BW_NAMES; dimension++)
+    facts->found[dimension] = bw_look_up(image, facts, dimension);
   bw_match(image, facts, &first);
   decision.load_class = facts->load_class;
   decision.rule = BW_NO_RULE;

@@ -55,12 +55,15 @@ BW_INLINE __u64 bw_hash_finish(__u64 hash, __u32 is_prefix) {
 // Of the word that a name of this length ends in: the bytes that are the name's.
 BW_INLINE __u64 bw_rest_mask(__u32 length) { return ~(~0ULL << (8 * (length % 8))); }
 
-// Of a whole name: by words, an eighth of the steps. Prefixes may end at any byte.
+// Of a whole name: by words, an eighth of the steps. Prefixes may end at any byte. In the kernel a
+// loop that ends at once is not free, and most names of devices are shorter than a word.
 BW_INLINE __u64 bw_hash_words(__u64 hash, const __u64* words, __u32 length) {
   BW_OPAQUE(length);  // clang knows that it is short, and would leave out what shows the verifier
   const __u32 last = (length / 8) & (BW_NAME_WORDS - 1);
   int i;
-  bw_for(i, length / 8) hash = bw_hash_key_word(hash, words[(__u32)i & (BW_NAME_WORDS - 1)]);
+  if (length >= 8) {
+    bw_for(i, length / 8) hash = bw_hash_key_word(hash, words[(__u32)i & (BW_NAME_WORDS - 1)]);
+  }
   return bw_hash_key_word(hash, words[last] & bw_rest_mask(length));
 }
 
@@ -70,9 +73,11 @@ BW_INLINE int bw_begins_with(const struct bw_name* name, const struct bw_pattern
                              __u32 length) {
   const __u32 last = (length / 8) & (BW_NAME_WORDS - 1);
   int i;
-  bw_for(i, length / 8) {
-    const __u32 n = (__u32)i & (BW_NAME_WORDS - 1);
-    if (pattern->name[n] != name->words[n]) return 0;
+  if (length >= 8) {
+    bw_for(i, length / 8) {
+      const __u32 n = (__u32)i & (BW_NAME_WORDS - 1);
+      if (pattern->name[n] != name->words[n]) return 0;
+    }
   }
   return ((pattern->name[last] ^ name->words[last]) & bw_rest_mask(length)) == 0;
 }
@@ -112,28 +117,36 @@ BW_INLINE int bw_has_prefixes(const struct bw_class_info* info) {
   return (info->prefix_lengths[0] | info->prefix_lengths[1]) != 0;
 }
 
-// The exact name, else the longest prefix, else none.
-BW_SUBPROGRAM const struct bw_pattern* bw_find(const struct bw_image* image, __u32 name_class,
-                                               const struct bw_name* name) {
+BW_SUBPROGRAM const struct bw_pattern* bw_search(const struct bw_image* image, __u32 name_class,
+                                                 const struct bw_name* name) {
   const struct bw_class_info* info = &image->classes[name_class & (BW_CLASSES - 1)];
   const struct bw_pattern *longest = 0, *found;
   const __u64 start = bw_hash_start(image->hash_seed, name_class);
   struct bw_probe probe = {start, name_class, 1, 0};
   const __u32 length = name->length;
   int i;
-  if (length >= BW_NAME_SIZE || !(info->flags & BW_CLASS_PATTERNS)) return 0;
-  bw_for(i, bw_has_prefixes(info) ? length : 0) {
-    probe.hash = bw_hash_byte(probe.hash, name->bytes[(__u32)i & (BW_NAME_SIZE - 1)]);
-    probe.length = (__u32)i + 1;
-    if (!bw_has_prefix_of(info, probe.length)) continue;
-    found = bw_find_one(image, name, &probe);
-    if (found) longest = found;
+  if (length >= BW_NAME_SIZE) return 0;
+  if (bw_has_prefixes(info)) {
+    bw_for(i, length) {
+      probe.hash = bw_hash_byte(probe.hash, name->bytes[(__u32)i & (BW_NAME_SIZE - 1)]);
+      probe.length = (__u32)i + 1;
+      if (!bw_has_prefix_of(info, probe.length)) continue;
+      found = bw_find_one(image, name, &probe);
+      if (found) longest = found;
+    }
   }
   probe.hash = bw_hash_words(start, name->words, length);
   probe.is_prefix = 0;
   probe.length = length;
   found = bw_find_one(image, name, &probe);
   return found ? found : longest;
+}
+
+// The exact name, else the longest prefix, else none.
+BW_INLINE const struct bw_pattern* bw_find(const struct bw_image* image, __u32 name_class,
+                                           const struct bw_name* name) {
+  const struct bw_class_info* info = &image->classes[name_class & (BW_CLASSES - 1)];
+  return info->flags & BW_CLASS_PATTERNS ? bw_search(image, name_class, name) : 0;
 }
 
 #ifndef __bpf__

@@ -26,8 +26,7 @@ static __always_inline __u32 first_mount_namespace(void) {
 // Puts the `depth` names of note->paths.components into note->paths.joined as a path, root first.
 // Each is read where the last one ended. Left unknown if something cannot be read or does not fit.
 // A global function, which the verifier walks through once.
-__noinline int join_components(__u32 depth) {
-  struct task_note* note = task_note(0);
+__noinline int join_components(struct task_note* note, __u32 depth) {
   __u32 length = 0;
   int i;
   if (!note) return 0;
@@ -148,7 +147,7 @@ static __always_inline int find_path(struct task_note* note, const struct bw_ima
   const __u32 device = BPF_CORE_READ(dentry, d_sb, s_dev);
   const int depth = count_components(note, dentry);
   if (depth < 0 || has_ended(device, image->mounts_read_ns)) return 0;
-  join_components((__u32)depth);
+  join_components(note, (__u32)depth);
   if (!note->paths.joined.known) return 0;
   if (!depth) note->paths.joined.length = 0;  // is_at_or_below() knows the root by the empty path
   bpf_for(i, 0, (int)image->mount_count) {

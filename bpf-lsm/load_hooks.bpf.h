@@ -191,6 +191,7 @@ static __always_inline void report_rejection(struct task_note* note, int error) 
   struct bw_event* event =
       begin_event(BW_HOOK_OBSERVED, generation, &refused, 0, (__u32)error << SUM_ERROR);
   if (!event) return;
+  clear_names(event);
   event->refused = 1;
   event->error = error;
   event->generation = generation;

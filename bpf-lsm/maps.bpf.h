@@ -199,16 +199,20 @@ static __always_inline __u64 deciding_generation(const struct bw_control* word) 
   return bpf_ktime_get_boot_ns() < word->confirm_by_ns ? generation : word->fallback;
 }
 
-static __always_inline const struct bw_image* active_image(__u64* generation) {
+static __always_inline __u64 active_generation(void) {
   const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  if (!word) return 0;
-  *generation = deciding_generation(word);
+  return word ? deciding_generation(word) : 0;
+}
+
+static __always_inline const struct bw_image* active_image(__u64* generation) {
+  *generation = active_generation();
   return image_of(*generation);
 }
 
 static __always_inline const struct bw_image* staged_image(void) {
-  const struct bw_control* word = is_asleep() ? 0 : bpf_map_lookup_elem(&control, ARRAY_ZERO);
-  return word ? image_of(*(volatile const __u64*)&word->staged) : 0;
+  const struct bw_control* word = bpf_map_lookup_elem(&control, ARRAY_ZERO);
+  const __u64 staged = word ? *(volatile const __u64*)&word->staged : 0;
+  return staged && !is_asleep() ? image_of(staged) : 0;
 }
 
 // Whose keyring is published: not always that of the policy that decides.

@@ -89,12 +89,13 @@ static __always_inline void name_decision(struct bw_program* record, const struc
   const __u32 slot = record->facts.signer;
   __u32 rule = record->decision.rule;
   barrier_var(rule);  // or clang checks one copy of it and uses another
-  __builtin_memset(&record->rule, 0, sizeof(record->rule));
   __builtin_memset(record->signer_key, 0, sizeof(record->signer_key));
   __builtin_memset(record->signer_name, 0, sizeof(record->signer_name));
   if (rule < BW_MAX_RULES)
     __builtin_memcpy(&record->rule, __builtin_assume_aligned(&image->rules[rule], 8),
                      sizeof(record->rule));
+  else
+    __builtin_memset(&record->rule, 0, sizeof(record->rule));
   if (slot == BW_SIGNER_UNKNOWN || slot >= BW_MAX_SIGNERS) return;
   const struct bw_signer* signer = &image->signers[slot];
   __builtin_memcpy(record->signer_name, signer->name, sizeof(record->signer_name));

@@ -15,8 +15,7 @@ static __always_inline struct kernfs_node* parent_of(struct kernfs_node* node) {
 }
 
 // The path of a cgroup (v2), a struct kernfs_node, into note->paths.joined.
-__noinline int read_cgroup_path(__u64 address) {
-  struct task_note* note = task_note(0);
+__noinline int read_cgroup_path(struct task_note* note, __u64 address) {
   struct kernfs_node* node = (struct kernfs_node*)address;
   __u32 depth = 0;
   int i;
@@ -29,7 +28,7 @@ __noinline int read_cgroup_path(__u64 address) {
     depth = i + 1;
     node = parent;
   }
-  if (node && depth <= BW_MAX_COMPONENTS) join_components(depth);
+  if (node && depth <= BW_MAX_COMPONENTS) join_components(note, depth);
   return 0;
 }
 
@@ -42,7 +41,7 @@ static __always_inline void read_cgroup_of_task(struct task_note* note) {
     note->paths.joined = note->subject.cgroup_path;
     return;
   }
-  read_cgroup_path((__u64)node);
+  read_cgroup_path(note, (__u64)node);
   note->subject.cgroup_id = note->paths.joined.known ? id : 0;
   note->subject.cgroup_path = note->paths.joined;
 }
@@ -88,8 +87,12 @@ static __always_inline bool is_same_basis(const struct exe_basis* one,
 }
 
 // Into note->paths.found, from there into the note, unless something was renamed meanwhile.
-static __always_inline void find_exe(struct task_note* note, const struct bw_image* image,
-                                     const struct exe_basis* now) {
+static __always_inline void find_exe(struct task_note* note, const struct exe_basis* now) {
+  const struct bw_image* image = image_of(now->generation);
+  if (!image) {
+    forget(&note->paths.found);
+    return;
+  }
   find_path(note, image, (struct dentry*)now->entry);
   note->subject.exe_basis = *now;
   note->subject.exe_path = note->paths.found;
@@ -131,20 +134,20 @@ static __always_inline void tell_nameless(struct bw_name* name, struct dentry* e
 // What is only told may be what was found before: root can have another file in the place of the
 // executable without running it (PR_SET_MM_EXE_FILE), and in that way a basis come again. A global
 // function, which the verifier walks through once.
-__noinline int name_exe(__u32 is_told) {
-  struct task_note* note = task_note(0);
+__noinline int name_exe(struct task_note* note, __u32 is_told) {
   struct file* exe = BPF_CORE_READ(bpf_get_current_task_btf(), mm, exe_file);
-  __u64 generation = 0;
-  const struct bw_image* image = active_image(&generation);
+  const __u64 generation = active_generation();
   struct exe_basis now;
   if (!note) return 0;
-  forget(&note->paths.found);
-  if (!exe || !image) return 0;
+  if (!exe || !generation) {
+    forget(&note->paths.found);
+    return 0;
+  }
   read_basis(&now, exe, generation);
   if (is_told && is_same_basis(&note->subject.exe_basis, &now))
     note->paths.found = note->subject.exe_path;
   else
-    find_exe(note, image, &now);
+    find_exe(note, &now);
   if (flags_of_file((struct dentry*)now.entry) & FILE_DELETED) mark_deleted(&note->paths.found);
   if (is_told && !note->paths.found.known)
     tell_nameless(&note->paths.found, (struct dentry*)now.entry);
@@ -156,11 +159,13 @@ BW_STATIC_ASSERT(__builtin_offsetof(struct later_note, exe) % 8 == 0, "read_exe(
 
 // For an event: empty where the host has no such file, and it is no memfd.
 static __always_inline void read_exe(struct task_note* note, char* exe) {
-  exe[0] = 0;
-  if (!note) return;
-  name_exe(1);
-  if (note->paths.found.known)
-    __builtin_memcpy(__builtin_assume_aligned(exe, 8), note->paths.found.bytes, BW_NAME_SIZE);
+  if (!note) {
+    __builtin_memset(__builtin_assume_aligned(exe, 8), 0, BW_NAME_SIZE);
+    return;
+  }
+  name_exe(note, 1);
+  __builtin_memcpy(__builtin_assume_aligned(exe, 8), note->paths.found.bytes, BW_NAME_SIZE);
+  if (!note->paths.found.known) exe[0] = 0;
 }
 
 // `wanted`: BW_IMAGE_* flags.
@@ -171,7 +176,7 @@ static __always_inline void gather_subject(struct bw_facts* facts, __u32 wanted,
   uid->length = sizeof(__u32);
   uid->known = 1;
   if ((wanted & BW_IMAGE_EXE) && note) {
-    name_exe(0);
+    name_exe(note, 0);
     facts->names[BW_NAME_EXE] = note->paths.found;
   }
   if (wanted & BW_IMAGE_CGROUP) read_cgroup(note, &facts->names[BW_NAME_CGROUP]);

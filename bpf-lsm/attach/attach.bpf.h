@@ -26,15 +26,21 @@ static __always_inline bool asks_at_attach(void) {
   return decides_at_attach(active_image(&generation)) || decides_at_attach(staged_image());
 }
 
-static __always_inline struct task_note* new_attachment(enum bw_route route) {
-  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+// Within a call that the note knows by its stamp.
+static __always_inline struct task_note* begin_attachment(struct task_note* note,
+                                                          enum bw_route route) {
   if (!note) return 0;
   tell_postponed(note, &note->draft);
   __builtin_memset(&note->attachment, 0, sizeof(note->attachment));
   note->attachment.route = route;
   note->attachment.watch.program_fd = NO_DESCRIPTOR;
-  note->call.stamp = call_stamp();
   note->destinations.count = 0;
+  return note;
+}
+
+static __always_inline struct task_note* new_attachment(enum bw_route route) {
+  struct task_note* note = begin_attachment(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE), route);
+  if (note) note->call.stamp = call_stamp();
   return note;
 }
 
@@ -107,7 +113,7 @@ static __always_inline int conclude_attachment(struct bw_program* record, struct
   if (at->more && record->decision.allow) return 0;
   if (at->told && !bw_refused(&record->decision)) return 0;
   at->told = 1;
-  return conclude(BW_HOOK_ATTACH, record, image, prog);
+  return conclude_in(note, BW_HOOK_ATTACH, record, image, prog);
 }
 
 // Resident programs stay as they are; one that went around the warden is refused.
@@ -152,13 +158,25 @@ static __always_inline int refuse_shared(struct bpf_prog* prog) {
   return error_of(conclude_shared((__u64)prog));
 }
 
+// But for what is written anew wherever it becomes active: its place and the rule's name.
+static __always_inline void copy_load(struct bw_program* to, const struct bw_program* from) {
+  const __u32 place = __builtin_offsetof(struct bw_program, facts.names[BW_NAME_PLACE]);
+  const __u32 exe = __builtin_offsetof(struct bw_program, facts.names[BW_NAME_EXE]);
+  const __u32 rule = __builtin_offsetof(struct bw_program, rule);
+  __builtin_memcpy(to, from, place);
+  __builtin_memcpy(&to->facts.names[BW_NAME_EXE], &from->facts.names[BW_NAME_EXE], rule - exe);
+  to->staged_generation = from->staged_generation;
+  to->staged_signer = from->staged_signer;
+  to->raced = from->raced;
+}
+
 // What was noted of the program at its load, into note->draft. False if nothing was.
 static __always_inline bool recall(struct task_note* note, struct bpf_prog* prog) {
   __u64 key = (__u64)BPF_CORE_READ(prog, aux);
   note->draft.decision.allow = 0;
   const struct bw_program* known = bpf_map_lookup_elem(&programs, &key);
   if (!known) return false;
-  copy_record(&note->draft, known);
+  copy_load(&note->draft, known);
   return true;
 }
 
@@ -205,9 +223,8 @@ static __always_inline struct bw_decision weigh(struct bpf_prog* prog) {
 // Judges the program at note->attachment, whose `more` says that others of its targets follow.
 // Returns -EPERM or 0. A global function, for which the verifier has no pointers: `address` is that
 // of a struct bpf_prog.
-__noinline int judge_attachment(__u64 address) {
+__noinline int judge_attachment(struct task_note* note, __u64 address) {
   struct bpf_prog* prog = (struct bpf_prog*)address;
-  struct task_note* note = task_note(0);
   __u64 generation = 0;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   struct bw_program* record = &note->draft;
@@ -226,6 +243,6 @@ __noinline int judge_attachment(__u64 address) {
   return conclude_attachment(record, note, image, prog);
 }
 
-static __always_inline int judge_program(struct bpf_prog* prog) {
-  return error_of(judge_attachment((__u64)prog));
+static __always_inline int judge_program(struct task_note* note, struct bpf_prog* prog) {
+  return error_of(judge_attachment(note, (__u64)prog));
 }

@@ -59,7 +59,7 @@ static __always_inline void name_device_at(__u32 ifindex) {
 }
 
 static __always_inline void name_cgroup(struct task_note* note, struct kernfs_node* node) {
-  read_cgroup_path((__u64)node);
+  read_cgroup_path(note, (__u64)node);
   if (note->paths.joined.known) note->attachment.place = note->paths.joined;
 }
 

@@ -61,17 +61,17 @@ static __always_inline bool has_program(enum bw_route route, union bpf_attr* att
 }
 
 // A call that names nothing is not judged.
-static __always_inline bool is_about_nothing(enum bw_route route, union bpf_attr* attr) {
+static __always_inline bool is_about_nothing(const struct task_note* note, enum bw_route route,
+                                             union bpf_attr* attr) {
   if (route == BW_ROUTE_MAP_UPDATE) return !has_program(route, attr);
-  if (!shares_files()) return !task_note(0) && !has_program(route, attr);
+  if (!shares_files()) return !note && !has_program(route, attr);
   return !has_program(route, attr) && passes_unjudged(descriptor_of(route, attr));
 }
 
 // Of what a program of its own makes active. A global function, which the verifier walks through
 // once, however the call came here; `address` is that of the attributes.
-__noinline int judge_by_route(__u64 address, __u32 route) {
+__noinline int judge_by_route(struct task_note* note, __u64 address, __u32 route) {
   union bpf_attr* attr = bpf_core_cast((const void*)address, union bpf_attr);
-  struct task_note* note = task_note(0);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   switch (route) {
     case BW_ROUTE_LINK_CREATE:
@@ -94,10 +94,11 @@ static __always_inline int judge_call(int command, union bpf_attr* attr, __u64 a
                                       bool kernel) {
   const enum bw_route route = route_of(command);
   if (route == BW_ROUTE_NONE || !asks_at_attach()) return 0;
-  if (is_about_nothing(route, attr))
+  struct task_note* note = task_note(0);  // stamped as the call began, if there is one
+  if (is_about_nothing(note, route, attr))
     return route == BW_ROUTE_MAP_UPDATE ? 0 : answer_nothing(descriptor_of(route, attr));
-  struct task_note* note = new_attachment(route);
+  note = note ? begin_attachment(note, route) : new_attachment(route);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   if (route == BW_ROUTE_MAP_UPDATE) return judge_map_update(note, attr, kernel);
-  return error_of(judge_by_route(address, route));
+  return error_of(judge_by_route(note, address, route));
 }

@@ -75,7 +75,7 @@ __noinline int judge_operations(__u64 address) {
     struct bpf_prog* prog = link ? BPF_CORE_READ(link, prog) : 0;
     if (!prog) continue;
     note->attachment.more = (__u32)i + 1 < count;
-    if (judge_attachment((__u64)prog)) return -EPERM;
+    if (judge_attachment(note, (__u64)prog)) return -EPERM;
   }
   return 0;
 }
@@ -124,7 +124,7 @@ static __always_inline int judge_link_update(struct task_note* note, union bpf_a
   if (!link || !prog) return 0;
   note->attachment.attach_type = attach_type_of(link);
   name_place_of_link(note, link);
-  return judge_program(prog);
+  return judge_program(note, prog);
 }
 
 static __always_inline int judge_prog_attach(struct task_note* note, union bpf_attr* attr) {
@@ -136,7 +136,7 @@ static __always_inline int judge_prog_attach(struct task_note* note, union bpf_a
     name_device_at(attr->target_fd);
   else if (goes_to_cgroup(prog))
     watch_object(note, attr->target_fd, name_cgroup_of(note, attr->target_fd));
-  return judge_program(prog);
+  return judge_program(note, prog);
 }
 
 static const __u64 kNamedTracepoints =
@@ -160,7 +160,7 @@ static __always_inline int judge_raw_tracepoint(struct task_note* note, union bp
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
   if (is_of(prog, kNamedTracepoints)) name_raw_tracepoint(note, prog, attr);
-  return judge_program(prog);
+  return judge_program(note, prog);
 }
 
 static __always_inline int judge_run(struct task_note* note, union bpf_attr* attr) {
@@ -169,7 +169,7 @@ static __always_inline int judge_run(struct task_note* note, union bpf_attr* att
   if (!may_name(note, fd, prog)) return refuse_shared(prog);
   if (!prog) return 0;
   note->attachment.attach_type = BPF_CORE_READ(prog, expected_attach_type);
-  return judge_program(prog);
+  return judge_program(note, prog);
 }
 
 // The link has been judged when it was made, perhaps by another policy. Now its program is to run.
@@ -182,5 +182,5 @@ static __always_inline int judge_iterator(struct task_note* note, union bpf_attr
   watch_object(note, fd, link);
   if (!prog || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER) return 0;
   take_point_of_load(&note->attachment, prog);
-  return judge_program(prog);
+  return judge_program(note, prog);
 }

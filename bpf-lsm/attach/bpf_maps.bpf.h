@@ -41,7 +41,7 @@ __noinline int judge_every_fitting(__u64 address) {
     if (!prog || prog == judged || !takes(map, prog)) continue;
     take_point_of_load(&note->attachment, prog);
     const struct bw_decision verdict = weigh(prog);
-    if (bw_refused(&verdict) && judge_attachment((__u64)prog)) return -EPERM;
+    if (bw_refused(&verdict) && judge_attachment(note, (__u64)prog)) return -EPERM;
     judged = prog;
   }
   return 0;
@@ -80,5 +80,5 @@ static __always_inline int judge_map_update(struct task_note* note, union bpf_at
   if (is_shared && !hold_to_end(note)) return refuse_shared(prog);
   note->attachment.watch.awaits = WATCH_PROGRAM;
   take_point_of_load(&note->attachment, prog);
-  return judge_program(prog);
+  return judge_program(note, prog);
 }

@@ -64,7 +64,7 @@ __noinline int judge_targets(__u64 address, __u64 array, __u32 count, __u32 kind
       name_listed(address, array, (__u32)i, kind);
       note->attachment.more = (__u32)i + 1 < count;
     }
-    if (judge_attachment(address)) return -EPERM;
+    if (judge_attachment(note, address)) return -EPERM;
     if (i >= MAX_TARGETS) return 0;
   }
   return 0;

@@ -29,7 +29,7 @@ static __always_inline void report_moved(struct task_note* note, const struct bw
   struct bw_decision* decision = &note->draft.decision;
   const __u8 mode = decision->mode;
   decision->mode = BW_MODE_AUDIT;
-  report_draft(BW_HOOK_ATTACH, image->generation, aux_of(prog), mode);
+  report_draft(note, BW_HOOK_ATTACH, image->generation, aux_of(prog), mode);
 }
 
 static __always_inline void compare_moved(struct task_note* note, struct bpf_prog* prog) {

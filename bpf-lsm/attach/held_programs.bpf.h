@@ -18,13 +18,13 @@ __noinline int judge_everywhere(__u64 address) {
   int i;
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   note->attachment.told = 0;
-  if (!note->destinations.count) return judge_attachment(address);
+  if (!note->destinations.count) return judge_attachment(note, address);
   bpf_for(i, 0, (int)note->destinations.count) {
     const struct destination* to = &note->destinations.to[i & (MAX_DESTINATIONS - 1)];
     if (!goes_there(prog, to)) continue;
     take_destination(note, to);
     note->attachment.told = 0;
-    if (judge_attachment(address)) return -EPERM;
+    if (judge_attachment(note, address)) return -EPERM;
   }
   return 0;
 }

@@ -16,7 +16,7 @@ static __always_inline int judge_opened(struct bpf_link* link) {
   struct task_note* note = new_attachment(BW_ROUTE_ITER_CREATE);
   if (!note) return refuse_blind(BW_HOOK_ATTACH);
   take_point_of_load(&note->attachment, prog);
-  return judge_program(prog);
+  return judge_program(note, prog);
 }
 
 SEC("lsm/file_open")

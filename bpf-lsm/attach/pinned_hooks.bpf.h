@@ -18,7 +18,7 @@ int BPF_PROG(attach_pinned, struct bpf_prog* prog, int ret) {
   at->watch.program_aux = (__u64)BPF_CORE_READ(prog, aux);
   const __u8 shared = at->watch.shared;
   at->watch.shared = 0;
-  const int error = judge_attachment(address);
+  const int error = judge_attachment(note, address);
   at->watch.shared = shared;
   return error_of(error);
 }

@@ -14,7 +14,7 @@ static __always_inline int judge_at_event(struct task_note* note, struct bpf_pro
   const __u64 key = (__u64)BPF_CORE_READ(prog, aux);
   const struct growing_probe probe = {.kind = at->probe, .on_return = at->on_return};
   const bool grows = at->grows;
-  if (judge_program(prog)) return -EPERM;
+  if (judge_program(note, prog)) return -EPERM;
   if (grows) bpf_map_update_elem(&growing, &key, &probe, BPF_ANY);
   return 0;
 }

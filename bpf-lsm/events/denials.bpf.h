@@ -172,8 +172,10 @@ static __always_inline __u64 aux_of(struct bpf_prog* prog) {
 static __always_inline void sum_up(__u32 hook, __u64 generation, __u64 word, __u64 aux,
                                    __u32 known) {
   struct task_note* note = task_note(0);
-  name_exe(1);
-  if (note) read_cgroup_of_task(note);
+  if (note) {
+    name_exe(note, 1);
+    read_cgroup_of_task(note);
+  }
   add_to_sum(hook, generation, word, aux, known);
 }
 

@@ -52,16 +52,23 @@ static __always_inline int report(enum bw_hook hook, struct task_note* note,
 }
 
 // Of note->draft. A global function, which the verifier walks through once.
-__noinline int report_draft(__u32 hook, __u64 generation, __u64 aux, __u32 told_mode) {
-  struct task_note* note = task_note(0);
+__noinline int report_draft(struct task_note* note, __u32 hook, __u64 generation, __u64 aux,
+                            __u32 told_mode) {
   if (!note) return 1;
   return report(hook, note, &note->draft, image_of(generation), aux, told_mode);
 }
 
-// Reports the decision in note->draft, and returns what the hook must return.
+// Reports the decision in note->draft, which is the record, and returns what the hook must return.
+static __always_inline int conclude_in(struct task_note* note, enum bw_hook hook,
+                                       const struct bw_program* record,
+                                       const struct bw_image* image, struct bpf_prog* prog) {
+  return error_of(report_draft(note, hook, image->generation, aux_of(prog), record->decision.mode));
+}
+
+// Likewise where the note is not at hand.
 static __always_inline int conclude(enum bw_hook hook, const struct bw_program* record,
                                     const struct bw_image* image, struct bpf_prog* prog) {
-  return error_of(report_draft(hook, image->generation, aux_of(prog), record->decision.mode));
+  return conclude_in(task_note(0), hook, record, image, prog);
 }
 
 // ---- Postponed ----------------------------------------------------------------------------------

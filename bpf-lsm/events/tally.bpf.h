@@ -19,9 +19,8 @@ struct {
 } untallied SEC(".maps");
 
 // Counts what the task's note names. A global function, so that the verifier walks through it once.
-__noinline int add_tally(void) {
+__noinline int add_tally(struct task_note* note) {
   static const __u64 none = 0;
-  struct task_note* note = task_note(0);
   if (!note) return -1;
   __u64* count = bpf_map_lookup_elem(&tallies, &note->tally);
   if (!count) {
@@ -45,17 +44,19 @@ static __always_inline void add_untallied(const struct bw_program* record) {
 static __always_inline bool note_tally(struct task_note* note, const struct bw_program* record) {
   if (!note) return false;
   struct bw_tally* tally = &note->tally;
-  __builtin_memset(tally, 0, sizeof(*tally));
   if (record->decision.cause == BW_CAUSE_RULE)
     __builtin_memcpy(tally->rule, record->rule.name, sizeof(tally->rule));
+  else
+    __builtin_memset(tally->rule, 0, sizeof(tally->rule));
   tally->allow = record->decision.allow;
   tally->mode = record->decision.mode;
   tally->cause = record->decision.cause;
   tally->signature = record->facts.signature;
+  tally->reserved = 0;
   return true;
 }
 
 // Once for each decision, like `decided` of bw_counters.
 static __always_inline void tally(struct task_note* note, const struct bw_program* record) {
-  if (!note_tally(note, record) || add_tally()) add_untallied(record);
+  if (!note_tally(note, record) || add_tally(note)) add_untallied(record);
 }

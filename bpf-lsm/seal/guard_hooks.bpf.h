@@ -27,12 +27,13 @@ __noinline int tell_silent(__u32 hook) {
       [GUARDED_SETSOCKOPT] = "hook attach_setsockopt",
       [GUARDED_NETLINK] = "hook attach_netlink",
   };
-  struct bw_program* record = new_draft(task_note(BPF_LOCAL_STORAGE_GET_F_CREATE));
+  struct task_note* note = task_note(BPF_LOCAL_STORAGE_GET_F_CREATE);
+  struct bw_program* record = new_draft(note);
   const struct bw_image* image = record ? active_image(&record->generation) : 0;
   if (!image || hook >= sizeof(kNames) / sizeof(*kNames)) return 0;
   name_own(record, kNames[hook]);
   draft_denial(record, image, BW_CAUSE_WARDEN_SILENT, BW_MODE_ENFORCE);
-  return report_draft(BW_HOOK_OWN, record->generation, 0, BW_MODE_ENFORCE);
+  return report_draft(note, BW_HOOK_OWN, record->generation, 0, BW_MODE_ENFORCE);
 }
 
 // What a program of LSM_CGROUP returns: 1 lets the call pass, 0 is EPERM. With the call of bpf(2)

@@ -69,7 +69,7 @@ static __always_inline void report_touch(struct task_note* note, const struct bw
   struct bw_program* record = &note->draft;
   struct bw_counters* now = bpf_map_lookup_elem(&counters, ARRAY_ZERO);
   if (bw_refused(&record->decision)) {
-    report_draft(BW_HOOK_OWN, record->generation, 0, BW_MODE_ENFORCE);
+    report_draft(note, BW_HOOK_OWN, record->generation, 0, BW_MODE_ENFORCE);
     return;
   }
   tally(note, record);

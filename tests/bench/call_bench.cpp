@@ -82,7 +82,7 @@ int bench(size_t calls, bool check) {
       {"smallest program load", 1.10, 1.13, 1, [] { return load_of(2); }},
       {"1,000-insn program load", 1.02, 1.02, 10, [] { return load_of(1'000); }},
       {"map lookup", 1.10, 1.10, 1, map_lookup},
-      {"link create", 1.15, 1.50, 1, link_create},
+      {"link create", 1.15, 1.42, 1, link_create},
       {"file open", 1.01, 1.06, 1, file_open},
       {"exec", 1.01, 1.02, 10, exec_program},
       {"unlink", 1.01, 1.05, 1, unlink_file},  // one hook is asked: a pin of its own?
